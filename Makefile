@@ -1,0 +1,46 @@
+# The front door. `make run` and `make test` set up whatever they need.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := opsvisor tests tools benchmarks examples
+
+.PHONY: run test check format docs bench clean
+
+run: $(VENV)/.runtime
+	@exec $(BIN)/opsvisord -c examples/predicaments.toml
+
+test: $(VENV)/.dev
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/run_tests.sh
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports --no-cache
+	$(BIN)/python tools/gen_reference.py --check
+	$(BIN)/pytest -q tests/core tests/config tests/compat
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+docs: $(VENV)/.dev
+	$(BIN)/python tools/gen_reference.py
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints/dev.txt | $(VENV)/bin/python
+	$(PIP) install --constraint constraints/dev.txt --editable '.[dev]'
+	@touch $@ $(VENV)/.runtime

@@ -1,0 +1,43 @@
+"""What is wrong with a configuration: where, what, and how to put it right. All of it at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A line of a file; `line` 0 means the file as a whole."""
+
+    file: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        """`opsvisor.toml:14`, the form editors and terminals make clickable."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing that is wrong. `what` quotes what the user typed; `hint` says what to do."""
+
+    where: Place
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """Two lines at most, as printed on a terminal and in the log."""
+        text = f"{self.where}: {self.what}"
+        return f"{text}\n    hint: {self.hint}" if self.hint else text
+
+
+class OpsvisorError(Exception):
+    """The root of every error that opsvisor raises on purpose."""
+
+
+class ConfigError(OpsvisorError):
+    """A configuration can't be used. `problems` holds every reason, in the order of the files."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        assert problems
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))

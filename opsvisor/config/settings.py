@@ -1,0 +1,96 @@
+"""What the daemon itself is told to be, as opposed to what it is told to run."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from opsvisor.config.problems import Problem
+from opsvisor.core.plan import Plan
+from opsvisor.core.spec import LogSpec, UserSpec
+
+
+class Dialect(Enum):
+    """Whose rules apply where the two formats differ."""
+
+    NATIVE = "native"
+    SUPERVISOR = "supervisor"
+
+
+class LogLevel(Enum):
+    """How much the daemon says about itself, in Supervisor's words."""
+
+    CRITICAL = "critical"
+    ERROR = "error"
+    WARN = "warn"
+    INFO = "info"
+    DEBUG = "debug"
+    TRACE = "trace"
+    BLATHER = "blather"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """A user name and its password, plain or `{SHA}` + lower-case hex SHA-1."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnixServer:
+    """The API on a unix socket. `owner` is (uid, gid), None leaves it as it is created."""
+
+    name: str
+    path: str
+    mode: int = 0o600
+    owner: tuple[int, int] | None = None
+    credentials: Credentials | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TcpServer:
+    """The API on TCP. `host` "" means all interfaces.
+
+    Anything but loopback needs credentials, unless `allow_anonymous` asks for it by name.
+    """
+
+    name: str
+    host: str
+    port: int
+    credentials: Credentials | None = None
+    allow_anonymous: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonSettings:
+    """Everything opsvisord needs to know about itself.
+
+    `log.path` None keeps the daemon's log off the disk. `echo_log` copies it to standard output
+    (foreground). `history_size` is the number of finished runs kept per process, `ring_size` the
+    bytes of recent output kept in memory per stream.
+    """
+
+    dialect: Dialect = Dialect.NATIVE
+    identifier: str = "opsvisor"
+    servers: tuple[UnixServer | TcpServer, ...] = ()
+    log: LogSpec = field(default_factory=LogSpec)
+    log_level: LogLevel = LogLevel.INFO
+    echo_log: bool = True
+    pid_file: str | None = None
+    daemonize: bool = False
+    working_dir: str | None = None
+    umask: int | None = None
+    user: UserSpec | None = None
+    min_fds: int = 1024
+    min_procs: int = 200
+    history_size: int = 10
+    ring_size: int = 32 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A configuration that was read without error. `files` are all that took part, in order."""
+
+    plan: Plan
+    settings: DaemonSettings
+    files: tuple[str, ...]
+    warnings: tuple[Problem, ...] = ()

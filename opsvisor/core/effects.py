@@ -1,0 +1,45 @@
+"""What the core can ask the runtime for."""
+
+from dataclasses import dataclass
+
+from opsvisor.core.events import Event
+from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Make the process; answered by `Spawned` or `SpawnFault`."""
+
+    spec: ProcessSpec
+
+
+@dataclass(frozen=True, slots=True)
+class SignalProcess:
+    """Send a signal; answered only if the kernel refuses, by `SignalFault`."""
+
+    id: ProcessId
+    pid: Pid
+    signum: int
+    to_group: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The process left the plan: release what the runtime keeps for it."""
+
+    id: ProcessId
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Tell everyone."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownComplete:
+    """Nothing of ours is running any more."""
+
+
+Effect = Spawn | SignalProcess | Forget | Publish | ShutdownComplete

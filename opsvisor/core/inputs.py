@@ -1,0 +1,113 @@
+"""What can happen to the core, or be asked of it."""
+
+from dataclasses import dataclass
+
+from opsvisor.core.outcome import Outcome, Usage
+from opsvisor.core.plan import Plan
+from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.core.state import StartCause, StopCause
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Someone wants this process to run."""
+
+    id: ProcessId
+    cause: StartCause = StartCause.MANUAL
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Someone wants this process not to run."""
+
+    id: ProcessId
+    cause: StopCause = StopCause.MANUAL
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Stop if it runs, then start, in one request that can't be cut in half."""
+
+    id: ProcessId
+
+
+@dataclass(frozen=True, slots=True)
+class SendSignal:
+    """Deliver a signal to the process (not its group) without any change of state."""
+
+    id: ProcessId
+    signum: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """The spawn we asked for succeeded."""
+
+    id: ProcessId
+    pid: Pid
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnFault:
+    """The spawn we asked for failed; `reason` in Supervisor's words."""
+
+    id: ProcessId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The kernel reported the end of a process, and its output has been read to the end."""
+
+    id: ProcessId
+    pid: Pid
+    outcome: Outcome
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class SignalFault:
+    """The kernel refused a signal that the core asked for (other than: it is gone)."""
+
+    id: ProcessId
+    pid: Pid
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyPlan:
+    """Carry out this plan from now on.
+
+    `revive` starts enabled processes of changed groups that an operator had stopped, as
+    Supervisor's `update` does; natively a stop by hand outlives a change of configuration.
+    """
+
+    plan: Plan
+    revive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """Stop everything, highest group priority first, then be done."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed:
+    """The instant the core asked for has come, or a little later."""
+
+
+Input = (
+    Start
+    | Stop
+    | Restart
+    | SendSignal
+    | Spawned
+    | SpawnFault
+    | Exited
+    | SignalFault
+    | ApplyPlan
+    | Shutdown
+    | DeadlinePassed
+)

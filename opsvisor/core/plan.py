@@ -1,0 +1,108 @@
+"""All that should run, frozen, and what separates two such plans."""
+
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+
+from opsvisor.core.spec import ProcessId, ProcessSpec
+
+# Changes of these are taken over by a running process as it is: they say what the supervisor
+# does next, not what the process was given when it started.
+LIVE_FIELDS = frozenset(
+    {"description", "labels", "priority", "startup", "min_uptime", "restart", "stop"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A named set of processes, stopped together at shutdown in order of `priority`."""
+
+    name: str
+    priority: int = 999
+    processes: tuple[ProcessSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Groups in order of (priority, name), their processes in order of (priority, name)."""
+
+    groups: tuple[Group, ...] = ()
+
+    @staticmethod
+    def of(groups: "list[Group]") -> "Plan":
+        """A plan of these groups, brought into order."""
+        ordered = [
+            Group(
+                name=group.name,
+                priority=group.priority,
+                processes=tuple(sorted(group.processes, key=lambda p: (p.priority, p.id.name))),
+            )
+            for group in groups
+        ]
+        return Plan(groups=tuple(sorted(ordered, key=lambda g: (g.priority, g.name))))
+
+    def specs(self) -> "MappingProxyType[ProcessId, ProcessSpec]":
+        """Every process of the plan by its id, in the plan's order."""
+        return MappingProxyType({spec.id: spec for g in self.groups for spec in g.processes})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One process whose spec differs: which fields, and whether it must be restarted for them."""
+
+    id: ProcessId
+    fields: tuple[str, ...]
+    restart: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanDiff:
+    """What `apply` would do. Groups are named as Supervisor's `reread` names them."""
+
+    added: tuple[ProcessId, ...] = ()
+    changed: tuple[Change, ...] = ()
+    removed: tuple[ProcessId, ...] = ()
+    groups_added: tuple[str, ...] = ()
+    groups_changed: tuple[str, ...] = ()
+    groups_removed: tuple[str, ...] = ()
+
+    def is_empty(self) -> bool:
+        """Whether the two plans ask for the same."""
+        return not (self.groups_added or self.groups_changed or self.groups_removed)
+
+
+def diff(old: Plan, new: Plan) -> PlanDiff:
+    """Compare two plans process by process, and group by group."""
+    before, after = old.specs(), new.specs()
+    old_groups = {group.name: group for group in old.groups}
+    new_groups = {group.name: group for group in new.groups}
+    changed = []
+    for process_id, spec in after.items():
+        previous = before.get(process_id)
+        if previous is None or previous == spec:
+            continue
+        names = tuple(
+            f.name for f in fields(spec) if getattr(previous, f.name) != getattr(spec, f.name)
+        )
+        needs_restart = any(name not in LIVE_FIELDS for name in names)
+        changed.append(Change(id=process_id, fields=names, restart=needs_restart))
+    return PlanDiff(
+        added=tuple(i for i in after if i not in before),
+        changed=tuple(changed),
+        removed=tuple(i for i in before if i not in after),
+        groups_added=tuple(sorted(new_groups.keys() - old_groups.keys())),
+        groups_changed=tuple(
+            sorted(
+                name
+                for name in new_groups.keys() & old_groups.keys()
+                if new_groups[name] != old_groups[name]
+            )
+        ),
+        groups_removed=tuple(sorted(old_groups.keys() - new_groups.keys())),
+    )
+
+
+def merge(running: Plan, wanted: Plan, groups: frozenset[str]) -> Plan:
+    """The running plan with only these groups taken from the wanted one (`update g1 g2`)."""
+    kept = [group for group in running.groups if group.name not in groups]
+    taken = [group for group in wanted.groups if group.name in groups]
+    return Plan.of(kept + taken)

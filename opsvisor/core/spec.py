@@ -1,0 +1,208 @@
+"""What the user wants of one process, with nothing left to resolve.
+
+A spec is frozen and compares by value, so "did the configuration change?" is `old != new`.
+Seconds are floats, sizes are bytes, signals are numbers: only the edges know "500ms" or "TERM".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NewType
+
+Pid = NewType("Pid", int)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ProcessId:
+    """One supervised process: the group it belongs to and its name there."""
+
+    group: str
+    name: str
+
+    def __str__(self) -> str:
+        """Supervisor's way of naming: `name` alone where the group is called the same."""
+        return self.name if self.group == self.name else f"{self.group}:{self.name}"
+
+
+class Startup(Enum):
+    """When a process is started without being asked for by its own name."""
+
+    ENABLED = "enabled"  # with the daemon
+    DISABLED = "disabled"  # by its name, its group or `all`
+    MANUAL = "manual"  # by its own name only
+
+
+class RestartMode(Enum):
+    """After which exits a process is started again."""
+
+    ALWAYS = "always"
+    ON_FAILURE = "on-failure"
+    NO = "no"
+
+
+class StdinMode(Enum):
+    """What a process finds on its standard input."""
+
+    NULL = "null"
+    PIPE = "pipe"  # held open; the API writes to it
+
+
+class KillMode(Enum):
+    """Who receives a signal: the process, or all members of its process group."""
+
+    PROCESS = "process"
+    GROUP = "group"
+
+
+@dataclass(frozen=True, slots=True)
+class ExitSet:
+    """Exit codes (0..255) and signal numbers that are treated alike."""
+
+    codes: frozenset[int] = frozenset()
+    signals: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearBackoff:
+    """`step`, 2 × `step`, 3 × `step` … seconds: Supervisor's delays between start attempts."""
+
+    step: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExponentialBackoff:
+    """`delay` × `factor`^(n-1) seconds, at most `limit`, plus up to `jitter` (0..1) of itself."""
+
+    delay: float = 0.5
+    factor: float = 2.0
+    limit: float = 30.0
+    jitter: float = 0.1
+
+
+Backoff = LinearBackoff | ExponentialBackoff
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartLimit:
+    """More than `count` automatic restarts inside `interval` seconds end in FATAL."""
+
+    count: int = 8
+    interval: float = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlappingPolicy:
+    """More than `count` automatic restarts inside `interval` seconds are called flapping."""
+
+    count: int = 3
+    interval: float = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartPolicy:
+    """Everything `restart.decide` looks at. Expresses Supervisor's behaviour and the native one.
+
+    `early_exit_fails`: an exit before `min_uptime` is a failed start whatever its exit code and
+        whatever `mode` says (Supervisor). Otherwise an early exit is judged like any other.
+    `failed_starts_max`: this many failed starts in a row are retried, the next one is FATAL;
+        None sets no such limit.
+    `backoff_reset`: a run this long forgets all earlier failures.
+    `fatal_retry_delay`: seconds in FATAL before the next attempt; None stays FATAL.
+    """
+
+    mode: RestartMode = RestartMode.ON_FAILURE
+    success: ExitSet = field(default_factory=lambda: ExitSet(codes=frozenset({0})))
+    prevent: ExitSet = field(default_factory=ExitSet)
+    early_exit_fails: bool = False
+    failed_starts_max: int | None = None
+    start_backoff: Backoff = field(default_factory=ExponentialBackoff)
+    run_backoff: Backoff = field(default_factory=ExponentialBackoff)
+    backoff_reset: float = 60.0
+    limit: RestartLimit | None = field(default_factory=RestartLimit)
+    fatal_retry_delay: float | None = 900.0
+    flapping: FlappingPolicy = field(default_factory=FlappingPolicy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopPolicy:
+    """How a process is asked to end: `signal`, then SIGKILL after `kill_delay` seconds."""
+
+    signal: int = 15
+    kill_delay: float = 10.0
+    signal_mode: KillMode = KillMode.GROUP
+    kill_mode: KillMode = KillMode.GROUP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSpec:
+    """Where one output stream goes.
+
+    `path` None keeps the stream in memory only. `rotate_size` 0 never rotates; `rotate_keep` 0
+    truncates instead of keeping backups. `private` creates the file with mode 0600.
+    """
+
+    path: str | None = None
+    rotate_size: int = 50 * 1024 * 1024
+    rotate_keep: int = 10
+    strip_ansi: bool = False
+    private: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserSpec:
+    """The Unix identity a process runs under, already looked up."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceLimit:
+    """One rlimit: `name` without RLIMIT_ in lower case; None means unlimited."""
+
+    name: str
+    soft: int | None
+    hard: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSpec:
+    """One process, ready to be started.
+
+    `argv` is what is executed; `command` is how the user wrote it. A command that can't be split
+    leaves `argv` empty and says why in `command_problem`: that is a failed start, not a
+    configuration error, because Supervisor treats it so and a team's other programs must start.
+    `environment` is laid over the daemon's own environment.
+    `stderr` None sends standard error where standard output goes.
+    """
+
+    id: ProcessId
+    program: str
+    replica: int = 0
+    command: str
+    argv: tuple[str, ...]
+    command_problem: str = ""
+    description: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    priority: int = 999
+    startup: Startup = Startup.ENABLED
+    min_uptime: float = 1.0
+    user: UserSpec | None = None
+    working_dir: str | None = None
+    umask: int | None = None
+    environment: tuple[tuple[str, str], ...] = ()
+    nice: int | None = None
+    oom_score_adj: int | None = None
+    rlimits: tuple[ResourceLimit, ...] = ()
+    new_session: bool = False
+    stdin: StdinMode = StdinMode.NULL
+    restart: RestartPolicy = field(default_factory=RestartPolicy)
+    stop: StopPolicy = field(default_factory=StopPolicy)
+    stdout: LogSpec = field(default_factory=LogSpec)
+    stderr: LogSpec | None = field(default_factory=LogSpec)
+
+    def environment_over(self, base: Mapping[str, str]) -> dict[str, str]:
+        """The complete environment of the process: `base` overlaid with its own variables."""
+        return {**base, **dict(self.environment)}
