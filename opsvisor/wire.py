@@ -179,7 +179,7 @@ class ActionResponse(Struct, kw_only=True, frozen=True):
 
 
 class LogText(Struct, kw_only=True, frozen=True):
-    """A piece of a log. `offset` is where the text ends: ask on from there; `size` is the file's."""
+    """A piece of a log. `offset` is where the text ends: ask on from there; `size` is the log's."""
 
     name: str
     stream: str
@@ -320,7 +320,7 @@ class Event(Struct, kw_only=True, frozen=True):
     kind: str
     process: str  # "" for facts about the daemon
     text: str  # the same fact as a line for people
-    detail: dict[str, str | int | float | bool | None | list[str]]
+    detail: dict[str, str | int | float | bool | list[str] | None]
 
 
 class Problem(Struct, kw_only=True, frozen=True):
