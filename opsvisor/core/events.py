@@ -70,8 +70,10 @@ class StateChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSpawned:
-    """The kernel made the process. `replaces` says how the run before it ended, if it is a
-    restart: each start that replaces an earlier run counts once under that cause.
+    """The kernel made the process.
+
+    `replaces` says how the run before it ended, if there was one: each start that replaces an
+    earlier run counts once under that cause.
     """
 
     at: float
@@ -94,8 +96,8 @@ class SpawnFailed:
 class ProcessExited:
     """A run ended. `decision` says what follows and why.
 
-    `expected` is Supervisor's judgement: asked for, or an exit code it calls success after a
-    start that succeeded. `unexpected` exits get a post-mortem.
+    `expected` means: asked for, or an exit that the policy calls success after a start that
+    succeeded. Other exits get a post-mortem.
     """
 
     at: float
@@ -143,7 +145,7 @@ class SignalSent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KillSurvived:
-    """The process outlived SIGKILL number `kills` by a whole kill delay (uninterruptible sleep)."""
+    """The process outlived SIGKILL number `kills` by a whole kill delay: it is stuck."""
 
     at: float
     id: ProcessId

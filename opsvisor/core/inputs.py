@@ -98,16 +98,6 @@ class DeadlinePassed:
     """The instant the core asked for has come, or a little later."""
 
 
-Input = (
-    Start
-    | Stop
-    | Restart
-    | SendSignal
-    | Spawned
-    | SpawnFault
-    | Exited
-    | SignalFault
-    | ApplyPlan
-    | Shutdown
-    | DeadlinePassed
-)
+Request = Start | Stop | Restart | SendSignal
+Report = Spawned | SpawnFault | Exited | SignalFault
+Input = Request | Report | ApplyPlan | Shutdown | DeadlinePassed

@@ -192,13 +192,11 @@ _P = PublicState
 # docs/ is drawn from it.
 TRANSITIONS: dict[PublicState, frozenset[PublicState]] = {
     _P.STOPPED: frozenset({_P.STARTING}),
-    _P.STARTING: frozenset(
-        {_P.RUNNING, _P.BACKOFF, _P.STOPPING, _P.STOPPED, _P.EXITED, _P.FATAL, _P.UNKNOWN}
-    ),
-    _P.RUNNING: frozenset({_P.EXITED, _P.STOPPING, _P.UNKNOWN}),
+    _P.STARTING: frozenset({_P.RUNNING, _P.BACKOFF, _P.STOPPING, _P.STOPPED, _P.EXITED}),
+    _P.RUNNING: frozenset({_P.EXITED, _P.STOPPING}),
     _P.BACKOFF: frozenset({_P.STARTING, _P.STOPPED, _P.FATAL}),
     _P.STOPPING: frozenset({_P.STOPPED, _P.UNKNOWN}),
-    _P.EXITED: frozenset({_P.STARTING, _P.BACKOFF, _P.FATAL, _P.STOPPED}),
+    _P.EXITED: frozenset({_P.STARTING, _P.BACKOFF, _P.FATAL}),
     _P.FATAL: frozenset({_P.STARTING, _P.STOPPED}),
-    _P.UNKNOWN: frozenset({_P.STOPPED, _P.STOPPING, _P.EXITED}),
+    _P.UNKNOWN: frozenset({_P.STOPPED, _P.STOPPING}),
 }

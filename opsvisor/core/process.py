@@ -1,0 +1,728 @@
+"""One process's life: inputs in, effects out, exactly one deadline.
+
+Theory of operation
+-------------------
+A machine holds one state (state.py), the spec it follows, and a tally of its past. Every method
+below is one input; each is a `match` over the state that names what happens in every one of them,
+so "what if it exits while being stopped?" has one place to look. Results of effects come back as
+inputs later, never from within a method.
+
+* A start goes Spawning -> Starting (alive) -> Running (alive for `min_uptime`). Spawning exists
+  because a stop may arrive between asking for a fork and hearing of it.
+* An end by itself is judged by restart.py. A failed start goes to Backoff, and from there to
+  Starting or Fatal; an end after coming up goes to Exited, and from there on. Both detours are
+  published, since Supervisor's clients count on seeing BACKOFF before FATAL and EXITED before
+  STARTING.
+* A stop sends the stop signal, and SIGCONT after it: a suspended process does not see SIGTERM
+  (signal(7)). Then SIGKILL at every further `kill_delay`; a process that outlives one keeps its
+  deadline and is told of, it can't be forgotten in STOPPING.
+* A start asked for during Stopping is remembered in `start_after`. So a restart is one request
+  that no lost connection can cut in half.
+* A changed spec waits in `_next_spec` until the run it does not apply to is over.
+
+`wanted` is the operator's wish and outlives every state; `expected_running` is derived from it.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import assert_never
+
+from opsvisor.core.effects import Effect, Publish, SignalProcess, Spawn
+from opsvisor.core.events import (
+    Event,
+    FailuresForgotten,
+    FlappingChanged,
+    KillSurvived,
+    ProcessChanged,
+    ProcessExited,
+    ProcessSpawned,
+    SignalRefused,
+    SignalSent,
+    SpawnFailed,
+    StateChanged,
+)
+from opsvisor.core.instant import Instant
+from opsvisor.core.outcome import ExitCause, Outcome, Usage
+from opsvisor.core.restart import (
+    Again,
+    Decision,
+    EndedRun,
+    GiveUp,
+    Leave,
+    Tally,
+    classify,
+    decide,
+    flapping_ends_at,
+    is_flapping,
+    restarts_within,
+)
+from opsvisor.core.spec import KillMode, Pid, ProcessId, ProcessSpec
+from opsvisor.core.state import (
+    TRANSITIONS,
+    Backoff,
+    Exited,
+    Fatal,
+    PublicState,
+    Running,
+    Spawning,
+    StartCause,
+    Starting,
+    State,
+    StopCause,
+    Stopped,
+    Stopping,
+    Unknown,
+    deadline_of,
+    pid_of,
+    public_state,
+)
+from opsvisor.core.view import ProcessView
+
+SIGKILL = 9
+SIGCONT = 18
+# A kill_delay of 0 asks for SIGKILL at once, not for a storm of them.
+SHORTEST_KILL_INTERVAL = 1.0
+
+EXITED_TOO_QUICKLY = "Exited too quickly (process log may have details)"
+
+_AUTOMATIC = frozenset({StartCause.RETRY, StartCause.RESTART, StartCause.RECOVERY})
+_STOP_TO_EXIT = {
+    StopCause.MANUAL: ExitCause.MANUAL,
+    StopCause.CONFIG: ExitCause.CONFIG,
+    StopCause.SHUTDOWN: ExitCause.SHUTDOWN,
+}
+
+
+class ProcessMachine:
+    """Decides for one process. `jitter` gives a number in 0..1 for each delay."""
+
+    def __init__(
+        self, spec: ProcessSpec, *, group_priority: int, jitter: Callable[[], float], now: Instant
+    ) -> None:
+        self.spec = spec
+        self.group_priority = group_priority
+        self.state: State = Stopped()
+        self.wanted = False
+        self._jitter = jitter
+        self._next_spec: ProcessSpec | None = None
+        self._tally = Tally()
+        self._flapping = False
+        self._reason = "not started yet"
+        self._since = now
+        self._started: Instant | None = None
+        self._ended: Instant | None = None
+        self._starts = 0
+        self._restarts = 0
+        self._retry_delay: float | None = None
+        self._spawn_error = ""
+        self._last_outcome: Outcome | None = None
+        self._last_cause: ExitCause | None = None
+        self._last_expected = False
+        self._accounted_to = now.mono
+        self._running_seconds = 0.0
+        self._expected_seconds = 0.0
+
+    # -- what others ask ---------------------------------------------------------------------
+
+    @property
+    def id(self) -> ProcessId:
+        """Who this is."""
+        return self.spec.id
+
+    @property
+    def deadline(self) -> float | None:
+        """The monotonic second at which `deadline_passed` wants to be called."""
+        of_state = deadline_of(self.state)
+        if not self._flapping:
+            return of_state
+        calm_at = flapping_ends_at(self.spec.restart.flapping, self._tally)
+        return calm_at if of_state is None else min(of_state, calm_at)
+
+    @property
+    def is_down(self) -> bool:
+        """Nothing of it is alive, and nothing will start by itself."""
+        return isinstance(self.state, Stopped | Exited | Fatal)
+
+    @property
+    def expected_running(self) -> bool:
+        """Whether it should be up: wanted, and not over by an exit its policy calls success."""
+        return self.wanted and not (isinstance(self.state, Exited) and self._last_expected)
+
+    def view(self, now: Instant) -> ProcessView:
+        """A frozen copy of everything worth showing."""
+        elapsed = now.mono - self._accounted_to
+        is_running = isinstance(self.state, Running)
+        retry_at = self.state.retry_at if isinstance(self.state, Backoff | Fatal) else None
+        return ProcessView(
+            id=self.id,
+            spec=self.spec,
+            group_priority=self.group_priority,
+            state=public_state(self.state),
+            reason=self._reason,
+            since=self._since,
+            pid=pid_of(self.state),
+            ready=is_running,
+            flapping=self._flapping,
+            expected_running=self.expected_running,
+            started=self._started,
+            ended=self._ended,
+            starts=self._starts,
+            restarts=self._restarts,
+            failed_starts=self._tally.failed_starts,
+            failures=self._tally.failures,
+            retry_at=retry_at,
+            retry_delay=self._retry_delay if retry_at is not None else None,
+            kills_survived=max(0, self.state.kills - 1) if isinstance(self.state, Stopping) else 0,
+            last_outcome=self._last_outcome,
+            last_cause=self._last_cause,
+            spawn_error=self._spawn_error,
+            running_seconds=self._running_seconds + (elapsed if is_running else 0.0),
+            expected_seconds=self._expected_seconds + (elapsed if self.expected_running else 0.0),
+        )
+
+    # -- requests ----------------------------------------------------------------------------
+
+    def start(self, cause: StartCause, now: Instant) -> list[Effect]:
+        """Bring it up, unless it is up or on its way."""
+        self._want(wanted=True, now=now)
+        match self.state:
+            case Stopped() | Exited() | Fatal():
+                self._forgive()
+                return [*self._calm_down(now), *self._spawn(cause, "start requested", now)]
+            case Backoff():
+                # An operator who fixed the cause need not wait for the next attempt.
+                self._forgive()
+                return [*self._calm_down(now), *self._spawn(cause, "start requested", now)]
+            case Stopping():
+                self.state = replace(self.state, start_after=cause)
+                return []
+            case Spawning():
+                self.state = replace(self.state, start_after=None, stop_wanted=None)
+                return []
+            case Starting() | Running() | Unknown():
+                return []
+            case never:
+                assert_never(never)
+
+    def stop(
+        self, cause: StopCause, now: Instant, start_after: StartCause | None = None
+    ) -> list[Effect]:
+        """Bring it down; with `start_after`, up again when it is down."""
+        self._want(wanted=start_after is not None, now=now)
+        match self.state:
+            case Starting() | Running() | Unknown():
+                return self._ask_to_end(self.state.pid, cause, start_after, now)
+            case Backoff() | Fatal(retry_at=float()):
+                self._take_next_spec()
+                return [
+                    *self._become(Stopped(), f"stop requested ({cause.value})", now),
+                    *self._start_again(start_after, now),
+                ]
+            case Spawning():
+                self.state = replace(self.state, stop_wanted=cause, start_after=start_after)
+                return []
+            case Stopping():
+                self.state = replace(self.state, start_after=start_after)
+                return []
+            case Stopped() | Exited() | Fatal():
+                self._take_next_spec()
+                return self._start_again(start_after, now)
+            case never:
+                assert_never(never)
+
+    def signal(self, signum: int, now: Instant) -> list[Effect]:
+        """Deliver a signal to the main process, if there is one."""
+        match self.state:
+            case Starting() | Running() | Stopping() | Unknown():
+                return self._send(self.state.pid, signum, now, to_group=False, stopping=False)
+            case Stopped() | Spawning() | Backoff() | Exited() | Fatal():
+                return []
+            case never:
+                assert_never(never)
+
+    def change(self, spec: ProcessSpec, now: Instant, *, restart: bool) -> list[Effect]:
+        """Follow a new spec: at once where that is possible, else when the present run is over.
+
+        A process that should be running and is not (EXITED, FATAL, BACKOFF) is started, because
+        the change may be what it was waiting for. One that was stopped by hand stays stopped.
+        """
+        names = tuple(
+            name
+            for name in ProcessSpec.__dataclass_fields__
+            if getattr(spec, name) != getattr(self.spec, name)
+        )
+        told: list[Effect] = [
+            Publish(ProcessChanged(at=now.wall, id=spec.id, spec=spec, fields=names))
+        ]
+        if not restart:
+            self.spec = spec
+            return [*told, *self._calm_down(now)]
+        self._next_spec = spec
+        match self.state:
+            case Starting() | Running() | Spawning() | Backoff() | Unknown() | Stopping():
+                again = StartCause.CONFIG if self.wanted else None
+                return [*told, *self.stop(StopCause.CONFIG, now, start_after=again)]
+            case Exited() | Fatal():
+                self._take_next_spec()
+                return [*told, *(self.start(StartCause.CONFIG, now) if self.wanted else [])]
+            case Stopped():
+                self._take_next_spec()
+                return told
+            case never:
+                assert_never(never)
+
+    # -- what happened -----------------------------------------------------------------------
+
+    def spawned(self, pid: Pid, now: Instant) -> list[Effect]:
+        """The process exists."""
+        state = self.state
+        assert isinstance(state, Spawning), f"{self.id} was spawned in {state}"
+        self._starts += 1
+        if state.cause in _AUTOMATIC:
+            self._restarts += 1
+        self._started = now
+        event = ProcessSpawned(
+            at=now.wall,
+            id=self.id,
+            pid=pid,
+            cause=state.cause,
+            replaces=self._replaced(state.cause),
+        )
+        up_at = now.mono + self.spec.min_uptime
+        self.state = Starting(pid=pid, started_at=now.mono, up_at=up_at)
+        effects: list[Effect] = [Publish(event)]
+        if state.stop_wanted is not None:
+            return [*effects, *self._ask_to_end(pid, state.stop_wanted, state.start_after, now)]
+        if self.spec.min_uptime <= 0:
+            effects += self._come_up(self.state, now)
+        return effects
+
+    def spawn_failed(self, reason: str, now: Instant) -> list[Effect]:
+        """The process could not be made."""
+        state = self.state
+        assert isinstance(state, Spawning), f"{self.id} failed to spawn in {state}"
+        self._spawn_error = reason
+        self._last_cause = ExitCause.START_FAILURE
+        told: list[Effect] = [Publish(SpawnFailed(at=now.wall, id=self.id, reason=reason))]
+        if state.stop_wanted is not None:
+            self._take_next_spec()
+            told += self._become(Stopped(), "stop requested while starting", now)
+            return told + self._start_again(state.start_after, now)
+        run = EndedRun(uptime=0.0, came_up=False, outcome=None, spawn_error=reason)
+        decision = self._decide(run, now)
+        return [*told, *self._after_failed_start(decision, now)]
+
+    def exited(self, pid: Pid, outcome: Outcome, usage: Usage, now: Instant) -> list[Effect]:
+        """The kernel reported the end of process `pid`."""
+        match self.state:
+            case Stopping():
+                return self._exited_as_asked(self.state, outcome, usage, now)
+            case Starting() if now.mono < self.state.up_at:
+                return self._exited_early(self.state, outcome, usage, now)
+            case Starting():
+                # It was up for long enough, only the deadline had not been handled yet.
+                return [
+                    *self._come_up(self.state, now),
+                    *self.exited(pid, outcome, usage, now),
+                ]
+            case Running():
+                return self._exited_running(self.state, outcome, usage, now)
+            case Unknown():
+                return self._exited_unknown(self.state, outcome, usage, now)
+            case Stopped() | Spawning() | Backoff() | Exited() | Fatal():
+                raise AssertionError(f"{self.id}: exit of {pid} in {self.state}")
+            case never:
+                assert_never(never)
+
+    def signal_refused(self, pid: Pid, reason: str, now: Instant) -> list[Effect]:
+        """The kernel would not deliver a signal. While stopping, nobody knows what comes next."""
+        told: list[Effect] = [
+            Publish(SignalRefused(at=now.wall, id=self.id, pid=pid, reason=reason))
+        ]
+        match self.state:
+            case Stopping():
+                self._spawn_error = reason
+                unknown = Unknown(pid=self.state.pid, started_at=self.state.started_at)
+                return [*told, *self._become(unknown, f"can't signal it: {reason}", now)]
+            case (
+                Stopped()
+                | Spawning()
+                | Starting()
+                | Running()
+                | Backoff()
+                | Exited()
+                | Fatal()
+                | Unknown()
+            ):
+                return told
+            case never:
+                assert_never(never)
+
+    def deadline_passed(self, now: Instant) -> list[Effect]:  # noqa: PLR0911 - one per state
+        """The instant asked for has come. Harmless if it has not: nothing is due then."""
+        effects = self._calm_down(now)
+        due = deadline_of(self.state)
+        if due is None or now.mono < due:
+            return effects
+        match self.state:
+            case Starting():
+                return effects + self._come_up(self.state, now)
+            case Running():
+                return effects + self._settle(self.state, now)
+            case Backoff():
+                reason = f"attempt {self._tally.failed_starts + 1}"
+                return effects + self._spawn(self.state.cause, reason, now)
+            case Fatal():
+                return effects + self._spawn(StartCause.RECOVERY, "slow retry out of FATAL", now)
+            case Stopping():
+                return effects + self._kill(self.state, now)
+            case Stopped() | Spawning() | Exited() | Unknown():
+                return effects
+            case never:
+                assert_never(never)
+
+    # -- steps -------------------------------------------------------------------------------
+
+    def _spawn(self, cause: StartCause, reason: str, now: Instant) -> list[Effect]:
+        self._take_next_spec()
+        self._spawn_error = ""
+        changed = self._become(Spawning(cause=cause), reason, now)
+        return [*changed, Spawn(self.spec)]
+
+    def _replaced(self, cause: StartCause) -> ExitCause | None:
+        """Under which cause this start counts as a restart, None for the first one."""
+        if self._last_cause is None:
+            return None
+        if cause in _AUTOMATIC:
+            return self._last_cause
+        return ExitCause.CONFIG if cause is StartCause.CONFIG else ExitCause.MANUAL
+
+    def _start_again(self, cause: StartCause | None, now: Instant) -> list[Effect]:
+        if cause is None:
+            return []
+        self._forgive()
+        return [*self._calm_down(now), *self._spawn(cause, f"restart ({cause.value})", now)]
+
+    def _come_up(self, state: Starting, now: Instant) -> list[Effect]:
+        self._tally = replace(self._tally, failed_starts=0)
+        reset_at = state.started_at + self.spec.restart.backoff_reset
+        settled_at = reset_at if self._tally.failures else None
+        running = Running(pid=state.pid, started_at=state.started_at, settled_at=settled_at)
+        return self._become(running, f"up for {self.spec.min_uptime:g} s", now)
+
+    def _settle(self, state: Running, now: Instant) -> list[Effect]:
+        forgotten = self._tally.failures
+        self._tally = replace(self._tally, failures=0)
+        self.state = replace(state, settled_at=None)
+        return [Publish(FailuresForgotten(at=now.wall, id=self.id, failures=forgotten))]
+
+    def _ask_to_end(
+        self, pid: Pid, cause: StopCause, start_after: StartCause | None, now: Instant
+    ) -> list[Effect]:
+        started_at = self._started.mono if self._started else now.mono
+        policy = self.spec.stop
+        stopping = Stopping(
+            pid=pid,
+            started_at=started_at,
+            kill_at=now.mono + policy.kill_delay,
+            cause=cause,
+            start_after=start_after,
+        )
+        to_group = policy.signal_mode is KillMode.GROUP
+        return [
+            *self._become(stopping, f"stop requested ({cause.value})", now),
+            *self._send(pid, policy.signal, now, to_group=to_group, stopping=True),
+            SignalProcess(id=self.id, pid=pid, signum=SIGCONT, to_group=to_group),
+        ]
+
+    def _kill(self, state: Stopping, now: Instant) -> list[Effect]:
+        told: list[Effect] = []
+        if state.kills:
+            event = KillSurvived(at=now.wall, id=self.id, pid=state.pid, kills=state.kills)
+            self._reason = f"outlived SIGKILL {state.kills} times: it is stuck in the kernel"
+            told.append(Publish(event))
+        interval = max(self.spec.stop.kill_delay, SHORTEST_KILL_INTERVAL)
+        self.state = replace(state, kills=state.kills + 1, kill_at=now.mono + interval)
+        to_group = self.spec.stop.kill_mode is KillMode.GROUP
+        return told + self._send(state.pid, SIGKILL, now, to_group=to_group, stopping=True)
+
+    def _send(
+        self, pid: Pid, signum: int, now: Instant, *, to_group: bool, stopping: bool
+    ) -> list[Effect]:
+        sent = SignalSent(
+            at=now.wall,
+            id=self.id,
+            pid=pid,
+            signum=signum,
+            to_group=to_group,
+            stopping=stopping,
+        )
+        return [
+            Publish(sent),
+            SignalProcess(id=self.id, pid=pid, signum=signum, to_group=to_group),
+        ]
+
+    # -- ends of runs ------------------------------------------------------------------------
+
+    def _exited_as_asked(
+        self, state: Stopping, outcome: Outcome, usage: Usage, now: Instant
+    ) -> list[Effect]:
+        cause = _STOP_TO_EXIT[state.cause]
+        uptime = now.mono - state.started_at
+        decision = "starts again" if state.start_after else f"stopped ({state.cause.value})"
+        told = self._record_end(
+            state.pid,
+            outcome,
+            usage,
+            now,
+            cause=cause,
+            expected=True,
+            uptime=uptime,
+            decision=decision,
+        )
+        self._take_next_spec()
+        changed = self._become(Stopped(), f"stopped ({state.cause.value})", now, pid=state.pid)
+        return [*told, *changed, *self._start_again(state.start_after, now)]
+
+    def _exited_early(
+        self, state: Starting, outcome: Outcome, usage: Usage, now: Instant
+    ) -> list[Effect]:
+        run = EndedRun(uptime=now.mono - state.started_at, came_up=False, outcome=outcome)
+        cause = classify(self.spec.restart, run)
+        decision = self._decide(run, now)
+        expected = cause is ExitCause.SUCCESS
+        told = self._record_end(
+            state.pid,
+            outcome,
+            usage,
+            now,
+            cause=cause,
+            expected=expected,
+            uptime=run.uptime,
+            decision=_in_words(decision),
+        )
+        if cause is ExitCause.START_FAILURE and not isinstance(decision, Leave):
+            self._spawn_error = EXITED_TOO_QUICKLY
+            return told + self._after_failed_start(decision, now, pid=state.pid)
+        if not expected:
+            self._spawn_error = _bad_exit(outcome)
+        return told + self._after_run(decision, now, pid=state.pid)
+
+    def _exited_running(
+        self, state: Running, outcome: Outcome, usage: Usage, now: Instant
+    ) -> list[Effect]:
+        run = EndedRun(uptime=now.mono - state.started_at, came_up=True, outcome=outcome)
+        cause = classify(self.spec.restart, run)
+        decision = self._decide(run, now)
+        expected = cause is ExitCause.SUCCESS
+        if not expected:
+            self._spawn_error = _bad_exit(outcome)
+        told = self._record_end(
+            state.pid,
+            outcome,
+            usage,
+            now,
+            cause=cause,
+            expected=expected,
+            uptime=run.uptime,
+            decision=_in_words(decision),
+        )
+        return told + self._after_run(decision, now, pid=state.pid)
+
+    def _exited_unknown(
+        self, state: Unknown, outcome: Outcome, usage: Usage, now: Instant
+    ) -> list[Effect]:
+        told = self._record_end(
+            state.pid,
+            outcome,
+            usage,
+            now,
+            cause=ExitCause.MANUAL,
+            expected=True,
+            uptime=now.mono - state.started_at,
+            decision="left as it is",
+        )
+        self._take_next_spec()
+        return told + self._become(Stopped(), "ended after all", now, pid=state.pid)
+
+    def _record_end(
+        self,
+        pid: Pid,
+        outcome: Outcome,
+        usage: Usage,
+        now: Instant,
+        *,
+        cause: ExitCause,
+        expected: bool,
+        uptime: float,
+        decision: str,
+    ) -> list[Effect]:
+        self._ended = now
+        self._last_outcome = outcome
+        self._last_cause = cause
+        self._last_expected = expected
+        return [
+            Publish(
+                ProcessExited(
+                    at=now.wall,
+                    id=self.id,
+                    pid=pid,
+                    outcome=outcome,
+                    cause=cause,
+                    expected=expected,
+                    uptime=uptime,
+                    usage=usage,
+                    decision=decision,
+                )
+            )
+        ]
+
+    def _decide(self, run: EndedRun, now: Instant) -> Decision:
+        decision, self._tally = decide(
+            self.spec.restart, run, self._tally, now=now.mono, jitter=self._jitter()
+        )
+        return decision
+
+    def _after_failed_start(
+        self, decision: Decision, now: Instant, pid: Pid | None = None
+    ) -> list[Effect]:
+        match decision:
+            case Again():
+                state = Backoff(retry_at=now.mono + decision.delay, cause=StartCause.RETRY)
+                self._retry_delay = decision.delay
+                changed = self._become(state, decision.reason, now, pid=pid)
+                return changed + self._agitate(now)
+            case GiveUp():
+                # BACKOFF is passed through, with this failure counted, as Supervisor's event
+                # listeners expect; nobody can act in between.
+                state = Backoff(retry_at=now.mono, cause=StartCause.RETRY)
+                self._retry_delay = None
+                changed = self._become(state, decision.reason, now, pid=pid)
+                return changed + self._give_up(decision, now)
+            case Leave():
+                return self._become(Exited(), decision.reason, now, pid=pid)
+            case never:
+                assert_never(never)
+
+    def _after_run(self, decision: Decision, now: Instant, pid: Pid) -> list[Effect]:
+        changed = self._become(Exited(), decision.reason, now, pid=pid)
+        match decision:
+            case Again():
+                changed += self._agitate(now)
+                if decision.delay <= 0:
+                    return changed + self._spawn(StartCause.RESTART, decision.reason, now)
+                state = Backoff(retry_at=now.mono + decision.delay, cause=StartCause.RESTART)
+                self._retry_delay = decision.delay
+                return changed + self._become(state, decision.reason, now)
+            case GiveUp():
+                return changed + self._give_up(decision, now)
+            case Leave():
+                return changed
+            case never:
+                assert_never(never)
+
+    def _give_up(self, decision: GiveUp, now: Instant) -> list[Effect]:
+        delay = decision.retry_delay
+        self._retry_delay = delay
+        if not self._spawn_error:
+            self._spawn_error = decision.reason
+        fatal = Fatal(retry_at=None if delay is None else now.mono + delay)
+        changed = self._become(fatal, decision.reason, now)
+        # The next start, by hand or by the slow retry, has all its attempts again. `failures`
+        # stays: the slow retry goes on with the longest delays, not with the shortest.
+        self._tally = replace(self._tally, failed_starts=0)
+        return changed
+
+    # -- bookkeeping -------------------------------------------------------------------------
+
+    def _become(
+        self, state: State, reason: str, now: Instant, pid: Pid | None = None
+    ) -> list[Effect]:
+        """Change the state and tell. `pid` names the run that just ended, if one did."""
+        old, new = public_state(self.state), public_state(state)
+        assert new in TRANSITIONS[old], f"{self.id}: {old.name} -> {new.name} ({reason})"
+        self._account(now)
+        self.state = state
+        self._reason = reason
+        self._since = now
+        failed_starts = self._tally.failed_starts
+        retries = new in (PublicState.BACKOFF, PublicState.FATAL)
+        event: Event = StateChanged(
+            at=now.wall,
+            id=self.id,
+            old=old,
+            new=new,
+            reason=reason,
+            pid=pid_of(state) or pid,
+            failed_starts=failed_starts,
+            retry_delay=self._retry_delay if retries else None,
+        )
+        return [Publish(event)]
+
+    def _want(self, *, wanted: bool, now: Instant) -> None:
+        self._account(now)
+        self.wanted = wanted
+
+    def _account(self, now: Instant) -> None:
+        """Book the time since the last change under what was true during it."""
+        elapsed = now.mono - self._accounted_to
+        self._accounted_to = now.mono
+        if isinstance(self.state, Running):
+            self._running_seconds += elapsed
+        if self.expected_running:
+            self._expected_seconds += elapsed
+
+    def _forgive(self) -> None:
+        """A start that was asked for begins with a clean slate."""
+        self._tally = Tally()
+        self._take_next_spec()
+
+    def _take_next_spec(self) -> None:
+        if self._next_spec is not None:
+            self.spec, self._next_spec = self._next_spec, None
+
+    def _agitate(self, now: Instant) -> list[Effect]:
+        """Tell of flapping the moment it begins."""
+        if self._flapping or not is_flapping(self.spec.restart.flapping, self._tally, now.mono):
+            return []
+        self._flapping = True
+        return [self._flapping_told(now)]
+
+    def _calm_down(self, now: Instant) -> list[Effect]:
+        """Tell of the end of flapping, if it has ended."""
+        if not self._flapping or is_flapping(self.spec.restart.flapping, self._tally, now.mono):
+            return []
+        self._flapping = False
+        return [self._flapping_told(now)]
+
+    def _flapping_told(self, now: Instant) -> Effect:
+        interval = self.spec.restart.flapping.interval
+        return Publish(
+            FlappingChanged(
+                at=now.wall,
+                id=self.id,
+                flapping=self._flapping,
+                restarts=restarts_within(self._tally, interval, now.mono),
+                interval=interval,
+            )
+        )
+
+
+def _in_words(decision: Decision) -> str:
+    match decision:
+        case Again():
+            when = f"in {decision.delay:.3g} s" if decision.delay else "at once"
+            return f"starts again {when}: {decision.reason}"
+        case GiveUp():
+            after = decision.retry_delay
+            later = "" if after is None else f"; one more attempt in {after:g} s"
+            return f"given up: {decision.reason}{later}"
+        case Leave():
+            return f"left as it is: {decision.reason}"
+        case never:
+            assert_never(never)
+
+
+def _bad_exit(outcome: Outcome) -> str:
+    """Supervisor's text; a signal counts as exit code -1 there."""
+    return f"Bad exit code {-1 if outcome.code is None else outcome.code}"

@@ -1,0 +1,224 @@
+"""Again? When? Why? The restart policy, as functions from facts to a decision with its reason.
+
+One engine expresses both families:
+
+* Supervisor's: an exit before `min_uptime` is a failed start whatever its code, retried after 1,
+  2, 3 … seconds, FATAL after `failed_starts_max` retries; an exit later restarts at once or not
+  at all, by mode and exit code.
+* The native one: exponential delays with a cap and jitter, forgotten after a healthy run, a limit
+  of restarts in a window, and a slow retry out of FATAL.
+
+In both, the first crash of a run that had come up restarts at once (Kubernetes' rule): a single
+crash should cost milliseconds, only a repeated one costs waiting.
+"""
+
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from opsvisor.core.outcome import ExitCause, Outcome
+from opsvisor.core.spec import (
+    Backoff,
+    ExitSet,
+    ExponentialBackoff,
+    FlappingPolicy,
+    LinearBackoff,
+    RestartMode,
+    RestartPolicy,
+)
+
+# More restarts than this are not remembered: no window needs them, and memory stays bounded.
+REMEMBERED_RESTARTS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedRun:
+    """A run that is over. `outcome` None: the process could not even be made."""
+
+    uptime: float
+    came_up: bool  # was alive for min_uptime
+    outcome: Outcome | None
+    spawn_error: str = ""
+
+    def __str__(self) -> str:
+        """How it ended, for reasons: `exit status 3`, or why it could not be spawned."""
+        return self.spawn_error if self.outcome is None else str(self.outcome)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What a process's past counts for.
+
+    `failed_starts`: starts in a row that did not come up. `failures`: runs in a row that ended
+    before `backoff_reset`. `restarts`: monotonic instants of automatic restarts, oldest first.
+    """
+
+    failed_starts: int = 0
+    failures: int = 0
+    restarts: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """Start again `delay` seconds from now. `failed_start`: because it never came up."""
+
+    delay: float
+    failed_start: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUp:
+    """FATAL. After `retry_delay` seconds there is one more attempt, None: never by itself."""
+
+    retry_delay: float | None
+    failed_start: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """The policy wants it left as it ended."""
+
+    reason: str
+
+
+Decision = Again | GiveUp | Leave
+
+
+def next_delay(backoff: Backoff, attempt: int, jitter: float) -> float:
+    """Seconds to wait before attempt number `attempt` (1 is the first).
+
+    Linear: step × attempt. Exponential: delay × factor^(attempt-1), capped at `limit`, plus
+    `jitter` (0..1) × `backoff.jitter` of itself; the limit holds before jitter. Never negative.
+    """
+    match backoff:
+        case LinearBackoff():
+            return backoff.step * attempt
+        case ExponentialBackoff():
+            # The exponent is bounded so that a large attempt can't overflow the float.
+            grown = backoff.delay * backoff.factor ** min(attempt - 1, 64)
+            return min(grown, backoff.limit) * (1.0 + backoff.jitter * jitter)
+        case never:
+            assert_never(never)
+
+
+def contains(exits: ExitSet, outcome: Outcome) -> bool:
+    """Whether this exit code or signal is in the set."""
+    return outcome.code in exits.codes or outcome.signum in exits.signals
+
+
+def classify(policy: RestartPolicy, run: EndedRun) -> ExitCause:
+    """Why a run ended by itself: the label under which its restart is counted."""
+    if run.outcome is None or (policy.early_exit_fails and not run.came_up):
+        return ExitCause.START_FAILURE
+    if contains(policy.success, run.outcome):
+        return ExitCause.SUCCESS
+    if not run.came_up:
+        return ExitCause.START_FAILURE
+    return ExitCause.FAILURE if run.outcome.signum is None else ExitCause.SIGNAL
+
+
+def decide(
+    policy: RestartPolicy, run: EndedRun, tally: Tally, *, now: float, jitter: float
+) -> tuple[Decision, Tally]:
+    """What follows a run that ended by itself, and what it adds to the tally."""
+    cause = classify(policy, run)
+    failed_start = cause is ExitCause.START_FAILURE
+    tally = count_run(policy, run, tally, failed_start=failed_start)
+    unwanted = _unwanted(policy, run, cause)
+    if unwanted is not None:
+        return unwanted, tally
+    too_often = _too_often(policy, tally, failed_start=failed_start, now=now)
+    if too_often is not None:
+        return too_often, tally
+    if failed_start:
+        delay = next_delay(policy.start_backoff, tally.failed_starts, jitter)
+        why = f"{run} before it was up" if run.outcome else str(run)
+        reason = f"{why}; retry {tally.failed_starts}{_of(policy.failed_starts_max)}"
+    else:
+        crashes = tally.failures - 1
+        delay = next_delay(policy.run_backoff, crashes, jitter) if crashes > 0 else 0.0
+        reason = f"{run}, {_verdict(policy, cause)}"
+    again = Again(delay=delay, failed_start=failed_start, reason=reason)
+    return again, count_restart(policy, tally, now)
+
+
+def count_run(policy: RestartPolicy, run: EndedRun, tally: Tally, *, failed_start: bool) -> Tally:
+    """The tally after this run: a long one forgets, a short one counts as a failure."""
+    healthy = run.uptime >= policy.backoff_reset and run.came_up
+    return replace(
+        tally,
+        failed_starts=tally.failed_starts + 1 if failed_start else 0,
+        failures=1 if healthy else tally.failures + 1,
+    )
+
+
+def count_restart(policy: RestartPolicy, tally: Tally, now: float) -> Tally:
+    """The tally with one more automatic restart, and without those no window can see."""
+    longest = max(policy.limit.interval if policy.limit else 0.0, policy.flapping.interval)
+    recent = tuple(at for at in tally.restarts if at + longest > now)
+    return replace(tally, restarts=(*recent[-REMEMBERED_RESTARTS + 1 :], now))
+
+
+def restarts_within(tally: Tally, interval: float, now: float) -> int:
+    """Automatic restarts in the last `interval` seconds."""
+    # `at + interval > now`, the same sum as in `flapping_ends_at`: rounded differently, a deadline
+    # could pass without ending anything, again and again.
+    return sum(1 for at in tally.restarts if at + interval > now)
+
+
+def is_flapping(policy: FlappingPolicy, tally: Tally, now: float) -> bool:
+    """Whether there were more automatic restarts in the window than the policy finds normal."""
+    return restarts_within(tally, policy.interval, now) > policy.count
+
+
+def flapping_ends_at(policy: FlappingPolicy, tally: Tally) -> float:
+    """When the window will hold no more than `count` restarts, if none is added."""
+    if len(tally.restarts) <= policy.count:
+        return 0.0  # it already is over: the policy changed, or the past was forgiven
+    return tally.restarts[-policy.count - 1] + policy.interval
+
+
+def _unwanted(policy: RestartPolicy, run: EndedRun, cause: ExitCause) -> Decision | None:
+    """The decision if the policy doesn't want a restart after such an end."""
+    if run.outcome is not None and contains(policy.prevent, run.outcome):
+        return GiveUp(
+            retry_delay=None,
+            failed_start=cause is ExitCause.START_FAILURE,
+            reason=f"{run}, in restart_prevent_exit_codes",
+        )
+    if cause is ExitCause.START_FAILURE and policy.early_exit_fails:
+        return None  # Supervisor retries a failed start whatever autorestart says
+    if policy.mode is RestartMode.NO:
+        if run.outcome is None:
+            return GiveUp(retry_delay=None, failed_start=True, reason=f"{run}; restart is off")
+        return Leave(reason=f"{run}; restart is off")
+    if policy.mode is RestartMode.ON_FAILURE and cause is ExitCause.SUCCESS:
+        return Leave(reason=f"{run}, which counts as success")
+    return None
+
+
+def _too_often(
+    policy: RestartPolicy, tally: Tally, *, failed_start: bool, now: float
+) -> GiveUp | None:
+    """The decision if one more attempt would be one too many."""
+    retries = policy.failed_starts_max
+    if failed_start and retries is not None and tally.failed_starts > retries:
+        reason = f"too many start retries too quickly ({retries} allowed)"
+    elif policy.limit and restarts_within(tally, policy.limit.interval, now) >= policy.limit.count:
+        reason = f"{policy.limit.count} automatic restarts in {policy.limit.interval:g} s"
+    else:
+        return None
+    return GiveUp(retry_delay=policy.fatal_retry_delay, failed_start=failed_start, reason=reason)
+
+
+def _of(limit: int | None) -> str:
+    return "" if limit is None else f" of {limit}"
+
+
+def _verdict(policy: RestartPolicy, cause: ExitCause) -> str:
+    if policy.mode is RestartMode.ALWAYS:
+        return "restart is always"
+    if cause is ExitCause.SIGNAL:
+        return "a signal nobody here sent"
+    return "not in success_exit_codes"
