@@ -14,6 +14,13 @@ class Spawn:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelSpawn:
+    """Don't make the process after all; answered by `SpawnFault`, or not at all if it is made."""
+
+    id: ProcessId
+
+
+@dataclass(frozen=True, slots=True)
 class SignalProcess:
     """Send a signal; answered only if the kernel refuses, by `SignalFault`."""
 
@@ -42,4 +49,4 @@ class ShutdownComplete:
     """Nothing of ours is running any more."""
 
 
-Effect = Spawn | SignalProcess | Forget | Publish | ShutdownComplete
+Effect = Spawn | CancelSpawn | SignalProcess | Forget | Publish | ShutdownComplete

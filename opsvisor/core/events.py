@@ -7,7 +7,7 @@ wall-clock Unix time in seconds, for people; decisions use the monotonic clock a
 from dataclasses import dataclass
 from enum import Enum
 
-from opsvisor.core.outcome import ExitCause, Outcome, Usage
+from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind, Usage
 from opsvisor.core.plan import PlanDiff
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
 from opsvisor.core.state import PublicState, StartCause
@@ -90,6 +90,7 @@ class SpawnFailed:
     at: float
     id: ProcessId
     reason: str
+    kind: SpawnFaultKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

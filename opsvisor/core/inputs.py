@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from opsvisor.core.outcome import Outcome, Usage
+from opsvisor.core.outcome import Outcome, SpawnFaultKind, Usage
 from opsvisor.core.plan import Plan
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.state import StartCause, StopCause
@@ -53,6 +53,7 @@ class SpawnFault:
 
     id: ProcessId
     reason: str
+    kind: SpawnFaultKind = SpawnFaultKind.OTHER
 
 
 @dataclass(frozen=True, slots=True)

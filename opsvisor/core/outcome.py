@@ -46,6 +46,14 @@ class ExitCause(Enum):
     SHUTDOWN = "shutdown"  # stopped with the daemon
 
 
+class SpawnFaultKind(Enum):
+    """What kept a process from being made, as far as an operator can act on it."""
+
+    NO_FILE = "no_file"
+    NOT_EXECUTABLE = "not_executable"
+    OTHER = "other"
+
+
 def signal_name(signum: int) -> str:
     """`SIGTERM` for 15; real-time and unknown numbers as `SIG34`."""
     try:

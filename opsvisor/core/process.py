@@ -27,7 +27,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import assert_never
 
-from opsvisor.core.effects import Effect, Publish, SignalProcess, Spawn
+from opsvisor.core.effects import CancelSpawn, Effect, Publish, SignalProcess, Spawn
 from opsvisor.core.events import (
     Event,
     FailuresForgotten,
@@ -42,7 +42,7 @@ from opsvisor.core.events import (
     StateChanged,
 )
 from opsvisor.core.instant import Instant
-from opsvisor.core.outcome import ExitCause, Outcome, Usage
+from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind, Usage
 from opsvisor.core.restart import (
     Again,
     Decision,
@@ -197,7 +197,8 @@ class ProcessMachine:
                 self.state = replace(self.state, start_after=cause)
                 return []
             case Spawning():
-                self.state = replace(self.state, start_after=None, stop_wanted=None)
+                if self.state.stop_wanted is not None:
+                    self.state = replace(self.state, start_after=cause)
                 return []
             case Starting() | Running() | Unknown():
                 return []
@@ -220,7 +221,7 @@ class ProcessMachine:
                 ]
             case Spawning():
                 self.state = replace(self.state, stop_wanted=cause, start_after=start_after)
-                return []
+                return [CancelSpawn(self.id)]
             case Stopping():
                 self.state = replace(self.state, start_after=start_after)
                 return []
@@ -297,20 +298,20 @@ class ProcessMachine:
             effects += self._come_up(self.state, now)
         return effects
 
-    def spawn_failed(self, reason: str, now: Instant) -> list[Effect]:
+    def spawn_failed(self, reason: str, kind: SpawnFaultKind, now: Instant) -> list[Effect]:
         """The process could not be made."""
         state = self.state
         assert isinstance(state, Spawning), f"{self.id} failed to spawn in {state}"
-        self._spawn_error = reason
-        self._last_cause = ExitCause.START_FAILURE
-        told: list[Effect] = [Publish(SpawnFailed(at=now.wall, id=self.id, reason=reason))]
         if state.stop_wanted is not None:
             self._take_next_spec()
-            told += self._become(Stopped(), "stop requested while starting", now)
-            return told + self._start_again(state.start_after, now)
+            stopped = self._become(Stopped(), "stop requested while starting", now)
+            return stopped + self._start_again(state.start_after, now)
+        self._spawn_error = reason
+        self._last_cause = ExitCause.START_FAILURE
+        event = SpawnFailed(at=now.wall, id=self.id, reason=reason, kind=kind)
         run = EndedRun(uptime=0.0, came_up=False, outcome=None, spawn_error=reason)
         decision = self._decide(run, now)
-        return [*told, *self._after_failed_start(decision, now)]
+        return [Publish(event), *self._after_failed_start(decision, now)]
 
     def exited(self, pid: Pid, outcome: Outcome, usage: Usage, now: Instant) -> list[Effect]:
         """The kernel reported the end of process `pid`."""
@@ -358,7 +359,7 @@ class ProcessMachine:
             case never:
                 assert_never(never)
 
-    def deadline_passed(self, now: Instant) -> list[Effect]:  # noqa: PLR0911 - one per state
+    def deadline_passed(self, now: Instant) -> list[Effect]:
         """The instant asked for has come. Harmless if it has not: nothing is due then."""
         effects = self._calm_down(now)
         due = deadline_of(self.state)

@@ -136,7 +136,7 @@ class Unknown:
 State = Stopped | Spawning | Starting | Running | Backoff | Stopping | Exited | Fatal | Unknown
 
 
-def public_state(state: State) -> PublicState:  # noqa: PLR0911 - one line per state is the point
+def public_state(state: State) -> PublicState:
     """The one of Supervisor's eight names that clients see for this state."""
     match state:
         case Stopped():

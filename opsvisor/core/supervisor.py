@@ -281,7 +281,7 @@ def _reported(machine: ProcessMachine, report: Report, now: Instant) -> list[Eff
         case Spawned():
             return machine.spawned(report.pid, now)
         case SpawnFault():
-            return machine.spawn_failed(report.reason, now)
+            return machine.spawn_failed(report.reason, report.kind, now)
         case Exited():
             return machine.exited(report.pid, report.outcome, report.usage, now)
         case SignalFault():

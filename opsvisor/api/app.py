@@ -1,0 +1,136 @@
+"""The application: routes, and what happens around every request."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from opsvisor.api.access import is_authorized, is_expected_host
+from opsvisor.api.context import (
+    CONTROL,
+    IS_READY,
+    RENDER_METRICS,
+    STREAMS,
+    HttpObserver,
+    RenderMetrics,
+    Streams,
+)
+from opsvisor.api.errors import ApiError, problem_response
+from opsvisor.api.routes import OPEN_PATHS, ROUTES
+from opsvisor.config.settings import TcpServer, UnixServer
+from opsvisor.control.control import Control
+from opsvisor.core.events import SupervisorState
+
+_LARGEST_BODY = 1024 * 1024
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def create_app(
+    control: Control,
+    server: UnixServer | TcpServer,
+    *,
+    render_metrics: RenderMetrics,
+    observer: HttpObserver,
+) -> web.Application:
+    """The API as this server offers it, behind this server's credentials."""
+    app = web.Application(
+        client_max_size=_LARGEST_BODY,
+        middlewares=[_observe(observer), _explain_errors(observer), _guard(server)],
+    )
+    app[CONTROL] = control
+    app[RENDER_METRICS] = render_metrics
+    app[STREAMS] = streams = Streams(observer=observer)
+    app[IS_READY] = lambda: control.supervisor.state is SupervisorState.RUNNING
+    for route in ROUTES:
+        if route.method == "GET":
+            app.router.add_get(route.path, route.handler)  # HEAD comes with it
+        else:
+            app.router.add_route(route.method, route.path, route.handler)
+
+    async def end_streams(_: web.Application) -> None:
+        for task in tuple(streams.open):
+            task.cancel()
+
+    app.on_shutdown.append(end_streams)
+    return app
+
+
+def _observe(observer: HttpObserver) -> Callable[..., Awaitable[web.StreamResponse]]:
+    @web.middleware
+    async def observe(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        began = time.monotonic()
+        status = 499  # the client went away before there was an answer
+        try:
+            with observer.in_flight():
+                response = await handler(request)
+            status = response.status
+            return response
+        finally:
+            took = time.monotonic() - began
+            observer.request_done(_route_of(request), request.method, status, took)
+
+    return observe
+
+
+def _explain_errors(observer: HttpObserver) -> Callable[..., Awaitable[web.StreamResponse]]:
+    @web.middleware
+    async def explain(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except ApiError as error:
+            response = problem_response(error)
+            if error.code == "unauthorized":
+                response.headers["WWW-Authenticate"] = 'Basic realm="default"'
+            return response
+        except web.HTTPNotFound:
+            hint = "GET / lists the entry points"
+            return problem_response(ApiError("not_found", f"nothing at {request.path}", hint))
+        except web.HTTPMethodNotAllowed as error:
+            allowed = ", ".join(sorted(error.allowed_methods))
+            detail = f"{request.method} is not possible here"
+            response = problem_response(ApiError("method_not_allowed", detail, f"try {allowed}"))
+            response.headers["Allow"] = allowed
+            return response
+        except web.HTTPRequestEntityTooLarge:
+            return problem_response(ApiError("too_large", "the body is larger than 1 MiB"))
+        except (web.HTTPException, asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug in a handler ends one request, no more
+            observer.internal_error("api", error)
+            detail = "opsvisord has hit a bug of its own while answering"
+            return problem_response(
+                ApiError("internal", detail, "its log has the details: opsvisorctl maintail")
+            )
+
+    return explain
+
+
+def _guard(server: UnixServer | TcpServer) -> Callable[..., Awaitable[web.StreamResponse]]:
+    @web.middleware
+    async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        if request.path in OPEN_PATHS:
+            return await handler(request)
+        credentials = server.credentials
+        if credentials is not None:
+            if not is_authorized(request.headers.get("Authorization"), credentials):
+                raise ApiError(
+                    "unauthorized",
+                    "this server asks for a user name and a password",
+                    "opsvisorctl -u NAME -p PASSWORD, or curl -u NAME",
+                )
+        elif isinstance(server, TcpServer) and not is_expected_host(request, server.host):
+            raise ApiError(
+                "wrong_host",
+                f"this server is not {request.host}",
+                "ask for it by its address, or give it a user name and a password",
+            )
+        return await handler(request)
+
+    return guard
+
+
+def _route_of(request: web.Request) -> str:
+    """The template of the route, never the path itself: labels must stay few."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unmatched"

@@ -1,0 +1,135 @@
+"""Configuration: what the files say, how that differs from what runs, and taking it over."""
+
+from aiohttp import web
+
+from opsvisor import wire
+from opsvisor.api.context import CONTROL, json_response, read_body
+from opsvisor.api.convert import config_diff
+from opsvisor.api.errors import ApiError
+from opsvisor.api.processes import action_result
+from opsvisor.config.problems import ConfigError
+from opsvisor.control.configuration import Comparison, UnknownGroupError
+from opsvisor.control.control import Control
+from opsvisor.core.events import SupervisorState
+from opsvisor.core.spec import Startup
+
+
+async def show_diff(request: web.Request) -> web.Response:
+    """What applying the configuration as last read would change."""
+    return json_response(config_diff(request.app[CONTROL].configuration.compare()))
+
+
+async def reread(request: web.Request) -> web.Response:
+    """Read the files again, change nothing, and say what would change."""
+    control = request.app[CONTROL]
+    _refuse_when_stopping(control)
+    return json_response(config_diff(_reread(control)))
+
+
+async def apply(request: web.Request) -> web.Response:
+    """Take over the files: stop what left them, restart what changed, start what is new."""
+    control = request.app[CONTROL]
+    _refuse_when_stopping(control)
+    body = await read_body(request, wire.ApplyRequest)
+    if body.reread:
+        _reread(control)
+    configuration = control.configuration
+    try:
+        plan, comparison = configuration.choose(body.groups)
+    except UnknownGroupError as error:
+        raise _no_such_group(error) from error
+    outcomes = await control.actions.settle(
+        restarting=[change.id for change in comparison.diff.changed if change.restart],
+        removed=comparison.diff.removed,
+        carry_out=lambda: configuration.carry_out(plan),
+    )
+    return json_response(
+        wire.ApplyResponse(
+            generation=control.supervisor.generation,
+            diff=config_diff(comparison),
+            results=[action_result(outcome) for outcome in outcomes],
+        )
+    )
+
+
+async def list_available(request: web.Request) -> web.Response:
+    """Every process of the configuration as last read, in use or not."""
+    control = request.app[CONTROL]
+    in_use = {group.name for group in control.supervisor.plan.groups}
+    return json_response(
+        wire.AvailableList(
+            processes=[
+                wire.AvailableProcess(
+                    name=str(spec.id),
+                    group=spec.id.group,
+                    process=spec.id.name,
+                    in_use=group.name in in_use,
+                    autostart=spec.startup is Startup.ENABLED,
+                    group_priority=group.priority,
+                    priority=spec.priority,
+                )
+                for group in sorted(
+                    control.configuration.available.plan.groups, key=lambda g: g.name
+                )
+                for spec in group.processes
+            ]
+        )
+    )
+
+
+async def add_groups(request: web.Request) -> web.Response:
+    """Take groups that the last reread saw into the plan."""
+    control = request.app[CONTROL]
+    body = await read_body(request, wire.GroupRequest)
+    results = []
+    for name in body.groups:
+        try:
+            added = control.configuration.add_group(name)
+        except UnknownGroupError:
+            results.append(_group_result(name, "no_such_group", "not in the files"))
+            continue
+        already = _group_result(name, "already_added", "already in the plan")
+        results.append(_group_result(name, "ok", "added") if added else already)
+    return json_response(wire.GroupResponse(results=results))
+
+
+async def remove_groups(request: web.Request) -> web.Response:
+    """Take stopped groups out of the plan."""
+    control = request.app[CONTROL]
+    body = await read_body(request, wire.GroupRequest)
+    results = []
+    for name in body.groups:
+        try:
+            removed = control.configuration.remove_group(name)
+        except UnknownGroupError:
+            results.append(_group_result(name, "no_such_group", "not in the plan"))
+            continue
+        running = _group_result(name, "still_running", "stop its processes first")
+        results.append(_group_result(name, "ok", "removed") if removed else running)
+    return json_response(wire.GroupResponse(results=results))
+
+
+def _reread(control: Control) -> Comparison:
+    try:
+        return control.configuration.reread()
+    except ConfigError as error:
+        count = len(error.problems)
+        raise ApiError(
+            "bad_config",
+            f"the configuration has {count} problem{'s' if count > 1 else ''}; nothing changed",
+            "mend the files and try again",
+            problems=error.problems,
+        ) from error
+
+
+def _refuse_when_stopping(control: Control) -> None:
+    if control.supervisor.state is SupervisorState.STOPPING:
+        raise ApiError("shutting_down", "opsvisord is shutting down")
+
+
+def _no_such_group(error: UnknownGroupError) -> ApiError:
+    return ApiError("no_such_group", str(error), "GET /api/v1/config/available lists them")
+
+
+def _group_result(name: str, result: str, reason: str) -> wire.GroupResult:
+    return wire.GroupResult(group=name, result=result, reason=reason)

@@ -1,0 +1,105 @@
+"""What every handler needs, under typed keys of the application."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from opsvisor.api.errors import ApiError
+from opsvisor.control.control import Control
+from opsvisor.control.names import Target, resolve
+from opsvisor.core.spec import ProcessId
+
+# Renders /metrics for this Accept header, gzipped if asked; gives body and content type.
+RenderMetrics = Callable[[str, bool], Awaitable[tuple[bytes, str]]]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpObserver:
+    """Who wants to know about requests. All must be quick."""
+
+    request_done: Callable[[str, str, int, float], None]  # handler, method, status, seconds
+    in_flight: Callable[[], AbstractContextManager[object]]
+    streaming: Callable[[str], AbstractContextManager[object]]
+    internal_error: Callable[[str, Exception], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class Streams:
+    """Open streaming responses, so that they can be ended when the server goes."""
+
+    observer: HttpObserver
+    open: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    @contextmanager
+    def one(self, name: str) -> Iterator[None]:
+        """Count this response as a stream while the block lasts."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.open.add(task)
+        try:
+            with self.observer.streaming(name):
+                yield
+        finally:
+            self.open.discard(task)
+
+
+CONTROL = web.AppKey("control", Control)
+RENDER_METRICS: web.AppKey[RenderMetrics] = web.AppKey("render_metrics")
+STREAMS = web.AppKey("streams", Streams)
+IS_READY: web.AppKey[Callable[[], bool]] = web.AppKey("is_ready")
+
+
+def json_response(body: msgspec.Struct, status: int = 200) -> web.Response:
+    """A wire struct as JSON."""
+    return web.Response(
+        status=status, body=msgspec.json.encode(body), content_type="application/json"
+    )
+
+
+async def read_body(request: web.Request, kind: type[_T]) -> _T:
+    """The JSON body as this wire struct.
+
+    Only `application/json` is taken: a form on a foreign web page can't send that, so nobody's
+    browser can be made to change anything here (CSRF).
+    """
+    if request.content_type != "application/json":
+        raise ApiError(
+            "not_json",
+            f"the body must be application/json, not {request.content_type}",
+            "send the header Content-Type: application/json",
+        )
+    try:
+        return msgspec.json.decode(await request.read() or b"{}", type=kind)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise ApiError("bad_request", f"{error}") from error
+
+
+def read_number(request: web.Request, name: str, default: int | None = None) -> int | None:
+    """A whole number of the query string."""
+    text = request.query.get(name)
+    if text is None:
+        return default
+    try:
+        return int(text)
+    except ValueError:
+        raise ApiError("bad_request", f"{name}={text!r} is not a whole number") from None
+
+
+def find_process(request: web.Request) -> ProcessId:
+    """The one process that the path names."""
+    name = request.match_info["name"]
+    known = [view.id for view in request.app[CONTROL].engine.views()]
+    found = resolve([name], known)
+    if len(found) == 1 and isinstance(target := found[0], Target):
+        return target.id
+    raise ApiError(
+        "no_such_process",
+        f"no such process: {name}",
+        "GET /api/v1/processes lists them; a member of a group is group:name",
+    )

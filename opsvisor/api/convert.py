@@ -1,0 +1,110 @@
+"""The core's facts in the words of the wire."""
+
+from opsvisor import wire
+from opsvisor.api.errors import config_problem
+from opsvisor.control.configuration import Comparison
+from opsvisor.control.control import Control
+from opsvisor.control.describe import describe
+from opsvisor.core.instant import Instant
+from opsvisor.core.outcome import signal_name
+from opsvisor.core.view import ProcessView
+from opsvisor.runtime.post_mortem import FinishedRun
+from opsvisor.runtime.sampler import TreeMember
+
+
+def process_status(control: Control, view: ProcessView, now: Instant) -> wire.ProcessStatus:
+    """One process as it is now."""
+    spec = view.spec
+    tree = control.sampler.tree(view.id)
+    outcome = view.last_outcome
+    return wire.ProcessStatus(
+        name=str(view.id),
+        group=view.id.group,
+        process=view.id.name,
+        program=spec.program,
+        replica=spec.replica,
+        state=view.state.name,
+        state_code=view.state.code,
+        description=describe(view, now),
+        reason=view.reason,
+        since=view.since.wall,
+        pid=view.pid or 0,
+        ready=view.ready,
+        healthy=None,
+        flapping=view.flapping,
+        expected_running=view.expected_running,
+        started_at=view.started.wall if view.started else 0.0,
+        stopped_at=view.ended.wall if view.ended else 0.0,
+        uptime=now.mono - view.started.mono if view.started and view.pid else 0.0,
+        starts=view.starts,
+        restarts=view.restarts,
+        failed_starts=view.failed_starts,
+        retry_at=now.wall_at(view.retry_at) if view.retry_at is not None else 0.0,
+        kills_survived=view.kills_survived,
+        exit_code=outcome.code if outcome else None,
+        exit_signal=outcome.signum if outcome else None,
+        spawn_error=view.spawn_error,
+        stdout_log=spec.stdout.path or "",
+        stderr_log=(spec.stderr.path or "") if spec.stderr else "",
+        log_problem=control.engine.streams(view.id).problem,
+        priority=spec.priority,
+        group_priority=view.group_priority,
+        startup=spec.startup.value,
+        labels=dict(spec.labels),
+        cpu_seconds=sum(control.sampler.cpu_seconds(view.id)) if tree else None,
+        rss_bytes=tree.rss_bytes if tree else None,
+        tree_processes=tree.processes if tree else None,
+        open_fds=tree.open_fds if tree else None,
+    )
+
+
+def run_of(run: FinishedRun) -> wire.Run:
+    """One post-mortem."""
+    outcome = run.outcome
+    return wire.Run(
+        pid=run.pid or 0,
+        started_at=run.ended_at - run.uptime,
+        ended_at=run.ended_at,
+        uptime=run.uptime,
+        outcome=str(outcome) if outcome else run.problem,
+        exit_code=outcome.code if outcome else None,
+        exit_signal=signal_name(outcome.signum) if outcome and outcome.signum else None,
+        core_dumped=outcome.core_dumped if outcome else False,
+        cause=run.cause.value,
+        expected=run.expected,
+        decision=run.decision,
+        user_seconds=run.usage.user_seconds,
+        system_seconds=run.usage.system_seconds,
+        max_rss_bytes=run.usage.max_rss_bytes,
+        stderr_tail=list(run.stderr_tail),
+        stdout_tail=list(run.stdout_tail),
+    )
+
+
+def tree_member(member: TreeMember) -> wire.TreeMember:
+    """One process of a tree."""
+    return wire.TreeMember(
+        pid=member.pid,
+        parent=member.parent,
+        command=member.command,
+        cpu_seconds=member.cpu_seconds,
+        rss_bytes=member.rss_bytes,
+    )
+
+
+def config_diff(comparison: Comparison) -> wire.ConfigDiff:
+    """What applying would change."""
+    found = comparison.diff
+    return wire.ConfigDiff(
+        added=[str(i) for i in found.added],
+        changed=[
+            wire.ConfigChange(name=str(c.id), fields=list(c.fields), restart=c.restart)
+            for c in found.changed
+        ],
+        removed=[str(i) for i in found.removed],
+        groups_added=list(found.groups_added),
+        groups_changed=list(found.groups_changed),
+        groups_removed=list(found.groups_removed),
+        daemon_changed=list(comparison.daemon_changed),
+        warnings=[config_problem(w) for w in comparison.warnings],
+    )

@@ -1,0 +1,153 @@
+"""Listening sockets, and the applications behind them."""
+
+import contextlib
+import os
+import socket
+import stat
+from pathlib import Path
+
+from aiohttp import web
+
+from opsvisor.config.problems import OpsvisorError
+from opsvisor.config.settings import TcpServer, UnixServer
+
+_BACKLOG = 128
+# How long requests in flight may take to finish once the daemon ends, in seconds.
+_SHUTDOWN_PATIENCE = 1.0
+
+
+class BindError(OpsvisorError):
+    """A server can't listen where it was told to."""
+
+
+class HttpServer:
+    """One listening socket with its application."""
+
+    def __init__(self, settings: UnixServer | TcpServer, app: web.Application) -> None:
+        self.settings = settings
+        self._app = app
+        self._runner: web.AppRunner | None = None
+        self._inode: int | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens, as opsvisorctl takes it."""
+        return url_of(self.settings)
+
+    async def open(self) -> None:
+        """Bind and serve. BindError if that can't be."""
+        listener = bind(self.settings)
+        if isinstance(self.settings, UnixServer):
+            self._inode = Path(self.settings.path).stat().st_ino  # noqa: ASYNC240 - once, at start
+        self._runner = web.AppRunner(
+            self._app,
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=_SHUTDOWN_PATIENCE,
+        )
+        await self._runner.setup()
+        await web.SockSite(self._runner, listener, backlog=_BACKLOG).start()
+
+    async def close(self) -> None:
+        """Stop serving, and remove the socket file if it still is ours."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if isinstance(self.settings, UnixServer) and self._inode is not None:
+            path = Path(self.settings.path)
+            with contextlib.suppress(OSError):
+                if path.stat().st_ino == self._inode:  # noqa: ASYNC240 - once, at the end
+                    path.unlink()  # noqa: ASYNC240 - once, at the end
+
+
+def url_of(server: UnixServer | TcpServer) -> str:
+    """`unix:///path` or `http://host:port`."""
+    match server:
+        case UnixServer():
+            return f"unix://{server.path}"
+        case TcpServer():
+            host = server.host or "0.0.0.0"  # noqa: S104 - shown, not bound
+            return (
+                f"http://[{host}]:{server.port}" if ":" in host else f"http://{host}:{server.port}"
+            )
+
+
+def bind(server: UnixServer | TcpServer) -> socket.socket:
+    """A listening socket, not inherited by programs. BindError if another daemon has it."""
+    try:
+        match server:
+            case UnixServer():
+                return _bind_unix(server)
+            case TcpServer():
+                return _bind_tcp(server)
+    except OSError as error:
+        raise BindError(
+            f"cannot listen on {url_of(server)}: {error.strerror}\n"
+            f"    hint: {_hint(server, error)}"
+        ) from error
+
+
+def _bind_tcp(server: TcpServer) -> socket.socket:
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((server.host, server.port))
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _bind_unix(server: UnixServer) -> socket.socket:
+    path = Path(server.path)
+    path.parent.mkdir(mode=0o755, exist_ok=True)
+    _take_over(server, path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Nobody may connect between bind and chmod: the file begins with no permissions for others.
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+        if server.owner is not None:
+            os.chown(path, *server.owner)
+        path.chmod(server.mode)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.umask(before)
+    return listener
+
+
+def _take_over(server: UnixServer, path: Path) -> None:
+    """Remove a socket that nobody listens on any more."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise BindError(
+            f"cannot listen on {url_of(server)}: there is a file that is not a socket\n"
+            "    hint: move it away, or choose another path"
+        )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+    raise BindError(
+        f"cannot listen on {url_of(server)}: another program is already listening there\n"
+        "    hint: another opsvisord? opsvisorctl shutdown ends it"
+    )
+
+
+def _hint(server: UnixServer | TcpServer, error: OSError) -> str:
+    match server:
+        case UnixServer():
+            return f"is {Path(server.path).parent} a directory that this user may write to?"
+        case TcpServer() if isinstance(error, PermissionError):
+            return "ports below 1024 need root or CAP_NET_BIND_SERVICE"
+        case TcpServer():
+            return "another opsvisord or supervisord? see who listens: ss -ltnp"

@@ -1,0 +1,55 @@
+"""Where a daemon listens, as people write it: `unix:///path` or `http://host:port`."""
+
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from opsvisor.client.errors import BadUrl
+
+_HTTP_PORT = 80
+
+
+# Named tuples: making a dataclass costs opsvisorctl a millisecond of its start.
+class UnixAddress(NamedTuple):
+    """A unix socket."""
+
+    path: str
+
+    def __str__(self) -> str:
+        """`unix:///run/opsvisor.sock`."""
+        return f"unix://{self.path}"
+
+
+class TcpAddress(NamedTuple):
+    """A host name or address, IPv6 without brackets, and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """`http://127.0.0.1:9001`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+Address = UnixAddress | TcpAddress
+
+
+def parse_url(url: str) -> Address:
+    """The address that `url` names. Raises BadUrl, quoting it."""
+    if url.startswith("unix://"):
+        return _unix(url)
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise BadUrl(f"value {url!r} is not a URL: {error}") from error
+    if parts.scheme != "http" or not host:
+        raise BadUrl(f"value {url!r} is not a URL")
+    return TcpAddress(host, _HTTP_PORT if port is None else port)
+
+
+def _unix(url: str) -> UnixAddress:
+    path = unquote(url.removeprefix("unix://"))
+    if not path.startswith("/"):
+        raise BadUrl(f"value {url!r} is not a URL: a socket needs an absolute path")
+    return UnixAddress(path)

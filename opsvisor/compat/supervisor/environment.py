@@ -1,0 +1,74 @@
+"""`environment=`: KEY=value pairs, separated by commas.
+
+Supervisor reads them with `shlex`: up to 4.3 in its old mode, which has no escapes and takes quotes
+off both ends of a value, later in POSIX mode. POSIX is what counts here; a text that only the old
+mode understands (`A=it's`) is still read in the old mode.
+"""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from opsvisor.compat.supervisor.refused import Refused
+
+_UNQUOTED = "/.+-():"  # allowed in a word without quotes, besides letters, digits and _
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """The variables of one `environment=`. `doubts` are the places where it was likely misread."""
+
+    values: Mapping[str, str]
+    doubts: tuple[str, ...] = ()
+
+
+def parse_environment(text: str) -> Variables:
+    """Read `A=1,B="two words"`; of a variable that is set twice the later value counts.
+
+    Supervisor never looks at what separates two pairs, so `A=http://h/z?q=1` sets A and q. That
+    is kept, and doubted. Raises Refused.
+    """
+    try:
+        return _pairs(text, _words(text, posix=True), ends="")
+    except Refused as why:
+        try:
+            return _pairs(text, _words(text, posix=False), ends="'\"")
+        except Refused:
+            raise why from None
+
+
+def _words(text: str, *, posix: bool, comments: str = "#") -> list[str]:
+    lexer = shlex.shlex(text, posix=posix)
+    lexer.wordchars += _UNQUOTED
+    lexer.commenters = comments
+    try:
+        return list(lexer)
+    except ValueError as why:  # No closing quotation, No escaped character
+        raise Refused(str(why), "close the quote, or quote the value: KEY=\"it's\"") from None
+
+
+def _pairs(text: str, words: list[str], *, ends: str) -> Variables:
+    values: dict[str, str] = {}
+    doubts = []
+    for start in range(0, len(words), 4):
+        pair, separator = words[start : start + 3], words[start + 3 : start + 4]
+        if len(pair) < 3 or pair[1] != "=":  # noqa: PLR2004 - a key, an equals sign, a value
+            raise Refused(
+                f"Unexpected end of key/value pairs in value '{text}'",
+                'write KEY="value",KEY2="value" and quote anything but letters, digits and _/.+-():',
+            )
+        values[pair[0]] = pair[2].strip(ends) if ends else pair[2]
+        if separator not in ([], [","]):
+            doubts.append(f"{pair[0]} ends at '{separator[0]}', quote its value if it goes on")
+    if _comment_hides_something(text, words, posix=not ends):
+        doubts.append("'#' begins a comment, quote the value if it belongs to it")
+    return Variables(values, tuple(doubts))
+
+
+def _comment_hides_something(text: str, words: list[str], *, posix: bool) -> bool:
+    if "#" not in text:
+        return False
+    try:
+        return _words(text, posix=posix, comments="") != words
+    except Refused:
+        return True

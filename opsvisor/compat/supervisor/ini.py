@@ -1,0 +1,237 @@
+"""Supervisor's INI files, with the line of every key.
+
+`configparser` reads them, as it does for Supervisor, so there is only one idea of what the
+grammar is. It is fed line by line and asked to tell whenever it meets a header or a key: the line
+it was given last is where that stands.
+"""
+
+import configparser
+import glob
+import io
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from opsvisor.compat.supervisor.expansions import Names, expand
+from opsvisor.compat.supervisor.refused import Refused
+from opsvisor.config.problems import ConfigError, Place, Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One `key = value`. `inherited` entries stand in [DEFAULT] and count for every section."""
+
+    value: str
+    where: Place
+    inherited: bool = False
+
+    @property
+    def here(self) -> str:
+        """What `%(here)s` means in this value: the folder of the file that it was written in."""
+        return str(Path(self.where.file).absolute().parent)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """All that was written under one name. `where` is the first of its headers."""
+
+    name: str
+    where: Place
+    entries: Mapping[str, Entry]
+
+    @property
+    def kind(self) -> str:
+        """`program` of `program:web`."""
+        return self.name.partition(":")[0]
+
+    @property
+    def label(self) -> str:
+        """`web` of `program:web`, "" where there is no colon."""
+        return self.name.partition(":")[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ini:
+    """One configuration: the main file and all it includes, sections in order of appearance."""
+
+    path: str
+    sections: Mapping[str, Section]
+    files: tuple[str, ...]
+    warnings: tuple[Problem, ...] = ()
+
+    def of_kind(self, kind: str) -> list[Section]:
+        """All sections called `kind:something`."""
+        return [s for s in self.sections.values() if s.kind == kind and ":" in s.name]
+
+
+def read_alone(path: Path) -> Ini:
+    """Read one file and no other: [include] is left alone. Raises ConfigError."""
+    reading = _Reading()
+    reading.read_main(path)
+    return reading.finish(str(path), ())
+
+
+def read_all(path: Path, names: Names) -> Ini:
+    """Read a file and all that its [include] asks for. Raises ConfigError.
+
+    `names` are what `files` may be expanded with. Values that follow a syntax error can't be
+    trusted, so syntax errors of all files are raised together, before anybody looks at values.
+    """
+    reading = _Reading()
+    reading.read_main(path)
+    warnings: list[Problem] = []
+    include = reading.section("include")
+    if include is not None:
+        for pattern in reading.include_patterns(include, names):
+            where = include.entries["files"].where
+            found = sorted(glob.glob(str(Path(path).absolute().parent / pattern)))
+            if not found:
+                target = os.path.join(Path(path).absolute().parent, pattern)
+                warnings.append(Problem(where, f'No file matches via include "{target}"'))
+            for file in found:
+                warnings.extend(reading.read_included(file, where))
+    return reading.finish(str(path), tuple(warnings))
+
+
+class _Header:
+    """configparser's pattern of section headers, telling `heard` of every one it recognises."""
+
+    def __init__(self, heard: Callable[[str], None]) -> None:
+        self._heard = heard
+
+    def match(self, text: str) -> re.Match[str] | None:
+        found = configparser.RawConfigParser.SECTCRE.match(text)
+        if found:
+            self._heard(found["header"])
+        return found
+
+
+class _Parser(configparser.RawConfigParser):
+    """RawConfigParser as Supervisor sets it up, noting where headers and keys stand.
+
+    `SECTCRE` and `optionxform` are configparser's documented hooks. Nothing documented says that
+    lines are taken one at a time; a property test holds the positions to the text.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(inline_comment_prefixes=(";", "#"), strict=False)
+        self.headers: dict[str, list[Place]] = {}
+        self.keys: dict[tuple[str, str], Place] = {}
+        self._section = ""
+        self._at: Place | None = None  # None while nothing is being read
+        self.SECTCRE = _Header(self._on_header)  # type: ignore[assignment,misc]  # anything with match() will do
+
+    def read_text(self, text: str, file: str) -> None:
+        """Add the sections of one file. Raises configparser.Error."""
+        try:
+            self.read_file(self._lines(text, file), source=file)
+        finally:
+            self._at = None
+
+    def _lines(self, text: str, file: str) -> Iterator[str]:
+        for number, line in enumerate(io.StringIO(text), start=1):
+            self._at = Place(file, number)
+            yield line
+
+    def _on_header(self, name: str) -> None:
+        assert self._at is not None
+        self._section = name
+        self.headers.setdefault(name, []).append(self._at)
+
+    def optionxform(self, optionstr: str) -> str:
+        key = optionstr.lower()
+        if self._at is not None:
+            self.keys[self._section, key] = self._at
+        return key
+
+
+class _Reading:
+    """Files on their way into one Ini."""
+
+    def __init__(self) -> None:
+        self._parser = _Parser()
+        self._files: list[str] = []
+        self._problems: list[Problem] = []
+
+    def read_main(self, path: Path) -> None:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            problem = Problem(Place(str(path)), f"could not find config file {path}")
+            raise ConfigError([problem]) from None
+        except OSError as why:
+            what = f"could not read config file {path}"
+            raise ConfigError([Problem(Place(str(path)), what, str(why.strerror))]) from None
+        except UnicodeDecodeError as why:
+            raise ConfigError([_not_utf8(str(path), why)]) from None
+        self._parse(text, str(path))
+
+    def read_included(self, file: str, asked_by: Place) -> list[Problem]:
+        """Add one included file; what only deserves a warning is returned."""
+        try:
+            text = Path(file).read_text(encoding="utf-8")
+        except OSError as why:
+            # Supervisor passes over such files in silence, a folder that matches `*` for example.
+            return [Problem(asked_by, f"could not read {file}: {why.strerror}, it is left out")]
+        except UnicodeDecodeError as why:
+            self._problems.append(_not_utf8(file, why))
+            return []
+        self._parse(text, file)
+        return [
+            Problem(place, "[include] has no effect inside an included file")
+            for place in self._parser.headers.get("include", [])
+            if place.file == file
+        ]
+
+    def include_patterns(self, include: Section, names: Names) -> list[str]:
+        entry = include.entries.get("files")
+        if entry is None:
+            what = ".ini file has [include] section, but no files setting"
+            self._problems.append(Problem(include.where, what, "add files = conf.d/*.conf"))
+            return []
+        try:
+            text = expand(entry.value, {**names, "here": entry.here}, of="include.files")
+        except Refused as why:
+            self._problems.append(Problem(entry.where, why.what, why.hint))
+            return []
+        return text.split()
+
+    def section(self, name: str) -> Section | None:
+        """One section as read so far; with syntax errors about there are none."""
+        if self._problems or not self._parser.has_section(name):
+            return None
+        parser = self._parser
+        entries = {}
+        for key, value in parser.items(name):
+            own = parser.keys.get((name, key))
+            where = own or parser.keys[parser.default_section, key]
+            entries[key] = Entry(value=value, where=where, inherited=own is None)
+        return Section(name=name, where=parser.headers[name][0], entries=entries)
+
+    def finish(self, path: str, warnings: tuple[Problem, ...]) -> Ini:
+        if self._problems:
+            raise ConfigError(self._problems)
+        found = {name: self.section(name) for name in self._parser.sections()}
+        sections = {name: section for name, section in found.items() if section is not None}
+        return Ini(path=path, sections=sections, files=tuple(self._files), warnings=warnings)
+
+    def _parse(self, text: str, file: str) -> None:
+        self._files.append(file)
+        try:
+            self._parser.read_text(text, file)
+        except configparser.MissingSectionHeaderError as why:
+            what = f"File contains no section headers: {why.line.strip()!r}"
+            hint = "begin with a line like [supervisord]"
+            self._problems.append(Problem(Place(file, why.lineno), what, hint))
+        except configparser.ParsingError as why:
+            hint = "write key = value; a line that continues the value above must be indented"
+            for line, quoted in why.errors:
+                what = f"Source contains parsing errors: {quoted}"
+                self._problems.append(Problem(Place(file, line), what, hint))
+
+
+def _not_utf8(file: str, why: UnicodeDecodeError) -> Problem:
+    line = why.object[: why.start].count(b"\n") + 1
+    return Problem(Place(file, line), f"{why.reason}: not UTF-8", f"iconv -t UTF-8 {file}")

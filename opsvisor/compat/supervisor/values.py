@@ -1,0 +1,230 @@
+"""The types of Supervisor's values: text in, value or `Refused` out, in Supervisor's words."""
+
+import os
+import re
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from opsvisor.compat.supervisor import accounts
+from opsvisor.compat.supervisor.environment import parse_environment
+from opsvisor.compat.supervisor.refused import Refused, did_you_mean
+from opsvisor.config.settings import LogLevel
+from opsvisor.core.spec import ExitSet, RestartMode
+
+T_co = TypeVar("T_co", covariant=True)
+
+_YES = frozenset({"yes", "true", "on", "1"})
+_NO = frozenset({"no", "false", "off", "0"})
+_SIZE_UNITS = {"kb": 1024, "mb": 1024**2, "gb": 1024**3}
+_PORT_MAX = 65535
+_EXIT_CODE_MAX = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T_co]):
+    """A type of value. `takes` completes "autostart takes …" in the hint of a refusal."""
+
+    parse: Callable[[str], T_co]
+    takes: str
+
+
+class LogTarget(Enum):
+    """A log file that isn't named by a path."""
+
+    NONE = "NONE"
+    AUTO = "AUTO"
+    SYSLOG = "syslog"
+
+
+def text(typed: str) -> str:
+    """The value as it is written."""
+    return typed
+
+
+def boolean(typed: str) -> bool:
+    """One of eight words, in any case. Blanks inside quotes or expansions aren't taken off."""
+    word = typed.lower()
+    if word in _YES:
+        return True
+    if word in _NO:
+        return False
+    raise Refused(f"not a valid boolean value: {typed!r}")
+
+
+def integer(typed: str) -> int:
+    """Anything that Python's int() reads: blanks around it, `1_000`, negative numbers."""
+    try:
+        return int(typed)
+    except ValueError as why:
+        raise Refused(str(why)) from None
+
+
+def byte_size(typed: str) -> int:
+    """Bytes, or KB, MB or GB of 1024 each. `1M` isn't one of them."""
+    word = typed.lower()
+    factor = _SIZE_UNITS.get(word[-2:])
+    try:
+        return int(word) if factor is None else int(word[:-2]) * factor
+    except ValueError as why:
+        short = re.fullmatch(r"\s*(\d+)\s*([kmg])b?\s*", word)
+        meant = f"did you mean '{short[1]}{short[2].upper()}B'?" if short else ""
+        raise Refused(str(why), meant) from None
+
+
+def octal(typed: str) -> int:
+    """A file mode or mask: 022, 0o22 or 22."""
+    try:
+        return int(typed, 8)
+    except ValueError:
+        raise Refused(f"{typed} can not be converted to an octal type") from None
+
+
+def socket_mode(typed: str) -> int:
+    """An octal number in the words that Supervisor has for sockets."""
+    try:
+        return octal(typed)
+    except Refused:
+        raise Refused(f"Invalid chmod value {typed}") from None
+
+
+def exit_codes(typed: str) -> ExitSet:
+    """0..255 with commas between them. Of an empty list no exit is expected."""
+    try:
+        codes = frozenset(int(word) for word in typed.split(",")) if typed.strip() else frozenset()
+    except ValueError:
+        codes = frozenset({-1})
+    if not all(0 <= code <= _EXIT_CODE_MAX for code in codes):
+        raise Refused(f"not a valid list of exit codes: {typed!r}")
+    return ExitSet(codes=codes)
+
+
+def stop_signal(typed: str) -> int:
+    """A signal's name with or without SIG, or its number; 0 is a signal that does nothing."""
+    word = typed.strip().upper()
+    names = signal.Signals.__members__
+    try:
+        number = int(word)
+    except ValueError:
+        for name in (word, f"SIG{word}"):
+            if name in names:
+                return int(names[name])
+        known = [name.removeprefix("SIG") for name in names]
+        meant = did_you_mean(word.removeprefix("SIG"), known)
+        raise Refused(f"value {typed!r} is not a valid signal name", meant) from None
+    if number != 0 and number not in signal.valid_signals():
+        raise Refused(f"value {typed!r} is not a valid signal number")
+    return number
+
+
+def autorestart(typed: str) -> RestartMode:
+    """Whether to start again after a run: always, never, or only after an unexpected end."""
+    word = typed.lower()
+    if word == "unexpected":
+        return RestartMode.ON_FAILURE
+    if word in _YES:
+        return RestartMode.ALWAYS
+    if word in _NO:
+        return RestartMode.NO
+    meant = did_you_mean(word, ("unexpected", *_YES, *_NO))
+    raise Refused(f"invalid 'autorestart' value {typed!r}", meant)
+
+
+def log_level(typed: str) -> LogLevel:
+    """One of Supervisor's seven levels; `warning` isn't among them."""
+    try:
+        return LogLevel(typed.lower())
+    except ValueError:
+        meant = did_you_mean(typed.lower(), (level.value for level in LogLevel))
+        raise Refused(f"bad logging level name {typed!r}", meant) from None
+
+
+def existing_directory(typed: str) -> str:
+    """A folder that is there now, `~` expanded."""
+    folder = os.path.expanduser(typed)  # noqa: PTH111 - Path raises for an unknown ~user
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path("") is the current folder
+        raise Refused(f"{typed} is not an existing directory", f"mkdir -p {folder}")
+    return folder
+
+
+def path_in_directory(typed: str) -> str:
+    """A path whose folder is there now, `~` expanded. A bare file name is taken unchecked."""
+    path = os.path.expanduser(typed)  # noqa: PTH111 - Path raises for an unknown ~user
+    folder = os.path.dirname(path)  # noqa: PTH120 - Path has "." for "nothing in front"
+    if folder and not Path(folder).is_dir():
+        what = f"The directory named as part of the path {typed} does not exist"
+        raise Refused(what, f"mkdir -p {folder}")
+    return path
+
+
+def log_file(typed: str) -> str | LogTarget:
+    """A path as above, or one of the words NONE (also off), AUTO and syslog."""
+    match typed.lower():
+        case "none" | "off":
+            return LogTarget.NONE
+        case "auto":
+            return LogTarget.AUTO
+        case "syslog":
+            return LogTarget.SYSLOG
+        case _:
+            return path_in_directory(typed)
+
+
+def socket_path(typed: str) -> str:
+    """A path made absolute, `~` expanded."""
+    return os.path.abspath(os.path.expanduser(typed))  # noqa: PTH100, PTH111 - Path keeps `..`
+
+
+def inet_port(typed: str) -> tuple[str, int]:
+    """(host, port) of `9001`, `:9001`, `*:9001` or `host:port`; host "" is all interfaces."""
+    host, colon, port = typed.rpartition(":")
+    if colon and not port:
+        raise Refused(f"no port number specified in {port!r}")
+    try:
+        number = int(port)
+    except ValueError:
+        number = 0
+    if not 0 < number <= _PORT_MAX:
+        # The blank before the end is Supervisor's.
+        raise Refused(f"not a valid port number: {port!r} ")
+    return ("" if host == "*" else host.lower()), number
+
+
+def name(typed: str) -> str:
+    """What a program, process or group may be called: no blank, colon or slash."""
+    stripped = typed.strip()
+    for character in " :/":
+        if character in stripped:
+            what = f"Invalid name: {typed!r} because of character: {character!r}"
+            raise Refused(what, f"{stripped.replace(character, '_')} would do")
+    return stripped
+
+
+def list_of_names(typed: str) -> tuple[str, ...]:
+    """Words with commas between them, blanks around them taken off."""
+    return tuple(word.strip() for word in typed.split(",")) if typed else ()
+
+
+TEXT = Kind(text, "any text")
+BOOLEAN = Kind(boolean, "yes, true, on, 1 or no, false, off, 0")
+INTEGER = Kind(integer, "a whole number")
+BYTE_SIZE = Kind(byte_size, "a number of bytes, or KB, MB or GB behind a whole number")
+OCTAL = Kind(octal, "an octal number such as 022")
+SOCKET_MODE = Kind(socket_mode, "an octal number such as 0700")
+EXIT_CODES = Kind(exit_codes, "exit codes from 0 to 255 with commas between them")
+SIGNAL = Kind(stop_signal, "a signal such as TERM, SIGTERM or 15")
+AUTORESTART = Kind(autorestart, "true, false or unexpected")
+LOG_LEVEL = Kind(log_level, "critical, error, warn, info, debug, trace or blather")
+EXISTING_DIRECTORY = Kind(existing_directory, "a folder that exists")
+PATH_IN_DIRECTORY = Kind(path_in_directory, "a path in a folder that exists")
+LOG_FILE = Kind(log_file, "NONE, AUTO or a path in a folder that exists")
+SOCKET_PATH = Kind(socket_path, "a path")
+USER = Kind(accounts.user, "the name or number of a user of this machine")
+OWNER = Kind(accounts.owner, "user or user:group, by names or numbers")
+INET_PORT = Kind(inet_port, "a port, *:port or host:port; ports go from 1 to 65535")
+NAME = Kind(name, "a name without blank, colon and slash")
+NAMES = Kind(list_of_names, "names with commas between them")
+ENVIRONMENT = Kind(parse_environment, 'KEY="value",KEY2="value"')

@@ -1,0 +1,40 @@
+"""Unix users as they are written: "name", "name:group", or numbers in their place."""
+
+import grp
+import os
+import pwd
+
+from opsvisor.config.units import Refused, did_you_mean
+from opsvisor.core.spec import UserSpec
+
+
+def look_up(text: str) -> UserSpec:
+    """The user and all groups it belongs to, by the system's databases. Raises Refused.
+
+    A group after the colon becomes the primary one. Without it the primary group is the user's
+    own. Supplementary groups come from the group database in both cases, as login(1) sets them.
+    """
+    user, colon, group = text.partition(":")
+    account = _account(user)
+    gid = _gid(group) if colon else account.pw_gid
+    groups = tuple(sorted(os.getgrouplist(account.pw_name, gid)))
+    return UserSpec(name=account.pw_name, uid=account.pw_uid, gid=gid, groups=groups)
+
+
+def _account(user: str) -> pwd.struct_passwd:
+    is_number = user.isascii() and user.isdigit()
+    try:
+        return pwd.getpwuid(int(user)) if is_number else pwd.getpwnam(user)
+    except (KeyError, OverflowError):  # OverflowError: a number beyond 32 bits
+        question = did_you_mean(user, (account.pw_name for account in pwd.getpwall()))
+        raise Refused(f"names a user that doesn't exist: '{user}'", question) from None
+
+
+def _gid(group: str) -> int:
+    if group.isascii() and group.isdigit() and int(group) < 2**32 - 1:
+        return int(group)
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        question = did_you_mean(group, (entry.gr_name for entry in grp.getgrall()))
+        raise Refused(f"names a group that doesn't exist: '{group}'", question) from None

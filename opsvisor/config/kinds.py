@@ -1,0 +1,392 @@
+"""What kinds of values options have: how each is read from TOML, and written back.
+
+Types in messages are named as TOML names them. `read` raises `Refused` for a value as a whole and
+`RefusedItems` for parts of an array or table, all of them at once.
+"""
+
+import re
+import resource
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from enum import Enum
+from math import isfinite
+from typing import Any
+
+from opsvisor.config import units
+from opsvisor.config.units import Refused, did_you_mean
+from opsvisor.core.spec import ExitSet, ResourceLimit
+
+_TYPE_NAMES: Mapping[type, str] = {
+    str: "a string",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a float",
+    list: "an array",
+    dict: "a table",
+    datetime: "a date",
+    date: "a date",
+    time: "a time",
+}
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_UNLIMITED = "unlimited"
+_NEVER = "never"
+INTEGER_MAX = 2**31 - 1  # where nothing else bounds a number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One kind of value. `name` is what the reference calls it.
+
+    A `secret` is never quoted in a message. `show` writes a value as TOML would have it.
+    """
+
+    name: str
+    read: Callable[[Any], Any]
+    show: Callable[[Any], str]
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedItem:
+    """One part of a collection that was refused: its key or position, its value, and why."""
+
+    key: str | int
+    value: Any
+    why: Refused
+
+
+class RefusedItems(ValueError):  # noqa: N818 - like Refused, it reads as what happened
+    """Some parts of an array or table can't be used."""
+
+    def __init__(self, items: list[RefusedItem]) -> None:
+        self.items = tuple(items)
+        super().__init__(", ".join(str(item.key) for item in items))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A command as the user wrote it, and split into what is executed."""
+
+    text: str = ""
+    argv: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """A TCP address to listen at; `host` "" means all interfaces."""
+
+    host: str = ""
+    port: int = 0
+
+
+def type_name(value: Any) -> str:
+    """What TOML calls the type of `value`, with its article."""
+    return _TYPE_NAMES[type(value)]
+
+
+def quote(value: Any) -> str:
+    """`value` nearly as it was typed, on one line and not too long."""
+    match value:
+        case bool():
+            text = str(value).lower()
+        case list():
+            text = f"[{', '.join(map(quote, value))}]"
+        case dict():
+            text = f"{{{', '.join(f'{key} = {quote(item)}' for key, item in value.items())}}}"
+        case str():
+            text = repr(value)
+        case _:
+            text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - fits a terminal line
+
+
+def _expect(wanted: str, value: Any, hint: str = "") -> Refused:
+    return Refused(f": expected {wanted}, got {type_name(value)}", hint)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _expect("a string", value)
+    if "\0" in value:
+        raise Refused("holds a NUL character, which ends every string in the kernel's eyes")
+    return value
+
+
+def _filled_text(value: Any) -> str:
+    if not _text(value):
+        raise Refused("is empty")
+    return str(value)
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _expect("true or false", value)
+    return value
+
+
+def integer(low: int, high: int) -> Kind:
+    """Whole numbers from `low` to `high`."""
+
+    def read(value: Any) -> int:
+        if type(value) is not int:  # a boolean is an int to Python, not to people
+            raise _expect("an integer", value)
+        if not low <= value <= high:
+            raise Refused("is out of range", f"it goes from {low} to {high}")
+        return value
+
+    if high < INTEGER_MAX:
+        name = f"integer, {low} to {high}"
+    else:
+        name = "integer" if low < 0 else f"integer, {low} or more"
+    return Kind(name=name, read=read, show=str)
+
+
+def number(low: float, high: float | None = None) -> Kind:
+    """Numbers of at least `low`, and at most `high`."""
+    span = f"{low:g} or more" if high is None else f"{low:g} to {high:g}"
+
+    def read(value: Any) -> float:
+        if type(value) not in (int, float):
+            raise _expect("a number", value)
+        if not isfinite(value) or value < low or (high is not None and value > high):
+            raise Refused("is out of range", f"it is {span}")
+        return float(value)
+
+    return Kind(name=f"number, {span}", read=read, show=str)
+
+
+def one_of(enum: type[Enum]) -> Kind:
+    """The values of an enum, by the words that stand for them."""
+    members = {member.value: member for member in enum}
+
+    def read(value: Any) -> Enum:
+        if _text(value) not in members:
+            says = f"is not one of {', '.join(members)}"
+            raise Refused(says, did_you_mean(value, members))
+        return members[value]
+
+    names = ", ".join(f'"{name}"' for name in members)
+    return Kind(name=names, read=read, show=lambda member: f'"{member.value}"')
+
+
+def _duration(value: Any) -> float:
+    if type(value) in (int, float):
+        hint = f'a duration needs a unit: "{value}s" for seconds, "{value}ms" for milliseconds'
+        raise Refused("is not a duration", hint)
+    return units.parse_duration(_text(value))
+
+
+def _positive_duration(value: Any) -> float:
+    seconds = _duration(value)
+    if not seconds:
+        raise Refused("is too short", "it must be longer than no time at all")
+    return seconds
+
+
+def _duration_or_never(value: Any) -> float | None:
+    return None if value == _NEVER else _duration(value)
+
+
+def _show_duration(seconds: float | None) -> str:
+    return f'"{_NEVER if seconds is None else units.format_duration(seconds)}"'
+
+
+def size(low: int, high: int) -> Kind:
+    """Bytes from `low` to `high`; without a unit they may go without quotes too."""
+    shown = f"{units.format_size(low)} to {units.format_size(high)}"
+
+    def read(value: Any) -> int:
+        if type(value) is not int and not isinstance(value, str):
+            raise _expect('a size such as "50M"', value)
+        amount = value if isinstance(value, int) else units.parse_size(value)
+        if not low <= amount <= high:
+            raise Refused("is out of range", f"it goes from {shown}" if low else "try 0 or more")
+        return amount
+
+    name = f"size, {shown}" if low else "size"
+    return Kind(name=name, read=read, show=lambda amount: f'"{units.format_size(amount)}"')
+
+
+def _signal(value: Any) -> int:
+    return units.check_signal(value) if type(value) is int else units.parse_signal(_text(value))
+
+
+def _mode(value: Any) -> int:
+    if type(value) is int:
+        # 0o27 arrives here as 23, indistinguishable from a decimal 23.
+        raise Refused("is not an octal mode", 'write the octal digits in quotes, such as "027"')
+    return units.parse_mode(_text(value))
+
+
+def _each(items: Mapping[Any, Any], read: Callable[[Any, Any], Any]) -> dict[Any, Any]:
+    """Every item, read by its key and value; all refusals together."""
+    done, refused = {}, []
+    for key, item in items.items():
+        try:
+            done[key] = read(key, item)
+        except Refused as why:
+            refused.append(RefusedItem(key=key, value=item, why=why))
+    if refused:
+        raise RefusedItems(refused)
+    return done
+
+
+def _array(value: Any, read: Callable[[Any], Any], wanted: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise _expect(wanted, value)
+    return list(_each(dict(enumerate(value)), lambda _, item: read(item)).values())
+
+
+def _table(value: Any, read: Callable[[str, Any], Any], wanted: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _expect(wanted, value)
+    return _each(value, read)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (_filled_text(value),)
+    return tuple(_array(value, _filled_text, "a string or an array of strings"))
+
+
+def _exits(value: Any) -> ExitSet:
+    wanted = "an array of exit codes and signal names"
+    return units.join_exits(_array(value, units.parse_exit, wanted))
+
+
+def _show_array(items: Any) -> str:
+    shown = (_show_text(item) if isinstance(item, str) else str(item) for item in items)
+    return f"[{', '.join(shown)}]"
+
+
+def _command(value: Any) -> Command:
+    if isinstance(value, list):
+        argv = tuple(_array(value, _text, "a string or an array of strings"))
+        text = shlex.join(argv)
+    else:
+        if not isinstance(value, str):
+            raise _expect("a string or an array of strings", value)
+        text = _text(value)
+        try:
+            argv = tuple(shlex.split(text))
+        except ValueError as error:
+            hint = 'no shell reads it; an array is taken as it is: ["/bin/echo", "it\'s"]'
+            raise Refused(f"can't be split into words: {str(error).lower()}", hint) from error
+    if not argv or not argv[0]:
+        raise Refused("is empty", 'it starts with the program to execute: "/usr/bin/env"')
+    return Command(text=text, argv=argv)
+
+
+def _labels(value: Any) -> dict[str, str]:
+    return _table(value, lambda _, text: _text(text), "a table of strings")
+
+
+def _environment(value: Any) -> dict[str, str]:
+    return _table(value, _variable, "a table of names and values")
+
+
+def _variable(name: str, value: Any) -> str:
+    if not name or "=" in name or "\0" in name:
+        raise Refused(f": {name!r} can't be the name of a variable")
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    return _text(value)
+
+
+def _rlimits(value: Any) -> dict[str, ResourceLimit]:
+    return _table(value, _rlimit, "a table of names and limits")
+
+
+def _rlimit(name: str, limit: Any) -> ResourceLimit:
+    known = [n.removeprefix("RLIMIT_").lower() for n in dir(resource) if n.startswith("RLIMIT_")]
+    if name not in known:
+        rule = f"there are {', '.join(known)}"
+        hint = did_you_mean(name.lower().removeprefix("rlimit_"), known, rule)
+        raise Refused(f": there is no limit called '{name}'", hint)
+    soft, hard = limit if isinstance(limit, list) and len(limit) == 2 else (limit, limit)  # noqa: PLR2004 - a pair
+    spec = ResourceLimit(name=name, soft=_rlimit_value(soft), hard=_rlimit_value(hard))
+    if spec.hard is not None and (spec.soft is None or spec.soft > spec.hard):
+        raise Refused("has a soft limit above the hard one", "write [soft, hard]")
+    return spec
+
+
+def _rlimit_value(value: Any) -> int | None:
+    if value == _UNLIMITED:
+        return None
+    if type(value) is not int or not 0 <= value <= units.SIZE_MAX:
+        hint = f'limits look like 65536, "{_UNLIMITED}" or [1024, 65536]'
+        raise Refused("is not a resource limit", hint)
+    return value
+
+
+def _user(value: Any) -> str:
+    return str(value) if type(value) is int else _filled_text(value)
+
+
+def _address(value: Any) -> Address:
+    host, colon, port = _text(value).rpartition(":")
+    hint = 'addresses look like "127.0.0.1:9001", "[::1]:9001" or ":9001" for all interfaces'
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise Refused("is not an address", f"an IPv6 address goes into brackets; {hint}")
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:  # noqa: PLR2004 - a port has 16 bits
+        raise Refused("is not an address with a port from 0 to 65535", hint)
+    return Address(host=host, port=int(port))
+
+
+def check_name(name: str) -> None:
+    """Raise Refused unless programs and groups may be called so."""
+    if not _NAME.fullmatch(name):
+        raise Refused("is not a usable name", "names consist of letters, digits, '_', '.' and '-'")
+
+
+def _group_name(value: Any) -> str:
+    check_name(_text(value))
+    return str(value)
+
+
+def _show_text(text: str) -> str:
+    return f'"{text}"'
+
+
+def _show_table(table: Mapping[str, Any]) -> str:
+    return f"{{{', '.join(f'{name} = {quote(value)}' for name, value in table.items())}}}"
+
+
+TEXT = Kind(name="string", read=_text, show=_show_text)
+PATH = Kind(name="path", read=_filled_text, show=_show_text)
+WORD = Kind(name="string", read=_filled_text, show=_show_text)
+SECRET = Kind(name="string", read=_filled_text, show=_show_text, secret=True)
+BOOLEAN = Kind(name="boolean", read=_boolean, show=lambda value: str(value).lower())
+DURATION = Kind(name="duration", read=_duration, show=_show_duration)
+POSITIVE_DURATION = Kind(name="duration, not zero", read=_positive_duration, show=_show_duration)
+DURATION_OR_NEVER = Kind(name='duration, or "never"', read=_duration_or_never, show=_show_duration)
+SIGNAL = Kind(name="signal", read=_signal, show=lambda number: f'"{units.format_signal(number)}"')
+MODE = Kind(name="octal string", read=_mode, show=lambda mode: f'"{units.format_mode(mode)}"')
+EXITS = Kind(
+    name="array of exit codes and signal names",
+    read=_exits,
+    show=lambda exits: _show_array(units.format_exits(exits)),
+)
+COMMAND = Kind(
+    name="string or array of strings", read=_command, show=lambda c: _show_array(c.argv)
+)
+PATHS = Kind(name="path or array of paths", read=_texts, show=_show_array)
+LABELS = Kind(name="table of strings", read=_labels, show=_show_table)
+ENVIRONMENT = Kind(
+    name="table of strings, numbers and booleans",
+    read=_environment,
+    show=_show_table,
+    secret=True,
+)
+RLIMITS = Kind(
+    name='table of integers, "unlimited" or [soft, hard]', read=_rlimits, show=_show_table
+)
+USER = Kind(name='"name", "name:group" or uid', read=_user, show=_show_text)
+GROUP_NAME = Kind(name="name", read=_group_name, show=_show_text)
+ADDRESS = Kind(name='"host:port"', read=_address, show=lambda a: f'"{a.host}:{a.port}"')

@@ -1,0 +1,94 @@
+"""A configuration file, whatever its format, becomes a `Loaded`. The one entry point."""
+
+import glob
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from opsvisor.config import toml
+from opsvisor.config.decode import decode, include_patterns
+from opsvisor.config.document import Document, merge
+from opsvisor.config.findings import Findings
+from opsvisor.config.problems import ConfigError, Place, Problem
+from opsvisor.config.resolve import resolve
+from opsvisor.config.resolve_daemon import resolve_daemon
+from opsvisor.config.settings import Loaded
+
+# Reads the file at a path, in a given environment. Raises ConfigError.
+Frontend = Callable[[Path, Mapping[str, str]], Loaded]
+
+_NATIVE = ".toml"
+_SUPERVISOR = ".conf"
+_SUPERVISOR_SECTION = re.compile(r"^\[(?:supervisord\]|program:)", re.MULTILINE)
+
+
+def load(path: Path, frontends: Mapping[str, Frontend], environ: Mapping[str, str]) -> Loaded:
+    """Read the configuration at `path`. Raises ConfigError with everything that is wrong.
+
+    `frontends` are the formats besides our own, by suffix. Where the suffix says nothing the
+    content does: a section of Supervisor's makes it a ".conf".
+    """
+    known: Mapping[str, Frontend] = {_NATIVE: native, **frontends}
+    suffix = path.suffix
+    if suffix not in known:
+        suffix = _SUPERVISOR if _SUPERVISOR_SECTION.search(_read(path)) else _NATIVE
+    if suffix not in known:
+        what = "looks like a configuration of Supervisor, which can't be read here"
+        raise ConfigError([Problem(Place(str(path)), what)])
+    return known[suffix](path, environ)
+
+
+def native(path: Path, environ: Mapping[str, str]) -> Loaded:
+    """Read opsvisor.toml and the files it includes. Raises ConfigError."""
+    findings = Findings()
+    main = toml.parse(_read(path), str(path))
+    document, problems = merge(main, _included(main, findings))
+    findings.problems.extend(problems)
+    decoded, problems = decode(document)
+    findings.problems.extend(problems)
+    plan = resolve(decoded, findings)
+    settings = resolve_daemon(decoded, environ, findings)
+    ordered = findings.in_order(document.files)
+    if ordered.problems:
+        raise ConfigError(ordered.problems)
+    return Loaded(
+        plan=plan, settings=settings, files=document.files, warnings=tuple(ordered.warnings)
+    )
+
+
+def _included(main: Document, findings: Findings) -> list[Document]:
+    """The documents that `main` includes, each once, those that can't be parsed left out."""
+    path = Path(main.files[0])
+    documents: dict[Path, Document | None] = {path: None}
+    for pattern in include_patterns(main):
+        # Escaped, since a directory may be called "[old]"; an absolute pattern replaces it.
+        found = sorted(map(Path, glob.glob(str(Path(glob.escape(str(path.parent)), pattern)))))  # noqa: PTH207 - Path.glob takes no absolute pattern
+        if not found:
+            what = f"include = '{pattern}' matches no file"
+            hint = f"it is relative to {path.parent.absolute()}"
+            findings.warnings.append(Problem(main.place(("include",)), what, hint))
+        for file in found:
+            if file not in documents:
+                documents[file] = _parsed(file, findings)
+    return [document for document in documents.values() if document]
+
+
+def _parsed(file: Path, findings: Findings) -> Document | None:
+    try:
+        return toml.parse(_read(file), str(file))
+    except ConfigError as error:
+        findings.problems.extend(error.problems)
+        return None
+
+
+def _read(path: Path) -> str:
+    place = Place(str(path))
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        what = f"not UTF-8: byte {error.object[error.start]:#04x}"
+        raise ConfigError([Problem(Place(place.file, line), what, "save it as UTF-8")]) from error
+    except OSError as error:
+        what = f"can't be read: {(error.strerror or str(error)).lower()}"
+        raise ConfigError([Problem(place, what)]) from error

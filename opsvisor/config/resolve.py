@@ -1,0 +1,294 @@
+"""Options become a Plan: replicas are numbered, templates filled, users and files looked up."""
+
+from collections.abc import Iterator, Mapping
+
+from opsvisor.config import accounts, envfile
+from opsvisor.config.decode import Declared, Decoded
+from opsvisor.config.findings import Findings
+from opsvisor.config.problems import Problem
+from opsvisor.config.schema import ProgramOptions
+from opsvisor.config.template import fill
+from opsvisor.config.units import Refused, did_you_mean, format_duration
+from opsvisor.core.plan import Group, Plan
+from opsvisor.core.spec import (
+    ExponentialBackoff,
+    FlappingPolicy,
+    LogSpec,
+    ProcessId,
+    ProcessSpec,
+    RestartLimit,
+    RestartMode,
+    RestartPolicy,
+    StopPolicy,
+    UserSpec,
+)
+
+Program = Declared[ProgramOptions]
+
+_SHARED_GROUP_PRIORITY = 999  # Supervisor's, for groups whose members don't decide it
+_MERGE = "merge"
+# What a warning about the restart limit is about; the first that was written shows where.
+_RESTART_LIMIT = (
+    "restart_limit_interval",
+    "restart_limit_count",
+    "backoff_delay",
+    "backoff_factor",
+    "backoff_limit",
+)
+
+
+def resolve(decoded: Decoded, findings: Findings) -> Plan:
+    """The plan that the decoded options ask for. What is wrong with them goes to `findings`."""
+    resolver = _Resolver(findings)
+    members: dict[str, list[ProcessSpec]] = {}
+    names: dict[str, list[str]] = {}
+    for name, program in decoded.programs.items():
+        group = program.options.group or name
+        members.setdefault(group, []).extend(resolver.specs(name, group, program))
+        names.setdefault(group, []).append(name)
+    groups = []
+    for group, specs in members.items():
+        own = decoded.groups.get(group)
+        priority = own.options.priority if own else None
+        if priority is None:
+            alone = decoded.programs[names[group][0]] if len(names[group]) == 1 else None
+            priority = alone.options.priority if alone else _SHARED_GROUP_PRIORITY
+        groups.append(Group(name=group, priority=priority, processes=tuple(specs)))
+    _check_ids(decoded, members, findings)
+    _check_groups(decoded, members, findings)
+    _check_log_paths(decoded, members, findings)
+    return Plan.of(groups)
+
+
+class _Resolver:
+    """Resolves one program after the other and remembers what it looked up for them."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self._users: dict[str, UserSpec | Refused] = {}
+        self._env_files: dict[str, Mapping[str, str] | Refused] = {}
+
+    def specs(self, name: str, group: str, program: Program) -> Iterator[ProcessSpec]:
+        """The processes of one program, until one of them turns out to be wrong."""
+        options = program.options
+        before = len(self._findings.problems)
+        user = self._user(program)
+        restart = self._restart(program)
+        stop = StopPolicy(
+            signal=options.stop_signal,
+            kill_delay=options.kill_delay,
+            signal_mode=options.kill_mode,
+            kill_mode=options.kill_mode,
+        )
+        for replica in range(options.replicas):
+            process = name if options.replicas == 1 else f"{name}_{replica}"
+            yield ProcessSpec(
+                id=ProcessId(group, process),
+                program=name,
+                replica=replica,
+                command=self._fill(program, ("command",), options.command.text, replica),
+                argv=tuple(
+                    self._fill(program, ("command",), word, replica)
+                    for word in options.command.argv
+                ),
+                description=options.description,
+                labels=tuple(sorted(options.labels.items())),
+                priority=options.priority,
+                startup=options.startup,
+                min_uptime=options.min_uptime,
+                user=user,
+                working_dir=self._path(program, ("working_dir",), options.working_dir, replica),
+                umask=options.umask,
+                environment=self._environment(program, replica),
+                nice=options.nice,
+                oom_score_adj=options.oom_score_adj,
+                rlimits=tuple(limit for _, limit in sorted(options.rlimits.items())),
+                new_session=options.new_session,
+                stdin=options.stdin,
+                restart=restart,
+                stop=stop,
+                stdout=self._log(program, "stdout", options.log.stdout, replica),
+                stderr=None
+                if options.log.stderr == _MERGE
+                else self._log(program, "stderr", options.log.stderr, replica),
+            )
+            if len(self._findings.problems) > before:
+                return
+
+    def _user(self, program: Program) -> UserSpec | None:
+        text = program.options.user
+        if text is None:
+            return None
+        if text not in self._users:
+            try:
+                self._users[text] = accounts.look_up(text)
+            except Refused as why:
+                self._users[text] = why
+        found = self._users[text]
+        if isinstance(found, Refused):
+            self._findings.problems.append(program.problem(("user",), found))
+            return None
+        return found
+
+    def _restart(self, program: Program) -> RestartPolicy:
+        options = program.options
+        backoff = ExponentialBackoff(
+            delay=options.backoff_delay,
+            factor=options.backoff_factor,
+            limit=options.backoff_limit,
+            jitter=options.backoff_jitter,
+        )
+        limit = RestartLimit(
+            count=options.restart_limit_count, interval=options.restart_limit_interval
+        )
+        policy = RestartPolicy(
+            mode=options.restart,
+            success=options.success_exit_codes,
+            prevent=options.restart_prevent_exit_codes,
+            failed_starts_max=options.start_retries,
+            start_backoff=backoff,
+            run_backoff=backoff,
+            backoff_reset=options.backoff_reset,
+            limit=limit if options.restart_limit_count else None,
+            fatal_retry_delay=options.fatal_retry_delay,
+            flapping=FlappingPolicy(
+                count=options.flapping_count, interval=options.flapping_interval
+            ),
+        )
+        if program.is_sound("backoff_delay", "backoff_limit") and backoff.limit < backoff.delay:
+            self._findings.problems.append(_backoff_order(program, backoff))
+        elif program.is_sound("restart", *_RESTART_LIMIT):
+            self._findings.warnings.extend(_unreachable_limit(program, policy, backoff))
+        return policy
+
+    def _environment(self, program: Program, replica: int) -> tuple[tuple[str, str], ...]:
+        variables: dict[str, str] = {}
+        for written in program.options.env_file:
+            path = self._path(program, ("env_file",), written, replica)
+            assert path is not None
+            variables |= self._env_file(program, path)
+        for name, value in program.options.environment.items():
+            variables[name] = self._fill(program, ("environment", name), value, replica)
+        # Sorted, so that moving a line in a file isn't a change that restarts a program.
+        return tuple(sorted(variables.items()))
+
+    def _env_file(self, program: Program, path: str) -> Mapping[str, str]:
+        if path not in self._env_files:
+            try:
+                self._env_files[path], problems = envfile.read(path)
+            except Refused as why:
+                self._env_files[path] = why
+            else:
+                self._findings.problems.extend(problems)
+        found = self._env_files[path]
+        if isinstance(found, Refused):
+            self._findings.problems.append(program.problem(("env_file",), found))
+            return {}
+        return found
+
+    def _log(self, program: Program, stream: str, path: str | None, replica: int) -> LogSpec:
+        options = program.options.log
+        return LogSpec(
+            path=self._path(program, ("log", stream), path, replica),
+            rotate_size=options.rotate_size,
+            rotate_keep=options.rotate_keep,
+            strip_ansi=options.strip_ansi,
+        )
+
+    def _path(
+        self, program: Program, option: tuple[str, ...], path: str | None, replica: int
+    ) -> str | None:
+        if path is None:
+            return None
+        return program.absolute(option, self._fill(program, option, path, replica))
+
+    def _fill(self, program: Program, option: tuple[str, ...], text: str, replica: int) -> str:
+        try:
+            return fill(text, replica)
+        except Refused as why:
+            self._findings.problems.append(program.problem(option, why))
+            return text
+
+
+def _backoff_order(program: Program, backoff: ExponentialBackoff) -> Problem:
+    says = f"is shorter than backoff_delay = '{format_duration(backoff.delay)}'"
+    written = [name for name in ("backoff_limit", "backoff_delay") if program.origins.get((name,))]
+    limit = f"'{format_duration(backoff.limit)}'"
+    hint = "the limit bounds every delay, so the first delay has to fit under it"
+    if written[:1] == ["backoff_limit"]:
+        return program.problem(("backoff_limit",), Refused(says, hint), typed=limit)
+    says = f"is longer than backoff_limit = {limit}"
+    typed = f"'{format_duration(backoff.delay)}'"
+    return program.problem(("backoff_delay",), Refused(says, hint), typed=typed)
+
+
+def _unreachable_limit(
+    program: Program, policy: RestartPolicy, backoff: ExponentialBackoff
+) -> list[Problem]:
+    """A warning if the delays are so long that the restart limit can never strike."""
+    limit = policy.limit
+    if limit is None or policy.mode is RestartMode.NO:
+        return []
+    delay, total = backoff.delay, 0.0
+    for _ in range(limit.count + 1):
+        total += delay
+        delay = min(delay * backoff.factor, backoff.limit)
+    if total < limit.interval:
+        return []
+    written = [name for name in _RESTART_LIMIT if (name,) in program.origins]
+    own = [name for name in written if program.origin(name).section == program.section]
+    interval = format_duration(limit.interval)
+    why = Refused(
+        f": the restart limit can't be reached, since {limit.count + 1} delays take "
+        f"{format_duration(round(total, 3))} and restart_limit_interval is {interval}",
+        "lengthen restart_limit_interval, or lower restart_limit_count or the delays",
+    )
+    return [program.problem(((own or written)[0],), why)]
+
+
+def _check_ids(
+    decoded: Decoded, members: Mapping[str, list[ProcessSpec]], findings: Findings
+) -> None:
+    """Two programs of a group may come to the same process name: `a_0`, and replicas of `a`."""
+    owners: dict[ProcessId, str] = {}
+    for spec in (spec for specs in members.values() for spec in specs):
+        owner = owners.setdefault(spec.id, spec.program)
+        if owner != spec.program:
+            says = f"would have a process '{spec.id}', as program '{owner}' has"
+            why = Refused(says, "rename one of the two programs")
+            findings.problems.append(decoded.programs[spec.program].problem((), why))
+
+
+def _check_groups(
+    decoded: Decoded, members: Mapping[str, list[ProcessSpec]], findings: Findings
+) -> None:
+    for name, group in decoded.groups.items():
+        if name not in members:
+            hint = did_you_mean(name, members) or 'a program joins it by group = "…"'
+            findings.warnings.append(group.problem((), Refused("has no programs", hint)))
+
+
+def _check_log_paths(
+    decoded: Decoded, members: Mapping[str, list[ProcessSpec]], findings: Findings
+) -> None:
+    """Two writers rotate a file away under each other; devices can be shared."""
+    writers: dict[str, ProcessSpec] = {}
+    for spec in (spec for specs in members.values() for spec in specs):
+        for stream, log in (("stdout", spec.stdout), ("stderr", spec.stderr)):
+            if log is None or log.path is None or log.path.startswith("/dev/"):
+                continue
+            first = writers.get(log.path)
+            if first is None:
+                writers[log.path] = spec
+            else:
+                program, why = decoded.programs[spec.program], _shared_file(first, spec)
+                option = ("log", stream)
+                findings.warnings.append(program.problem(option, why, typed=f"'{log.path}'"))
+
+
+def _shared_file(first: ProcessSpec, second: ProcessSpec) -> Refused:
+    if first is second:
+        return Refused("is the file of stdout too", 'write stderr = "merge"')
+    if first.program == second.program:
+        return Refused("is one file for several replicas", "put {replica} into the path")
+    return Refused(f"is a file of program '{first.program}' too", "give each its own file")

@@ -1,0 +1,365 @@
+"""Every option of opsvisor.toml, once: its type, default and explanation.
+
+Decoding, the suggestions in error messages and docs/reference/options.md all follow from these
+classes; option.py says how they are written. What concerns the daemon is in schema_daemon.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from opsvisor.config import kinds, units
+from opsvisor.config.kinds import Command
+from opsvisor.config.option import Doc, PerProgram, Required, Section
+from opsvisor.config.schema_daemon import DaemonOptions, ServerOptions
+from opsvisor.core.spec import (
+    ExitSet,
+    KillMode,
+    ResourceLimit,
+    RestartMode,
+    Startup,
+    StdinMode,
+)
+
+_PRIORITY = kinds.integer(-kinds.INTEGER_MAX, kinds.INTEGER_MAX)
+_COUNT = kinds.integer(0, 1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogOptions:
+    """[program.X.log]: where a program's output goes."""
+
+    stdout: Annotated[
+        str | None,
+        kinds.PATH,
+        Doc(
+            text="File for standard output; may contain `{replica}`. "
+            "Without it the output is kept in memory only.",
+            supervisor=("stdout_logfile",),
+        ),
+    ] = None
+    stderr: Annotated[
+        str | None,
+        kinds.PATH,
+        Doc(
+            text='File for standard error; `"merge"` sends it where standard output goes.',
+            supervisor=("stderr_logfile", "redirect_stderr"),
+        ),
+    ] = None
+    rotate_size: Annotated[
+        int,
+        kinds.size(0, units.SIZE_MAX),
+        Doc(
+            text="A file that would grow beyond this is rotated; 0 never rotates.",
+            supervisor=("stdout_logfile_maxbytes", "stderr_logfile_maxbytes"),
+        ),
+    ] = 50 * 1024**2
+    rotate_keep: Annotated[
+        int,
+        kinds.integer(0, 10_000),
+        Doc(
+            text="Number of rotated files kept; 0 empties the file instead.",
+            supervisor=("stdout_logfile_backups", "stderr_logfile_backups"),
+        ),
+    ] = 10
+    strip_ansi: Annotated[
+        bool,
+        kinds.BOOLEAN,
+        Doc(text="Leave colours and cursor movements out of the files.", source="Supervisor"),
+    ] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramOptions:
+    """[program.X]: what to run, how to keep it running, how to stop it."""
+
+    command: Annotated[
+        Command,
+        kinds.COMMAND,
+        Doc(
+            text="What to execute. An array is taken as it is, a string is split into words; "
+            "no shell is involved. Words may contain `{replica}`.",
+            supervisor=("command",),
+        ),
+        Required('command = "/usr/bin/python3 -u web.py"'),
+        PerProgram(),
+    ] = field(default_factory=Command)
+    description: Annotated[
+        str, kinds.TEXT, Doc(text="A few words for people.", source="systemd"), PerProgram()
+    ] = ""
+    startup: Annotated[
+        Startup,
+        kinds.one_of(Startup),
+        Doc(
+            text='`"enabled"`: started with the daemon. `"disabled"`: when its name, its group '
+            'or `all` is started. `"manual"`: by its own name only.',
+            source="Pebble",
+            supervisor=("autostart",),
+        ),
+    ] = Startup.ENABLED
+    group: Annotated[
+        str,
+        kinds.GROUP_NAME,
+        Doc(
+            text="Group it belongs to; by default one of its own, called like the program.",
+            source="Supervisor",
+        ),
+        PerProgram(),
+    ] = ""
+    labels: Annotated[
+        Mapping[str, str],
+        kinds.LABELS,
+        Doc(text="Free tags to select by.", source="Kubernetes"),
+        PerProgram(),
+    ] = field(default_factory=dict)
+    replicas: Annotated[
+        int,
+        kinds.integer(1, 1000),
+        Doc(
+            text="Number of processes. More than one are called `X_0`, `X_1`, ….",
+            source="Compose",
+            supervisor=("numprocs", "numprocs_start", "process_name"),
+        ),
+        PerProgram(),
+    ] = 1
+    priority: Annotated[
+        int,
+        _PRIORITY,
+        Doc(text="Low numbers start first and stop last.", source="Supervisor"),
+    ] = 999
+
+    user: Annotated[
+        str | None,
+        kinds.USER,
+        Doc(
+            text="Unix user to run as, with all groups it belongs to.",
+            source="Supervisor",
+        ),
+    ] = None
+    working_dir: Annotated[
+        str | None,
+        kinds.PATH,
+        Doc(
+            text="Directory to run in; may contain `{replica}`.",
+            source="Compose",
+            supervisor=("directory",),
+        ),
+    ] = None
+    umask: Annotated[
+        int | None, kinds.MODE, Doc(text="File mode creation mask.", source="Supervisor")
+    ] = None
+    env_file: Annotated[
+        tuple[str, ...],
+        kinds.PATHS,
+        Doc(
+            text="Files of `NAME=value` lines, later ones winning; may contain `{replica}`. "
+            "`environment` wins over all of them.",
+            source="Compose",
+        ),
+    ] = ()
+    environment: Annotated[
+        Mapping[str, str],
+        kinds.ENVIRONMENT,
+        Doc(
+            text="Variables laid over the daemon's own; values may contain `{replica}`.",
+            source="Supervisor",
+        ),
+    ] = field(default_factory=dict)
+    nice: Annotated[
+        int | None,
+        kinds.integer(-20, 19),
+        Doc(text="Scheduling priority; 19 is the most patient.", source="systemd"),
+    ] = None
+    oom_score_adj: Annotated[
+        int | None,
+        kinds.integer(-1000, 1000),
+        Doc(text="Who goes first when memory runs out; 1000 volunteers.", source="Linux"),
+    ] = None
+    rlimits: Annotated[
+        Mapping[str, ResourceLimit],
+        kinds.RLIMITS,
+        Doc(
+            text='Limits as in setrlimit(2), such as `{ nofile = 65536, core = "unlimited" }`.',
+            source="Linux",
+        ),
+    ] = field(default_factory=dict)
+    new_session: Annotated[
+        bool,
+        kinds.BOOLEAN,
+        Doc(text="Start it in a session of its own, not only in a process group.", source="POSIX"),
+    ] = False
+    stdin: Annotated[
+        StdinMode,
+        kinds.one_of(StdinMode),
+        Doc(
+            text='What standard input is: `"null"` is empty, into `"pipe"` clients can write.',
+            source="Compose",
+        ),
+    ] = StdinMode.NULL
+
+    restart: Annotated[
+        RestartMode,
+        kinds.one_of(RestartMode),
+        Doc(
+            text="After which exits it is started again.",
+            source="systemd",
+            supervisor=("autorestart",),
+        ),
+    ] = RestartMode.ON_FAILURE
+    success_exit_codes: Annotated[
+        ExitSet,
+        kinds.EXITS,
+        Doc(text="Exits that are no failure.", source="systemd", supervisor=("exitcodes",)),
+    ] = field(default_factory=lambda: ExitSet(codes=frozenset({0})))
+    restart_prevent_exit_codes: Annotated[
+        ExitSet,
+        kinds.EXITS,
+        Doc(text="Exits after which it is not started again.", source="systemd"),
+    ] = field(default_factory=ExitSet)
+    min_uptime: Annotated[
+        float,
+        kinds.DURATION,
+        Doc(
+            text="Uptime from which a start counts as successful.",
+            source="pm2",
+            supervisor=("startsecs",),
+        ),
+    ] = 1.0
+    backoff_delay: Annotated[
+        float, kinds.DURATION, Doc(text="Delay before the first restart.", source="Pebble")
+    ] = 0.5
+    backoff_factor: Annotated[
+        float,
+        kinds.number(1),
+        Doc(text="Each further delay is this many times the one before.", source="Pebble"),
+    ] = 2.0
+    backoff_limit: Annotated[
+        float,
+        kinds.DURATION,
+        Doc(text="The longest delay, before jitter.", source="Pebble"),
+    ] = 30.0
+    backoff_jitter: Annotated[
+        float,
+        kinds.number(0, 1),
+        Doc(text="Each delay grows by a random part of itself, up to this one."),
+    ] = 0.1
+    backoff_reset: Annotated[
+        float,
+        kinds.DURATION,
+        Doc(text="A run this long forgets all earlier failures."),
+    ] = 60.0
+    restart_limit_count: Annotated[
+        int,
+        _COUNT,
+        Doc(
+            text="More automatic restarts than this inside the interval end in FATAL; "
+            "0 sets no limit.",
+            source="dinit",
+        ),
+    ] = 8
+    restart_limit_interval: Annotated[
+        float,
+        kinds.POSITIVE_DURATION,
+        Doc(text="The interval that `restart_limit_count` looks back.", source="dinit"),
+    ] = 600.0
+    fatal_retry_delay: Annotated[
+        float | None,
+        kinds.DURATION_OR_NEVER,
+        Doc(text='Time in FATAL before another attempt; `"never"` stays there.', source="circus"),
+    ] = 900.0
+    flapping_count: Annotated[
+        int,
+        _COUNT,
+        Doc(
+            text="More automatic restarts than this inside the interval are called flapping.",
+            source="circus",
+        ),
+    ] = 3
+    flapping_interval: Annotated[
+        float,
+        kinds.POSITIVE_DURATION,
+        Doc(text="The interval that `flapping_count` looks back.", source="circus"),
+    ] = 600.0
+    start_retries: Annotated[
+        int | None,
+        _COUNT,
+        Doc(
+            text="This many failed starts in a row are retried, the next one is FATAL; "
+            "without it only the restart limit ends the attempts.",
+            source="Supervisor",
+            supervisor=("startretries",),
+        ),
+    ] = None
+
+    stop_signal: Annotated[
+        int,
+        kinds.SIGNAL,
+        Doc(text="How it is asked to end.", source="Docker", supervisor=("stopsignal",)),
+    ] = 15
+    kill_delay: Annotated[
+        float,
+        kinds.DURATION,
+        Doc(
+            text="Time from the stop signal to SIGKILL.",
+            source="Pebble",
+            supervisor=("stopwaitsecs",),
+        ),
+    ] = 10.0
+    kill_mode: Annotated[
+        KillMode,
+        kinds.one_of(KillMode),
+        Doc(
+            text="Who receives both signals: the process, or its whole process group.",
+            source="systemd",
+            supervisor=("stopasgroup", "killasgroup"),
+        ),
+    ] = KillMode.GROUP
+
+    log: Annotated[LogOptions, Section(options=LogOptions), Doc(text="Its output.")] = field(
+        default_factory=LogOptions
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupOptions:
+    """[group.X]: what programs with `group = "X"` have in common."""
+
+    priority: Annotated[
+        int | None,
+        _PRIORITY,
+        Doc(
+            text="Low numbers start first and stop last. By default 999, or the priority of the "
+            "program if the group has only one.",
+            source="Supervisor",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileOptions:
+    """The top of the file."""
+
+    schema: Annotated[
+        int, kinds.integer(1, 1), Doc(text="Version of this format; there is only one.")
+    ] = 1
+    include: Annotated[
+        tuple[str, ...],
+        kinds.PATHS,
+        Doc(
+            text="Patterns of files with more [program.…] and [group.…] tables, relative to this "
+            "file. Included files can't include others.",
+            source="Supervisor",
+            supervisor=("files",),
+        ),
+    ] = ()
+
+
+# The tables of a file, in the order of the reference; those of NAMED exist once per name.
+TABLES: Mapping[str, type] = {
+    "defaults": ProgramOptions,
+    "program": ProgramOptions,
+    "group": GroupOptions,
+    "server": ServerOptions,
+    "daemon": DaemonOptions,
+}
+NAMED = frozenset({"program", "group"})

@@ -1,0 +1,1 @@
+"""The use cases. Every edge (HTTP API, XML-RPC, signals) asks here, and only here."""

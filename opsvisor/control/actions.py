@@ -1,0 +1,332 @@
+"""Start, stop, restart, signal: requests to the core, and the wait for what becomes of them."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from opsvisor.control.names import NoSuchGroup, NoSuchProcess, Target, may_start, resolve
+from opsvisor.core.events import (
+    Event,
+    ProcessRemoved,
+    ProcessSpawned,
+    SignalRefused,
+    SpawnFailed,
+    StateChanged,
+)
+from opsvisor.core.inputs import Restart, SendSignal, Start, Stop
+from opsvisor.core.outcome import SpawnFaultKind
+from opsvisor.core.spec import ProcessId
+from opsvisor.core.state import PublicState
+from opsvisor.core.view import ProcessView
+from opsvisor.runtime.bus import EventBus
+from opsvisor.runtime.engine import Engine, signal_text
+from opsvisor.runtime.spawn import SpawnError
+
+# Added to what a process's own start and stop times allow, for the machine's sake.
+_PATIENCE = 15.0
+
+
+class Action(Enum):
+    """What can be asked of a process."""
+
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    SIGNAL = "signal"
+
+
+class Result(Enum):
+    """What became of it; the names are those of Supervisor's faults."""
+
+    OK = "ok"
+    NO_SUCH_PROCESS = "no_such_process"
+    NO_SUCH_GROUP = "no_such_group"
+    ALREADY_STARTED = "already_started"
+    NOT_RUNNING = "not_running"
+    NO_FILE = "no_file"
+    NOT_EXECUTABLE = "not_executable"
+    SPAWN_ERROR = "spawn_error"
+    ABNORMAL_TERMINATION = "abnormal_termination"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    SHUTTING_DOWN = "shutting_down"
+
+
+@dataclass(frozen=True, slots=True)
+class ActionOutcome:
+    """The result for one process, or for a name that stands for none (`id` None)."""
+
+    name: str
+    id: ProcessId | None
+    result: Result
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    result: Result
+    reason: str
+
+
+_Judge = Callable[[Event], _Verdict | None]
+
+_SPAWN_RESULTS = {
+    SpawnFaultKind.NO_FILE: Result.NO_FILE,
+    SpawnFaultKind.NOT_EXECUTABLE: Result.NOT_EXECUTABLE,
+    SpawnFaultKind.OTHER: Result.SPAWN_ERROR,
+}
+_ALIVE = (PublicState.STARTING, PublicState.RUNNING)
+_SIGNALLABLE = (PublicState.STARTING, PublicState.RUNNING, PublicState.STOPPING)
+
+
+class Actions:
+    """Carries out requests of clients. Several may wait for the same process."""
+
+    def __init__(self, engine: Engine, bus: EventBus, *, is_stopping: Callable[[], bool]) -> None:
+        self._engine = engine
+        self._is_stopping = is_stopping
+        self._waiting: dict[ProcessId, dict[asyncio.Future[_Verdict], _Judge]] = {}
+        bus.listen(self._on_event)
+
+    async def act(
+        self,
+        action: Action,
+        names: Iterable[str],
+        *,
+        signum: int = 0,
+        wait: bool = True,
+        timeout: float | None = None,  # noqa: ASYNC109 - a client's wish, told as a result
+    ) -> list[ActionOutcome]:
+        """Do it to all of them side by side; one outcome for each, in the order of the names.
+
+        `timeout` bounds the waiting, in seconds; None: as long as the processes' own start and
+        stop times allow. What was asked for goes on after that.
+        """
+        views = {view.id: view for view in self._engine.views()}
+        pending: list[ActionOutcome | _Pending] = []
+        for name in resolve(names, list(views)):
+            match name:
+                case Target():
+                    view = views[name.id]
+                    if action is Action.START and not may_start(name, view.spec):
+                        continue
+                    pending.append(self._begin(action, view, signum))
+                case NoSuchProcess():
+                    pending.append(
+                        ActionOutcome(name.name, None, Result.NO_SUCH_PROCESS, "no such process")
+                    )
+                case NoSuchGroup():
+                    pending.append(
+                        ActionOutcome(name.name, None, Result.NO_SUCH_GROUP, "no such group")
+                    )
+        under_way = [p for p in pending if isinstance(p, _Pending)]
+        try:
+            if wait:
+                await self._wait(under_way, timeout)
+            return [p if isinstance(p, ActionOutcome) else _told(p, wait=wait) for p in pending]
+        finally:
+            self._drop(under_way)
+
+    async def settle(
+        self,
+        *,
+        restarting: Iterable[ProcessId],
+        removed: Iterable[ProcessId],
+        carry_out: Callable[[], None],
+    ) -> list[ActionOutcome]:
+        """Carry out a change of plan, and wait for what it restarts and removes."""
+        views = {view.id: view for view in self._engine.views()}
+        under_way = []
+        for process_id in restarting:
+            view = views[process_id]
+            if view.expected_running:
+                patience = view.spec.stop.kill_delay + view.spec.min_uptime
+                under_way.append(self._expect(view, _StartJudge(), patience))
+        for process_id in removed:
+            view = views[process_id]
+            under_way.append(self._expect(view, _judge_removal, view.spec.stop.kill_delay))
+        try:
+            carry_out()
+            await self._wait(under_way, None)
+            return [_told(pending, wait=True) for pending in under_way]
+        finally:
+            self._drop(under_way)
+
+    def _begin(self, action: Action, view: ProcessView, signum: int) -> "ActionOutcome | _Pending":
+        match action:
+            case Action.START:
+                return self._start(view)
+            case Action.STOP:
+                return self._stop(view)
+            case Action.RESTART:
+                return self._restart(view)
+            case Action.SIGNAL:
+                return self._signal(view, signum)
+
+    def _start(self, view: ProcessView) -> "ActionOutcome | _Pending":
+        refused = self._refuse_start(view)
+        if refused is not None:
+            return refused
+        if view.state in _ALIVE:
+            return _outcome(view.id, Result.ALREADY_STARTED, f"is {view.state.name}")
+        patience = view.spec.min_uptime
+        if view.state is PublicState.STOPPING:
+            patience += view.spec.stop.kill_delay
+        return self._ask(view, Start(view.id), _StartJudge(), patience)
+
+    def _stop(self, view: ProcessView) -> "ActionOutcome | _Pending":
+        due = view.retry_at is not None  # BACKOFF, or FATAL with a slow retry ahead
+        if view.pid is None and not due and view.state is not PublicState.STARTING:
+            return _outcome(view.id, Result.NOT_RUNNING, f"is {view.state.name}")
+        return self._ask(view, Stop(view.id), _judge_stop, view.spec.stop.kill_delay)
+
+    def _restart(self, view: ProcessView) -> "ActionOutcome | _Pending":
+        refused = self._refuse_start(view)
+        if refused is not None:
+            return refused
+        patience = view.spec.stop.kill_delay + view.spec.min_uptime
+        return self._ask(view, Restart(view.id), _StartJudge(), patience)
+
+    def _signal(self, view: ProcessView, signum: int) -> ActionOutcome:
+        if view.pid is None or view.state not in _SIGNALLABLE:
+            return _outcome(view.id, Result.NOT_RUNNING, f"is {view.state.name}")
+        # A refusal of the kernel comes back before submit returns.
+        pending = self._ask(view, SendSignal(view.id, signum), _judge_signal, 0.0)
+        self._drop([pending])
+        if pending.verdict.done():
+            verdict = pending.verdict.result()
+            return _outcome(view.id, verdict.result, verdict.reason)
+        return _outcome(view.id, Result.OK, f"{signal_text(signum)} sent to pid {view.pid}")
+
+    def _refuse_start(self, view: ProcessView) -> ActionOutcome | None:
+        if self._is_stopping():
+            return _outcome(view.id, Result.SHUTTING_DOWN, "opsvisord is shutting down")
+        try:
+            self._engine.check_command(view.spec)
+        except SpawnError as error:
+            return _outcome(view.id, _SPAWN_RESULTS[error.kind], error.reason)
+        return None
+
+    # -- waiting -----------------------------------------------------------------------------
+
+    def _ask(
+        self,
+        view: ProcessView,
+        request: Start | Stop | Restart | SendSignal,
+        judge: _Judge,
+        patience: float,
+    ) -> "_Pending":
+        pending = self._expect(view, judge, patience)
+        self._engine.submit(request)
+        return pending
+
+    def _expect(self, view: ProcessView, judge: _Judge, patience: float) -> "_Pending":
+        verdict: asyncio.Future[_Verdict] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(view.id, {})[verdict] = judge
+        return _Pending(id=view.id, verdict=verdict, patience=patience + _PATIENCE)
+
+    async def _wait(self, pending: list["_Pending"], timeout: float | None) -> None:  # noqa: ASYNC109
+        if not pending:
+            return
+        longest = max(p.patience for p in pending) if timeout is None else timeout
+        await asyncio.wait([p.verdict for p in pending], timeout=longest)
+
+    def _drop(self, under_way: list["_Pending"]) -> None:
+        for pending in under_way:
+            waiting = self._waiting.get(pending.id, {})
+            waiting.pop(pending.verdict, None)
+            if not waiting:
+                self._waiting.pop(pending.id, None)
+
+    def _on_event(self, event: Event) -> None:
+        process_id = getattr(event, "id", None)
+        if process_id not in self._waiting:
+            return
+        for verdict, judge in self._waiting[process_id].items():
+            found = judge(event)
+            if found is not None and not verdict.done():
+                verdict.set_result(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pending:
+    """A request under way, and how long its process may reasonably take, in seconds."""
+
+    id: ProcessId
+    verdict: asyncio.Future[_Verdict]
+    patience: float
+
+
+class _StartJudge:
+    """Waits for RUNNING, or for what came instead; what happens before the spawn is the past."""
+
+    def __init__(self) -> None:
+        self._spawned = False
+
+    def __call__(self, event: Event) -> _Verdict | None:
+        match event:
+            case ProcessSpawned():
+                self._spawned = True
+            case SpawnFailed():
+                return _Verdict(_SPAWN_RESULTS[event.kind], event.reason)
+            case ProcessRemoved():
+                return _Verdict(Result.FAILED, "removed from the configuration")
+            case StateChanged() if self._spawned:
+                return self._judge_state(event)
+            case _:
+                pass
+        return None
+
+    @staticmethod
+    def _judge_state(event: StateChanged) -> _Verdict | None:
+        match event.new:
+            case PublicState.RUNNING:
+                return _Verdict(Result.OK, event.reason)
+            case PublicState.BACKOFF | PublicState.FATAL:
+                return _Verdict(Result.SPAWN_ERROR, event.reason)
+            case PublicState.EXITED if event.old is PublicState.STARTING:
+                # Ended before min_uptime, and its policy finds nothing wrong with that.
+                return _Verdict(Result.OK, event.reason)
+            case PublicState.EXITED | PublicState.STOPPED | PublicState.STOPPING:
+                return _Verdict(Result.ABNORMAL_TERMINATION, event.reason)
+            case PublicState.STARTING | PublicState.UNKNOWN:
+                return None
+
+
+def _judge_stop(event: Event) -> _Verdict | None:
+    match event:
+        case ProcessRemoved():
+            return _Verdict(Result.OK, "stopped, and removed from the configuration")
+        case StateChanged(new=PublicState.UNKNOWN):
+            return _Verdict(Result.FAILED, event.reason)
+        case StateChanged() if event.new in (
+            PublicState.STOPPED,
+            PublicState.EXITED,
+            PublicState.FATAL,
+        ):
+            return _Verdict(Result.OK, event.reason)
+        case _:
+            return None
+
+
+def _judge_removal(event: Event) -> _Verdict | None:
+    return _Verdict(Result.OK, "removed") if isinstance(event, ProcessRemoved) else None
+
+
+def _judge_signal(event: Event) -> _Verdict | None:
+    return _Verdict(Result.FAILED, event.reason) if isinstance(event, SignalRefused) else None
+
+
+def _outcome(process_id: ProcessId, result: Result, reason: str) -> ActionOutcome:
+    return ActionOutcome(str(process_id), process_id, result, reason)
+
+
+def _told(pending: _Pending, *, wait: bool) -> ActionOutcome:
+    if pending.verdict.done():
+        verdict = pending.verdict.result()
+        return _outcome(pending.id, verdict.result, verdict.reason)
+    if wait:
+        reason = "not done in time; it goes on, ask for its status later"
+        return _outcome(pending.id, Result.TIMEOUT, reason)
+    return _outcome(pending.id, Result.OK, "requested")

@@ -1,0 +1,184 @@
+"""What a process's state means, in words: for `status`, and for `why` at three in the morning."""
+
+import datetime as dt
+import time
+from typing import assert_never
+
+from opsvisor.core.instant import Instant
+from opsvisor.core.outcome import ExitCause, signal_name
+from opsvisor.core.restart import next_delay
+from opsvisor.core.spec import (
+    ExitSet,
+    ExponentialBackoff,
+    LinearBackoff,
+    ProcessSpec,
+    RestartMode,
+    Startup,
+)
+from opsvisor.core.state import PublicState
+from opsvisor.core.view import ProcessView
+
+_SHOWN_DELAYS = 5
+
+
+def describe(view: ProcessView, now: Instant) -> str:
+    """Supervisor's description of a process, to the letter: the last column of `status`."""
+    match view.state:
+        case PublicState.RUNNING:
+            assert view.started is not None
+            seconds = max(0, int(now.mono - view.started.mono))
+            return f"pid {view.pid}, uptime {dt.timedelta(seconds=seconds)}"
+        case PublicState.FATAL | PublicState.BACKOFF:
+            return view.spawn_error or f'unknown error (try "tail {view.id.name}")'
+        case PublicState.STOPPED | PublicState.EXITED:
+            if view.ended is None:
+                return "Not started"
+            # Local time, without its zone, as Supervisor prints it.
+            return time.strftime("%b %d %I:%M %p", time.localtime(view.ended.wall))
+        case PublicState.STARTING | PublicState.STOPPING | PublicState.UNKNOWN:
+            return ""
+        case never:
+            assert_never(never)
+
+
+def what_next(view: ProcessView, now: Instant) -> str:
+    """What happens next by itself, and when."""
+    due = max(0.0, view.retry_at - now.mono) if view.retry_at is not None else None
+    match view.state:
+        case PublicState.STOPPED:
+            return "nothing: it stays stopped until somebody starts it"
+        case PublicState.STARTING:
+            return f"RUNNING once it has been up for {view.spec.min_uptime:g} s"
+        case PublicState.RUNNING:
+            return _after_exit(view.spec)
+        case PublicState.BACKOFF:
+            return f"the next attempt in {due or 0.0:.1f} s"
+        case PublicState.STOPPING:
+            if view.kills_survived:
+                return "nothing can be done from here: it ignores SIGKILL, the kernel holds it"
+            return f"SIGKILL if it is not gone {view.spec.stop.kill_delay:g} s after the request"
+        case PublicState.EXITED:
+            return "nothing: its restart policy leaves it as it ended"
+        case PublicState.FATAL:
+            if due is None:
+                return "nothing: it stays FATAL until somebody starts it"
+            return f"one more attempt in {due:.0f} s"
+        case PublicState.UNKNOWN:
+            return "nothing: opsvisord may not signal it"
+        case never:
+            assert_never(never)
+
+
+def describe_policy(spec: ProcessSpec) -> list[str]:
+    """The restart and stop policy as sentences."""
+    restart = spec.restart
+    lines = [f"restart: {_mode(spec)}"]
+    if restart.early_exit_fails:
+        retries = restart.failed_starts_max
+        limit = "without limit" if retries is None else f"{retries} times, then FATAL"
+        lines.append(f"an exit within {spec.min_uptime:g} s is a failed start, retried {limit}")
+    elif restart.failed_starts_max is not None:
+        lines.append(f"FATAL after {restart.failed_starts_max} retries of a failed start")
+    lines.append(f"delays after failed starts: {_delays(restart.start_backoff)}")
+    lines.append(
+        f"delays after crashes: none after the first, then {_delays(restart.run_backoff)};"
+        f" forgotten after {restart.backoff_reset:g} s up"
+    )
+    if restart.limit is not None:
+        lines.append(
+            f"more than {restart.limit.count} automatic restarts in"
+            f" {restart.limit.interval:g} s: FATAL"
+        )
+    if restart.fatal_retry_delay is not None:
+        lines.append(f"out of FATAL by itself after {restart.fatal_retry_delay:g} s")
+    lines.append(
+        f"called flapping above {restart.flapping.count} restarts in"
+        f" {restart.flapping.interval:g} s"
+    )
+    stop = spec.stop
+    lines.append(
+        f"stop: {signal_name(stop.signal)} to the {stop.signal_mode.value},"
+        f" SIGKILL to the {stop.kill_mode.value} after {stop.kill_delay:g} s"
+    )
+    return lines
+
+
+def hints(view: ProcessView, log_problem: str) -> list[str]:
+    """What an operator can do about it."""
+    name = view.id
+    found = []
+    if view.state in (PublicState.FATAL, PublicState.BACKOFF):
+        if view.last_outcome is None or view.spawn_error.startswith("can't find"):
+            found.append("correct `command` (or PATH, working_dir) and run: opsvisorctl update")
+        else:
+            found.append(f"read what it said: opsvisorctl tail {name} stderr")
+        found.append(f"once the cause is gone: opsvisorctl start {name}")
+    if view.flapping:
+        found.append("it restarts again and again: each end above says how, compare their times")
+    if view.last_cause is ExitCause.SIGNAL and view.last_outcome is not None:
+        found.append(_signal_hint(view.last_outcome.signum))
+    if view.kills_survived:
+        found.append(f"see what it waits for: cat /proc/{view.pid}/stack /proc/{view.pid}/wchan")
+    if log_problem:
+        found.append(f"its log is not written: {log_problem}")
+    if view.state is PublicState.STOPPED and view.ended is None:
+        found.append(f"it is not started by itself ({_startup(view)}): opsvisorctl start {name}")
+    return found
+
+
+def _signal_hint(signum: int | None) -> str:
+    match signum:
+        case 9:
+            return "SIGKILL from outside is often the OOM killer: dmesg | grep -i 'killed process'"
+        case 11 | 7 | 4 | 8 | 6:
+            return "a fault of the program itself: look for a core dump (coredumpctl list)"
+        case _:
+            return "somebody else signals it: a cron job, a deploy script, another supervisor?"
+
+
+def _startup(view: ProcessView) -> str:
+    if view.spec.startup is Startup.ENABLED:
+        return "stopped before its first start"
+    return f"startup = {view.spec.startup.value}"
+
+
+def _after_exit(spec: ProcessSpec) -> str:
+    match spec.restart.mode:
+        case RestartMode.ALWAYS:
+            return "restarted whenever it ends"
+        case RestartMode.ON_FAILURE:
+            return f"restarted when it ends with anything but {_exits(spec.restart.success)}"
+        case RestartMode.NO:
+            return "left as it is when it ends"
+        case never:
+            assert_never(never)
+
+
+def _mode(spec: ProcessSpec) -> str:
+    match spec.restart.mode:
+        case RestartMode.ON_FAILURE:
+            return f"on failure, success is {_exits(spec.restart.success)}"
+        case RestartMode.ALWAYS | RestartMode.NO as mode:
+            return mode.value
+        case never:
+            assert_never(never)
+
+
+def _exits(exits: ExitSet) -> str:
+    names = [str(code) for code in sorted(exits.codes)]
+    names += [signal_name(signum) for signum in sorted(exits.signals)]
+    return f"exit {', '.join(names)}" if names else "no exit at all"
+
+
+def _delays(backoff: LinearBackoff | ExponentialBackoff) -> str:
+    shown = ", ".join(
+        f"{next_delay(backoff, attempt, 0.0):g}" for attempt in range(1, _SHOWN_DELAYS + 1)
+    )
+    match backoff:
+        case LinearBackoff():
+            return f"{shown} … s"
+        case ExponentialBackoff():
+            jitter = f", plus up to {backoff.jitter:.0%}" if backoff.jitter else ""
+            return f"{shown} … at most {backoff.limit:g} s{jitter}"
+        case never:
+            assert_never(never)

@@ -1,0 +1,96 @@
+"""Reading logs: ranges and tails of what is on disk or in memory, and following them."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from opsvisor.runtime.logs.capture import StreamCapture
+
+# One answer holds at most this much; a client asks on from the offset it was given.
+LONGEST_ANSWER = 1024 * 1024
+_AVERAGE_LINE = 200
+
+
+class NoLogError(Exception):
+    """There is no such log: the stream is merged into another, or nothing was written yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPiece:
+    """Part of a log. `end` is the offset after it, `size` that of the whole log."""
+
+    text: bytes
+    end: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """New output. `lost` bytes between this and the last could not be kept for this reader."""
+
+    text: bytes
+    end: int
+    lost: int
+
+
+async def read_range(
+    capture: StreamCapture, path: str | None, *, offset: int, length: int
+) -> LogPiece:
+    """Bytes from `offset` on; a negative offset counts from the end. `length` 0: to the end."""
+    piece = None if path is None else await asyncio.to_thread(_of_file, path, offset, length)
+    return _of_ring(capture, offset, length) if piece is None else piece
+
+
+async def read_lines(capture: StreamCapture, path: str | None, *, lines: int) -> LogPiece:
+    """The last `lines` lines."""
+    wanted = min(LONGEST_ANSWER, max(1, lines) * _AVERAGE_LINE)
+    while True:
+        piece = await read_range(capture, path, offset=-wanted, length=0)
+        if piece.text.count(b"\n") > lines or len(piece.text) < wanted:
+            break
+        if wanted >= LONGEST_ANSWER:
+            break
+        wanted = min(LONGEST_ANSWER, wanted * 4)
+    kept = b"".join(piece.text.splitlines(keepends=True)[-lines:]) if lines else b""
+    return LogPiece(text=kept, end=piece.end, size=piece.size)
+
+
+async def follow(capture: StreamCapture, *, start: int) -> AsyncIterator[Followed]:
+    """Output as it comes, from this offset of the ring on.
+
+    The ring is the only buffer: a reader that falls behind it loses what it was too slow for, and
+    is told how much. Ends when the stream is closed.
+    """
+    position = start
+    while True:
+        await capture.wait_beyond(position)
+        begin, text = capture.ring.read(position)
+        if not text:
+            return  # closed: the process left the configuration, or the daemon ends
+        yield Followed(text=text, end=begin + len(text), lost=max(0, begin - position))
+        position = begin + len(text)
+
+
+def _of_ring(capture: StreamCapture, offset: int, length: int) -> LogPiece:
+    ring = capture.ring
+    wanted = max(ring.start, ring.end + offset) if offset < 0 else max(ring.start, offset)
+    begin, text = ring.read(wanted)
+    text = text[:length] if length else text
+    return LogPiece(text=text, end=begin + len(text), size=ring.end)
+
+
+def _of_file(path: str, offset: int, length: int) -> LogPiece | None:
+    """The piece of a regular file, None for anything else: a device can't be read again."""
+    if not Path(path).is_file():
+        return None
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - a path as the user wrote it
+            size = file.seek(0, os.SEEK_END)
+            begin = max(0, size + offset) if offset < 0 else min(offset, size)
+            file.seek(begin)
+            text = file.read(min(length or LONGEST_ANSWER, LONGEST_ANSWER))
+    except OSError as error:
+        raise NoLogError(f"cannot read {path}: {error.strerror}") from error
+    return LogPiece(text=text, end=begin + len(text), size=size)

@@ -1,0 +1,1 @@
+"""opsvisorctl: shows and changes what opsvisord runs, from the command line."""

@@ -1,0 +1,61 @@
+"""Talk to a process: standard input goes in, its output comes out."""
+
+import sys
+import threading
+
+from opsvisor.client import ApiError, Client, NoDaemon
+from opsvisor.ctl import names
+from opsvisor.ctl.commands.logs import print_piece
+from opsvisor.ctl.exit_codes import Exit
+from opsvisor.ctl.session import BadArguments, Session
+
+_FOLLOW_BYTES = 1024
+
+
+def fg(session: Session, words: list[str]) -> int:
+    """Connect to a running process until Ctrl-C, the end of the input, or its own end."""
+    if not words:
+        raise BadArguments("no process name supplied", prefix="ERROR: ")
+    if len(words) > 1:
+        raise BadArguments("too many process names supplied", prefix="ERROR: ")
+    found = names.matching(words[0], session.client.processes().processes)
+    if len(found) != 1:
+        raise BadArguments("bad process name supplied", with_help=False, prefix="ERROR: ")
+    if found[0].state != "RUNNING":
+        raise BadArguments("process not running", with_help=False, prefix="ERROR: ")
+    _converse(session, found[0].name)
+    return Exit.OK
+
+
+def _converse(session: Session, name: str) -> None:
+    session.output.say("==> Press Ctrl-C to exit <==")
+    stream = session.client.follow_log(name, "stdout", last_bytes=_FOLLOW_BYTES)
+
+    def show_output() -> None:
+        try:
+            for piece in stream:
+                print_piece(session, piece)
+        except (NoDaemon, OSError, ValueError):
+            return  # hung up, by the daemon or by us: ValueError is a read of a closed file
+
+    threading.Thread(target=show_output, daemon=True).start()
+    try:
+        for line in sys.stdin:
+            if not _pass_on(session.client, name, line):
+                session.output.say("Process got killed")
+                break
+    except KeyboardInterrupt:
+        pass
+    stream.close()
+    session.output.say("Exiting foreground")
+
+
+def _pass_on(client: Client, name: str, line: str) -> bool:
+    """Whether the process was there to take it."""
+    try:
+        client.write_stdin(name, line)
+    except ApiError as error:
+        if error.problem.code == "not_running":
+            return False
+        raise
+    return True

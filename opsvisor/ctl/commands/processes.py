@@ -1,0 +1,142 @@
+"""Show, start, stop, restart and signal processes."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from opsvisor.ctl import exit_codes, failures, names, render
+from opsvisor.ctl.exit_codes import Exit
+from opsvisor.ctl.session import BadArguments, Session
+from opsvisor.wire import ActionResponse, ActionResult, ProcessList, ProcessStatus
+
+Action = Literal["start", "stop", "signal"]
+_NO_CHANGE = {"start": "already_started", "stop": "not_running", "signal": "not_running"}
+
+
+def status(session: Session, words: list[str]) -> int:
+    """List the processes asked for; names that stand for none come first."""
+    everything = session.client.processes().processes
+    listed, unknown = _select(words, everything)
+    for name in unknown:
+        session.output.say(render.unknown_in_status(name))
+    if session.output.for_people:
+        from opsvisor.ctl import table  # noqa: PLC0415 - rich costs 25 ms, scripts never need it
+
+        table.print_status(listed)
+    else:
+        for line in render.status_lines(listed):
+            session.output.say(line)
+    _show_status(session, listed, unknown)
+    return exit_codes.of_states([one.state for one in listed], unknown_names=bool(unknown))
+
+
+def start(session: Session, words: list[str]) -> int:
+    """Start one name after another, each waited for."""
+    if not words:
+        raise BadArguments("start requires a process name", status=Exit.BAD_ARGUMENTS)
+    results, exit_status = _act(session, "start", words)
+    session.output.show(ActionResponse(results=results))
+    return exit_status
+
+
+def stop(session: Session, words: list[str]) -> int:
+    """Stop one name after another, each waited for."""
+    if not words:
+        raise BadArguments("stop requires a process name")
+    results, exit_status = _act(session, "stop", words)
+    session.output.show(ActionResponse(results=results))
+    return exit_status
+
+
+def restart(session: Session, words: list[str]) -> int:
+    """Stop everything that was named, then start it; the last failure is the exit status."""
+    if not words:
+        raise BadArguments("restart requires a process name")
+    stopped, stop_status = _act(session, "stop", words)
+    started, start_status = _act(session, "start", words)
+    session.output.show(
+        {"stop": ActionResponse(results=stopped), "start": ActionResponse(results=started)}
+    )
+    return start_status or stop_status
+
+
+def signal(session: Session, words: list[str]) -> int:
+    """Send a signal to one name after another."""
+    if len(words) < 2:  # noqa: PLR2004 - the signal and at least one name
+        raise BadArguments("signal requires a signal name and a process name")
+    results, exit_status = _act(session, "signal", words[1:], signum=words[0])
+    session.output.show(ActionResponse(results=results))
+    return exit_status
+
+
+def pid(session: Session, words: list[str]) -> int:
+    """Print opsvisord's process id, or those of the processes named."""
+    if not words:
+        daemon = session.client.daemon()
+        session.output.say(str(daemon.pid))
+        session.output.show(daemon)
+        return Exit.OK
+    everything = session.client.processes().processes
+    if "all" in words:
+        for one in everything:
+            session.output.say(str(one.pid))
+        session.output.show(ProcessList(processes=everything))
+        return Exit.OK
+    return _pids(session, words, everything)
+
+
+def _pids(session: Session, words: list[str], everything: list[ProcessStatus]) -> int:
+    listed, unknown, exit_status = list[ProcessStatus](), list[str](), Exit.OK
+    for name in words:
+        # supervisorctl knows no groups here: one name, one number
+        found = [] if names.is_wildcard(name) else names.matching(name, everything)
+        if not found:
+            session.output.say(f"No such process {name}")
+            unknown.append(name)
+            exit_status = Exit.FAILED
+            continue
+        listed += found
+        session.output.say(str(found[0].pid))
+        if not found[0].pid:
+            exit_status = Exit.NOT_RUNNING
+    _show_status(session, listed, unknown)
+    return exit_status
+
+
+def _select(
+    words: Sequence[str], everything: list[ProcessStatus]
+) -> tuple[list[ProcessStatus], list[str]]:
+    if not words or "all" in words:
+        return everything, []
+    found = {name: names.matching(name, everything) for name in words}
+    listed = [one for name in words for one in found[name]]
+    return listed, [name for name in words if not found[name]]
+
+
+def _show_status(session: Session, listed: list[ProcessStatus], unknown: list[str]) -> None:
+    if not unknown:
+        session.output.show(ProcessList(processes=listed))
+        return
+    detail = ", ".join(render.unknown_in_status(name) for name in unknown)
+    error = failures.problem("no_such_process", "No such process", detail)
+    session.output.show({"processes": listed, "error": error})
+
+
+def _act(
+    session: Session, action: Action, words: list[str], signum: str | None = None
+) -> tuple[list[ActionResult], int]:
+    done, exit_status = list[ActionResult](), int(Exit.OK)
+    for name in names.all_or(words):
+        response = session.client.act(action, [name], signal=signum)
+        results = _concerned(action, name, response.results)
+        for result in results:
+            session.output.say(render.action_line(action, result, session.output.format))
+            exit_status = exit_codes.of_action(action, result) or exit_status
+        done += results
+    return done, exit_status
+
+
+def _concerned(action: Action, name: str, results: list[ActionResult]) -> list[ActionResult]:
+    """`start all` says nothing of what is running already; `start web` does."""
+    if not names.is_wildcard(name):
+        return results
+    return [result for result in results if result.result != _NO_CHANGE[action]]

@@ -1,0 +1,171 @@
+"""Which daemon to talk to, and as whom: -s, $OPSVISOR_URL, -c FILE, the usual files, the default.
+
+Only what a client needs is read here, and leniently: judging a whole file is the daemon's task,
+and a mistake in a program's settings must not keep anybody from asking what is running.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from opsvisor.config.problems import ConfigError, Place, Problem
+from opsvisor.config.search import default_paths, default_socket, find
+
+_PROMPT = "opsvisor"
+_ANY_HOST = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to connect
+
+
+# Named tuples: making a dataclass costs a millisecond of every start.
+class Wishes(NamedTuple):
+    """What the command line says about the connection, None where it says nothing."""
+
+    url: str | None = None
+    config_file: str | None = None
+    username: str | None = None
+    password: str | None = None
+    history_file: str | None = None
+
+
+class Connection(NamedTuple):
+    """Where to connect and how to greet. `found` says in words where the URL came from."""
+
+    url: str
+    found: str
+    username: str | None = None
+    password: str | None = None
+    prompt: str = _PROMPT
+    history_file: str | None = None
+
+
+def discover(wishes: Wishes, program: str, environ: Mapping[str, str]) -> Connection:
+    """The connection that the command line, the environment and the files ask for.
+
+    `program` is the path this program was called by: the search for files begins beside it.
+    Raises ConfigError where a file that is needed can't be read.
+    """
+    if wishes.url is not None:
+        known = _from_file_if_named(wishes, environ, url=wishes.url, found="as -s says")
+    elif url := environ.get("OPSVISOR_URL"):
+        known = _from_file_if_named(wishes, environ, url=url, found="as OPSVISOR_URL says")
+    elif wishes.config_file is not None:
+        known = _from_file(Path(wishes.config_file), environ)
+    elif path := find(program):
+        known = _from_file(path, environ)
+    else:
+        known = _default(program, environ)
+    return Connection(
+        url=known.url,
+        found=known.found,
+        username=wishes.username if wishes.username is not None else known.username,
+        password=wishes.password if wishes.password is not None else known.password,
+        prompt=known.prompt,
+        history_file=wishes.history_file or known.history_file,
+    )
+
+
+def _from_file_if_named(
+    wishes: Wishes, environ: Mapping[str, str], *, url: str, found: str
+) -> Connection:
+    """The file's credentials go to another address only where both were named."""
+    if wishes.config_file is None:
+        return Connection(url=url, found=found, history_file=_own_history(environ))
+    known = _from_file(Path(wishes.config_file), environ)
+    return Connection(
+        url=url,
+        found=found,
+        username=known.username,
+        password=known.password,
+        prompt=known.prompt,
+        history_file=known.history_file,
+    )
+
+
+def _default(program: str, environ: Mapping[str, str]) -> Connection:
+    looked = ", ".join(str(path) for path in default_paths(program))
+    return Connection(
+        url=f"unix://{default_socket()}",
+        found=f"the default, as there is none of {looked}",
+        history_file=_own_history(environ),
+    )
+
+
+def _from_file(path: Path, environ: Mapping[str, str]) -> Connection:
+    if path.suffix == ".toml":
+        return _from_toml(path, environ)
+    # An INI file costs its parser only where there is one.
+    from opsvisor.compat.supervisor.control_file import (  # noqa: PLC0415 - see above
+        read_control_settings,
+    )
+
+    settings = read_control_settings(path, environ)
+    return Connection(
+        url=settings.server_url,
+        found=f"as {path} says",
+        username=settings.username,
+        password=settings.password,
+        prompt=settings.prompt,
+        history_file=str(settings.history_file) if settings.history_file else None,
+    )
+
+
+def _from_toml(path: Path, environ: Mapping[str, str]) -> Connection:
+    server = _read_server(path)
+    unix, http = server.get("unix"), server.get("http")
+    if isinstance(unix, str):
+        unix = {"path": unix}
+    if isinstance(unix, dict) and isinstance(unix.get("path"), str):
+        url, table = f"unix://{path.absolute().parent / unix['path']}", unix
+    elif isinstance(http, dict) and isinstance(http.get("listen"), str):
+        url, table = _tcp_url(http["listen"]), http
+    else:
+        url, table = f"unix://{default_socket()}", {}
+    return Connection(
+        url=url,
+        found=f"as {path} says",
+        username=_text(table.get("username")),
+        password=_password(table.get("password")),
+        history_file=_own_history(environ),
+    )
+
+
+def _read_server(path: Path) -> dict[str, object]:
+    import tomli  # noqa: PLC0415 - 5 ms that -s and INI files don't need
+
+    try:
+        document = tomli.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError([_problem(path, 0, error.strerror or str(error))]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([_problem(path, 0, f"not UTF-8: {error}")]) from error
+    except tomli.TOMLDecodeError as error:
+        raise ConfigError([_problem(path, error.lineno, error.msg)]) from error
+    server = document.get("server")
+    return server if isinstance(server, dict) else {}
+
+
+def _problem(path: Path, line: int, what: str) -> Problem:
+    return Problem(Place(str(path), line), what)
+
+
+def _tcp_url(listen: str) -> str:
+    """A daemon that listens on every interface is asked on the loopback one."""
+    host, _, port = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    host = _ANY_HOST.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _password(value: object) -> str | None:
+    """A hash is of no use to a client: it has to send the password itself."""
+    text = _text(value)
+    return None if text is None or text.startswith("{SHA}") else text
+
+
+def _own_history(environ: Mapping[str, str]) -> str:
+    state = environ.get("XDG_STATE_HOME")
+    base = Path(state) if state else Path("~/.local/state").expanduser()
+    return str(base / "opsvisor" / "history")

@@ -1,0 +1,145 @@
+"""What the daemon does to its own process before it supervises others."""
+
+import contextlib
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from opsvisor.config.problems import OpsvisorError
+from opsvisor.config.settings import DaemonSettings
+from opsvisor.core.spec import UserSpec
+
+# Descriptors of a running program (two pipes, a pidfd, two log files, a stdin), and of ours.
+_FDS_PER_PROCESS = 6
+_OWN_FDS = 128
+
+
+class HostError(OpsvisorError):
+    """The system does not let the daemon be what it was told to be."""
+
+
+def keep_descriptors_from_children() -> None:
+    """Mark everything that was inherited as close-on-exec: a program gets its three streams.
+
+    With this, and with Python's own descriptors, nothing has to be closed between fork and exec.
+    """
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - numbers, not paths
+        descriptor = int(name)
+        if descriptor > 2:  # noqa: PLR2004 - after standard error
+            with contextlib.suppress(OSError):
+                os.set_inheritable(descriptor, False)
+
+
+def raise_limits(settings: DaemonSettings, processes: int) -> None:
+    """Have descriptors for every program, and at least what the configuration asks for.
+
+    HostError if the hard limit forbids what is asked for. What the number of programs would need
+    beyond that is raised as far as it goes.
+    """
+    _raise(resource.RLIMIT_NOFILE, settings.min_fds, "min_fds")
+    _raise(resource.RLIMIT_NPROC, settings.min_procs, "min_procs")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OWN_FDS + _FDS_PER_PROCESS * processes
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        reachable = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
+
+
+def _raise(kind: int, wanted: int, option: str) -> None:
+    soft, hard = resource.getrlimit(kind)
+    if soft in (resource.RLIM_INFINITY, -1) or soft >= wanted:
+        return
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        if os.geteuid() != 0:
+            raise HostError(
+                f"{option} = {wanted}, but this user's limit is {hard}\n"
+                f"    hint: raise it (ulimit -Hn, limits.conf, LimitNOFILE=), or lower {option}"
+            )
+        hard = wanted
+    resource.setrlimit(kind, (wanted, hard))
+
+
+def become(user: UserSpec) -> None:
+    """Give up root for this user, for good. HostError if that is not possible."""
+    if os.geteuid() == user.uid:
+        return
+    if os.geteuid() != 0:
+        raise HostError("Can't drop privilege as nonroot user")
+    os.setgroups(user.groups)
+    os.setresgid(user.gid, user.gid, user.gid)
+    os.setresuid(user.uid, user.uid, user.uid)
+
+
+@contextlib.contextmanager
+def pid_file(path: str | None) -> Iterator[str]:
+    """A file with our pid while the block lasts; gives the problem if it can't be written."""
+    problem = ""
+    if path is not None:
+        try:
+            Path(path).write_text(f"{os.getpid()}\n", encoding="ascii")
+        except OSError as error:
+            problem = f"could not write pidfile {path}: {error.strerror}"
+    try:
+        yield problem
+    finally:
+        if path is not None and not problem:
+            with contextlib.suppress(OSError, ValueError):
+                if int(Path(path).read_text(encoding="ascii")) == os.getpid():
+                    Path(path).unlink()
+
+
+class Background:
+    """Becoming a daemon, with the parent waiting until it is known whether that worked.
+
+    The parent prints what went wrong and exits with a status: a daemon that can't bind its port
+    says so on the terminal that started it.
+    """
+
+    def __init__(self) -> None:
+        self._to_parent = -1
+
+    def enter(self) -> None:
+        """Fork. The parent does not return from this; the child goes on without a terminal."""
+        from_child, to_parent = os.pipe2(os.O_CLOEXEC)
+        if os.fork():
+            os.close(to_parent)
+            self._wait_as_parent(from_child)
+        os.close(from_child)
+        self._to_parent = to_parent
+        os.setsid()
+
+    @staticmethod
+    def _wait_as_parent(from_child: int) -> None:
+        with open(from_child, encoding="utf-8") as pipe:
+            answer = pipe.read()
+        if answer == "ok":
+            os._exit(0)
+        sys.stderr.write(answer or "opsvisord ended before it was ready\n")
+        sys.stderr.flush()
+        os._exit(2)
+
+    def ready(self, directory: str | None, umask: int) -> None:
+        """Let the parent exit with 0, and leave the terminal, its directory and its umask."""
+        if self._to_parent < 0:
+            return
+        null = os.open(os.devnull, os.O_RDWR)
+        for standard in (0, 1, 2):
+            os.dup2(null, standard)
+        os.close(null)
+        if directory is not None:
+            os.chdir(directory)
+        os.umask(umask)
+        self._tell("ok")
+
+    def failed(self, message: str) -> None:
+        """Let the parent print this and exit with 2."""
+        if self._to_parent >= 0:
+            self._tell(message)
+
+    def _tell(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._to_parent, text.encode())
+        os.close(self._to_parent)
+        self._to_parent = -1

@@ -1,0 +1,167 @@
+"""The command line of opsvisord: find and check the configuration, then serve."""
+
+import argparse
+import asyncio
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from opsvisor import __version__
+from opsvisor.config.load import load
+from opsvisor.config.problems import ConfigError, OpsvisorError
+from opsvisor.config.search import default_paths, find
+from opsvisor.config.settings import DaemonSettings, Loaded, LogLevel
+from opsvisor.daemon.host import (
+    Background,
+    become,
+    keep_descriptors_from_children,
+    raise_limits,
+)
+from opsvisor.daemon.service import Service
+from opsvisor.runtime import signals
+
+EXIT_OK = 0
+EXIT_UNUSABLE = 2  # usage, configuration, or a place that is taken: what Supervisor exits with
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run opsvisord; gives its exit status: 0 after a shutdown, 2 if it could not start."""
+    arguments = _parser().parse_args(argv)
+    checked = arguments.check if isinstance(arguments.check, str) else None
+    path = _config_path(checked or arguments.configuration)
+    if path is None:
+        tried = ", ".join(str(p) for p in default_paths(sys.argv[0]))
+        return _fail(
+            f"No config file found at default paths ({tried}); use the -c option to specify a"
+            " config file at a different path"
+        )
+    if not path.is_file():
+        return _fail(f"could not find config file {path}")
+
+    def read() -> Loaded:
+        return _read(path, arguments)
+
+    try:
+        loaded = read()
+    except ConfigError as error:
+        return _report_problems(error)
+    if arguments.check:
+        return _report_check(path, loaded)
+    return _serve(loaded, read)
+
+
+def _serve(loaded: Loaded, read: Callable[[], Loaded]) -> int:
+    """Be the daemon, through any number of reloads."""
+    background = Background()
+    try:
+        if loaded.settings.daemonize:
+            background.enter()
+        elif loaded.settings.umask is not None:
+            os.umask(loaded.settings.umask)
+        signals.reset_inherited()
+        keep_descriptors_from_children()
+        following: Loaded | None = loaded
+        while following is not None:
+            raise_limits(following.settings, len(following.plan.specs()))
+            if following.settings.user is not None:
+                become(following.settings.user)
+            following = asyncio.run(Service(following, read, background).run())
+    except OpsvisorError as error:
+        background.failed(f"Error: {error}\n")
+        return _fail(str(error))
+    return EXIT_OK
+
+
+def _config_path(given: str | None) -> Path | None:
+    """An absolute path, so that a later change of directory doesn't change what is reread."""
+    path = Path(given) if given is not None else find(sys.argv[0])
+    return path.absolute() if path is not None else None
+
+
+def _read(path: Path, arguments: argparse.Namespace) -> Loaded:
+    loaded = load(path, _frontends(path), os.environ)
+    return dataclasses.replace(loaded, settings=_override(loaded.settings, arguments))
+
+
+def _frontends(path: Path) -> Mapping[str, Callable[[Path, Mapping[str, str]], Loaded]]:
+    """The formats besides our own. Supervisor's is loaded only for a file that may be one."""
+    if path.suffix == ".toml":
+        return {}
+    from opsvisor.compat.supervisor.resolve import load as load_ini  # noqa: PLC0415 - see above
+
+    return {".conf": load_ini, ".ini": load_ini}
+
+
+def _override(settings: DaemonSettings, arguments: argparse.Namespace) -> DaemonSettings:
+    """The settings with what the command line says instead."""
+    if arguments.nodaemon:
+        settings = dataclasses.replace(settings, daemonize=False, echo_log=True)
+    if arguments.silent:
+        settings = dataclasses.replace(settings, echo_log=False)
+    if arguments.loglevel:
+        settings = dataclasses.replace(settings, log_level=LogLevel(arguments.loglevel))
+    if arguments.logfile:
+        log = dataclasses.replace(settings.log, path=str(Path(arguments.logfile).absolute()))
+        settings = dataclasses.replace(settings, log=log)
+    if arguments.pidfile:
+        settings = dataclasses.replace(settings, pid_file=str(Path(arguments.pidfile).absolute()))
+    if arguments.identifier:
+        settings = dataclasses.replace(settings, identifier=arguments.identifier)
+    return settings
+
+
+def _report_problems(error: ConfigError) -> int:
+    count = len(error.problems)
+    plural = "s" if count > 1 else ""
+    sys.stderr.write(
+        f"{error}\nError: {count} problem{plural} in the configuration; not started\n"
+    )
+    return EXIT_UNUSABLE
+
+
+def _report_check(path: Path, loaded: Loaded) -> int:
+    processes = loaded.plan.specs().values()
+    programs = {spec.program for spec in processes}
+    for warning in loaded.warnings:
+        sys.stdout.write(f"warning: {warning}\n")
+    sys.stdout.write(f"{path}: ok, {len(programs)} programs, {len(processes)} processes\n")
+    return EXIT_OK
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"Error: {message}\nFor help, use {sys.argv[0]} -h\n")
+    return EXIT_UNUSABLE
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> "None":  # type: ignore[override]  # it exits, as the original
+        sys.exit(_fail(message))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="opsvisord",
+        description="Keep programs running: start, restart, log, explain, measure.",
+        epilog="Exit status: 0 after a shutdown or a good --check, 2 if it could not start.",
+    )
+    add = parser.add_argument
+    add("-c", "--configuration", metavar="FILE", help="opsvisor.toml, or a Supervisor file")
+    add(
+        "-t",
+        "--check",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="FILE",
+        help="check the configuration, start nothing",
+    )
+    add("-n", "--nodaemon", action="store_true", help="stay in the foreground")
+    add("-s", "--silent", action="store_true", help="no copy of the log on standard output")
+    add("-l", "--logfile", metavar="FILE", help="the daemon's own log")
+    add("-e", "--loglevel", choices=[level.value for level in LogLevel], help="how much it says")
+    add("-j", "--pidfile", metavar="FILE", help="where to write the process id")
+    add("-i", "--identifier", metavar="NAME", help="name of this daemon")
+    add("-v", "--version", action="version", version=__version__)
+    return parser

@@ -1,0 +1,328 @@
+"""The running daemon: its parts, how they are wired, and how it begins and ends."""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import random
+import signal
+import traceback
+from collections.abc import Callable, Iterator
+
+from opsvisor import __version__
+from opsvisor.api.app import create_app
+from opsvisor.api.context import HttpObserver
+from opsvisor.api.server import BindError, HttpServer
+from opsvisor.config.problems import ConfigError
+from opsvisor.config.settings import Dialect, Loaded, LogLevel, TcpServer
+from opsvisor.control.actions import Actions
+from opsvisor.control.configuration import Configuration, LoadReport
+from opsvisor.control.control import Control
+from opsvisor.core.events import SupervisorState
+from opsvisor.core.inputs import Shutdown
+from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.core.supervisor import Supervisor
+from opsvisor.daemon.host import Background, pid_file
+from opsvisor.runtime import clock, signals
+from opsvisor.runtime.bus import EventBus
+from opsvisor.runtime.daemon_log import DaemonLog
+from opsvisor.runtime.engine import Engine, Observer
+from opsvisor.runtime.post_mortem import PostMortems
+from opsvisor.runtime.reaper import Orphan
+from opsvisor.runtime.sampler import Sampler
+from opsvisor.telemetry.journal import Journal
+from opsvisor.telemetry.metrics import Metrics
+
+# Every part whose bugs are caught and counted, for `opsvisor_internal_errors_total`.
+_COMPONENTS = ("api", "core", "listener", "metrics", "reaper")
+_DAEMON_RING_SIZE = 256 * 1024
+_PROGRESS_INTERVAL = 3.0  # between "waiting for ... to die" lines, as Supervisor has them
+
+
+class Service:
+    """One life of the daemon, from one configuration. A reload ends it and begins another."""
+
+    def __init__(self, loaded: Loaded, load: Callable[[], Loaded], background: Background) -> None:
+        self._loaded = loaded
+        self._load = load
+        self._background = background
+        self._next: Loaded | None = None
+
+    async def run(self) -> Loaded | None:
+        """Supervise until told to end: None to exit, or the configuration to begin anew with.
+
+        BindError if a server can't listen; nothing has been started then.
+        """
+        self._build()
+        try:
+            await self._open_servers()
+            with (
+                self._listening_to_signals(),
+                pid_file(self._loaded.settings.pid_file) as pid_file_problem,
+            ):
+                self._announce(pid_file_problem)
+                await self._supervise()
+        finally:
+            await self._close()
+        return self._next
+
+    async def _supervise(self) -> None:
+        self._engine.open(self._engine_observer())
+        try:
+            self._configuration.start_all()
+            await self._over.wait()
+        finally:
+            self._engine.close()
+
+    # -- parts -------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        settings = self._loaded.settings
+        loop = asyncio.get_running_loop()
+        self._over = asyncio.Event()
+        self._log = DaemonLog(
+            settings.log, echo=settings.echo_log, ring_size=_DAEMON_RING_SIZE, loop=loop
+        )
+        self._journal = Journal(
+            self._log.write, level=settings.log_level, min_uptime=self._min_uptime
+        )
+        self._supervisor = Supervisor(jitter=random.random)
+        self._bus = EventBus()
+        self._engine = Engine(
+            self._supervisor,
+            self._bus,
+            loop=loop,
+            environment=dict(os.environ),
+            ring_size=settings.ring_size,
+            on_shutdown_complete=self._over.set,
+        )
+        self._sampler = Sampler(
+            self._engine.live, mono=lambda: clock.now().mono, wall=lambda: clock.now().wall
+        )
+        self._metrics = Metrics(
+            views=self._engine.views,
+            log_stats=lambda process_id: self._engine.streams(process_id).stats(),
+            sampler=self._sampler,
+            now=clock.now,
+            version=__version__,
+            subscriptions=lambda: self._bus.subscriptions,
+            on_error=self._internal_error,
+            components=_COMPONENTS,
+        )
+        self._post_mortems = PostMortems(self._engine.streams, settings.history_size)
+        self._bus.report_to(
+            on_listener_error=lambda error: self._internal_error("listener", error),
+            on_drop=self._metrics.event_dropped,
+        )
+        self._bus.listen(self._metrics.on_event)
+        self._bus.listen(self._journal.on_event)
+        self._bus.listen(self._post_mortems.on_event)
+        self._actions = Actions(self._engine, self._bus, is_stopping=self._is_stopping)
+        self._configuration = Configuration(
+            self._engine,
+            self._supervisor,
+            loaded=self._loaded,
+            load=self._load,
+            on_load=self._on_load,
+        )
+        self._on_load(self._configuration.last_load)
+        self._control = Control(
+            version=__version__,
+            started=clock.now(),
+            supervisor=self._supervisor,
+            engine=self._engine,
+            bus=self._bus,
+            actions=self._actions,
+            configuration=self._configuration,
+            post_mortems=self._post_mortems,
+            sampler=self._sampler,
+            daemon_log=self._log,
+            shut_down=self._shut_down,
+            reload=self._reload,
+        )
+        self._servers = [
+            HttpServer(
+                server,
+                create_app(
+                    self._control,
+                    server,
+                    render_metrics=lambda accept, gzip: self._metrics.render(accept, gzip=gzip),
+                    observer=self._http_observer(),
+                ),
+            )
+            for server in settings.servers
+        ]
+
+    def _engine_observer(self) -> Observer:
+        return Observer(
+            spawn_took=self._metrics.observe_spawn,
+            reap_took=self._metrics.observe_reap,
+            loop_lagged=self._metrics.observe_loop_lag,
+            run_ended=self._sampler.run_ended,
+            orphan_reaped=self._orphan_reaped,
+            forgotten=self._sampler.forget,
+            internal_error=self._internal_error,
+        )
+
+    def _http_observer(self) -> HttpObserver:
+        return HttpObserver(
+            request_done=lambda handler, method, code, seconds: self._metrics.http_request(
+                handler, method, code=code, seconds=seconds
+            ),
+            in_flight=self._metrics.request_in_flight,
+            streaming=self._metrics.stream_active,
+            internal_error=self._internal_error,
+        )
+
+    # -- beginning and end -------------------------------------------------------------------
+
+    async def _open_servers(self) -> None:
+        opened: list[HttpServer] = []
+        try:
+            for server in self._servers:
+                await server.open()
+                opened.append(server)
+        except BindError:
+            self._servers = opened  # only these are ours to close
+            raise
+
+    def _announce(self, pid_file_problem: str) -> None:
+        """Say who we are, what is odd, and where to find us; from here on we are a daemon."""
+        settings = self._loaded.settings
+        if settings.dialect is Dialect.SUPERVISOR and os.geteuid() == 0 and not settings.user:
+            self._journal.log(
+                LogLevel.CRITICAL,
+                "Supervisor is running as root.  Privileges were not dropped because no user is"
+                " specified in the config file.  If you intend to run as root, you can set"
+                " user=root in the config file to avoid this message.",
+            )
+        for warning in self._loaded.warnings:
+            self._journal.log(LogLevel.WARN, str(warning))
+        for server in self._servers:
+            if server.settings.credentials is None and (
+                settings.dialect is Dialect.SUPERVISOR or isinstance(server.settings, TcpServer)
+            ):
+                self._journal.log(
+                    LogLevel.CRITICAL if settings.dialect is Dialect.SUPERVISOR else LogLevel.INFO,
+                    f"Server '{server.settings.name}' running without any HTTP authentication"
+                    " checking",
+                )
+            self._journal.log(LogLevel.INFO, f"API at {server.url}, metrics at its /metrics")
+        if pid_file_problem:
+            self._journal.log(LogLevel.CRITICAL, pid_file_problem)
+        name = "supervisord" if settings.dialect is Dialect.SUPERVISOR else "opsvisord"
+        self._journal.log(LogLevel.INFO, f"{name} started with pid {os.getpid()}")
+        self._background.ready(settings.working_dir, settings.umask or 0o022)
+
+    async def _close(self) -> None:
+        for server in self._servers:
+            await server.close()
+        self._sampler.close()
+        self._log.close()
+
+    # -- signals -----------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _listening_to_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        handlers = {
+            signal.SIGTERM: lambda: self._asked_to_exit(signal.SIGTERM),
+            signal.SIGINT: lambda: self._asked_to_exit(signal.SIGINT),
+            signal.SIGQUIT: lambda: self._asked_to_exit(signal.SIGQUIT),
+            signal.SIGHUP: self._asked_to_reload,
+            signal.SIGUSR1: self._ignored_usr1,
+            signal.SIGUSR2: self._asked_to_reopen,
+        }
+        signals.listen(loop, handlers)
+        try:
+            yield
+        finally:
+            signals.ignore_again(loop, handlers)
+
+    def _asked_to_exit(self, signum: signal.Signals) -> None:
+        self._journal.log(LogLevel.WARN, f"received {signum.name} indicating exit request")
+        self._next = None  # an exit outranks a restart that is under way
+        self._shut_down(f"received {signum.name}")
+
+    def _asked_to_reload(self) -> None:
+        if self._is_stopping():
+            self._journal.log(
+                LogLevel.WARN, "ignored SIGHUP indicating restart request (shutdown in progress)"
+            )
+            return
+        self._journal.log(LogLevel.WARN, "received SIGHUP indicating restart request")
+        with contextlib.suppress(ConfigError):  # told by _on_load
+            self._reload("received SIGHUP")
+
+    def _asked_to_reopen(self) -> None:
+        self._journal.log(LogLevel.INFO, "received SIGUSR2 indicating log reopen request")
+        self._log.capture.reopen()
+        self._engine.reopen_logs()
+
+    def _ignored_usr1(self) -> None:
+        self._journal.log(LogLevel.INFO, "ignored SIGUSR1, which has no meaning here")
+
+    # -- what is asked, and what happens -----------------------------------------------------
+
+    def _shut_down(self, reason: str) -> None:
+        if not self._is_stopping():
+            self._engine.submit(Shutdown(reason))
+            self._tell_progress()
+
+    def _reload(self, reason: str) -> None:
+        """Begin anew with the files as they are now. ConfigError, and nothing done, if bad."""
+        if self._is_stopping():
+            return
+        self._configuration.reread()
+        self._next = self._configuration.available
+        self._shut_down(reason)
+
+    def _is_stopping(self) -> bool:
+        return self._supervisor.state is SupervisorState.STOPPING
+
+    def _tell_progress(self) -> None:
+        """Name what is still alive, at once and every few seconds while a shutdown lasts."""
+        alive = [view.id.name for view in self._engine.views() if view.pid is not None]
+        if alive:
+            self._journal.log(LogLevel.INFO, f"waiting for {', '.join(alive)} to die")
+            asyncio.get_running_loop().call_later(_PROGRESS_INTERVAL, self._tell_progress)
+
+    def _on_load(self, report: LoadReport) -> None:
+        plan = repr(report.loaded.plan) if report.loaded else ""
+        digest = hashlib.sha256(plan.encode()).digest()
+        self._metrics.config_loaded(ok=report.ok, at=report.at, digest=digest)
+        for problem in report.problems:
+            self._journal.log(LogLevel.ERROR, str(problem))
+        if not report.ok:
+            self._journal.log(
+                LogLevel.ERROR, "the configuration can't be used; everything goes on as it was"
+            )
+
+    def _orphan_reaped(self, orphan: Orphan) -> None:
+        owner = self._owner_of(orphan)
+        self._metrics.orphan_reaped()
+        if owner is not None:
+            self._sampler.orphan_reaped(owner, orphan.pid, orphan.usage)
+        whose = f"an orphan of {owner}" if owner else "unknown"
+        self._journal.log(
+            LogLevel.INFO if owner is None else LogLevel.DEBUG,
+            f"reaped {whose} pid {orphan.pid} ({orphan.outcome})",
+        )
+
+    def _owner_of(self, orphan: Orphan) -> ProcessId | None:
+        for leader in (orphan.process_group, orphan.session):
+            owner = self._engine.owner(Pid(leader))
+            if owner is not None:
+                return owner
+        return self._sampler.owner_of(
+            orphan.pid, group=orphan.process_group, session=orphan.session
+        )
+
+    def _min_uptime(self, process_id: ProcessId) -> float:
+        return self._engine.view(process_id).spec.min_uptime
+
+    def _internal_error(self, component: str, error: Exception) -> None:
+        """A bug of ours: counted, and written down with its traceback."""
+        self._metrics.internal_error(component)
+        trace = "".join(traceback.format_exception(error))
+        self._journal.log(LogLevel.CRITICAL, f"internal error in {component}: {trace}")

@@ -1,0 +1,1 @@
+"""DOES. asyncio and Linux."""

@@ -1,0 +1,309 @@
+"""Carries out what the core decides, and tells it what came of it.
+
+Theory of operation
+-------------------
+Everything runs on one thread between awaits. An input is appended to a queue and handled when the
+effects of those before it are done: results of effects are queued, never fed back from within, so
+the core is never entered twice. There is one timer, armed for the core's one deadline.
+
+Spawning is the only effect that takes long (0.7 ms). Spawns wait in a queue of their own and are
+done for a few milliseconds per turn of the loop: starting 1,000 programs leaves the API answering
+and other deaths noticed, and a single restart is still done in the very turn that saw the death.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from opsvisor.core.effects import (
+    CancelSpawn,
+    Effect,
+    Forget,
+    Publish,
+    ShutdownComplete,
+    SignalProcess,
+    Spawn,
+)
+from opsvisor.core.events import ProcessChanged
+from opsvisor.core.inputs import DeadlinePassed, Exited, Input, SignalFault, Spawned, SpawnFault
+from opsvisor.core.instant import Instant
+from opsvisor.core.outcome import Outcome, Usage
+from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
+from opsvisor.core.supervisor import Supervisor
+from opsvisor.core.view import ProcessView
+from opsvisor.runtime import clock
+from opsvisor.runtime.bus import EventBus
+from opsvisor.runtime.reaper import Orphan, Reaper
+from opsvisor.runtime.spawn import SpawnError, find_executable, spawn
+from opsvisor.runtime.streams import ProcessStreams
+
+# Longest time spent on spawning before the loop gets another turn, in seconds.
+_SPAWN_SLICE = 0.005
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observer:
+    """Who wants to know how long things took, and what went wrong inside. All must be quick."""
+
+    spawn_took: Callable[[float], None]
+    loop_lagged: Callable[[float], None]
+    reap_took: Callable[[float], None]
+    run_ended: Callable[[ProcessId, Pid, Usage], None]
+    orphan_reaped: Callable[[Orphan], None]
+    forgotten: Callable[[ProcessId], None]
+    internal_error: Callable[[str, Exception], None]
+
+
+class Engine:
+    """Runs the core on a loop. `on_shutdown_complete` is called when nothing of ours is alive."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        bus: EventBus,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        environment: Mapping[str, str],
+        ring_size: int,
+        on_shutdown_complete: Callable[[], None],
+    ) -> None:
+        self._supervisor = supervisor
+        self._bus = bus
+        self._loop = loop
+        self._environment = environment
+        self._ring_size = ring_size
+        self._on_shutdown_complete = on_shutdown_complete
+        self._inputs: deque[Input] = deque()
+        self._draining = False
+        self._spawns: dict[ProcessId, ProcessSpec] = {}  # in the order they were asked for
+        self._spawning_later: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed_for: float | None = None
+        self._ids: dict[Pid, ProcessId] = {}
+        self._streams: dict[ProcessId, ProcessStreams] = {}
+        self._null_input = -1
+        self._reaper = Reaper(loop, on_exit=self._exited, on_orphan=self._inherited)
+        self._observer: Observer
+
+    # -- life --------------------------------------------------------------------------------
+
+    def open(self, observer: Observer) -> None:
+        """Become the reaper. Before this, nothing must be submitted."""
+        self._observer = observer
+        self._null_input = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._reaper.open()
+
+    def close(self) -> None:
+        """Release descriptors and timers. Processes still alive are not touched."""
+        for handle in (self._timer, self._spawning_later):
+            if handle is not None:
+                handle.cancel()
+        self._reaper.close()
+        for streams in self._streams.values():
+            streams.close()
+        self._streams.clear()
+        os.close(self._null_input)
+
+    # -- what others ask ---------------------------------------------------------------------
+
+    def view(self, process_id: ProcessId) -> ProcessView:
+        """One process as it is now. KeyError if there is no such process."""
+        return self._supervisor.view(process_id, clock.now())
+
+    def views(self) -> list[ProcessView]:
+        """Every process as it is now, in order of group and name."""
+        return self._supervisor.views(clock.now())
+
+    def streams(self, process_id: ProcessId) -> ProcessStreams:
+        """Its standard streams. KeyError if there is no such process."""
+        if process_id not in self._streams:
+            self._streams[process_id] = self._new_streams(self.view(process_id).spec)
+        return self._streams[process_id]
+
+    def live(self) -> dict[ProcessId, Pid]:
+        """The main process of everything that is alive."""
+        return {process_id: pid for pid, process_id in self._ids.items()}
+
+    def owner(self, pid: Pid) -> ProcessId | None:
+        """Whose main process this is."""
+        return self._ids.get(pid)
+
+    def check_command(self, spec: ProcessSpec) -> None:
+        """Raise SpawnError if the command of this spec can't be executed as things are now."""
+        find_executable(spec, spec.environment_over(self._environment))
+
+    def reopen_logs(self) -> None:
+        """Open every log file again by name."""
+        for streams in self._streams.values():
+            streams.reopen()
+
+    # -- inputs ------------------------------------------------------------------------------
+
+    def submit(self, happened: Input) -> None:
+        """Let the core handle this, now or as soon as it is done with what came before."""
+        self._inputs.append(happened)
+        if not self._draining:
+            self._drain()
+
+    def _drain(self) -> None:
+        self._draining = True
+        try:
+            while self._inputs:
+                happened = self._inputs.popleft()
+                try:
+                    effects = self._supervisor.handle(happened, self._now_for(happened))
+                except Exception as error:  # noqa: BLE001 - a bug in one process's machine
+                    # must not take the others' supervision down.
+                    self._observer.internal_error("core", error)
+                    continue
+                for effect in effects:
+                    self._perform(effect)
+                if not self._inputs:
+                    self._spawn_some()
+        finally:
+            self._draining = False
+        self._arm()
+
+    def _now_for(self, happened: Input) -> Instant:
+        now = clock.now()
+        if isinstance(happened, DeadlinePassed) and self._armed_for is not None:
+            # A loop may fire a timer a hair early; the core must still find it due.
+            return Instant(mono=max(now.mono, self._armed_for), wall=now.wall)
+        return now
+
+    def _arm(self) -> None:
+        deadline = self._supervisor.deadline
+        if deadline == self._armed_for and self._timer is not None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed_for = deadline
+        self._timer = None
+        if deadline is not None:
+            self._timer = self._loop.call_at(deadline, self._deadline_passed)
+
+    def _deadline_passed(self) -> None:
+        self._timer = None
+        if self._armed_for is not None:
+            self._observer.loop_lagged(max(0.0, self._loop.time() - self._armed_for))
+        self.submit(DeadlinePassed())
+
+    # -- effects -----------------------------------------------------------------------------
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Publish():
+                if isinstance(effect.event, ProcessChanged):
+                    self._spec_changed(effect.event.spec)
+                self._bus.publish(effect.event)
+            case Spawn():
+                self._spawns[effect.spec.id] = effect.spec
+            case CancelSpawn():
+                if self._spawns.pop(effect.id, None) is not None:
+                    self._inputs.append(SpawnFault(effect.id, "called off"))
+            case SignalProcess():
+                self._signal(effect)
+            case Forget():
+                self._forget(effect.id)
+            case ShutdownComplete():
+                self._on_shutdown_complete()
+
+    def _spawn_some(self) -> None:
+        """Spawn for a few milliseconds; the rest in the next turn of the loop."""
+        if self._spawning_later is not None or not self._spawns:
+            return
+        until = time.monotonic() + _SPAWN_SLICE
+        while self._spawns and time.monotonic() < until:
+            self._spawn(self._spawns.pop(next(iter(self._spawns))))
+        if self._spawns:
+            self._spawning_later = self._loop.call_soon(self._spawn_more)
+
+    def _spawn_more(self) -> None:
+        self._spawning_later = None
+        self._draining = True
+        try:
+            self._spawn_some()
+        finally:
+            self._draining = False
+        self._drain()
+
+    def _spawn(self, spec: ProcessSpec) -> None:
+        began = time.monotonic()
+        try:
+            streams = self._streams.get(spec.id)
+            if streams is None:
+                streams = self._streams[spec.id] = self._new_streams(spec)
+            with streams.child_files(self._null_input) as files:
+                pid = spawn(spec, files, self._environment)
+        except SpawnError as error:
+            self._inputs.append(SpawnFault(spec.id, error.reason, error.kind))
+            return
+        except OSError as error:
+            reason = f"unknown error making dispatchers for '{spec.id.name}': {error.strerror}"
+            self._inputs.append(SpawnFault(spec.id, reason))
+            return
+        self._observer.spawn_took(time.monotonic() - began)
+        self._ids[pid] = spec.id
+        self._inputs.append(Spawned(spec.id, pid))
+        try:
+            self._reaper.watch(pid)
+        except OSError as error:
+            # Out of descriptors. Its end comes by SIGCHLD then, like that of an orphan.
+            self._observer.internal_error("reaper", error)
+
+    def _signal(self, effect: SignalProcess) -> None:
+        try:
+            if effect.to_group:
+                os.killpg(effect.pid, effect.signum)
+            else:
+                os.kill(effect.pid, effect.signum)
+        except ProcessLookupError:
+            pass  # it ended by itself; its exit is on the way
+        except OSError as error:
+            reason = f"{signal_text(effect.signum)}: {error.strerror}"
+            self._inputs.append(SignalFault(effect.id, effect.pid, reason))
+
+    def _forget(self, process_id: ProcessId) -> None:
+        streams = self._streams.pop(process_id, None)
+        if streams is not None:
+            streams.close()
+        self._observer.forgotten(process_id)
+
+    def _spec_changed(self, spec: ProcessSpec) -> None:
+        streams = self._streams.get(spec.id)
+        if streams is not None:
+            streams.update(spec)
+
+    def _new_streams(self, spec: ProcessSpec) -> ProcessStreams:
+        return ProcessStreams(spec, ring_size=self._ring_size, loop=self._loop)
+
+    # -- deaths ------------------------------------------------------------------------------
+
+    def _exited(self, pid: Pid, outcome: Outcome, usage: Usage) -> None:
+        began = time.monotonic()
+        process_id = self._ids.pop(pid)
+        streams = self._streams.get(process_id)
+        if streams is not None:
+            # Its last words are in the log, and in the post-mortem, before its end is handled.
+            streams.run_ended()
+        self._observer.run_ended(process_id, pid, usage)
+        self.submit(Exited(process_id, pid, outcome, usage))
+        self._observer.reap_took(time.monotonic() - began)
+
+    def _inherited(self, orphan: Orphan) -> None:
+        if orphan.pid in self._ids:
+            self._exited(orphan.pid, orphan.outcome, orphan.usage)
+        else:
+            self._observer.orphan_reaped(orphan)
+
+
+def signal_text(signum: int) -> str:
+    """`SIGTERM` for 15, the number where it has no name."""
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return str(signum)

@@ -1,0 +1,51 @@
+"""Totals of a process tree that survive its members, and never fall."""
+
+from opsvisor.core.outcome import Usage
+from opsvisor.core.spec import Pid
+from opsvisor.runtime.proctree import NOTHING, Spent, add_up
+
+
+class Ledger:
+    """What one process has used since it entered the plan, over all its runs.
+
+    Three sums: runs that are over, orphans that were reaped, and members that live. Nothing may be
+    in two of them, so what ends leaves the third before it enters one of the others.
+    """
+
+    def __init__(self) -> None:
+        self._finished = NOTHING
+        self._living: dict[Pid, Spent] = {}
+        self._told = NOTHING
+        self._is_told = True  # whether `_told` is up to date
+
+    def saw(self, living: dict[Pid, Spent]) -> None:
+        """A sweep found these members alive."""
+        self._living = living
+        self._is_told = False
+
+    def run_ended(self, root: Pid, usage: Usage) -> None:
+        """The run of this root is over; rusage knows nothing of bytes, so its last seen count."""
+        self._finish(self._living.get(root, NOTHING), usage)
+        self._living = {}
+
+    def orphan_reaped(self, pid: Pid, usage: Usage) -> None:
+        """A descendant that became our child is over."""
+        self._finish(self._living.pop(pid, NOTHING), usage)
+
+    def total(self) -> Spent:
+        """The sum of everything; never less than what was told before."""
+        if not self._is_told:
+            total = add_up(self._living.values()).plus(self._finished)
+            self._told = self._told.at_least(total)
+            self._is_told = True
+        return self._told
+
+    def _finish(self, last_seen: Spent, usage: Usage) -> None:
+        self._is_told = False
+        self._finished = self._finished.plus(
+            last_seen._replace(
+                user_seconds=usage.user_seconds,
+                system_seconds=usage.system_seconds,
+                major_faults=usage.major_faults,
+            )
+        )

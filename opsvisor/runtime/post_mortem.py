@@ -1,0 +1,123 @@
+"""What is kept of every finished run, so that `why` has an answer later."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from opsvisor.core.events import (
+    Event,
+    ProcessExited,
+    ProcessRemoved,
+    ProcessSpawned,
+    SpawnFailed,
+    StateChanged,
+)
+from opsvisor.core.outcome import ExitCause, Outcome, Usage
+from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.core.state import PublicState
+from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.streams import ProcessStreams
+
+# Enough for a traceback.
+_TAIL_LINES = 30
+_TAIL_BYTES = 8 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedRun:
+    """One run that is over, or one start that failed (`outcome` None, `problem` says why).
+
+    `decision` is what followed and why. The tails are kept for unexpected ends only.
+    """
+
+    pid: Pid | None
+    ended_at: float
+    uptime: float
+    outcome: Outcome | None
+    problem: str
+    cause: ExitCause
+    expected: bool
+    decision: str
+    usage: Usage
+    stdout_tail: tuple[str, ...] = ()
+    stderr_tail: tuple[str, ...] = ()
+
+
+class PostMortems:
+    """Listens to the bus and keeps the last `size` runs of each process."""
+
+    def __init__(self, streams: Callable[[ProcessId], ProcessStreams], size: int) -> None:
+        self._streams = streams
+        self._size = size
+        self._runs: dict[ProcessId, deque[FinishedRun]] = {}
+        self._failed_spawn: dict[ProcessId, SpawnFailed] = {}
+        self._run_begins: dict[tuple[ProcessId, Stream], int] = {}  # offsets into the rings
+
+    def of(self, process_id: ProcessId) -> list[FinishedRun]:
+        """The last runs, newest first."""
+        return list(reversed(self._runs.get(process_id, ())))
+
+    def on_event(self, event: Event) -> None:
+        """Take notes."""
+        match event:
+            case ProcessSpawned():
+                for stream, capture in self._streams(event.id).captures.items():
+                    self._run_begins[event.id, stream] = capture.ring.end
+            case ProcessExited():
+                self._keep(event.id, self._of_exit(event))
+            case SpawnFailed():
+                # What is done about it is told by the change of state that follows.
+                self._failed_spawn[event.id] = event
+            case StateChanged() if event.id in self._failed_spawn:
+                failed = self._failed_spawn.pop(event.id)
+                self._keep(event.id, _of_failed_spawn(failed, event))
+            case ProcessRemoved():
+                self._runs.pop(event.id, None)
+                self._failed_spawn.pop(event.id, None)
+                for stream in Stream:
+                    self._run_begins.pop((event.id, stream), None)
+            case _:
+                pass
+
+    def _keep(self, process_id: ProcessId, run: FinishedRun) -> None:
+        self._runs.setdefault(process_id, deque(maxlen=self._size)).append(run)
+
+    def _of_exit(self, event: ProcessExited) -> FinishedRun:
+        return FinishedRun(
+            pid=event.pid,
+            ended_at=event.at,
+            uptime=event.uptime,
+            outcome=event.outcome,
+            problem="",
+            cause=event.cause,
+            expected=event.expected,
+            decision=event.decision,
+            usage=event.usage,
+            stdout_tail=() if event.expected else self._tail(event.id, Stream.STDOUT),
+            stderr_tail=() if event.expected else self._tail(event.id, Stream.STDERR),
+        )
+
+    def _tail(self, process_id: ProcessId, stream: Stream) -> tuple[str, ...]:
+        """The last lines of this run; what an earlier one said is not evidence."""
+        capture = self._streams(process_id).capture(stream)
+        if capture is None:
+            return ()
+        begins = self._run_begins.get((process_id, stream), 0)
+        _, tail = capture.ring.read(max(begins, capture.ring.end - _TAIL_BYTES))
+        return tuple(tail.decode("utf-8", "replace").splitlines()[-_TAIL_LINES:])
+
+
+def _of_failed_spawn(failed: SpawnFailed, followed: StateChanged) -> FinishedRun:
+    again = followed.new is PublicState.BACKOFF and followed.retry_delay is not None
+    decision = f"starts again in {followed.retry_delay:.3g} s" if again else "given up"
+    return FinishedRun(
+        pid=None,
+        ended_at=failed.at,
+        uptime=0.0,
+        outcome=None,
+        problem=failed.reason,
+        cause=ExitCause.START_FAILURE,
+        expected=False,
+        decision=f"{decision}: {followed.reason}",
+        usage=Usage(),
+    )

@@ -1,0 +1,392 @@
+"""What the supervised processes use: CPU, memory, files, sampled on demand.
+
+Theory of operation
+-------------------
+
+Nothing here ticks. Whoever wants numbers (a scrape, the API) asks for a `sweep`, which reads the
+trees of all processes in one worker thread. Callers share it, and for `max_age` seconds it is not
+repeated: 3,000 processes cost 90 ms, which would block the loop for as long if it ran there.
+
+CPU time must never fall, or a rate over it is nonsense, and yet the tree it is summed over loses
+members all the time. Each process has a `Ledger` that adds up
+
+* the rusage of its finished runs, which wait4(2) returns with all children that were waited for,
+* the rusage of its orphans that were handed to us and reaped,
+* and what the living members of its tree have used so far.
+
+What ends between two sweeps must not be in two of these at once. When a run ends, all members of
+its tree leave the third sum: the root's rusage may hold them already, and those that are still
+alive come back with the next sweep. When an orphan is reaped it leaves the third sum as well. The
+same goes for a sweep that was under way meanwhile, which is corrected when it arrives. Where this
+makes the sum fall for a moment, the last value told is told again.
+
+Not seen are children that the kernel reaps by itself because their parent ignores SIGCHLD.
+
+Orphans, that is processes whose parent ended and which the kernel therefore made our children,
+belong to the process whose present or last root leads their process group or session, or else to
+the one whose tree they were last seen in.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from opsvisor.core.outcome import Usage
+from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.runtime import proctree
+from opsvisor.runtime.ledger import Ledger
+from opsvisor.runtime.proctree import NOTHING, Spent, Stat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeMember:
+    """One living process of a tree. `cpu_seconds` is its own, without its children."""
+
+    pid: Pid
+    parent: Pid
+    command: str
+    cpu_seconds: float
+    rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeSample:
+    """A process and all its living descendants, summed up.
+
+    `pid` is the root. `processes` counts everything alive, `zombies` what has ended and was not
+    waited for. `max_fds` is the root's soft limit, 0 if it has none; `fd_usage_ratio` is the worst
+    of any member, because a sum hides the one worker that leaks. Seconds, bytes and faults that
+    only grow include children that members waited for, and fall when the tree loses a member: use
+    `Sampler.spent` for totals. `members` maps each living pid to its CPU seconds.
+    """
+
+    pid: Pid
+    user_seconds: float
+    system_seconds: float
+    rss_bytes: int
+    swap_bytes: int
+    processes: int
+    zombies: int
+    threads: int
+    open_fds: int
+    max_fds: int
+    fd_usage_ratio: float
+    io_read_bytes: int
+    io_written_bytes: int
+    major_faults: int
+    members: Mapping[Pid, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """One pass over the machine: when it began on both clocks, how long it took, what it saw."""
+
+    at_mono: float
+    at_wall: float
+    duration: float
+    trees: Mapping[ProcessId, TreeSample]
+
+
+@dataclass(frozen=True, slots=True)
+class _Owned:
+    """To whom a process belongs; `born` guards against a pid that was used again."""
+
+    id: ProcessId
+    born: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """Everything the worker thread needs to know, copied so that nothing is shared.
+
+    `leaders` and `last_leaders` are the present and the last roots, turned round.
+    """
+
+    supervisor: Pid
+    roots: Mapping[ProcessId, Pid]
+    leaders: Mapping[int, ProcessId]
+    last_leaders: Mapping[int, ProcessId]
+    owners: Mapping[Pid, _Owned]
+
+    def owner_of(
+        self, pid: Pid, *, group: int, session: int, born: int | None
+    ) -> ProcessId | None:
+        """Whose orphan this is; `born` None where it is no longer known."""
+        owned = self.owners.get(pid)
+        return (
+            self.leaders.get(group)
+            or self.leaders.get(session)
+            or (owned.id if owned is not None and born in (None, owned.born) else None)
+            or self.last_leaders.get(group)
+            or self.last_leaders.get(session)
+        )
+
+    def owner_of_stat(self, stat: Stat) -> ProcessId | None:
+        """Whose orphan a living one is."""
+        return self.owner_of(stat.pid, group=stat.group, session=stat.session, born=stat.born)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What the worker thread saw. `spent` also holds what outlived its root."""
+
+    duration: float
+    trees: dict[ProcessId, TreeSample]
+    spent: dict[ProcessId, dict[Pid, Spent]]
+    owners: dict[Pid, _Owned]
+
+
+@dataclass(slots=True)
+class _Meanwhile:
+    """What happened while a sweep was under way, and may be wrong in its answer."""
+
+    ended: set[Pid] = field(default_factory=set)
+    reaped: set[Pid] = field(default_factory=set)
+    forgotten: set[ProcessId] = field(default_factory=set)
+
+
+class Sampler:
+    """Sweeps over the trees of `roots`, at most one every `max_age` seconds.
+
+    Everything but the reading itself happens on the event loop. `mono` is also called from the
+    worker thread. `sweeps` and `failures` count finished and failed sweeps.
+    """
+
+    def __init__(
+        self,
+        roots: Callable[[], Mapping[ProcessId, Pid]],
+        *,
+        mono: Callable[[], float],
+        wall: Callable[[], float],
+        max_age: float = 5.0,
+    ) -> None:
+        self.sweeps = 0
+        self.failures = 0
+        self._roots = roots
+        self._mono = mono
+        self._wall = wall
+        self._max_age = max_age
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sampler")
+        self._running: asyncio.Future[_Answer] | None = None
+        self._meanwhile = _Meanwhile()
+        self._latest: Sweep | None = None
+        self._trees: dict[ProcessId, TreeSample] = {}
+        self._ledgers: dict[ProcessId, Ledger] = {}
+        self._owners: dict[Pid, _Owned] = {}
+        self._last_roots: dict[ProcessId, Pid] = {}
+        self._listeners: list[Callable[[Sweep], None]] = []
+
+    async def sweep(self) -> Sweep:
+        """A sweep that began at most `max_age` seconds ago, shared by all who ask at once.
+
+        Raises what went wrong in the thread (OSError); the next caller tries again. A caller that
+        is cancelled leaves the sweep to the others.
+        """
+        if self._latest is None or self._mono() - self._latest.at_mono >= self._max_age:
+            if self._running is None:
+                self._begin()
+            assert self._running is not None
+            await asyncio.shield(self._running)
+        assert self._latest is not None
+        return self._latest
+
+    def latest(self) -> Sweep | None:
+        """The last sweep that succeeded, however old."""
+        return self._latest
+
+    def on_sweep(self, listener: Callable[[Sweep], None]) -> None:
+        """Call this after each sweep, on the event loop."""
+        self._listeners.append(listener)
+
+    def tree(self, process_id: ProcessId) -> TreeSample | None:
+        """The process in the latest sweep, None if that run is over or was not there yet."""
+        return self._trees.get(process_id)
+
+    def spent(self, process_id: ProcessId) -> Spent:
+        """What the process has used up in all its runs. Never falls until it is forgotten.
+
+        Storage bytes are as last sampled: what a run reads and writes after its last sweep is
+        not in any rusage.
+        """
+        ledger = self._ledgers.get(process_id)
+        return ledger.total() if ledger is not None else NOTHING
+
+    def cpu_seconds(self, process_id: ProcessId) -> tuple[float, float]:
+        """User and system seconds of `spent`."""
+        spent = self.spent(process_id)
+        return spent.user_seconds, spent.system_seconds
+
+    def run_ended(self, process_id: ProcessId, pid: Pid, usage: Usage) -> None:
+        """Add the rusage of a finished run."""
+        self._meanwhile.ended.add(pid)
+        self._last_roots[process_id] = pid
+        self._ledger(process_id).run_ended(pid, usage)
+        tree = self._trees.get(process_id)
+        if tree is not None and tree.pid == pid:
+            del self._trees[process_id]
+
+    def orphan_reaped(self, process_id: ProcessId, pid: Pid, usage: Usage) -> None:
+        """Add the rusage of a descendant that had become our child."""
+        self._meanwhile.reaped.add(pid)
+        self._owners.pop(pid, None)
+        self._ledger(process_id).orphan_reaped(pid, usage)
+
+    def owner_of(self, pid: Pid, *, group: int = 0, session: int = 0) -> ProcessId | None:
+        """Whose tree held this process, which has just been reaped.
+
+        Its process group and session tell it also for what came and ended between two sweeps.
+        """
+        return self._question().owner_of(pid, group=group, session=session, born=None)
+
+    def forget(self, process_id: ProcessId) -> None:
+        """The process left the plan: drop what is known of it."""
+        self._meanwhile.forgotten.add(process_id)
+        self._trees.pop(process_id, None)
+        self._ledgers.pop(process_id, None)
+        self._last_roots.pop(process_id, None)
+        self._owners = {p: owned for p, owned in self._owners.items() if owned.id != process_id}
+
+    async def members(self, process_id: ProcessId) -> list[TreeMember]:
+        """The living members of one tree, its root first; empty if it does not run.
+
+        Membership is as of a sweep that knows the present root, the numbers are read now. Reading
+        a command line can hang with the process it belongs to, hence not in the sweeping thread.
+        """
+        root = self._roots().get(process_id)
+        if root is None:
+            return []
+        await self.sweep()
+        tree = self._trees.get(process_id)
+        if tree is None or tree.pid != root:  # started after the sweep
+            return await asyncio.to_thread(_look_at, [root])
+        return await asyncio.to_thread(_look_at, list(tree.members))
+
+    def close(self) -> None:
+        """Let go of the thread; a sweep under way is not waited for."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _ledger(self, process_id: ProcessId) -> Ledger:
+        return self._ledgers.setdefault(process_id, Ledger())
+
+    def _question(self) -> _Question:
+        roots = dict(self._roots())
+        return _Question(
+            supervisor=Pid(os.getpid()),
+            roots=roots,
+            leaders={pid: process_id for process_id, pid in roots.items()},
+            last_leaders={pid: process_id for process_id, pid in self._last_roots.items()},
+            owners=dict(self._owners),
+        )
+
+    def _begin(self) -> None:
+        at_mono, at_wall = self._mono(), self._wall()
+        self._meanwhile = _Meanwhile()
+        loop = asyncio.get_running_loop()
+        self._running = loop.run_in_executor(self._thread, _answer, self._question(), self._mono)
+        self._running.add_done_callback(lambda future: self._arrived(future, at_mono, at_wall))
+
+    def _arrived(self, future: asyncio.Future[_Answer], at_mono: float, at_wall: float) -> None:
+        self._running = None
+        if future.cancelled() or future.exception() is not None:
+            self.failures += 1
+            return
+        answer = future.result()
+        self._correct(answer)
+        self._trees = answer.trees
+        self._owners = answer.owners
+        for process_id in self._ledgers.keys() | answer.spent.keys():
+            self._ledger(process_id).saw(answer.spent.get(process_id, {}))
+        self.sweeps += 1
+        self._latest = Sweep(
+            at_mono=at_mono,
+            at_wall=at_wall,
+            duration=answer.duration,
+            trees=MappingProxyType(dict(answer.trees)),
+        )
+        for listener in self._listeners:
+            listener(self._latest)
+
+    def _correct(self, answer: _Answer) -> None:
+        """Take out what is over by now, by the same rules as when it ends between sweeps."""
+        for process_id in self._meanwhile.forgotten:
+            answer.trees.pop(process_id, None)
+            answer.spent.pop(process_id, None)
+        for process_id, living in answer.spent.items():
+            if not self._meanwhile.ended.isdisjoint(living):
+                answer.trees.pop(process_id, None)
+                living.clear()
+            for pid in self._meanwhile.reaped & living.keys():
+                del living[pid]
+        for pid in self._meanwhile.reaped & answer.owners.keys():
+            del answer.owners[pid]
+
+
+def _answer(question: _Question, mono: Callable[[], float]) -> _Answer:
+    """The whole sweep. Runs in the worker thread and touches nothing of the loop's."""
+    began = mono()
+    forest = proctree.cut_trees(
+        proctree.read_machine(),
+        question.roots,
+        reaper=question.supervisor,
+        owner_of_orphan=question.owner_of_stat,
+    )
+    spent = {
+        process_id: {member.pid: proctree.read_spent(member) for member in members}
+        for process_id, members in forest.items()
+    }
+    swapping = proctree.swap_in_use()
+    trees = {
+        process_id: _sum_up(members, spent[process_id], swapping=swapping)
+        for process_id, members in forest.items()
+        if members[0].pid == question.roots.get(process_id)
+    }
+    owners = {
+        member.pid: _Owned(process_id, member.born)
+        for process_id, members in forest.items()
+        for member in members
+    }
+    return _Answer(duration=mono() - began, trees=trees, spent=spent, owners=owners)
+
+
+def _sum_up(members: list[Stat], spent: Mapping[Pid, Spent], *, swapping: bool) -> TreeSample:
+    root = members[0].pid
+    total = proctree.add_up(spent.values())
+    alive = [member for member in members if not member.is_zombie]
+    fds = {member.pid: proctree.count_fds(member.pid) for member in alive}
+    limits = {pid: proctree.fd_limit(pid) for pid in fds}
+    return TreeSample(
+        pid=root,
+        user_seconds=total.user_seconds,
+        system_seconds=total.system_seconds,
+        rss_bytes=sum(member.rss_bytes for member in alive),
+        swap_bytes=sum(map(proctree.read_swap, fds)) if swapping else 0,
+        processes=len(alive),
+        zombies=len(members) - len(alive),
+        threads=sum(member.threads for member in alive),
+        open_fds=sum(fds.values()),
+        max_fds=limits.get(root, 0),
+        fd_usage_ratio=max((fds[pid] / limits[pid] for pid in fds if limits[pid]), default=0.0),
+        io_read_bytes=total.io_read_bytes,
+        io_written_bytes=total.io_written_bytes,
+        major_faults=total.major_faults,
+        members=MappingProxyType(
+            {pid: one.user_seconds + one.system_seconds for pid, one in spent.items()}
+        ),
+    )
+
+
+def _look_at(pids: list[Pid]) -> list[TreeMember]:
+    found = [stat for stat in map(proctree.read_stat, pids) if stat is not None]
+    return [
+        TreeMember(
+            pid=stat.pid,
+            parent=stat.parent,
+            command=proctree.read_command(stat),
+            cpu_seconds=stat.own_cpu_seconds,
+            rss_bytes=stat.rss_bytes,
+        )
+        for stat in found
+    ]

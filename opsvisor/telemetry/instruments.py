@@ -1,0 +1,262 @@
+"""The metrics of the daemon itself: one table, and the prometheus_client objects made from it.
+
+They are few, so the client library's own renderer is good enough for them.
+"""
+
+import platform
+import re
+from typing import get_args
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from opsvisor.core.events import Event, SupervisorState
+from opsvisor.telemetry.families import Family, Kind, Source
+
+_FINE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+_COARSE_BUCKETS = (0.005, 0.025, 0.1, 0.5, 2.5)  # one set for each handler and method
+
+COLLECTORS = ("processes", "resources", "logs")
+CHANGES = ("added", "changed", "removed")
+
+
+def kind_of(event_type: type) -> str:
+    """`process_added` for ProcessAdded: the name of a fact in labels and streams."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", event_type.__name__).lower()
+
+
+def _family(name: str, kind: Kind, text: str, *labels: str, when: str = "") -> Family:
+    return Family(
+        name=f"opsvisor_{name}",
+        kind=kind,
+        help=text,
+        source=Source.DAEMON,
+        labels=labels,
+        when=when,
+    )
+
+
+DAEMON_FAMILIES = (
+    _family(
+        "build_info",
+        Kind.INFO,
+        "Version of the daemon and of the Python it runs on.",
+        "python_version",
+        "version",
+    ),
+    _family("start_time_seconds", Kind.GAUGE, "Unix time at which the daemon started."),
+    _family("supervisor_state", Kind.GAUGE, "1 for the state the daemon is in.", "state"),
+    _family(
+        "config_last_reload_successful",
+        Kind.GAUGE,
+        "1 if the last attempt to load the configuration succeeded.",
+    ),
+    _family(
+        "config_last_reload_success_timestamp_seconds",
+        Kind.GAUGE,
+        "Unix time at which the configuration was last loaded.",
+    ),
+    _family("config_reloads_total", Kind.COUNTER, "Attempts to load the configuration."),
+    _family(
+        "config_reload_failures_total",
+        Kind.COUNTER,
+        "Attempts to load the configuration that found it unusable.",
+    ),
+    _family("config_hash", Kind.GAUGE, "48 bits of the hash of the configuration in use."),
+    _family(
+        "config_process_changes_total",
+        Kind.COUNTER,
+        "Processes that configurations added, changed and removed.",
+        "change",
+    ),
+    _family(
+        "event_loop_lag_seconds",
+        Kind.HISTOGRAM,
+        "How late the event loop ran what was due.",
+    ),
+    _family(
+        "spawn_duration_seconds",
+        Kind.HISTOGRAM,
+        "From asking for a process to knowing that it executes its command.",
+    ),
+    _family(
+        "child_reap_duration_seconds",
+        Kind.HISTOGRAM,
+        "From noticing the end of a child to having dealt with it.",
+    ),
+    _family("orphans_reaped_total", Kind.COUNTER, "Inherited descendants that were reaped."),
+    _family(
+        "resource_sample_duration_seconds",
+        Kind.HISTOGRAM,
+        "Duration of one sweep over the process trees.",
+    ),
+    _family(
+        "resource_sample_timestamp_seconds",
+        Kind.GAUGE,
+        "Unix time of the last sweep over the process trees, 0 before the first.",
+    ),
+    _family(
+        "collector_success",
+        Kind.GAUGE,
+        "1 if these numbers could be collected for this scrape.",
+        "collector",
+    ),
+    _family(
+        "collector_duration_seconds",
+        Kind.GAUGE,
+        "Time it took to collect these numbers for this scrape.",
+        "collector",
+    ),
+    _family(
+        "http_requests_total",
+        Kind.COUNTER,
+        "Requests answered.",
+        "code",
+        "handler",
+        "method",
+        when="there was no such request",
+    ),
+    _family(
+        "http_request_duration_seconds",
+        Kind.HISTOGRAM,
+        "Time to answer a request.",
+        "handler",
+        "method",
+        when="there was no such request",
+    ),
+    _family("http_requests_in_flight", Kind.GAUGE, "Requests being served."),
+    _family(
+        "http_streams_active",
+        Kind.GAUGE,
+        "Streaming responses being sent.",
+        "stream",
+        when="there was no such stream",
+    ),
+    _family("events_total", Kind.COUNTER, "Facts published.", "event"),
+    _family(
+        "event_queue_length",
+        Kind.GAUGE,
+        "Facts waiting for subscribers of this kind.",
+        "subscriber",
+        when="there is no such subscriber",
+    ),
+    _family(
+        "event_queue_capacity",
+        Kind.GAUGE,
+        "Facts that can wait for subscribers of this kind.",
+        "subscriber",
+        when="there is no such subscriber",
+    ),
+    _family(
+        "events_dropped_total",
+        Kind.COUNTER,
+        "Facts that slow subscribers of this kind missed.",
+        "subscriber",
+        when="there was no such subscriber",
+    ),
+    _family(
+        "internal_errors_total",
+        Kind.COUNTER,
+        "Unexpected exceptions, all of them bugs.",
+        "component",
+    ),
+    _family("tasks", Kind.GAUGE, "asyncio tasks."),
+)
+
+_BY_NAME = {family.name: family for family in DAEMON_FAMILIES}
+
+
+class Instruments:
+    """The objects behind `DAEMON_FAMILIES`, in a registry of their own.
+
+    Labels whose values are known beforehand are there with 0 from the beginning: a counter that
+    first appears at 3 shows no increase. `components` are those of `internal_error`.
+    """
+
+    def __init__(self, *, version: str, started_at: float, components: tuple[str, ...]) -> None:
+        # One more series for each counter and histogram, and Prometheus stores it as a plain one.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
+        self.registry = CollectorRegistry()
+        build = _BY_NAME["opsvisor_build_info"]
+        Info(build.base_name, build.help, registry=self.registry).info(
+            {"version": version, "python_version": platform.python_version()}
+        )
+        self._gauge("start_time_seconds").set(started_at)
+        self.supervisor_state = self._gauge("supervisor_state")
+        self.reload_successful = self._gauge("config_last_reload_successful")
+        self.reloaded_at = self._gauge("config_last_reload_success_timestamp_seconds")
+        self.reloads = self._counter("config_reloads_total")
+        self.reload_failures = self._counter("config_reload_failures_total")
+        self.config_hash = self._gauge("config_hash")
+        self.process_changes = self._counter("config_process_changes_total")
+        self.loop_lag = self._histogram("event_loop_lag_seconds")
+        self.spawn_duration = self._histogram("spawn_duration_seconds")
+        self.reap_duration = self._histogram("child_reap_duration_seconds")
+        self.orphans_reaped = self._counter("orphans_reaped_total")
+        self.sample_duration = self._histogram("resource_sample_duration_seconds")
+        self.sampled_at = self._gauge("resource_sample_timestamp_seconds")
+        self.collector_success = self._gauge("collector_success")
+        self.collector_duration = self._gauge("collector_duration_seconds")
+        self.http_requests = self._counter("http_requests_total")
+        self.http_duration = self._histogram("http_request_duration_seconds", _COARSE_BUCKETS)
+        self.http_in_flight = self._gauge("http_requests_in_flight")
+        self.http_streams = self._gauge("http_streams_active")
+        self.events = self._counter("events_total")
+        self.queue_length = self._gauge("event_queue_length")
+        self.queue_capacity = self._gauge("event_queue_capacity")
+        self.events_dropped = self._counter("events_dropped_total")
+        self.internal_errors = self._counter("internal_errors_total")
+        self.tasks = self._gauge("tasks")
+        self._begin_at_zero(components)
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+
+    def set_supervisor_state(self, current: SupervisorState) -> None:
+        """1 for this state, 0 for the others."""
+        for state in SupervisorState:
+            self.supervisor_state.labels(state.value).set(int(state is current))
+
+    def _begin_at_zero(self, components: tuple[str, ...]) -> None:
+        self.set_supervisor_state(SupervisorState.STARTING)
+        for collector in COLLECTORS:
+            self.collector_success.labels(collector)
+            self.collector_duration.labels(collector)
+        for change in CHANGES:
+            self.process_changes.labels(change)
+        for event_type in get_args(Event):
+            self.events.labels(kind_of(event_type))
+        for component in (*components, *COLLECTORS):
+            self.internal_errors.labels(component)
+
+    def _counter(self, name: str) -> Counter:
+        family = _BY_NAME[f"opsvisor_{name}"]
+        return Counter(
+            family.name, family.help, family.labels, unit=family.unit, registry=self.registry
+        )
+
+    def _gauge(self, name: str) -> Gauge:
+        family = _BY_NAME[f"opsvisor_{name}"]
+        return Gauge(
+            family.name, family.help, family.labels, unit=family.unit, registry=self.registry
+        )
+
+    def _histogram(self, name: str, buckets: tuple[float, ...] = _FINE_BUCKETS) -> Histogram:
+        family = _BY_NAME[f"opsvisor_{name}"]
+        return Histogram(
+            family.name,
+            family.help,
+            family.labels,
+            unit=family.unit,
+            registry=self.registry,
+            buckets=buckets,
+        )

@@ -1,0 +1,400 @@
+"""The metrics of each supervised process: one table, from the name to how it is read."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from opsvisor.core.outcome import Outcome
+from opsvisor.core.state import PublicState
+from opsvisor.runtime.logs.capture import StreamStats
+from opsvisor.runtime.sampler import TreeSample
+from opsvisor.telemetry.families import Kind, Source, escape
+from opsvisor.telemetry.rows import Row, Several, Single
+
+_PROCESS = ("group", "process")
+_STOPPED = "no process runs, or it was not sampled yet"
+_NEVER_ENDED = "no run has ended"
+
+ProcessFamily = Single | Several
+
+
+# Positional arguments, because they are the columns of the table below.
+def _gauge(
+    name: str, text: str, source: Source, read: Callable[[Row], float | None], when: str = ""
+) -> Single:
+    return Single(
+        name=f"opsvisor_{name}",
+        kind=Kind.GAUGE,
+        help=text,
+        source=source,
+        labels=_PROCESS,
+        when=when,
+        read=read,
+    )
+
+
+def _counter(name: str, text: str, source: Source, read: Callable[[Row], float | None]) -> Single:
+    return Single(
+        name=f"opsvisor_{name}",
+        kind=Kind.COUNTER,
+        help=text,
+        source=source,
+        labels=_PROCESS,
+        read=read,
+    )
+
+
+def _several(
+    name: str,
+    text: str,
+    source: Source,
+    read: Callable[[Row], Iterable[str]],
+    *,
+    kind: Kind = Kind.COUNTER,
+    labels: tuple[str, ...],
+) -> Several:
+    return Several(
+        name=f"opsvisor_{name}",
+        kind=kind,
+        help=text,
+        source=source,
+        labels=(*_PROCESS, *labels),
+        read=read,
+    )
+
+
+def _of_tree(read: Callable[[TreeSample], float]) -> Callable[[Row], float | None]:
+    return lambda row: read(row.tree) if row.tree is not None else None
+
+
+def _per_stream(read: Callable[[StreamStats], float]) -> Callable[[Row], Iterable[str]]:
+    return lambda row: [
+        f',stream="{name}"}} {read(stats)!r}\n' for name, stats in row.streams.items()
+    ]
+
+
+def _over_streams(read: Callable[[StreamStats], int]) -> Callable[[Row], int]:
+    return lambda row: sum(map(read, row.streams.values()))
+
+
+def _one_hot(current: PublicState) -> Sequence[str]:
+    return [f',state="{state.value.lower()}"}} {int(state is current)}\n' for state in PublicState]
+
+
+_STATES = {state: _one_hot(state) for state in PublicState}
+
+
+def _static_facts(row: Row) -> Iterable[str]:
+    spec = row.view.spec
+    user = escape(spec.user.name) if spec.user is not None else ""
+    mode, program = spec.restart.mode.value, escape(spec.program)
+    return (f',autorestart="{mode}",program="{program}",user="{user}"}} 1\n',)
+
+
+def _restarts(row: Row) -> Iterable[str]:
+    return [f',reason="{r.value}"}} {count}\n' for r, count in row.counts.restarts.items()]
+
+
+def _started(row: Row) -> float | None:
+    started = row.view.started
+    return started.wall if row.view.pid is not None and started is not None else None
+
+
+def _next_retry(row: Row) -> float | None:
+    due = row.view.retry_at
+    # To the millisecond: the two clocks are not read at quite the same moment, and a fact that
+    # stays the same should look so.
+    return round(row.now.wall_at(due), 3) if due is not None else None
+
+
+def _cpu(row: Row) -> Iterable[str]:
+    spent = row.spent
+    return (
+        f',mode="user"}} {spent.user_seconds!r}\n',
+        f',mode="system"}} {spent.system_seconds!r}\n',
+    )
+
+
+def _last_output(row: Row) -> float | None:
+    return max((stats.last_output_at for stats in row.streams.values()), default=0.0) or None
+
+
+def _last_exit(read: Callable[[Outcome], int]) -> Callable[[Row], int | None]:
+    def read_last(row: Row) -> int | None:
+        outcome = row.counts.last_outcome
+        return read(outcome) if outcome is not None else None
+
+    return read_last
+
+
+PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
+    _several(
+        "process_info",
+        "Facts that change with the configuration only.",
+        Source.CORE,
+        _static_facts,
+        kind=Kind.INFO,
+        labels=("autorestart", "program", "user"),
+    ),
+    _several(
+        "process_state",
+        "1 for the state the process is in, 0 for the seven others.",
+        Source.CORE,
+        lambda row: _STATES[row.view.state],
+        kind=Kind.GAUGE,
+        labels=("state",),
+    ),
+    _gauge(
+        "process_state_code",
+        "Supervisor's number of the state: 0 stopped, 10 starting, 20 running, 30 backoff,"
+        " 40 stopping, 100 exited, 200 fatal, 1000 unknown.",
+        Source.CORE,
+        lambda row: row.view.state.code,
+    ),
+    _gauge(
+        "process_state_entered_timestamp_seconds",
+        "Unix time at which the present state began.",
+        Source.CORE,
+        lambda row: row.view.since.wall,
+    ),
+    _gauge(
+        "process_expected_running",
+        "1 if it should be running, whatever it does.",
+        Source.CORE,
+        lambda row: int(row.view.expected_running),
+    ),
+    _gauge(
+        "process_up",
+        "1 if a main process exists.",
+        Source.CORE,
+        lambda row: int(row.view.pid is not None),
+    ),
+    _gauge(
+        "process_ready",
+        "1 if it is ready for work.",
+        Source.CORE,
+        lambda row: int(row.view.ready),
+    ),
+    _gauge(
+        "process_start_time_seconds",
+        "Unix time at which the present main process was started.",
+        Source.CORE,
+        _started,
+        when="no process runs",
+    ),
+    _counter(
+        "process_starts_total",
+        "Main processes spawned.",
+        Source.EVENTS,
+        lambda row: row.counts.starts,
+    ),
+    _counter(
+        "process_spawn_failures_total",
+        "Attempts at which no process could be made.",
+        Source.EVENTS,
+        lambda row: row.counts.spawn_failures,
+    ),
+    _several(
+        "process_restarts_total",
+        "Starts that replaced an earlier run, by how that run ended.",
+        Source.EVENTS,
+        _restarts,
+        labels=("reason",),
+    ),
+    _gauge(
+        "process_start_retries",
+        "Failed starts in a row.",
+        Source.CORE,
+        lambda row: row.view.failed_starts,
+    ),
+    _gauge(
+        "process_start_retries_limit",
+        "Failed starts in a row that are retried; the next one is fatal.",
+        Source.CORE,
+        lambda row: row.view.spec.restart.failed_starts_max,
+        when="no such limit is set",
+    ),
+    _gauge(
+        "process_backoff_delay_seconds",
+        "Delay before the next attempt, 0 if none is due.",
+        Source.CORE,
+        lambda row: row.view.retry_delay or 0.0,
+    ),
+    _gauge(
+        "process_next_retry_timestamp_seconds",
+        "Unix time of the next attempt to start.",
+        Source.CORE,
+        _next_retry,
+        when="none is due",
+    ),
+    _gauge(
+        "process_flapping",
+        "1 while automatic restarts are more frequent than the flapping threshold.",
+        Source.CORE,
+        lambda row: int(row.view.flapping),
+    ),
+    _gauge(
+        "process_unkillable",
+        "1 while the process outlives SIGKILL (uninterruptible sleep).",
+        Source.CORE,
+        lambda row: int(row.view.kills_survived > 0 and row.view.pid is not None),
+    ),
+    _counter(
+        "process_running_seconds_total",
+        "Time spent in RUNNING.",
+        Source.CORE,
+        lambda row: row.view.running_seconds,
+    ),
+    _counter(
+        "process_expected_seconds_total",
+        "Time during which it should have been running.",
+        Source.CORE,
+        lambda row: row.view.expected_seconds,
+    ),
+    _several(
+        "process_cpu_seconds_total",
+        "CPU time of the process tree over all runs, ended descendants included.",
+        Source.SWEEP,
+        _cpu,
+        labels=("mode",),
+    ),
+    _gauge(
+        "process_resident_memory_bytes",
+        "Resident memory of the process tree; shared pages count for each member.",
+        Source.SWEEP,
+        _of_tree(lambda tree: tree.rss_bytes),
+        when=_STOPPED,
+    ),
+    _gauge(
+        "process_swap_bytes",
+        "Swapped out memory of the process tree.",
+        Source.SWEEP,
+        _of_tree(lambda tree: tree.swap_bytes),
+        when=_STOPPED,
+    ),
+    _gauge(
+        "process_open_fds",
+        "Open file descriptors of the process tree.",
+        Source.SWEEP,
+        _of_tree(lambda tree: tree.open_fds),
+        when=_STOPPED,
+    ),
+    _gauge(
+        "process_max_fds",
+        "Soft limit of open file descriptors of the main process.",
+        Source.SWEEP,
+        lambda row: (row.tree.max_fds or None) if row.tree is not None else None,
+        when=f"{_STOPPED}, or there is no limit",
+    ),
+    _gauge(
+        "process_fd_usage_ratio",
+        "Open file descriptors to their limit (0 to 1), of the worst member of the tree.",
+        Source.SWEEP,
+        _of_tree(lambda tree: tree.fd_usage_ratio),
+        when=_STOPPED,
+    ),
+    _gauge(
+        "process_threads",
+        "Threads of the process tree.",
+        Source.SWEEP,
+        _of_tree(lambda tree: tree.threads),
+        when=_STOPPED,
+    ),
+    _gauge(
+        "process_tree_processes",
+        "Living processes of the tree, the main process included.",
+        Source.SWEEP,
+        _of_tree(lambda tree: tree.processes),
+        when=_STOPPED,
+    ),
+    _gauge(
+        "process_tree_zombies",
+        "Ended processes of the tree that nobody has waited for.",
+        Source.SWEEP,
+        _of_tree(lambda tree: tree.zombies),
+        when=_STOPPED,
+    ),
+    _counter(
+        "process_io_read_bytes_total",
+        "Bytes the process tree had read from storage when it was last sampled.",
+        Source.SWEEP,
+        lambda row: row.spent.io_read_bytes,
+    ),
+    _counter(
+        "process_io_written_bytes_total",
+        "Bytes the process tree had written to storage when it was last sampled.",
+        Source.SWEEP,
+        lambda row: row.spent.io_written_bytes,
+    ),
+    _counter(
+        "process_major_page_faults_total",
+        "Page faults of the process tree that had to wait for storage.",
+        Source.SWEEP,
+        lambda row: row.spent.major_faults,
+    ),
+    _several(
+        "log_bytes_total",
+        "Bytes of output read.",
+        Source.LOGS,
+        _per_stream(lambda stats: stats.bytes),
+        labels=("stream",),
+    ),
+    _several(
+        "log_lines_total",
+        "Lines of output read.",
+        Source.LOGS,
+        _per_stream(lambda stats: stats.lines),
+        labels=("stream",),
+    ),
+    _several(
+        "log_dropped_lines_total",
+        "Lines of output that were not written.",
+        Source.LOGS,
+        _per_stream(lambda stats: stats.dropped_lines),
+        labels=("stream",),
+    ),
+    _counter(
+        "log_rotations_total",
+        "Rotations of the log files.",
+        Source.LOGS,
+        _over_streams(lambda stats: stats.rotations),
+    ),
+    _counter(
+        "log_write_errors_total",
+        "Failed writes to the log files.",
+        Source.LOGS,
+        _over_streams(lambda stats: stats.write_errors),
+    ),
+    _gauge(
+        "log_last_output_timestamp_seconds",
+        "Unix time of the last output.",
+        Source.LOGS,
+        _last_output,
+        when="there was no output yet",
+    ),
+    _gauge(
+        "log_file_size_bytes",
+        "Size of the log files being written, without their rotated predecessors.",
+        Source.LOGS,
+        _over_streams(lambda stats: stats.file_size),
+    ),
+    _gauge(
+        "process_last_exit_timestamp_seconds",
+        "Unix time at which the last run ended.",
+        Source.EVENTS,
+        lambda row: row.counts.exited_at if row.counts.last_outcome is not None else None,
+        when=_NEVER_ENDED,
+    ),
+    _gauge(
+        "process_last_exit_code",
+        "Exit code of the last run that ended, -1 if a signal ended it.",
+        Source.EVENTS,
+        _last_exit(lambda outcome: -1 if outcome.code is None else outcome.code),
+        when=_NEVER_ENDED,
+    ),
+    _gauge(
+        "process_last_exit_signal",
+        "Signal that ended the last run, 0 if it exited.",
+        Source.EVENTS,
+        _last_exit(lambda outcome: outcome.signum or 0),
+        when=_NEVER_ENDED,
+    ),
+)

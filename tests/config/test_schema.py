@@ -1,0 +1,166 @@
+import os
+import pwd
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli
+from config_files import Load
+
+from opsvisor.config.kinds import Kind
+from opsvisor.config.option import Option, Section, options_of
+from opsvisor.config.schema import NAMED, TABLES, ProgramOptions
+from opsvisor.config.settings import DaemonSettings, Loaded
+from opsvisor.core.spec import LogSpec, ProcessSpec, RestartPolicy, StopPolicy
+
+
+def leaves(table: type, prefix: str = "") -> Iterator[tuple[str, Option, Kind]]:
+    """All options of a table by their dotted names, those of inner tables included."""
+    for option in options_of(table).values():
+        if isinstance(option.kind, Section):
+            yield from leaves(option.kind.options, f"{prefix}{option.name}.")
+        else:
+            yield f"{prefix}{option.name}", option, option.kind
+
+
+OPTIONS = {
+    f"{table}.{name}": (option, kind)
+    for table, options in TABLES.items()
+    if table != "defaults"
+    for name, option, kind in leaves(options)
+}
+
+# For each option a value that isn't its default, in TOML; {env} is a file that exists.
+OTHER_VALUES = {
+    "program.command": '"other"',
+    "program.description": '"x"',
+    "program.startup": '"manual"',
+    "program.group": '"x"',
+    "program.labels": '{ a = "1" }',
+    "program.replicas": "2",
+    "program.priority": "1",
+    "program.user": f'"{pwd.getpwuid(os.geteuid()).pw_name}"',
+    "program.working_dir": '"/"',
+    "program.umask": '"027"',
+    "program.env_file": '"app.env"',
+    "program.environment": '{ A = "1" }',
+    "program.nice": "5",
+    "program.oom_score_adj": "100",
+    "program.rlimits": "{ core = 0 }",
+    "program.new_session": "true",
+    "program.stdin": '"pipe"',
+    "program.restart": '"always"',
+    "program.success_exit_codes": "[0, 2]",
+    "program.restart_prevent_exit_codes": '["SEGV"]',
+    "program.min_uptime": '"2s"',
+    "program.backoff_delay": '"1s"',
+    "program.backoff_factor": "3",
+    "program.backoff_limit": '"20s"',
+    "program.backoff_jitter": "0",
+    "program.backoff_reset": '"2m"',
+    "program.restart_limit_count": "0",
+    "program.restart_limit_interval": '"20m"',
+    "program.fatal_retry_delay": '"never"',
+    "program.flapping_count": "4",
+    "program.flapping_interval": '"20m"',
+    "program.start_retries": "3",
+    "program.stop_signal": '"INT"',
+    "program.kill_delay": '"1s"',
+    "program.kill_mode": '"process"',
+    "program.log.stdout": '"out.log"',
+    "program.log.stderr": '"merge"',
+    "program.log.rotate_size": '"1M"',
+    "program.log.rotate_keep": "2",
+    "program.log.strip_ansi": "true",
+    "group.priority": "5",
+    "server.unix.path": '"other.sock"',
+    "server.unix.mode": '"0660"',
+    "server.unix.username": '"other"',
+    "server.unix.password": '"other"',
+    "server.http.listen": '"[::1]:9002"',
+    "server.http.username": '"other"',
+    "server.http.password": '"other"',
+    "server.http.allow_anonymous": "true",
+    "daemon.identifier": '"x"',
+    "daemon.log": '"x.log"',
+    "daemon.log_level": '"debug"',
+    "daemon.log_rotate_size": '"1M"',
+    "daemon.log_rotate_keep": "2",
+    "daemon.pid_file": '"x.pid"',
+    "daemon.history_size": "20",
+    "daemon.ring_size": '"64K"',
+    "daemon.min_fds": "64",
+}
+
+BASE: dict[str, str] = {
+    "program.command": '"x"',
+    "server.unix.path": '"x.sock"',
+    "server.unix.username": '"me"',
+    "server.unix.password": '"secret"',
+    "server.http.listen": '"127.0.0.1:9001"',
+    "server.http.username": '"me"',
+    "server.http.password": '"secret"',
+}
+
+
+def written(options: dict[str, str]) -> str:
+    """A file that sets these options, of a program and a group called web."""
+    lines = []
+    for path, value in options.items():
+        table, _, name = path.partition(".")
+        lines.append(f"{table}.web.{name} = {value}" if table in NAMED else f"{path} = {value}")
+    return "\n".join(lines)
+
+
+def outcome(loaded: Loaded) -> tuple[Any, Any]:
+    """Everything that a configuration can change."""
+    return loaded.plan, loaded.settings
+
+
+@pytest.mark.parametrize("path", OPTIONS)
+def test_every_option_changes_something(path: str, load: Load, tmp_path: Path) -> None:
+    """No option is accepted and then ignored."""
+    (tmp_path / "app.env").write_text("B=1\n")
+    assert outcome(load(written(BASE))) != outcome(
+        load(written({**BASE, path: OTHER_VALUES[path]}))
+    )
+
+
+def test_defaults_reach_the_program(load: Load) -> None:
+    """Every option that [defaults] takes has the same effect as in the program itself."""
+    for name, option, _ in leaves(ProgramOptions):
+        value = OTHER_VALUES[f"program.{name}"]
+        if option.per_program or name == "env_file":
+            continue
+        shared = load(f"program.web.command = 'x'\ndefaults.{name} = {value}")
+        own = load(f"program.web.command = 'x'\nprogram.web.{name} = {value}")
+        assert outcome(shared) == outcome(own), name
+
+
+@pytest.mark.parametrize("path", OPTIONS)
+def test_defaults_can_be_written_out(path: str) -> None:
+    """The reference shows a default as text that means this default."""
+    option, kind = OPTIONS[path]
+    if option.required or option.default in (None, "", {}):
+        return
+    shown = tomli.loads(f"x = {kind.show(option.default)}")["x"]
+    assert kind.read(shown) == option.default
+
+
+def test_what_isnt_said_is_the_cores_default(load: Load) -> None:
+    """The schema's defaults and those of the core's types are one and the same."""
+    loaded = load("[program.web]\ncommand = 'x'")
+    (spec,) = loaded.plan.specs().values()
+    assert spec == ProcessSpec(id=spec.id, program="web", command="x", argv=("x",))
+    assert spec.restart == RestartPolicy()
+    assert spec.stop == StopPolicy()
+    assert spec.stdout == spec.stderr == LogSpec()
+    assert loaded.settings == DaemonSettings(servers=loaded.settings.servers)
+
+
+def test_every_option_is_explained() -> None:
+    """A sentence each; the reference is made of them."""
+    assert [
+        path for path, (option, _) in OPTIONS.items() if not option.doc.text.endswith(".")
+    ] == []

@@ -1,0 +1,265 @@
+"""status, start, stop, restart, signal and pid: exact texts and exit statuses for scripts."""
+
+import json
+
+import msgspec
+import pytest
+from conftest import Ctl
+from recorded_daemon import (
+    DAEMON,
+    RecordedDaemon,
+    Request,
+    fatal,
+    problem,
+    result,
+    results,
+    running,
+    stopped,
+)
+
+from opsvisor import wire
+
+_PROCESSES = "GET /api/v1/processes"
+_ACTIONS = "POST /api/v1/actions"
+_LONG = "a-group-with-a-long-name:and-a-process"
+
+
+def _record(daemon: RecordedDaemon, *processes: wire.ProcessStatus) -> None:
+    daemon.answers[_PROCESSES] = wire.ProcessList(processes=list(processes))
+
+
+def _outcomes(daemon: RecordedDaemon, outcomes: dict[str, list[wire.ActionResult]]) -> None:
+    """Answer actions by `action name`."""
+
+    def answer(request: Request) -> wire.ActionResponse:
+        asked = msgspec.json.decode(request.body, type=wire.ActionRequest)
+        return results(*outcomes[f"{asked.action} {' '.join(asked.names)}"])
+
+    daemon.answers[_ACTIONS] = answer
+
+
+def test_status_of_everything(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """Name, state and description in supervisorctl's columns; something stopped means 3."""
+    _record(daemon, fatal("bad"), stopped("off"), running("w:0"))
+    assert ctl("status") == (
+        3,
+        "bad                              FATAL     "
+        "Exited too quickly (process log may have details)\n"
+        "off                              STOPPED   Not started\n"
+        "w:0                              RUNNING   pid 4211, uptime 0:01:00\n",
+        "",
+    )
+
+
+def test_status_makes_room_for_long_names(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """The longest name plus three, where that is more than 33."""
+    _record(daemon, running(_LONG), running("w"))
+    assert ctl("status").out.splitlines() == [
+        f"{_LONG}   RUNNING   pid 4211, uptime 0:01:00",
+        f"{'w':<{len(_LONG) + 3}}RUNNING   pid 4211, uptime 0:01:00",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "listed", "unknown", "status"),
+    [
+        ("web", ["web"], [], 0),
+        ("web:web", ["web"], [], 0),
+        ("w:*", ["w:0", "w:1"], [], 0),
+        ("w:", ["w:0", "w:1"], [], 0),
+        ("w*", ["w:0", "w:1", "web"], [], 0),
+        ("w:[1-9]", ["w:1"], [], 0),
+        ("w:1 web", ["w:1", "web"], [], 0),
+        ("w", [], ["w: ERROR (no such process)"], 4),
+        ("g:* web", ["web"], ["g: ERROR (no such group)"], 4),
+        ("nope off", ["off"], ["nope: ERROR (no such process)"], 3),
+        ("nope all", ["off", "w:0", "w:1", "web"], [], 3),
+        ("backoff", ["backoff"], [], 0),
+    ],
+)
+def test_status_of_names(
+    ctl: Ctl,
+    daemon: RecordedDaemon,
+    words: str,
+    listed: list[str],
+    unknown: list[str],
+    status: int,
+) -> None:
+    """Every form of name, unknown ones first; 4 for those, 3 outweighs it, BACKOFF is fine."""
+    _record(daemon, stopped("off"), running("w:0"), running("w:1"), running("web"))
+    if words == "backoff":
+        _record(daemon, msgspec.structs.replace(fatal("backoff"), state="BACKOFF"))
+    ran = ctl("status", *words.split())
+    lines = ran.out.splitlines()
+    assert lines[: len(unknown)] == unknown
+    assert [line.split()[0] for line in lines[len(unknown) :]] == listed
+    assert ran.status == status
+
+
+@pytest.mark.parametrize(
+    ("action", "outcome", "text", "status"),
+    [
+        ("start", "ok", "started", 0),
+        ("start", "no_such_process", "ERROR (no such process)", 1),
+        ("start", "no_file", "ERROR (no such file)", 1),
+        ("start", "not_executable", "ERROR (file is not executable)", 1),
+        ("start", "already_started", "ERROR (already started)", 0),
+        ("start", "spawn_error", "ERROR (spawn error)", 7),
+        ("start", "abnormal_termination", "ERROR (abnormal termination)", 7),
+        ("start", "failed", "ERROR (failed)", 1),
+        ("start", "timeout", "ERROR (timeout)", 1),
+        ("stop", "ok", "stopped", 0),
+        ("stop", "not_running", "ERROR (not running)", 0),
+        ("stop", "no_such_process", "ERROR (no such process)", 1),
+        ("signal", "ok", "signalled", 0),
+        ("signal", "no_such_process", "ERROR (no such process)", 1),
+        ("signal", "bad_signal", "ERROR (bad signal name)", 1),
+        ("signal", "not_running", "ERROR (not running)", 7),
+    ],
+)
+def test_outcome_of_one(
+    ctl: Ctl, daemon: RecordedDaemon, action: str, outcome: str, text: str, status: int
+) -> None:
+    """The line and the exit status of every result; plain text leaves the reason out."""
+    _outcomes(daemon, {f"{action} x": [result("x", outcome, "because")]})
+    words = ["signal", "HUP", "x"] if action == "signal" else [action, "x"]
+    assert ctl(*words) == (status, f"x: {text}\n", "")
+
+
+@pytest.mark.parametrize(("action", "status"), [("start", 2), ("stop", 1), ("signal", 1)])
+def test_unknown_group(ctl: Ctl, daemon: RecordedDaemon, action: str, status: int) -> None:
+    """An unknown group is named without its star, and `start` alone calls it a bad argument."""
+    _outcomes(daemon, {f"{action} g:*": [result("g:*", "no_such_group")]})
+    words = ["signal", "HUP", "g:*"] if action == "signal" else [action, "g:*"]
+    assert ctl(*words) == (status, "g: ERROR (no such group)\n", "")
+
+
+def test_several_names_go_one_after_another(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """Each name is a request of its own, and the last failure decides the status."""
+    _outcomes(
+        daemon,
+        {
+            "start a": [result("a", "spawn_error")],
+            "start g:*": [result("g:x"), result("g:y", "already_started")],
+            "start b": [result("b", "no_file")],
+            "start c": [result("c")],
+        },
+    )
+    ran = ctl("start", "a", "g:*", "b", "c")
+    assert ran == (
+        1,
+        "a: ERROR (spawn error)\ng:x: started\nb: ERROR (no such file)\nc: started\n",
+        "",
+    )
+    assert daemon.lines() == [_ACTIONS] * 4
+
+
+def test_all_swallows_the_other_names(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """`all` anywhere means all, and what is running already is not mentioned."""
+    _outcomes(daemon, {"start all": [result("a", "already_started"), result("b")]})
+    assert ctl("start", "a", "all", "nope") == (0, "b: started\n", "")
+
+
+def test_restart_stops_all_before_it_starts_any(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """Both texts of both names, stops first; one that was not running is no failure."""
+    _outcomes(
+        daemon,
+        {
+            "stop a": [result("a")],
+            "stop b": [result("b", "not_running")],
+            "start a": [result("a")],
+            "start b": [result("b")],
+        },
+    )
+    ran = ctl("restart", "a", "b")
+    assert ran == (0, "a: stopped\nb: ERROR (not running)\na: started\nb: started\n", "")
+
+
+def test_signal_sends_the_name_as_typed(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """The daemon decides what is a signal."""
+    daemon.answers[_ACTIONS] = results(result("web"))
+    ctl("signal", "SIGUSR1", "web")
+    sent = msgspec.json.decode(daemon.requests[0].body, type=wire.ActionRequest)
+    assert (sent.action, sent.signal, sent.names) == ("signal", "SIGUSR1", ["web"])
+
+
+@pytest.mark.parametrize(
+    ("words", "first_line", "status"),
+    [
+        ("start", "Error: start requires a process name", 2),
+        ("stop", "Error: stop requires a process name", 1),
+        ("restart", "Error: restart requires a process name", 1),
+        ("signal", "Error: signal requires a signal name and a process name", 1),
+        ("signal HUP", "Error: signal requires a signal name and a process name", 1),
+    ],
+)
+def test_words_are_missing(ctl: Ctl, words: str, first_line: str, status: int) -> None:
+    """The error comes with the help of the command."""
+    ran = ctl(*words.split())
+    assert ran.status == status
+    assert ran.out.splitlines()[0] == first_line
+    assert ran.out.splitlines()[1].startswith(f"{words.split()[0]} <")
+
+
+@pytest.mark.parametrize(
+    ("words", "out", "status"),
+    [
+        ("pid", "4200\n", 0),
+        ("pid web", "4211\n", 0),
+        ("pid off", "0\n", 7),
+        ("pid nope", "No such process nope\n", 1),
+        ("pid w:*", "No such process w:*\n", 1),
+        ("pid web off", "4211\n0\n", 7),
+        ("pid all", "0\n4211\n", 0),
+    ],
+)
+def test_pid(ctl: Ctl, daemon: RecordedDaemon, words: str, out: str, status: int) -> None:
+    """opsvisord's own, one per name, or all; 0 where there is none."""
+    daemon.answers["GET /api/v1/daemon"] = DAEMON
+    _record(daemon, stopped("off"), running("web"))
+    assert ctl(*words.split()) == (status, out, "")
+
+
+def test_during_shutdown(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """What supervisorctl says then is what people grep for."""
+    daemon.answers[_ACTIONS] = problem(409, "shutting_down", "opsvisord is shutting down")
+    assert ctl("start", "web") == (
+        1,
+        "error: <class 'xmlrpc.client.Fault'>, <Fault 6: 'SHUTDOWN_STATE'>\n",
+        "",
+    )
+
+
+def test_json(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """--json before or after the command prints the wire types and nothing else."""
+    _record(daemon, running("web"), stopped("off"))
+    _outcomes(daemon, {"start a": [result("a")], "start b": [result("b", "no_file", "why")]})
+    listed = ctl("--json", "status", "web")
+    assert msgspec.json.decode(listed.out, type=wire.ProcessList).processes == [running("web")]
+    assert listed.status == 0
+    assert listed.out.startswith('{\n  "processes": [\n    {\n      "name": "web",')
+    started = ctl("start", "a", "b", "--json")
+    assert msgspec.json.decode(started.out, type=wire.ActionResponse) == results(
+        result("a"), result("b", "no_file", "why")
+    )
+    assert (started.status, started.err) == (1, "")
+
+
+def test_json_of_unknown_names(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """One document holds what was found and what was not."""
+    _record(daemon, running("web"))
+    ran = ctl("--json", "status", "web", "nope")
+    answer = json.loads(ran.out)
+    assert [one["name"] for one in answer["processes"]] == ["web"]
+    assert answer["error"]["detail"] == "nope: ERROR (no such process)"
+    assert ran.status == 4
+
+
+def test_json_of_errors(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """Errors are objects too: of the command line, and of the daemon."""
+    daemon.answers[_PROCESSES] = problem(500, "internal_error", "a bug")
+    assert json.loads(ctl("--json", "start").out)["error"]["code"] == "bad_arguments"
+    assert json.loads(ctl("--json", "foo").out)["error"]["code"] == "unknown_command"
+    failed = ctl("--json", "status")
+    assert json.loads(failed.out)["error"]["code"] == "internal_error"
+    assert (failed.status, failed.err) == (1, "")

@@ -1,0 +1,589 @@
+"""Sampling real process trees: what is summed up, to whom it belongs, and that it never falls."""
+
+import asyncio
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from opsvisor.core.outcome import Usage
+from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.runtime.reaper import become_subreaper, usage_of
+from opsvisor.runtime.sampler import Sampler, Sweep
+
+# Does as it is told on standard input and answers with one line when it has done so.
+VICTIM = r"""
+import ctypes, os, signal, sys, time
+
+kept = []
+
+def burn(seconds):
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+
+def fork(work):
+    pid = os.fork()
+    if pid == 0:
+        work()
+        os._exit(0)
+    return pid
+
+def pause():
+    while True:
+        signal.pause()
+
+def child(work, make=fork):
+    there, back = os.pipe()
+    def live():
+        work()
+        os.write(back, str(os.getpid()).encode())
+        pause()
+    make(live)
+    pid = int(os.read(there, 20))
+    os.close(there)
+    os.close(back)
+    return pid
+
+def orphan(work):
+    return child(work, lambda live: os.waitpid(fork(lambda: fork(live)), 0))
+
+def do(word, number=0.0):
+    match word:
+        case "burn":
+            return burn(number)
+        case "eat":
+            return kept.append(b"x" * int(number))
+        case "open":
+            return kept.extend(open("/dev/null") for _ in range(int(number)))
+        case "write":
+            with open("/proc/self/cwd/file", "wb", buffering=0) as file:
+                file.write(b"x" * int(number))
+                os.fsync(file.fileno())
+        case "rename":
+            return ctypes.CDLL(None).prctl(15, b"a) R (b c)", 0, 0, 0)
+        case "waited":
+            return os.waitpid(fork(lambda: burn(number)), 0)[0]
+        case "worker":
+            return child(lambda: None)
+        case "detached":
+            return child(os.setsid)
+        case "zombie":
+            pid = fork(lambda: burn(number))
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+            return pid
+        case "orphan":
+            return orphan(lambda: burn(number))
+        case "daemon":
+            return orphan(os.setsid)
+
+while line := sys.stdin.readline():
+    word, *number = line.split()
+    print(do(word, *map(float, number)) or 0, flush=True)
+"""
+
+
+class Victim:
+    """A process under test that leads its own process group, as every program of ours does."""
+
+    def __init__(self, folder: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", VICTIM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            process_group=0,
+            cwd=folder,
+        )
+        self.pid = Pid(self._process.pid)
+        self.descendants: list[Pid] = []
+
+    def do(self, command: str) -> Pid:
+        """Have this done; the pid that came of it, if any."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{command}\n")
+        self._process.stdin.flush()
+        answer = Pid(int(self._process.stdout.readline()))
+        if answer and not command.startswith("waited"):
+            self.descendants.append(answer)
+        return answer
+
+    def end(self) -> Usage:
+        """Kill the process itself and collect it; what it used."""
+        os.kill(self.pid, signal.SIGKILL)
+        return reap(self.pid)
+
+    def leave_nothing(self) -> None:
+        """Kill all that is left of it."""
+        for pid in [self.pid, *self.descendants]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            except (ProcessLookupError, ChildProcessError):
+                pass
+        self._process.returncode = 0
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+
+def reap(pid: Pid) -> Usage:
+    """Wait for a child of this process; what it and all it waited for used."""
+    _, _, usage = os.wait4(pid, 0)
+    return usage_of(usage)
+
+
+def kill_and_reap(pid: Pid) -> Usage:
+    """End an orphan that was handed to this process."""
+    os.kill(pid, signal.SIGKILL)
+    return reap(pid)
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Iterator[Victim]:
+    """One obedient process."""
+    one = Victim(tmp_path)
+    yield one
+    one.leave_nothing()
+
+
+@pytest.fixture
+def subreaper() -> Iterator[None]:
+    """Let this process inherit orphans, as the daemon does."""
+    become_subreaper()
+    yield
+    ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)
+
+
+WEB = ProcessId("web", "web")
+API = ProcessId("api", "api")
+
+
+class World:
+    """A sampler over roots that the test may change, on a clock that the test moves."""
+
+    def __init__(self, **roots: Victim) -> None:
+        self.roots = {ProcessId(name, name): one.pid for name, one in roots.items()}
+        self.now = 0.0
+        self.sampler = Sampler(
+            lambda: self.roots, mono=lambda: self.now, wall=lambda: 1e9 + self.now, max_age=5.0
+        )
+
+    async def look(self) -> None:
+        """Sweep afresh."""
+        self.now += 5.0
+        await self.sampler.sweep()
+
+    async def begin_to_look(self) -> asyncio.Future[Sweep]:
+        """A sweep that has read everything, and whose answer the loop has not yet heard."""
+        under_way = asyncio.ensure_future(self.sampler.sweep())
+        await asyncio.wait({under_way}, timeout=0)
+        self.sampler._thread.submit(lambda: None).result()
+        return under_way
+
+    def cpu(self, process_id: ProcessId = WEB) -> float:
+        """User and system seconds of this process."""
+        return sum(self.sampler.cpu_seconds(process_id))
+
+    def end(self, victim: Victim, process_id: ProcessId = WEB) -> None:
+        """End its run and tell the sampler, as the engine does."""
+        del self.roots[process_id]
+        self.sampler.run_ended(process_id, victim.pid, victim.end())
+
+
+@pytest.fixture
+def world_of() -> Iterator[Callable[..., World]]:
+    """Makes worlds, and closes their samplers."""
+    made: list[World] = []
+
+    def make(**roots: Victim) -> World:
+        made.append(World(**roots))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.sampler.close()
+
+
+WorldOf = Callable[..., World]
+
+
+async def test_cpu_of_the_root_is_what_it_burned(victim: Victim, world_of: WorldOf) -> None:
+    """CPU seconds are those of the process, to the clock tick."""
+    world = world_of(web=victim)
+    await world.look()
+    before = world.cpu()
+    victim.do("burn 0.3")
+    await world.look()
+    assert 0.28 <= world.cpu() - before < 0.4
+
+
+async def test_cpu_of_a_child_that_was_waited_for_counts(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """A worker that burned and ended stays in the sum through its parent's `cutime`."""
+    world = world_of(web=victim)
+    victim.do("waited 0.3")
+    await world.look()
+    assert world.cpu() >= 0.28
+    tree = world.sampler.tree(WEB)
+    assert tree is not None
+    assert list(tree.members) == [victim.pid]
+
+
+async def test_memory_of_the_tree_holds_what_was_eaten(victim: Victim, world_of: WorldOf) -> None:
+    """Resident bytes grow by what the process touched."""
+    world = world_of(web=victim)
+    await world.look()
+    before = world.sampler.tree(WEB)
+    victim.do("eat 40000000")
+    await world.look()
+    after = world.sampler.tree(WEB)
+    assert before is not None
+    assert after is not None
+    assert 38_000_000 < after.rss_bytes - before.rss_bytes < 60_000_000
+
+
+async def test_open_files_are_counted_over_the_tree_and_the_worst_ratio_is_told(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """The sum is over the members, the ratio is that of the fullest one."""
+    resource.prlimit(victim.pid, resource.RLIMIT_NOFILE, (50, 50))
+    world = world_of(web=victim)
+    await world.look()
+    before = world.sampler.tree(WEB)
+    worker = victim.do("worker")
+    victim.do("open 17")
+    await world.look()
+    after = world.sampler.tree(WEB)
+    assert before is not None
+    assert after is not None
+    in_worker = len(list(os.scandir(f"/proc/{worker}/fd")))
+    assert after.open_fds == before.open_fds + 17 + in_worker
+    assert after.max_fds == 50
+    assert after.fd_usage_ratio == (before.open_fds + 17) / 50
+
+
+async def test_members_threads_and_zombies_are_counted_apart(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """A zombie is no process of the tree any more, but it is told."""
+    world = world_of(web=victim)
+    worker, zombie = victim.do("worker"), victim.do("zombie 0")
+    await world.look()
+    tree = world.sampler.tree(WEB)
+    assert tree is not None
+    assert (tree.processes, tree.threads, tree.zombies) == (2, 2, 1)
+    assert set(tree.members) == {victim.pid, worker, zombie}
+
+
+async def test_bytes_written_to_storage_are_counted(victim: Victim, world_of: WorldOf) -> None:
+    """`write_bytes` of the tree, which only grows."""
+    world = world_of(web=victim)
+    await world.look()
+    before = world.sampler.spent(WEB).io_written_bytes
+    victim.do("write 1000000")
+    await world.look()
+    # A file system in memory has no storage to write to.
+    expected = _written_by(victim.pid) - before
+    assert world.sampler.spent(WEB).io_written_bytes - before == expected
+
+
+def _written_by(pid: int) -> int:
+    with open(f"/proc/{pid}/io", encoding="ascii") as file:  # noqa: PTH123 - a file of the kernel
+        return int(file.read().split("\nwrite_bytes: ")[1].split()[0])
+
+
+@pytest.mark.usefixtures("subreaper")
+async def test_a_pid_that_was_used_again_is_a_stranger(victim: Victim, world_of: WorldOf) -> None:
+    """The same pid, born at another time, was never seen in a tree."""
+    world = world_of(web=victim)
+    worker = victim.do("detached")
+    await world.look()
+    owned = world.sampler._owners[worker]
+    world.sampler._owners[worker] = replace(owned, born=owned.born - 1)
+    world.end(victim)
+    await world.look()
+    assert world.sampler.owner_of(worker) is None
+
+
+async def test_a_name_with_brackets_and_blanks_is_read_right(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """The name stands in brackets in `stat`, and may hold some itself."""
+    victim.do("rename")
+    victim.do("worker")
+    world = world_of(web=victim)
+    await world.look()
+    tree = world.sampler.tree(WEB)
+    assert tree is not None
+    assert (tree.processes, tree.zombies) == (2, 0)
+
+
+@pytest.mark.usefixtures("subreaper")
+async def test_an_orphan_belongs_to_the_leader_of_its_process_group(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """Reparented to us before anyone saw it in a tree, it is known by its process group."""
+    world = world_of(web=victim)
+    orphan = victim.do("orphan 0")
+    await world.look()
+    tree = world.sampler.tree(WEB)
+    assert tree is not None
+    assert orphan in tree.members
+    assert world.sampler.owner_of(orphan) == WEB
+
+
+@pytest.mark.usefixtures("subreaper")
+async def test_an_orphan_with_its_own_session_is_a_stranger_until_it_was_seen_in_a_tree(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """A daemon that made its own session before any sweep leaves nothing to know it by."""
+    world = world_of(web=victim)
+    daemon = victim.do("daemon")
+    await world.look()
+    assert world.sampler.owner_of(daemon) is None
+
+
+@pytest.mark.usefixtures("subreaper")
+async def test_an_orphan_stays_with_the_tree_it_was_seen_in(
+    victim: Victim, world_of: WorldOf, tmp_path: Path
+) -> None:
+    """Neither its parent's end nor a new run of the program makes it a stranger."""
+    world = world_of(web=victim)
+    worker = victim.do("detached")
+    await world.look()
+    world.end(victim)
+    await world.look()
+    assert world.sampler.tree(WEB) is None
+    assert world.sampler.owner_of(worker) == WEB
+    successor = Victim(tmp_path)
+    try:
+        world.roots[WEB] = successor.pid
+        await world.look()
+        tree = world.sampler.tree(WEB)
+        assert tree is not None
+        assert set(tree.members) == {successor.pid, worker}
+    finally:
+        successor.leave_nothing()
+
+
+@pytest.mark.usefixtures("subreaper")
+async def test_what_a_dead_root_left_unseen_is_known_by_the_last_roots_group(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """A program that crashes at once may leave a worker that no sweep saw below it."""
+    world = world_of(web=victim)
+    worker = victim.do("worker")
+    world.end(victim)
+    await world.look()
+    assert world.sampler.owner_of(worker, group=victim.pid) == WEB
+    assert world.sampler.owner_of(worker) == WEB
+
+
+@pytest.mark.usefixtures("subreaper")
+async def test_cpu_of_an_orphan_counts_once_alive_and_once_dead(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """When it is reaped its rusage takes the place of its last sample."""
+    world = world_of(web=victim)
+    orphan = victim.do("orphan 0.3")
+    await world.look()
+    alive = world.cpu()
+    assert alive >= 0.28
+    world.sampler.orphan_reaped(WEB, orphan, kill_and_reap(orphan))
+    assert world.cpu() - alive < 0.1
+    await world.look()
+    assert alive <= world.cpu() < alive + 0.1
+
+
+async def test_cpu_survives_the_end_of_the_run(victim: Victim, world_of: WorldOf) -> None:
+    """The rusage of the run replaces the live tree: nothing is lost, nothing counted twice."""
+    world = world_of(web=victim)
+    victim.do("burn 0.2")
+    victim.do("waited 0.2")
+    await world.look()
+    alive = world.cpu()
+    world.end(victim)
+    assert alive <= world.cpu() < alive + 0.1
+    assert world.sampler.tree(WEB) is None
+    await world.look()
+    assert alive <= world.cpu() < alive + 0.1
+
+
+async def test_cpu_of_runs_between_two_sweeps_is_not_lost(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """A run that no sweep saw counts by its rusage."""
+    world = world_of(web=victim)
+    victim.do("burn 0.2")
+    world.end(victim)
+    assert world.cpu() >= 0.2
+
+
+@pytest.mark.usefixtures("subreaper")
+async def test_cpu_never_falls(victim: Victim, world_of: WorldOf) -> None:
+    """Workers that end unreaped take their time with them; what was told stays told."""
+    world = world_of(web=victim)
+    readings = []
+    for command in ("burn 0.1", "orphan 0.2", "waited 0.1", "zombie 0.1", "burn 0.1"):
+        pid = victim.do(command)
+        await world.look()
+        readings.append(world.cpu())
+        if command.startswith("orphan"):
+            kill_and_reap(pid)  # and nobody tells the sampler
+            await world.look()
+            readings.append(world.cpu())
+    assert readings == sorted(readings)
+
+
+async def test_a_run_that_ends_during_the_sweep_is_not_counted_twice(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """Its CPU time is in the rusage, so the sample that arrives afterwards must leave it out."""
+    world = world_of(web=victim)
+    victim.do("burn 0.3")
+    under_way = await world.begin_to_look()
+    world.end(victim)
+    burned = world.cpu()
+    sweep = await under_way
+    assert WEB not in sweep.trees
+    assert world.sampler.tree(WEB) is None
+    assert world.cpu() == burned
+
+
+async def test_a_process_forgotten_during_the_sweep_stays_forgotten(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """The answer of a sweep must not bring back what left the plan meanwhile."""
+    world = world_of(web=victim)
+    under_way = await world.begin_to_look()
+    world.sampler.forget(WEB)
+    await under_way
+    assert world.sampler.tree(WEB) is None
+    assert world.sampler.cpu_seconds(WEB) == (0.0, 0.0)
+
+
+async def test_concurrent_callers_share_one_sweep(victim: Victim, world_of: WorldOf) -> None:
+    """Ten requests at once read the machine once."""
+    world = world_of(web=victim)
+    sweeps = await asyncio.gather(*(world.sampler.sweep() for _ in range(10)))
+    assert world.sampler.sweeps == 1
+    assert all(one is sweeps[0] for one in sweeps)
+
+
+async def test_a_sweep_is_repeated_only_when_it_is_old(victim: Victim, world_of: WorldOf) -> None:
+    """For `max_age` seconds the answer stays the same."""
+    world = world_of(web=victim)
+    first = await world.sampler.sweep()
+    world.now += 4.9
+    assert await world.sampler.sweep() is first
+    world.now += 0.1
+    second = await world.sampler.sweep()
+    assert second is not first
+    assert (second.at_mono, second.at_wall) == (5.0, 1e9 + 5.0)
+    assert world.sampler.latest() is second
+
+
+async def test_a_caller_that_gives_up_leaves_the_sweep_to_the_others(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """A scrape that times out must not cost the API its answer."""
+    world = world_of(web=victim)
+    impatient = asyncio.ensure_future(world.sampler.sweep())
+    patient = asyncio.ensure_future(world.sampler.sweep())
+    await asyncio.wait({impatient}, timeout=0)
+    impatient.cancel()
+    assert WEB in (await patient).trees
+    assert impatient.cancelled()
+
+
+async def test_vanished_roots_are_no_error(
+    victim: Victim, world_of: WorldOf, tmp_path: Path
+) -> None:
+    """A root that ended before the sweep is left out; the others are sampled."""
+    gone = Victim(tmp_path)
+    world = world_of(web=victim, api=gone)
+    gone.end()
+    gone.leave_nothing()
+    sweep = await world.sampler.sweep()
+    assert set(sweep.trees) == {WEB}
+    assert world.sampler.failures == 0
+
+
+async def test_a_failing_sweep_is_counted_told_and_tried_again(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """Without a free file descriptor /proc can't be listed."""
+    world = world_of(web=victim)
+    await world.sampler.sweep()  # the thread is there, and needs no descriptor later
+    world.now += 5.0
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            await world.sampler.sweep()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert world.sampler.failures == 1
+    assert WEB in (await world.sampler.sweep()).trees
+
+
+async def test_listeners_hear_of_each_sweep(victim: Victim, world_of: WorldOf) -> None:
+    """One call per sweep, not per caller."""
+    world = world_of(web=victim)
+    heard: list[float] = []
+    world.sampler.on_sweep(lambda sweep: heard.append(sweep.at_mono))
+    await asyncio.gather(world.sampler.sweep(), world.sampler.sweep())
+    await world.look()
+    assert heard == [0.0, 5.0]
+
+
+async def test_trees_of_two_processes_do_not_mix(
+    victim: Victim, world_of: WorldOf, tmp_path: Path
+) -> None:
+    """Each worker is a member of its own root's tree."""
+    other = Victim(tmp_path)
+    try:
+        world = world_of(web=victim, api=other)
+        mine, theirs = victim.do("worker"), other.do("worker")
+        sweep = await world.sampler.sweep()
+        assert set(sweep.trees[WEB].members) == {victim.pid, mine}
+        assert set(sweep.trees[API].members) == {other.pid, theirs}
+    finally:
+        other.leave_nothing()
+
+
+async def test_members_tell_who_is_in_the_tree(victim: Victim, world_of: WorldOf) -> None:
+    """The root comes first, each with its parent, command line and own numbers."""
+    world = world_of(web=victim)
+    worker = victim.do("worker")
+    root, child = await world.sampler.members(WEB)
+    assert (root.pid, root.parent) == (victim.pid, os.getpid())
+    assert (child.pid, child.parent) == (worker, victim.pid)
+    assert root.command.startswith(f"{sys.executable} -I -S -c")
+    assert root.rss_bytes > 1_000_000
+    assert root.cpu_seconds < 5
+
+
+async def test_members_of_a_run_younger_than_the_sweep_are_told_too(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """A process started a moment ago shows at least itself."""
+    world = world_of()
+    await world.sampler.sweep()
+    world.roots[WEB] = victim.pid
+    assert [one.pid for one in await world.sampler.members(WEB)] == [victim.pid]
+
+
+async def test_a_process_that_does_not_run_has_no_members(world_of: WorldOf) -> None:
+    """Nothing is read for it."""
+    assert await world_of().sampler.members(WEB) == []

@@ -1,0 +1,137 @@
+"""A daemon's worth of facts for the metrics to show, without a daemon."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from opsvisor.core.instant import Instant
+from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
+from opsvisor.core.state import PublicState
+from opsvisor.core.view import ProcessView
+from opsvisor.runtime.logs.capture import StreamStats
+from opsvisor.runtime.sampler import Sampler
+from opsvisor.telemetry.metrics import Metrics
+
+TEXT = "text/plain;version=0.0.4"
+OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+WEB = ProcessId("web", "web")
+
+STOPPED = ProcessView(
+    id=WEB,
+    spec=ProcessSpec(id=WEB, program="web", command="run", argv=("run",)),
+    group_priority=999,
+    state=PublicState.STOPPED,
+    reason="",
+    since=Instant(mono=1.0, wall=1001.0),
+    pid=None,
+    ready=False,
+    flapping=False,
+    expected_running=False,
+    started=None,
+    ended=None,
+    starts=0,
+    restarts=0,
+    failed_starts=0,
+    failures=0,
+    retry_at=None,
+    retry_delay=None,
+    kills_survived=0,
+    last_outcome=None,
+    last_cause=None,
+    spawn_error="",
+    running_seconds=0.0,
+    expected_seconds=0.0,
+)
+RUNNING = replace(
+    STOPPED,
+    state=PublicState.RUNNING,
+    pid=Pid(os.getpid()),
+    ready=True,
+    expected_running=True,
+    started=Instant(mono=0.5, wall=1000.5),
+    running_seconds=12.25,
+    expected_seconds=13.5,
+)
+STATS = StreamStats(
+    bytes=4096,
+    lines=10,
+    dropped_lines=1,
+    rotations=2,
+    write_errors=3,
+    last_output_at=1002.5,
+    file_size=2048,
+)
+
+
+def stopped(process_id: ProcessId) -> ProcessView:
+    """A process by this name that never ran."""
+    return replace(STOPPED, id=process_id, spec=replace(STOPPED.spec, id=process_id))
+
+
+class Scene:
+    """Metrics over these views. The clock stands at 100 s, 1100 s of Unix time."""
+
+    def __init__(self, *views: ProcessView) -> None:
+        self.views = list(views)
+        self.stats: dict[ProcessId, dict[str, StreamStats]] = {}
+        self.errors: list[tuple[str, Exception]] = []
+        self.mono = 100.0
+        self.sampler = Sampler(
+            lambda: {view.id: view.pid for view in self.views if view.pid is not None},
+            mono=lambda: self.mono,
+            wall=lambda: 1000.0 + self.mono,
+        )
+        self.metrics = Metrics(
+            views=lambda: self.views,
+            log_stats=lambda process_id: self.stats.get(process_id, {}),
+            sampler=self.sampler,
+            now=lambda: Instant(mono=self.mono, wall=1000.0 + self.mono),
+            version="1.2.3",
+            on_error=self._met,
+        )
+
+    def _met(self, component: str, error: Exception) -> None:
+        self.errors.append((component, error))
+        self.metrics.internal_error(component)
+
+    async def scrape(self, accept: str = TEXT) -> str:
+        """What a scraper is told."""
+        body, _ = await self.metrics.render(accept, gzip=False)
+        return body.decode()
+
+    async def families(self, accept: str = TEXT) -> dict[str, Metric]:
+        """The scrape, read by the client library's parser for its format."""
+        parse = parse_openmetrics if accept == OPENMETRICS else parse_text
+        text = await self.scrape(accept)
+        return {family.name: family for family in parse(text)}
+
+    async def samples(self, name: str) -> dict[tuple[str, ...], float]:
+        """The values of one metric by its label values in order of the labels' names."""
+        return {
+            tuple(value for _, value in sorted(sample.labels.items())): sample.value
+            for family in (await self.families()).values()
+            for sample in family.samples
+            if sample.name == name
+        }
+
+    async def value(self, name: str) -> float:
+        """The only value of this metric."""
+        (value,) = (await self.samples(name)).values()
+        return value
+
+
+@contextmanager
+def scene_of(views: Iterable[ProcessView]) -> Iterator[Scene]:
+    """A scene whose sampler is closed at the end."""
+    scene = Scene(*views)
+    try:
+        yield scene
+    finally:
+        scene.sampler.close()

@@ -1,0 +1,341 @@
+"""Counting facts, and what becomes of a scrape when something goes wrong."""
+
+import asyncio
+import gzip
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from scene import OPENMETRICS, RUNNING, STATS, STOPPED, TEXT, WEB, Scene, scene_of, stopped
+
+from opsvisor.core.events import (
+    PlanApplied,
+    ProcessAdded,
+    ProcessExited,
+    ProcessRemoved,
+    ProcessSpawned,
+    SpawnFailed,
+    SupervisorState,
+    SupervisorStateChanged,
+)
+from opsvisor.core.instant import Instant
+from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind, Usage
+from opsvisor.core.plan import Change, PlanDiff
+from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.core.state import StartCause
+from opsvisor.runtime.bus import Subscription
+from opsvisor.runtime.logs.capture import StreamStats
+from opsvisor.runtime.sampler import Sampler
+from opsvisor.telemetry.metrics import Metrics
+
+REASONS = ("success", "failure", "signal", "start_failure", "manual", "config")
+
+ADDED = ProcessAdded(at=1.0, id=WEB, spec=STOPPED.spec)
+
+
+def spawned(replaces: ExitCause | None = None) -> ProcessSpawned:
+    """A run began, in place of one that ended so."""
+    return ProcessSpawned(at=2.0, id=WEB, pid=Pid(7), cause=StartCause.RESTART, replaces=replaces)
+
+
+def exited(outcome: Outcome) -> ProcessExited:
+    """A run ended at 1050 s."""
+    return ProcessExited(
+        at=1050.0,
+        id=WEB,
+        pid=Pid(7),
+        outcome=outcome,
+        cause=ExitCause.FAILURE,
+        expected=False,
+        uptime=1.0,
+        usage=Usage(),
+        decision="",
+    )
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    """One process that was added and never started."""
+    with scene_of([STOPPED]) as one:
+        one.metrics.on_event(ADDED)
+        yield one
+
+
+async def test_counters_are_there_at_zero_before_the_first_spawn(scene: Scene) -> None:
+    """A counter that first appears at 3 shows no increase in Prometheus."""
+    restarts = await scene.samples("opsvisor_process_restarts_total")
+    assert restarts == {("web", "web", reason): 0 for reason in REASONS}
+    assert await scene.value("opsvisor_process_starts_total") == 0
+    assert await scene.value("opsvisor_process_spawn_failures_total") == 0
+    assert await scene.samples("opsvisor_process_cpu_seconds_total") == {
+        ("web", "user", "web"): 0,
+        ("web", "system", "web"): 0,
+    }
+
+
+async def test_every_start_that_replaces_a_run_counts_under_its_cause(scene: Scene) -> None:
+    """Starts are first starts plus restarts."""
+    causes = [None, ExitCause.FAILURE, ExitCause.FAILURE, ExitCause.SIGNAL, ExitCause.MANUAL]
+    for cause in causes:
+        scene.metrics.on_event(spawned(cause))
+    restarts = await scene.samples("opsvisor_process_restarts_total")
+    expected = {"failure": 2, "signal": 1, "manual": 1}
+    assert restarts == {("web", "web", reason): expected.get(reason, 0) for reason in REASONS}
+    assert await scene.value("opsvisor_process_starts_total") == 5
+
+
+async def test_failed_spawns_are_no_starts(scene: Scene) -> None:
+    """What could not be made never ran."""
+    scene.metrics.on_event(SpawnFailed(at=1.0, id=WEB, reason="", kind=SpawnFaultKind.NO_FILE))
+    assert await scene.value("opsvisor_process_spawn_failures_total") == 1
+    assert await scene.value("opsvisor_process_starts_total") == 0
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "signum"),
+    [(Outcome(code=0), 0, 0), (Outcome(code=3), 3, 0), (Outcome(signum=9), -1, 9)],
+)
+async def test_the_last_exit_is_told_by_code_or_signal(
+    scene: Scene, outcome: Outcome, code: int, signum: int
+) -> None:
+    """-1 is no exit code and 0 no signal: each pair of numbers says which of the two it was."""
+    assert await scene.samples("opsvisor_process_last_exit_code") == {}
+    scene.metrics.on_event(exited(outcome))
+    assert await scene.value("opsvisor_process_last_exit_code") == code
+    assert await scene.value("opsvisor_process_last_exit_signal") == signum
+    assert await scene.value("opsvisor_process_last_exit_timestamp_seconds") == 1050.0
+
+
+async def test_a_process_that_left_and_came_back_counts_from_zero(scene: Scene) -> None:
+    """Removed processes leave no series and no memory of them."""
+    scene.metrics.on_event(spawned())
+    scene.metrics.on_event(ProcessRemoved(at=1.0, id=WEB))
+    scene.views.clear()
+    assert await scene.samples("opsvisor_process_starts_total") == {}
+    scene.metrics.on_event(ADDED)
+    scene.views.append(STOPPED)
+    assert await scene.value("opsvisor_process_starts_total") == 0
+
+
+async def test_the_state_is_one_hot_and_a_number(scene: Scene) -> None:
+    """Eight series, one of them 1, and Supervisor's number beside them."""
+    scene.views[0] = RUNNING
+    states = await scene.samples("opsvisor_process_state")
+    assert len(states) == 8
+    assert [labels[2] for labels, value in states.items() if value == 1] == ["running"]
+    assert await scene.value("opsvisor_process_state_code") == 20
+
+
+async def test_the_next_attempt_is_told_while_it_is_due(scene: Scene) -> None:
+    """As Unix time, so that a countdown needs no second series."""
+    assert await scene.samples("opsvisor_process_next_retry_timestamp_seconds") == {}
+    assert await scene.value("opsvisor_process_backoff_delay_seconds") == 0
+    scene.views[0] = replace(STOPPED, retry_at=108.0, retry_delay=8.0)
+    assert await scene.value("opsvisor_process_next_retry_timestamp_seconds") == 1108.0
+    assert await scene.value("opsvisor_process_backoff_delay_seconds") == 8.0
+
+
+async def test_a_process_is_unkillable_only_while_it_lives(scene: Scene) -> None:
+    """Kills survived by a process that is gone now are history."""
+    scene.views[0] = replace(RUNNING, kills_survived=2)
+    assert await scene.value("opsvisor_process_unkillable") == 1
+    scene.views[0] = replace(STOPPED, kills_survived=2)
+    assert await scene.value("opsvisor_process_unkillable") == 0
+
+
+async def test_memory_is_told_only_of_what_runs(scene: Scene) -> None:
+    """A stopped process has no memory, which is not the same as zero bytes of it."""
+    assert await scene.samples("opsvisor_process_resident_memory_bytes") == {}
+    scene.views[0] = RUNNING
+    scene.mono += 5.0
+    assert await scene.value("opsvisor_process_resident_memory_bytes") > 1_000_000
+
+
+async def test_facts_are_counted_by_kind_from_zero_on(scene: Scene) -> None:
+    """Every kind of event is there before it happens."""
+    events = await scene.samples("opsvisor_events_total")
+    assert events[("process_added",)] == 1
+    assert events[("kill_survived",)] == 0
+    assert len(events) == 14
+
+
+async def test_changes_of_the_plan_are_counted(scene: Scene) -> None:
+    """By what became of the processes."""
+    other = ProcessId("a", "b")
+    diff = PlanDiff(
+        added=(WEB, other), changed=(Change(id=WEB, fields=("command",), restart=True),)
+    )
+    scene.metrics.on_event(PlanApplied(at=1.0, generation=2, diff=diff))
+    assert await scene.samples("opsvisor_config_process_changes_total") == {
+        ("added",): 2,
+        ("changed",): 1,
+        ("removed",): 0,
+    }
+
+
+async def test_the_daemons_own_state_is_one_hot(scene: Scene) -> None:
+    """It starts as starting."""
+    assert (await scene.samples("opsvisor_supervisor_state"))[("starting",)] == 1
+    scene.metrics.on_event(
+        SupervisorStateChanged(
+            at=1.0, old=SupervisorState.STARTING, new=SupervisorState.RUNNING, reason=""
+        )
+    )
+    assert await scene.samples("opsvisor_supervisor_state") == {
+        ("starting",): 0,
+        ("running",): 1,
+        ("reloading",): 0,
+        ("stopping",): 0,
+    }
+
+
+async def test_a_rejected_configuration_leaves_the_hash_and_time_of_the_good_one(
+    scene: Scene,
+) -> None:
+    """What is in use has not changed."""
+    scene.metrics.config_loaded(ok=True, at=1001.0, digest=bytes(range(1, 20)))
+    scene.metrics.config_loaded(ok=False, at=1002.0)
+    assert await scene.value("opsvisor_config_last_reload_successful") == 0
+    assert await scene.value("opsvisor_config_last_reload_success_timestamp_seconds") == 1001.0
+    assert await scene.value("opsvisor_config_hash") == 0x010203040506
+    assert await scene.value("opsvisor_config_reloads_total") == 2
+    assert await scene.value("opsvisor_config_reload_failures_total") == 1
+
+
+async def test_requests_are_counted_and_no_stranger_makes_up_a_label(scene: Scene) -> None:
+    """Anyone can send any word as a method."""
+    scene.metrics.http_request("/metrics", "GET", code=200, seconds=0.01)
+    scene.metrics.http_request("unmatched", "BREW", code=404, seconds=0.01)
+    assert await scene.samples("opsvisor_http_requests_total") == {
+        ("200", "/metrics", "GET"): 1,
+        ("404", "unmatched", "other"): 1,
+    }
+
+
+async def test_requests_and_streams_count_while_they_last(scene: Scene) -> None:
+    """Also when they end in an exception."""
+    with scene.metrics.request_in_flight(), scene.metrics.stream_active("events"):
+        assert await scene.value("opsvisor_http_requests_in_flight") == 1
+        assert await scene.value("opsvisor_http_streams_active") == 1
+    with pytest.raises(ConnectionError), scene.metrics.stream_active("events"):
+        raise ConnectionError
+    assert await scene.value("opsvisor_http_requests_in_flight") == 0
+    assert await scene.value("opsvisor_http_streams_active") == 0
+
+
+async def test_observations_go_to_their_histograms(scene: Scene) -> None:
+    """One each, and the sweep of the scrape itself."""
+    scene.metrics.observe_loop_lag(0.5)
+    scene.metrics.observe_spawn(0.25)
+    scene.metrics.observe_reap(0.125)
+    scene.metrics.orphan_reaped()
+    assert await scene.value("opsvisor_event_loop_lag_seconds_sum") == 0.5
+    assert await scene.value("opsvisor_spawn_duration_seconds_sum") == 0.25
+    assert await scene.value("opsvisor_child_reap_duration_seconds_sum") == 0.125
+    assert await scene.value("opsvisor_orphans_reaped_total") == 1
+    assert await scene.value("opsvisor_resource_sample_duration_seconds_count") == 1
+    assert await scene.value("opsvisor_resource_sample_timestamp_seconds") == 1100.0
+
+
+async def test_queues_are_added_up_by_kind_of_subscriber_and_go_with_it() -> None:
+    """Two clients of one kind are one series; a counter of drops stays when they leave."""
+    queues = [Subscription("sse", 10), Subscription("sse", 10)]
+    sampler = Sampler(dict, mono=lambda: 0.0, wall=lambda: 0.0)
+    scene = Scene()
+    scene.metrics = Metrics(
+        views=tuple,
+        log_stats=lambda _id: {},
+        sampler=sampler,
+        now=lambda: Instant(mono=0.0, wall=0.0),
+        version="1",
+        on_error=lambda _component, _error: None,
+        subscriptions=lambda: queues,
+    )
+    scene.metrics.event_dropped("sse")
+    assert await scene.samples("opsvisor_event_queue_capacity") == {("sse",): 20}
+    queues.clear()
+    assert await scene.samples("opsvisor_event_queue_capacity") == {}
+    assert await scene.samples("opsvisor_events_dropped_total") == {("sse",): 1}
+    sampler.close()
+
+
+async def test_a_failing_sweep_costs_its_numbers_and_not_the_scrape(scene: Scene) -> None:
+    """Closed samplers refuse; the states are still told, and so is the failure."""
+    scene.sampler.close()
+    assert (await scene.samples("opsvisor_collector_success")) == {
+        ("processes",): 1,
+        ("resources",): 0,
+        ("logs",): 1,
+    }
+    assert await scene.value("opsvisor_process_state_code") == 0
+    assert scene.errors[0][0] == "resources"
+    errors = await scene.samples("opsvisor_internal_errors_total")
+    assert errors[("resources",)] == 3  # one for each scrape
+
+
+async def test_a_slow_sweep_is_not_waited_for(scene: Scene) -> None:
+    """The thread is busy for as long as the test wants; the scrape is answered all the same."""
+    release = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    scene.sampler._thread.submit(
+        lambda: asyncio.run_coroutine_threadsafe(release.wait(), loop).result()
+    )
+    scene.metrics._sweep_timeout = 0.001
+    success = await scene.samples("opsvisor_collector_success")
+    assert success[("resources",)] == 0
+    release.set()
+    await scene.sampler.sweep()
+    assert (await scene.samples("opsvisor_collector_success"))[("resources",)] == 1
+    assert scene.errors == []  # being late is no bug
+
+
+async def test_failing_log_statistics_cost_theirs_only(scene: Scene) -> None:
+    """A bug there is counted as one."""
+    scene.metrics._log_stats = {ProcessId("x", "y"): {"stdout": STATS}}.__getitem__
+    success = await scene.samples("opsvisor_collector_success")
+    assert success[("logs",)] == 0
+    assert (await scene.samples("opsvisor_internal_errors_total"))[("logs",)] >= 1
+    assert await scene.value("opsvisor_process_state_code") == 0
+
+
+async def test_a_process_may_leave_while_it_is_being_rendered(scene: Scene) -> None:
+    """The scrape gives the loop back in between, and the plan may change then."""
+    scene.views[:] = [stopped(ProcessId("many", f"p{n}")) for n in range(1200)]
+    last = scene.views[-1].id
+
+    def stats_of(process_id: ProcessId) -> dict[str, StreamStats]:
+        assert process_id != last, "asked for the logs of a process that left"
+        scene.metrics.on_event(ProcessRemoved(at=1.0, id=last))
+        return {"stdout": STATS}
+
+    scene.metrics._log_stats = stats_of
+    assert len(await scene.samples("opsvisor_process_state_code")) == 1200
+    assert scene.errors == []
+
+
+@pytest.mark.parametrize("accept", [TEXT, OPENMETRICS])
+async def test_gzip_holds_the_same_text(scene: Scene, accept: str) -> None:
+    """Compressed as it is written, and whole."""
+    scene.stats[WEB] = {"stdout": STATS}
+    plain, plain_type = await scene.metrics.render(accept, gzip=False)
+    packed, packed_type = await scene.metrics.render(accept, gzip=True)
+    assert packed_type == plain_type
+    # The daemon's own numbers move between two scrapes; those of the processes don't.
+    end = plain.index(b"opsvisor_build")
+    assert gzip.decompress(packed)[:end] == plain[:end]
+    assert gzip.decompress(packed)[-6:] == plain[-6:]
+
+
+async def test_the_loop_runs_on_during_a_scrape(scene: Scene) -> None:
+    """Rendering gives the loop back at least once for each family."""
+    loop = asyncio.get_running_loop()
+    turns: list[asyncio.Handle] = []
+
+    def turn() -> None:
+        turns.append(loop.call_soon(turn))
+
+    await scene.sampler.sweep()
+    turn()
+    await scene.metrics.render(TEXT, gzip=False)
+    turns[-1].cancel()
+    assert len(turns) > 40
