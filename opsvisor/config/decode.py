@@ -48,10 +48,7 @@ class Declared(Generic[T]):
 
     def origin(self, *path: str | int) -> Origin:
         """Where the option at `path` was written; the table itself if it wasn't."""
-        for length in range(len(path), 0, -1):
-            if path[:length] in self.origins:
-                return self.origins[path[:length]]
-        return Origin(self.place, self.section)
+        return self.origins.get(path, Origin(self.place, self.section))
 
     def problem(self, path: KeyPath, why: Refused, *, typed: str = "") -> Problem:
         """What is wrong with the option at `path`; `typed` quotes its value."""

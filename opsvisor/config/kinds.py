@@ -67,7 +67,7 @@ class RefusedItems(ValueError):  # noqa: N818 - like Refused, it reads as what h
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A command as the user wrote it, and split into what is executed."""
+    """What is executed, word by word, and the string it was split from, if it was one."""
 
     text: str = ""
     argv: tuple[str, ...] = ()
@@ -263,8 +263,8 @@ def _show_array(items: Any) -> str:
 
 def _command(value: Any) -> Command:
     if isinstance(value, list):
+        text = ""
         argv = tuple(_array(value, _text, "a string or an array of strings"))
-        text = shlex.join(argv)
     else:
         if not isinstance(value, str):
             raise _expect("a string or an array of strings", value)

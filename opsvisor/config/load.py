@@ -42,13 +42,15 @@ def native(path: Path, environ: Mapping[str, str]) -> Loaded:
     """Read opsvisor.toml and the files it includes. Raises ConfigError."""
     findings = Findings()
     main = toml.parse(_read(path), str(path))
-    document, problems = merge(main, _included(main, findings))
+    documents = _included(main, findings)
+    included = [document for document in documents.values() if document]
+    document, problems = merge(main, included)
     findings.problems.extend(problems)
     decoded, problems = decode(document)
     findings.problems.extend(problems)
     plan = resolve(decoded, findings)
     settings = resolve_daemon(decoded, environ, findings)
-    ordered = findings.in_order(document.files)
+    ordered = findings.in_order(tuple(map(str, (path, *documents))))
     if ordered.problems:
         raise ConfigError(ordered.problems)
     return Loaded(
@@ -56,10 +58,10 @@ def native(path: Path, environ: Mapping[str, str]) -> Loaded:
     )
 
 
-def _included(main: Document, findings: Findings) -> list[Document]:
-    """The documents that `main` includes, each once, those that can't be parsed left out."""
+def _included(main: Document, findings: Findings) -> dict[Path, Document | None]:
+    """The files that `main` includes, each once; None stands for what can't be parsed."""
     path = Path(main.files[0])
-    documents: dict[Path, Document | None] = {path: None}
+    documents: dict[Path, Document | None] = {}
     for pattern in include_patterns(main):
         # Escaped, since a directory may be called "[old]"; an absolute pattern replaces it.
         found = sorted(map(Path, glob.glob(str(Path(glob.escape(str(path.parent)), pattern)))))  # noqa: PTH207 - Path.glob takes no absolute pattern
@@ -68,9 +70,9 @@ def _included(main: Document, findings: Findings) -> list[Document]:
             hint = f"it is relative to {path.parent.absolute()}"
             findings.warnings.append(Problem(main.place(("include",)), what, hint))
         for file in found:
-            if file not in documents:
+            if file != path and file not in documents:
                 documents[file] = _parsed(file, findings)
-    return [document for document in documents.values() if document]
+    return documents
 
 
 def _parsed(file: Path, findings: Findings) -> Document | None:

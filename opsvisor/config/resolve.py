@@ -1,5 +1,6 @@
 """Options become a Plan: replicas are numbered, templates filled, users and files looked up."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 
 from opsvisor.config import accounts, envfile
@@ -81,16 +82,17 @@ class _Resolver:
             kill_mode=options.kill_mode,
         )
         for replica in range(options.replicas):
+            argv = tuple(
+                self._fill(program, ("command",), word, replica) for word in options.command.argv
+            )
+            written = self._fill(program, ("command",), options.command.text, replica)
             process = name if options.replicas == 1 else f"{name}_{replica}"
             yield ProcessSpec(
                 id=ProcessId(group, process),
                 program=name,
                 replica=replica,
-                command=self._fill(program, ("command",), options.command.text, replica),
-                argv=tuple(
-                    self._fill(program, ("command",), word, replica)
-                    for word in options.command.argv
-                ),
+                command=written or shlex.join(argv),
+                argv=argv,
                 description=options.description,
                 labels=tuple(sorted(options.labels.items())),
                 priority=options.priority,

@@ -24,11 +24,6 @@ def fill(template: str, replica: int) -> str:
     return _PART.sub(lambda part: _part(part, replica), template)
 
 
-def depends_on_replica(template: str) -> bool:
-    """Whether `fill` gives each replica another text."""
-    return fill(template, 0) != fill(template, 1)
-
-
 def _part(part: re.Match[str], replica: int) -> str:
     text, name, form = part.group(), part["name"], part["form"]
     if text in ("{{", "}}"):

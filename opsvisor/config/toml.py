@@ -22,7 +22,7 @@ _STRING = re.compile(
     re.DOTALL,
 )
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_BARE_VALUE = re.compile(r"[^,\]}#\n]+")
+_BARE_VALUE = re.compile(r"[^,\]}#\n]*")
 
 
 def parse(text: str, file: str) -> Document:
@@ -153,8 +153,8 @@ class _Scanner:
 
     def _skip(self, pattern: re.Pattern[str]) -> None:
         match = pattern.match(self._text, self._at)
-        if match is not None:
-            self._at = match.end()
+        assert match is not None, "these patterns match nothing at all as well"
+        self._at = match.end()
 
     def _line(self) -> int:
         return bisect_right(self._line_ends, self._at) + 1

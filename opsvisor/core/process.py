@@ -41,8 +41,10 @@ from opsvisor.core.events import (
     SpawnFailed,
     StateChanged,
 )
+from opsvisor.core.inputs import Exited as RunExited
 from opsvisor.core.instant import Instant
-from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind, Usage
+from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind
+from opsvisor.core.record import Record
 from opsvisor.core.restart import (
     Again,
     Decision,
@@ -86,6 +88,7 @@ SHORTEST_KILL_INTERVAL = 1.0
 EXITED_TOO_QUICKLY = "Exited too quickly (process log may have details)"
 
 _AUTOMATIC = frozenset({StartCause.RETRY, StartCause.RESTART, StartCause.RECOVERY})
+_EXPECTED = frozenset({ExitCause.SUCCESS, ExitCause.MANUAL, ExitCause.CONFIG, ExitCause.SHUTDOWN})
 _STOP_TO_EXIT = {
     StopCause.MANUAL: ExitCause.MANUAL,
     StopCause.CONFIG: ExitCause.CONFIG,
@@ -107,20 +110,7 @@ class ProcessMachine:
         self._next_spec: ProcessSpec | None = None
         self._tally = Tally()
         self._flapping = False
-        self._reason = "not started yet"
-        self._since = now
-        self._started: Instant | None = None
-        self._ended: Instant | None = None
-        self._starts = 0
-        self._restarts = 0
-        self._retry_delay: float | None = None
-        self._spawn_error = ""
-        self._last_outcome: Outcome | None = None
-        self._last_cause: ExitCause | None = None
-        self._last_expected = False
-        self._accounted_to = now.mono
-        self._running_seconds = 0.0
-        self._expected_seconds = 0.0
+        self._record = Record(since=now, accounted_to=now.mono)
 
     # -- what others ask ---------------------------------------------------------------------
 
@@ -146,38 +136,39 @@ class ProcessMachine:
     @property
     def expected_running(self) -> bool:
         """Whether it should be up: wanted, and not over by an exit its policy calls success."""
-        return self.wanted and not (isinstance(self.state, Exited) and self._last_expected)
+        return self.wanted and not (isinstance(self.state, Exited) and self._record.last_expected)
 
     def view(self, now: Instant) -> ProcessView:
         """A frozen copy of everything worth showing."""
-        elapsed = now.mono - self._accounted_to
         is_running = isinstance(self.state, Running)
         retry_at = self.state.retry_at if isinstance(self.state, Backoff | Fatal) else None
+        record = replace(self._record)
+        record.account(now, running=is_running, expected=self.expected_running)
         return ProcessView(
             id=self.id,
             spec=self.spec,
             group_priority=self.group_priority,
             state=public_state(self.state),
-            reason=self._reason,
-            since=self._since,
+            reason=record.reason,
+            since=record.since,
             pid=pid_of(self.state),
             ready=is_running,
             flapping=self._flapping,
             expected_running=self.expected_running,
-            started=self._started,
-            ended=self._ended,
-            starts=self._starts,
-            restarts=self._restarts,
+            started=record.started,
+            ended=record.ended,
+            starts=record.starts,
+            restarts=record.restarts,
             failed_starts=self._tally.failed_starts,
             failures=self._tally.failures,
             retry_at=retry_at,
-            retry_delay=self._retry_delay if retry_at is not None else None,
+            retry_delay=record.retry_delay if retry_at is not None else None,
             kills_survived=max(0, self.state.kills - 1) if isinstance(self.state, Stopping) else 0,
-            last_outcome=self._last_outcome,
-            last_cause=self._last_cause,
-            spawn_error=self._spawn_error,
-            running_seconds=self._running_seconds + (elapsed if is_running else 0.0),
-            expected_seconds=self._expected_seconds + (elapsed if self.expected_running else 0.0),
+            last_outcome=record.last_outcome,
+            last_cause=record.last_cause,
+            spawn_error=record.spawn_error,
+            running_seconds=record.running_seconds,
+            expected_seconds=record.expected_seconds,
         )
 
     # -- requests ----------------------------------------------------------------------------
@@ -278,10 +269,10 @@ class ProcessMachine:
         """The process exists."""
         state = self.state
         assert isinstance(state, Spawning), f"{self.id} was spawned in {state}"
-        self._starts += 1
+        self._record.starts += 1
         if state.cause in _AUTOMATIC:
-            self._restarts += 1
-        self._started = now
+            self._record.restarts += 1
+        self._record.started = now
         event = ProcessSpawned(
             at=now.wall,
             id=self.id,
@@ -306,32 +297,30 @@ class ProcessMachine:
             self._take_next_spec()
             stopped = self._become(Stopped(), "stop requested while starting", now)
             return stopped + self._start_again(state.start_after, now)
-        self._spawn_error = reason
-        self._last_cause = ExitCause.START_FAILURE
+        self._record.spawn_error = reason
+        self._record.last_cause = ExitCause.START_FAILURE
         event = SpawnFailed(at=now.wall, id=self.id, reason=reason, kind=kind)
         run = EndedRun(uptime=0.0, came_up=False, outcome=None, spawn_error=reason)
         decision = self._decide(run, now)
-        return [Publish(event), *self._after_failed_start(decision, now)]
+        return [Publish(event), *self._follow(decision, now)]
 
-    def exited(self, pid: Pid, outcome: Outcome, usage: Usage, now: Instant) -> list[Effect]:
-        """The kernel reported the end of process `pid`."""
+    def exited(self, end: RunExited, now: Instant) -> list[Effect]:
+        """The kernel reported the end of the process."""
         match self.state:
-            case Stopping():
-                return self._exited_as_asked(self.state, outcome, usage, now)
-            case Starting() if now.mono < self.state.up_at:
-                return self._exited_early(self.state, outcome, usage, now)
-            case Starting():
+            case Starting() if now.mono >= self.state.up_at:
                 # It was up for long enough, only the deadline had not been handled yet.
-                return [
-                    *self._come_up(self.state, now),
-                    *self.exited(pid, outcome, usage, now),
-                ]
-            case Running():
-                return self._exited_running(self.state, outcome, usage, now)
+                return [*self._come_up(self.state, now), *self.exited(end, now)]
+            case Starting() | Running():
+                return self._ended_by_itself(self.state, end, now)
+            case Stopping():
+                return self._ended_as_asked(self.state, end, now)
             case Unknown():
-                return self._exited_unknown(self.state, outcome, usage, now)
+                self._take_next_spec()
+                uptime = now.mono - self.state.started_at
+                told = self._end_run(end, ExitCause.MANUAL, now, uptime, "left as it is")
+                return [*told, *self._become(Stopped(), "ended after all", now, pid=end.pid)]
             case Stopped() | Spawning() | Backoff() | Exited() | Fatal():
-                raise AssertionError(f"{self.id}: exit of {pid} in {self.state}")
+                raise AssertionError(f"{self.id}: {end.pid} ended in {self.state}")
             case never:
                 assert_never(never)
 
@@ -342,7 +331,7 @@ class ProcessMachine:
         ]
         match self.state:
             case Stopping():
-                self._spawn_error = reason
+                self._record.spawn_error = reason
                 unknown = Unknown(pid=self.state.pid, started_at=self.state.started_at)
                 return [*told, *self._become(unknown, f"can't signal it: {reason}", now)]
             case (
@@ -386,16 +375,16 @@ class ProcessMachine:
 
     def _spawn(self, cause: StartCause, reason: str, now: Instant) -> list[Effect]:
         self._take_next_spec()
-        self._spawn_error = ""
+        self._record.spawn_error = ""
         changed = self._become(Spawning(cause=cause), reason, now)
         return [*changed, Spawn(self.spec)]
 
     def _replaced(self, cause: StartCause) -> ExitCause | None:
         """Under which cause this start counts as a restart, None for the first one."""
-        if self._last_cause is None:
+        if self._record.last_cause is None:
             return None
         if cause in _AUTOMATIC:
-            return self._last_cause
+            return self._record.last_cause
         return ExitCause.CONFIG if cause is StartCause.CONFIG else ExitCause.MANUAL
 
     def _start_again(self, cause: StartCause | None, now: Instant) -> list[Effect]:
@@ -420,7 +409,7 @@ class ProcessMachine:
     def _ask_to_end(
         self, pid: Pid, cause: StopCause, start_after: StartCause | None, now: Instant
     ) -> list[Effect]:
-        started_at = self._started.mono if self._started else now.mono
+        started_at = self._record.started.mono if self._record.started else now.mono
         policy = self.spec.stop
         stopping = Stopping(
             pid=pid,
@@ -440,7 +429,9 @@ class ProcessMachine:
         told: list[Effect] = []
         if state.kills:
             event = KillSurvived(at=now.wall, id=self.id, pid=state.pid, kills=state.kills)
-            self._reason = f"outlived SIGKILL {state.kills} times: it is stuck in the kernel"
+            self._record.reason = (
+                f"outlived SIGKILL {state.kills} times: it is stuck in the kernel"
+            )
             told.append(Publish(event))
         interval = max(self.spec.stop.kill_delay, SHORTEST_KILL_INTERVAL)
         self.state = replace(state, kills=state.kills + 1, kill_at=now.mono + interval)
@@ -465,118 +456,48 @@ class ProcessMachine:
 
     # -- ends of runs ------------------------------------------------------------------------
 
-    def _exited_as_asked(
-        self, state: Stopping, outcome: Outcome, usage: Usage, now: Instant
-    ) -> list[Effect]:
-        cause = _STOP_TO_EXIT[state.cause]
+    def _ended_as_asked(self, state: Stopping, end: RunExited, now: Instant) -> list[Effect]:
+        reason = f"stopped ({state.cause.value})"
+        decision = "starts again" if state.start_after else reason
         uptime = now.mono - state.started_at
-        decision = "starts again" if state.start_after else f"stopped ({state.cause.value})"
-        told = self._record_end(
-            state.pid,
-            outcome,
-            usage,
-            now,
-            cause=cause,
-            expected=True,
-            uptime=uptime,
-            decision=decision,
-        )
+        told = self._end_run(end, _STOP_TO_EXIT[state.cause], now, uptime, decision)
         self._take_next_spec()
-        changed = self._become(Stopped(), f"stopped ({state.cause.value})", now, pid=state.pid)
+        changed = self._become(Stopped(), reason, now, pid=end.pid)
         return [*told, *changed, *self._start_again(state.start_after, now)]
 
-    def _exited_early(
-        self, state: Starting, outcome: Outcome, usage: Usage, now: Instant
+    def _ended_by_itself(
+        self, state: Starting | Running, end: RunExited, now: Instant
     ) -> list[Effect]:
-        run = EndedRun(uptime=now.mono - state.started_at, came_up=False, outcome=outcome)
+        uptime = now.mono - state.started_at
+        came_up = isinstance(state, Running)
+        run = EndedRun(uptime=uptime, came_up=came_up, outcome=end.outcome)
         cause = classify(self.spec.restart, run)
         decision = self._decide(run, now)
-        expected = cause is ExitCause.SUCCESS
-        told = self._record_end(
-            state.pid,
-            outcome,
-            usage,
-            now,
-            cause=cause,
-            expected=expected,
-            uptime=run.uptime,
-            decision=_in_words(decision),
-        )
         if cause is ExitCause.START_FAILURE and not isinstance(decision, Leave):
-            self._spawn_error = EXITED_TOO_QUICKLY
-            return told + self._after_failed_start(decision, now, pid=state.pid)
-        if not expected:
-            self._spawn_error = _bad_exit(outcome)
-        return told + self._after_run(decision, now, pid=state.pid)
+            self._record.spawn_error = EXITED_TOO_QUICKLY
+        elif cause is not ExitCause.SUCCESS:
+            self._record.spawn_error = _bad_exit(end.outcome)
+        told = self._end_run(end, cause, now, uptime, _in_words(decision))
+        return told + self._follow(decision, now, pid=end.pid)
 
-    def _exited_running(
-        self, state: Running, outcome: Outcome, usage: Usage, now: Instant
+    def _end_run(
+        self, end: RunExited, cause: ExitCause, now: Instant, uptime: float, decision: str
     ) -> list[Effect]:
-        run = EndedRun(uptime=now.mono - state.started_at, came_up=True, outcome=outcome)
-        cause = classify(self.spec.restart, run)
-        decision = self._decide(run, now)
-        expected = cause is ExitCause.SUCCESS
-        if not expected:
-            self._spawn_error = _bad_exit(outcome)
-        told = self._record_end(
-            state.pid,
-            outcome,
-            usage,
-            now,
+        expected = cause in _EXPECTED
+        self._account(now)  # with this end, it may no longer be expected to run
+        self._record.end_run(end.outcome, cause, now, expected=expected)
+        event = ProcessExited(
+            at=now.wall,
+            id=self.id,
+            pid=end.pid,
+            outcome=end.outcome,
             cause=cause,
             expected=expected,
-            uptime=run.uptime,
-            decision=_in_words(decision),
+            uptime=uptime,
+            usage=end.usage,
+            decision=decision,
         )
-        return told + self._after_run(decision, now, pid=state.pid)
-
-    def _exited_unknown(
-        self, state: Unknown, outcome: Outcome, usage: Usage, now: Instant
-    ) -> list[Effect]:
-        told = self._record_end(
-            state.pid,
-            outcome,
-            usage,
-            now,
-            cause=ExitCause.MANUAL,
-            expected=True,
-            uptime=now.mono - state.started_at,
-            decision="left as it is",
-        )
-        self._take_next_spec()
-        return told + self._become(Stopped(), "ended after all", now, pid=state.pid)
-
-    def _record_end(
-        self,
-        pid: Pid,
-        outcome: Outcome,
-        usage: Usage,
-        now: Instant,
-        *,
-        cause: ExitCause,
-        expected: bool,
-        uptime: float,
-        decision: str,
-    ) -> list[Effect]:
-        self._ended = now
-        self._last_outcome = outcome
-        self._last_cause = cause
-        self._last_expected = expected
-        return [
-            Publish(
-                ProcessExited(
-                    at=now.wall,
-                    id=self.id,
-                    pid=pid,
-                    outcome=outcome,
-                    cause=cause,
-                    expected=expected,
-                    uptime=uptime,
-                    usage=usage,
-                    decision=decision,
-                )
-            )
-        ]
+        return [Publish(event)]
 
     def _decide(self, run: EndedRun, now: Instant) -> Decision:
         decision, self._tally = decide(
@@ -584,49 +505,44 @@ class ProcessMachine:
         )
         return decision
 
-    def _after_failed_start(
-        self, decision: Decision, now: Instant, pid: Pid | None = None
-    ) -> list[Effect]:
+    def _follow(self, decision: Decision, now: Instant, pid: Pid | None = None) -> list[Effect]:
+        """Do what was decided, by way of the states that Supervisor's clients count on.
+
+        A failed start goes through BACKOFF, even into FATAL; an end after coming up through
+        EXITED. Nobody can act between two changes that follow at once.
+        """
         match decision:
-            case Again():
-                state = Backoff(retry_at=now.mono + decision.delay, cause=StartCause.RETRY)
-                self._retry_delay = decision.delay
-                changed = self._become(state, decision.reason, now, pid=pid)
-                return changed + self._agitate(now)
-            case GiveUp():
-                # BACKOFF is passed through, with this failure counted, as Supervisor's event
-                # listeners expect; nobody can act in between.
-                state = Backoff(retry_at=now.mono, cause=StartCause.RETRY)
-                self._retry_delay = None
-                changed = self._become(state, decision.reason, now, pid=pid)
-                return changed + self._give_up(decision, now)
             case Leave():
                 return self._become(Exited(), decision.reason, now, pid=pid)
+            case Again(failed_start=True):
+                changed = self._back_off(decision, StartCause.RETRY, now, pid)
+                return changed + self._agitate(now)
+            case Again():
+                changed = self._become(Exited(), decision.reason, now, pid=pid)
+                changed += self._agitate(now)
+                if decision.delay > 0:
+                    return changed + self._back_off(decision, StartCause.RESTART, now)
+                return changed + self._spawn(StartCause.RESTART, decision.reason, now)
+            case GiveUp():
+                self._record.retry_delay = None
+                way = Backoff(now.mono, StartCause.RETRY) if decision.failed_start else Exited()
+                changed = self._become(way, decision.reason, now, pid=pid)
+                return changed + self._give_up(decision, now)
             case never:
                 assert_never(never)
 
-    def _after_run(self, decision: Decision, now: Instant, pid: Pid) -> list[Effect]:
-        changed = self._become(Exited(), decision.reason, now, pid=pid)
-        match decision:
-            case Again():
-                changed += self._agitate(now)
-                if decision.delay <= 0:
-                    return changed + self._spawn(StartCause.RESTART, decision.reason, now)
-                state = Backoff(retry_at=now.mono + decision.delay, cause=StartCause.RESTART)
-                self._retry_delay = decision.delay
-                return changed + self._become(state, decision.reason, now)
-            case GiveUp():
-                return changed + self._give_up(decision, now)
-            case Leave():
-                return changed
-            case never:
-                assert_never(never)
+    def _back_off(
+        self, decision: Again, cause: StartCause, now: Instant, pid: Pid | None = None
+    ) -> list[Effect]:
+        self._record.retry_delay = decision.delay
+        state = Backoff(retry_at=now.mono + decision.delay, cause=cause)
+        return self._become(state, decision.reason, now, pid=pid)
 
     def _give_up(self, decision: GiveUp, now: Instant) -> list[Effect]:
         delay = decision.retry_delay
-        self._retry_delay = delay
-        if not self._spawn_error:
-            self._spawn_error = decision.reason
+        self._record.retry_delay = delay
+        if not self._record.spawn_error:
+            self._record.spawn_error = decision.reason
         fatal = Fatal(retry_at=None if delay is None else now.mono + delay)
         changed = self._become(fatal, decision.reason, now)
         # The next start, by hand or by the slow retry, has all its attempts again. `failures`
@@ -644,8 +560,7 @@ class ProcessMachine:
         assert new in TRANSITIONS[old], f"{self.id}: {old.name} -> {new.name} ({reason})"
         self._account(now)
         self.state = state
-        self._reason = reason
-        self._since = now
+        self._record.enter(reason, now)
         failed_starts = self._tally.failed_starts
         retries = new in (PublicState.BACKOFF, PublicState.FATAL)
         event: Event = StateChanged(
@@ -656,7 +571,7 @@ class ProcessMachine:
             reason=reason,
             pid=pid_of(state) or pid,
             failed_starts=failed_starts,
-            retry_delay=self._retry_delay if retries else None,
+            retry_delay=self._record.retry_delay if retries else None,
         )
         return [Publish(event)]
 
@@ -665,13 +580,8 @@ class ProcessMachine:
         self.wanted = wanted
 
     def _account(self, now: Instant) -> None:
-        """Book the time since the last change under what was true during it."""
-        elapsed = now.mono - self._accounted_to
-        self._accounted_to = now.mono
-        if isinstance(self.state, Running):
-            self._running_seconds += elapsed
-        if self.expected_running:
-            self._expected_seconds += elapsed
+        is_running = isinstance(self.state, Running)
+        self._record.account(now, running=is_running, expected=self.expected_running)
 
     def _forgive(self) -> None:
         """A start that was asked for begins with a clean slate."""

@@ -283,7 +283,7 @@ def _reported(machine: ProcessMachine, report: Report, now: Instant) -> list[Eff
         case SpawnFault():
             return machine.spawn_failed(report.reason, report.kind, now)
         case Exited():
-            return machine.exited(report.pid, report.outcome, report.usage, now)
+            return machine.exited(report, now)
         case SignalFault():
             return machine.signal_refused(report.pid, report.reason, now)
         case never:

@@ -12,7 +12,7 @@ Names = Callable[[], list[str]]
 _SIGNALS = sorted(one.name.removeprefix("SIG") for one in signal.Signals)
 
 
-def candidates(  # noqa: PLR0911 - one line per kind is the point
+def candidates(
     words: Sequence[str], processes: Names, groups: Names
 ) -> list[str]:
     """Every word that may follow `words` (complete ones), whatever it begins with.

@@ -105,9 +105,9 @@ opsvisor.toml:31: group 'x': expected a table, got an integer
 opsvisor.toml:33: server: http.listen = '0.0.0.0:9001' would let anybody on the network control \
 the programs
     hint: set username and password, listen on 127.0.0.1, or say allow_anonymous = true
+opsvisor.toml:34: server: unix.password: expected a string, got an integer
 opsvisor.toml:34: server: unix.path is missing
     hint: for example path = "/run/opsvisor.sock"
-opsvisor.toml:34: server: unix.password: expected a string, got an integer
 opsvisor.toml:36: daemon: unknown option 'loglevel'
     hint: Supervisor's loglevel is called log_level here
 opsvisor.toml:37: daemon: ring_size = '2M' is out of range
@@ -141,8 +141,9 @@ def test_all_problems_at_once(complaints: Complaints) -> None:
         ("min_uptime = 'never'", "min_uptime = 'never' is not a duration"),
         ("flapping_interval = '0s'", "flapping_interval = '0s' is too short"),
         ("stop_signal = 65", "stop_signal = 65 is not a signal"),
-        ("success_exit_codes = 0",
-         "success_exit_codes = 0: expected an array of exit codes and signal names, got an integer"),
+        ("labels = 0", "labels = 0: expected a table of strings, got an integer"),
+        ("success_exit_codes = {}",
+         "success_exit_codes = {}: expected an array of exit codes and signal names, got a table"),
         ("rlimits = { core = -1 }", "rlimits.core = -1 is not a resource limit"),
         ("rlimits = { core = [1, 2, 3] }", "rlimits.core = [1, 2, 3] is not a resource limit"),
         ("rlimits = { core = ['unlimited', 1] }",

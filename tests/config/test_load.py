@@ -34,14 +34,12 @@ def test_included_files_add_programs_and_groups(tmp_path: Path) -> None:
         {
             "opsvisor.toml": 'include = ["conf.d/*.toml", "*.toml", "conf.d/a.toml"]\n'
             "[program.main]\ncommand = 'x'\n[defaults]\nnice = 3\n",
-            "conf.d/b.toml": "schema_is_fine = 1\n",
+            "conf.d/b.toml": "[program.b]\ncommand = 'x'\nenv_file = 'b.env'\n"
+            "log = { stdout = 'b.log' }\n",
+            "conf.d/b.env": "A=1\n",
             "conf.d/a.toml": "[program.a]\ncommand = 'x'\ngroup = 'g'\n[group.g]\npriority = 4\n",
         },
     )
-    (tmp_path / "conf.d/b.toml").write_text(
-        "[program.b]\ncommand = 'x'\nenv_file = 'b.env'\nlog = { stdout = 'b.log' }\n"
-    )
-    (tmp_path / "conf.d/b.env").write_text("A=1\n")
     loaded = native(path, {})
     assert loaded.files == tuple(
         str(tmp_path / name) for name in ("opsvisor.toml", "conf.d/a.toml", "conf.d/b.toml")
@@ -92,24 +90,23 @@ def test_problems_of_all_files_come_together(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         {
-            "opsvisor.toml": "include = ['conf.d/*.toml']\n[program.web]\ncommand = 1\n",
-            "conf.d/a.toml": "include = 'x'\nschema = 1\n[daemon]\nmin_fds = 1\n",
+            "opsvisor.toml": "include = ['conf.d/*.toml']\n[program.web]\nnice = 'y'\ncommand = 'x'\n",
+            "conf.d/a.toml": "include = 'x'\n[daemon]\nmin_fds = 1\n",
             "conf.d/b.toml": "[program.web]\ncommand = 'x'\n[program.c]\nnice = 'x'\n",
             "conf.d/c.toml": "[program.d]\ncommand =\n",
             "conf.d/d.toml": "group = 1\n[program.c]\ncommand = 'x'\n",
         },
     )
     assert problems(path) == [
-        "opsvisor.toml:3: program 'web': command = 1: expected a string or an array of strings, "
-        "got an integer",
+        "opsvisor.toml:3: program 'web': nice = 'y': expected an integer, got a string",
         "conf.d/a.toml:1: an included file can't include others",
-        "conf.d/a.toml:3: an included file can't hold 'daemon'",
+        "conf.d/a.toml:2: an included file can't hold 'daemon'",
         "conf.d/b.toml:1: program 'web' is already defined at opsvisor.toml:2",
         "conf.d/b.toml:3: program 'c': command is missing",
         "conf.d/b.toml:4: program 'c': nice = 'x': expected an integer, got a string",
+        "conf.d/c.toml:2: not valid TOML: invalid value, column 10",
         "conf.d/d.toml:1: group is not a table",
         "conf.d/d.toml:2: program 'c' is already defined at conf.d/b.toml:3",
-        "conf.d/c.toml:2: not valid TOML: invalid value, column 10",
     ]
 
 

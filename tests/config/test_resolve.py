@@ -107,13 +107,17 @@ def test_problems_of_env_files_have_their_own_place(
         ("program.a = { command = 'x', priority = 5, group = 'g' }", {"g": 5}),
         ("program.a = { command = 'x', priority = 5 }\ngroup.a.priority = 7", {"a": 7}),
         (
-            "program.a = { command = 'x', priority = 5, group = 'g' }\n"
-            "program.b = { command = 'x', priority = 6, group = 'g' }",
+            (
+                "program.a = { command = 'x', priority = 5, group = 'g' }\n"
+                "program.b = { command = 'x', priority = 6, group = 'g' }"
+            ),
             {"g": 999},
         ),
         (
-            "program.a = { command = 'x', priority = 5, group = 'g' }\n"
-            "program.b = { command = 'x', priority = 6, group = 'g' }\ngroup.g.priority = 8",
+            (
+                "program.a = { command = 'x', priority = 5, group = 'g' }\n"
+                "program.b = { command = 'x', priority = 6, group = 'g' }\ngroup.g.priority = 8"
+            ),
             {"g": 8},
         ),
     ],
@@ -199,19 +203,28 @@ def test_the_warning_says_what_to_change(load: Load, tmp_path: Path) -> None:
     [
         (
             "[program.a]\ncommand = 'x'\nreplicas = 2\nlog = { stdout = 'x.log' }",
-            "opsvisor.toml:4: program 'a': log.stdout = 'x.log' is one file for several replicas\n"
-            "    hint: put {replica} into the path",
+            (
+                "opsvisor.toml:4: program 'a': log.stdout = 'x.log' is one file for several "
+                "replicas\n"
+                "    hint: put {replica} into the path"
+            ),
         ),
         (
             "[program.a]\ncommand = 'x'\nlog = { stdout = 'x.log', stderr = './x.log' }",
-            "opsvisor.toml:3: program 'a': log.stderr = 'x.log' is the file of stdout too\n"
-            '    hint: write stderr = "merge"',
+            (
+                "opsvisor.toml:3: program 'a': log.stderr = 'x.log' is the file of stdout too\n"
+                '    hint: write stderr = "merge"'
+            ),
         ),
         (
-            "[program.a]\ncommand = 'x'\nlog = { stdout = 'x.log' }\n"
-            "[program.b]\ncommand = 'x'\nlog = { stderr = 'x.log' }",
-            "opsvisor.toml:6: program 'b': log.stderr = 'x.log' is a file of program 'a' too\n"
-            "    hint: give each its own file",
+            (
+                "[program.a]\ncommand = 'x'\nlog = { stdout = 'x.log' }\n"
+                "[program.b]\ncommand = 'x'\nlog = { stderr = 'x.log' }"
+            ),
+            (
+                "opsvisor.toml:6: program 'b': log.stderr = 'x.log' is a file of program 'a' too\n"
+                "    hint: give each its own file"
+            ),
         ),
         (
             "[program.a]\ncommand = 'x'\nlog = { stdout = '/dev/null', stderr = '/dev/null' }",

@@ -52,8 +52,10 @@ def test_a_bad_configuration(ctl: Ctl, daemon: RecordedDaemon) -> None:
     )
     assert ctl("update") == (
         1,
-        "error: <class 'xmlrpc.client.Fault'>, "
-        "<Fault 92: \"CANT_REREAD: o.toml:3: 'x' is not a number\">\n",
+        (
+            "error: <class 'xmlrpc.client.Fault'>, "
+            "<Fault 92: \"CANT_REREAD: o.toml:3: 'x' is not a number\">\n"
+        ),
         _BAD_TEXT,
     )
 
@@ -83,10 +85,12 @@ def test_update(ctl: Ctl, daemon: RecordedDaemon) -> None:
     daemon.answers["POST /api/v1/config/apply"] = _applied(found, result("old"))
     assert ctl("update") == (
         0,
-        "old: stopped\nold: removed process group\n"
-        "web: stopped\nweb: updated process group\n"
-        "calm: updated process group\n"
-        "new: added process group\n",
+        (
+            "old: stopped\nold: removed process group\n"
+            "web: stopped\nweb: updated process group\n"
+            "calm: updated process group\n"
+            "new: added process group\n"
+        ),
         "",
     )
     assert daemon.requests[0].body == b'{"groups":[],"reread":true}'
@@ -107,8 +111,10 @@ def test_a_group_that_does_not_end(ctl: Ctl, daemon: RecordedDaemon) -> None:
     )
     assert ctl("update") == (
         1,
-        "old: stopped\nold: has problems; not removing\n"
-        "gone: stopped\ngone: removed process group\n",
+        (
+            "old: stopped\nold: has problems; not removing\n"
+            "gone: stopped\ngone: removed process group\n"
+        ),
         "",
     )
 
@@ -147,7 +153,7 @@ def test_update_of_unknown_groups_only(ctl: Ctl, daemon: RecordedDaemon) -> None
     ],
 )
 def test_add_and_remove(
-    ctl: Ctl, daemon: RecordedDaemon, command: str, outcome: str, line: str, status: int
+    ctl: Ctl, daemon: RecordedDaemon, *, command: str, outcome: str, line: str, status: int
 ) -> None:
     """The line and the status of every result."""
     answer = wire.GroupResult(group="g", result=outcome, reason="")
@@ -170,7 +176,7 @@ def test_add_nothing(ctl: Ctl, daemon: RecordedDaemon) -> None:
     ],
 )
 def test_during_shutdown(ctl: Ctl, daemon: RecordedDaemon, command: str, line: str) -> None:
-    """supervisorctl has words for it in each of them."""
+    """Supervisorctl has words for it in each of them."""
     refusal = problem(409, "shutting_down")
     for target in ("POST /config/reread", "GET /config/available", "POST /config/apply"):
         daemon.answers[target.replace(" ", " /api/v1")] = refusal

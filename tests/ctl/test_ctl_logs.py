@@ -52,7 +52,7 @@ def test_the_end_of_a_log(ctl: Ctl, daemon: RecordedDaemon, words: str, request_
 def test_words_that_make_no_sense(
     ctl: Ctl, daemon: RecordedDaemon, words: str, line: str, *, with_help: bool
 ) -> None:
-    """supervisorctl's complaints, exit status 1, and nothing is asked of the daemon."""
+    """Supervisorctl's complaints, exit status 1, and nothing is asked of the daemon."""
     ran = ctl(*words.split())
     assert ran.status == 1
     assert ran.out.splitlines()[0] == line
@@ -103,7 +103,7 @@ def test_following_as_json(ctl: Ctl, daemon: RecordedDaemon) -> None:
 
 
 def test_following_nobody(ctl: Ctl, daemon: RecordedDaemon) -> None:
-    """supervisorctl's words and its status 0, which scripts have learnt to live with."""
+    """Supervisorctl's words and its status 0, which scripts have learnt to live with."""
     daemon.answers[f"GET {_LOGS}/stdout/follow?bytes=1024"] = problem(404, "no_such_process")
     assert ctl("tail", "-f", "web") == (
         0,

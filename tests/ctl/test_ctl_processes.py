@@ -43,10 +43,12 @@ def test_status_of_everything(ctl: Ctl, daemon: RecordedDaemon) -> None:
     _record(daemon, fatal("bad"), stopped("off"), running("w:0"))
     assert ctl("status") == (
         3,
-        "bad                              FATAL     "
-        "Exited too quickly (process log may have details)\n"
-        "off                              STOPPED   Not started\n"
-        "w:0                              RUNNING   pid 4211, uptime 0:01:00\n",
+        (
+            "bad                              FATAL     "
+            "Exited too quickly (process log may have details)\n"
+            "off                              STOPPED   Not started\n"
+            "w:0                              RUNNING   pid 4211, uptime 0:01:00\n"
+        ),
         "",
     )
 
@@ -118,7 +120,7 @@ def test_status_of_names(
     ],
 )
 def test_outcome_of_one(
-    ctl: Ctl, daemon: RecordedDaemon, action: str, outcome: str, text: str, status: int
+    ctl: Ctl, daemon: RecordedDaemon, *, action: str, outcome: str, text: str, status: int
 ) -> None:
     """The line and the exit status of every result; plain text leaves the reason out."""
     _outcomes(daemon, {f"{action} x": [result("x", outcome, "because")]})
@@ -198,7 +200,7 @@ def test_words_are_missing(ctl: Ctl, words: str, first_line: str, status: int) -
     ran = ctl(*words.split())
     assert ran.status == status
     assert ran.out.splitlines()[0] == first_line
-    assert ran.out.splitlines()[1].startswith(f"{words.split()[0]} <")
+    assert ran.out.splitlines()[1].startswith(f"{words.partition(' ')[0]} <")
 
 
 @pytest.mark.parametrize(
@@ -214,7 +216,7 @@ def test_words_are_missing(ctl: Ctl, words: str, first_line: str, status: int) -
     ],
 )
 def test_pid(ctl: Ctl, daemon: RecordedDaemon, words: str, out: str, status: int) -> None:
-    """opsvisord's own, one per name, or all; 0 where there is none."""
+    """The daemon's own, one per name, or all; 0 where there is none."""
     daemon.answers["GET /api/v1/daemon"] = DAEMON
     _record(daemon, stopped("off"), running("web"))
     assert ctl(*words.split()) == (status, out, "")

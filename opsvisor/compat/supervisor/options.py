@@ -111,7 +111,7 @@ class Program:
     DIRECTORY: Option[str | None] = Option("directory", values.TEXT, None, "where it runs")
     UMASK = Option("umask", values.OCTAL, None, "its umask")
     SERVERURL: Option[str | None] = Option(
-        "serverurl", values.TEXT, None, "SUPERVISOR_SERVER_URL, AUTO finds it"
+        "serverurl", values.SERVER_URL, None, "SUPERVISOR_SERVER_URL, AUTO finds it"
     )
 
 

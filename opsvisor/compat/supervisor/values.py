@@ -208,6 +208,11 @@ def list_of_names(typed: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in typed.split(",")) if typed else ()
 
 
+def server_url(typed: str) -> str | None:
+    """A URL as it is written; None for AUTO."""
+    return None if typed.strip().upper() == "AUTO" else typed
+
+
 TEXT = Kind(text, "any text")
 BOOLEAN = Kind(boolean, "yes, true, on, 1 or no, false, off, 0")
 INTEGER = Kind(integer, "a whole number")
@@ -227,4 +232,5 @@ OWNER = Kind(accounts.owner, "user or user:group, by names or numbers")
 INET_PORT = Kind(inet_port, "a port, *:port or host:port; ports go from 1 to 65535")
 NAME = Kind(name, "a name without blank, colon and slash")
 NAMES = Kind(list_of_names, "names with commas between them")
+SERVER_URL = Kind(server_url, "AUTO or a URL")
 ENVIRONMENT = Kind(parse_environment, 'KEY="value",KEY2="value"')

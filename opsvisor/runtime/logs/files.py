@@ -134,7 +134,6 @@ class FileTarget(Target):
                 rest = memoryview(chunk)[written:] if written else chunk
                 written += os.write(self._fd, rest)
         except OSError as error:
-            self._size += written
             if written:
                 self._mid_line = not chunk.endswith(b"\n", 0, written)
             self._fail("write", error)

@@ -1,0 +1,240 @@
+"""[program:x] becomes the specs of its processes."""
+
+import hashlib
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from opsvisor.compat.supervisor.expansions import Names, environment_names
+from opsvisor.compat.supervisor.ini import Section
+from opsvisor.compat.supervisor.options import STDERR, STDOUT, Program, Stream
+from opsvisor.compat.supervisor.sections import Findings, SectionReader
+from opsvisor.compat.supervisor.values import LogTarget
+from opsvisor.core.spec import (
+    ExponentialBackoff,
+    KillMode,
+    LinearBackoff,
+    LogSpec,
+    ProcessId,
+    ProcessSpec,
+    RestartPolicy,
+    Startup,
+    StdinMode,
+    StopPolicy,
+)
+
+# Supervisor restarts after a run at once and without end, some forty times a second. This is
+# close enough for anything that lives, and keeps the machine usable for what doesn't.
+_RUN_BACKOFF = ExponentialBackoff(delay=0.1, factor=2.0, limit=5.0, jitter=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What programs take over from the rest of the configuration.
+
+    `names` are expanded in every section; `environment` is that of [supervisord]; `config_path`
+    is absolute; `server_url` is "" where nothing listens.
+    """
+
+    names: Names
+    environment: Mapping[str, str]
+    server_url: str
+    identifier: str
+    config_path: str
+    child_log_dir: str
+    strip_ansi: bool
+    findings: Findings
+
+
+def read_program(section: Section, group: str, around: Surroundings) -> list[ProcessSpec]:
+    """The processes of one program as members of `group`, in order of their numbers."""
+    program = section.label.strip()
+    names = {**around.names, "program_name": program, "group_name": group}
+    suffix = f" in section '{section.name}' (file: '{section.where.file}')"
+    reader = SectionReader(section, names, around.findings, suffix=suffix)
+    # The priority is read with the group's eyes: fewer names, and no suffix.
+    priority = SectionReader(section, around.names, around.findings).get(Program.PRIORITY)
+    template = _template(reader, ProcessId(group, program), priority)
+    count, first = reader.get(Program.NUMPROCS), reader.get(Program.NUMPROCS_START)
+    name = reader.get_unexpanded(Program.PROCESS_NAME)
+    if count > 1 and "%(process_num)" not in name:
+        what = "%(process_num) must be present within process_name when numprocs > 1"
+        hint = "process_name = %(program_name)s_%(process_num)02d"
+        reader.reject(Program.NUMPROCS, what, hint)
+        return []
+    specs = []
+    problems_before = around.findings.problem_count
+    for number in range(first, first + count):
+        mine = reader.with_names({"process_num": number, "numprocs": count})
+        specs.append(_process(mine, replace(template, replica=number), name, around))
+        if around.findings.problem_count > problems_before:
+            break  # the other processes would only say the same again
+    return specs
+
+
+def _template(reader: SectionReader, process_id: ProcessId, priority: int) -> ProcessSpec:
+    """What all processes of a program have in common."""
+    return ProcessSpec(
+        id=process_id,
+        program=process_id.name,
+        command="",
+        argv=(),
+        priority=priority,
+        startup=Startup.ENABLED if reader.get(Program.AUTOSTART) else Startup.DISABLED,
+        min_uptime=max(0.0, float(reader.get(Program.STARTSECS))),
+        user=reader.get(Program.USER),
+        umask=reader.get(Program.UMASK),
+        stdin=StdinMode.PIPE,
+        restart=_restart_policy(reader),
+        stop=_stop_policy(reader),
+    )
+
+
+def _restart_policy(reader: SectionReader) -> RestartPolicy:
+    return RestartPolicy(
+        mode=reader.get(Program.AUTORESTART),
+        success=reader.get(Program.EXITCODES),
+        early_exit_fails=True,
+        failed_starts_max=max(0, reader.get(Program.STARTRETRIES)),
+        start_backoff=LinearBackoff(step=1.0),
+        run_backoff=_RUN_BACKOFF,
+        backoff_reset=max(1.0, float(reader.get(Program.STARTSECS))),
+        limit=None,
+        fatal_retry_delay=None,
+    )
+
+
+def _stop_policy(reader: SectionReader) -> StopPolicy:
+    stop_group = reader.get(Program.STOPASGROUP)
+    kill_group = reader.get(Program.KILLASGROUP)
+    if stop_group and kill_group is False:
+        what = "Cannot set stopasgroup=true and killasgroup=false"
+        reader.reject(Program.KILLASGROUP, what, "leave killasgroup out: it follows stopasgroup")
+    return StopPolicy(
+        signal=reader.get(Program.STOPSIGNAL),
+        kill_delay=max(0.0, float(reader.get(Program.STOPWAITSECS))),
+        signal_mode=KillMode.GROUP if stop_group else KillMode.PROCESS,
+        kill_mode=KillMode.GROUP if stop_group or kill_group else KillMode.PROCESS,
+    )
+
+
+def _process(
+    reader: SectionReader, template: ProcessSpec, name: str, around: Surroundings
+) -> ProcessSpec:
+    """One process: the template and what may be different for each."""
+    own = reader.get(Program.ENVIRONMENT)
+    for doubt in own.doubts:
+        reader.warn(Program.ENVIRONMENT, f"environment of [{reader.section.name}]: {doubt}")
+    reader = reader.with_names(environment_names(own.values))
+    process_id = ProcessId(template.id.group, reader.expand(name, Program.PROCESS_NAME))
+    command = reader.get(Program.COMMAND)
+    if command is None:
+        what = f"program section {reader.section.name} does not specify a command"
+        reader.reject(Program.COMMAND, what, "add command = /path/to/program")
+        command = ""
+    argv, command_problem = _split(command)
+    stdout, stderr = (_log(reader, stream, process_id, around) for stream in (STDOUT, STDERR))
+    if reader.get(Program.REDIRECT_STDERR):
+        _warn_of_ignored_file(reader)
+        stderr = None
+    return replace(
+        template,
+        id=process_id,
+        command=command,
+        argv=argv,
+        command_problem=command_problem,
+        # Supervisor fails to change into a folder called "". Nobody means that.
+        working_dir=reader.get(Program.DIRECTORY) or None,
+        environment=_environment(reader, process_id, own.values, around),
+        stdout=stdout,
+        stderr=stderr,
+    )
+
+
+def _split(command: str) -> tuple[tuple[str, ...], str]:
+    """The words of a command, or why there are none."""
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as why:
+        return (), f"can't parse command {command!r}: {why}"
+    return words, "" if words else "command is empty"
+
+
+def _environment(
+    reader: SectionReader, process_id: ProcessId, own: Mapping[str, str], around: Surroundings
+) -> tuple[tuple[str, str], ...]:
+    url = reader.get(Program.SERVERURL)
+    if url is None:
+        url = around.server_url
+    variables = {
+        "SUPERVISOR_ENABLED": "1",
+        "SUPERVISOR_PROCESS_NAME": process_id.name,
+        "SUPERVISOR_GROUP_NAME": process_id.group,
+        **({"SUPERVISOR_SERVER_URL": url} if url else {}),
+    }
+    return tuple({**variables, **around.environment, **own}.items())
+
+
+def _log(
+    reader: SectionReader, stream: Stream, process_id: ProcessId, around: Surroundings
+) -> LogSpec:
+    target = reader.get_log_path(stream.logfile)
+    size = max(0, reader.get(stream.maxbytes))
+    _warn_of_missing_features(reader, stream, target)
+    if target is LogTarget.AUTO and size == 0:
+        reader.warn(
+            stream.maxbytes,
+            f"For [{reader.section.name}], AUTO logging used for {stream.logfile.name} without "
+            "rollover, set maxbytes > 0 to avoid filling up filesystem unintentionally",
+        )
+    match target:
+        case LogTarget.AUTO:
+            path = _auto_path(process_id, stream.channel, around)
+        case LogTarget.NONE | LogTarget.SYSLOG:
+            path = None
+        case _:
+            path = target or None
+    return LogSpec(
+        path=path,
+        rotate_size=size,
+        rotate_keep=max(0, reader.get(stream.backups)),
+        strip_ansi=around.strip_ansi,
+        private=target is LogTarget.AUTO,
+    )
+
+
+def _auto_path(process_id: ProcessId, channel: str, around: Surroundings) -> str:
+    """A path in the shape of Supervisor's, whose eight random characters aren't random here.
+
+    The same configuration has to give the same path, or every reading of it would be a change.
+    """
+    key = (around.identifier, around.config_path, process_id.group, process_id.name, channel)
+    letters = hashlib.sha256("\0".join(key).encode(errors="surrogateescape")).hexdigest()[:8]
+    name = f"{process_id.name}-{channel}---{around.identifier}-{letters}.log"
+    return f"{around.child_log_dir}/{name}"
+
+
+def _warn_of_ignored_file(reader: SectionReader) -> None:
+    target = reader.get_log_path(STDERR.logfile)
+    if isinstance(target, str) and target:
+        reader.warn(
+            STDERR.logfile,
+            f"For [{reader.section.name}], redirect_stderr=true but stderr_logfile has also been "
+            "set to a filename, the filename has been ignored",
+        )
+
+
+def _warn_of_missing_features(
+    reader: SectionReader, stream: Stream, target: str | LogTarget
+) -> None:
+    set_in_vain = {
+        stream.capture: reader.get(stream.capture) > 0,
+        stream.events: reader.get(stream.events),
+        stream.syslog: reader.get(stream.syslog),
+        stream.logfile: target is LogTarget.SYSLOG,
+    }
+    for option, is_set in set_in_vain.items():
+        if is_set:
+            text = reader.section.entries[option.name].value
+            what = f"{option.name} = {text} is not supported yet and has no effect"
+            reader.warn(option, f"For [{reader.section.name}], {what}")

@@ -1,0 +1,126 @@
+"""From the texts of a section to values, noting every problem instead of stopping at the first."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from opsvisor.compat.supervisor.expansions import Names, expand, expand_log_path
+from opsvisor.compat.supervisor.ini import Section
+from opsvisor.compat.supervisor.options import Option
+from opsvisor.compat.supervisor.refused import Refused
+from opsvisor.config.problems import ConfigError, Place, Problem
+
+T = TypeVar("T")
+
+
+class Findings:
+    """What is wrong, and what is only odd. The same finding twice is one finding."""
+
+    def __init__(self, warnings: Sequence[Problem] = ()) -> None:
+        self._problems: dict[Problem, None] = {}
+        self._warnings: dict[Problem, None] = dict.fromkeys(warnings)
+
+    @property
+    def problem_count(self) -> int:
+        """How many problems there are by now."""
+        return len(self._problems)
+
+    def reject(self, where: Place, what: str, hint: str = "") -> None:
+        """Note a problem: the configuration can't be used."""
+        self._problems[Problem(where, what, hint)] = None
+
+    def warn(self, where: Place, what: str, hint: str = "") -> None:
+        """Note a warning: it can be used, but somebody should know."""
+        self._warnings[Problem(where, what, hint)] = None
+
+    def warnings(self, files: Sequence[str]) -> tuple[Problem, ...]:
+        """All warnings, in the order of these files and their lines."""
+        return _in_order(self._warnings, files)
+
+    def raise_problems(self, files: Sequence[str]) -> None:
+        """Raise ConfigError with all problems, in the order of these files and their lines."""
+        if self._problems:
+            raise ConfigError(_in_order(self._problems, files))
+
+
+def _in_order(found: Mapping[Problem, None], files: Sequence[str]) -> tuple[Problem, ...]:
+    rank = {file: number for number, file in enumerate(files)}
+    return tuple(sorted(found, key=lambda p: (rank.get(p.where.file, -1), p.where.line)))
+
+
+class SectionReader:
+    """Reads the options of one section by their declared types.
+
+    `names` are what its values may be expanded with; `%(here)s` always means the folder of the
+    file that the value stands in. `suffix` is added to every refusal: Supervisor names the section
+    in the errors of programs, and only there. A value that is refused is noted and read as the
+    option's default, so that the rest of the section can be looked at too.
+    """
+
+    def __init__(
+        self, section: Section, names: Names, findings: Findings, *, suffix: str = ""
+    ) -> None:
+        self.section = section
+        self._names = names
+        self._findings = findings
+        self._suffix = suffix
+
+    def with_names(self, names: Names) -> "SectionReader":
+        """The same reader with more names to expand."""
+        merged = {**self._names, **names}
+        return SectionReader(self.section, merged, self._findings, suffix=self._suffix)
+
+    def place(self, option: Option[object]) -> Place:
+        """Where the option stands, or the section if it doesn't."""
+        entry = self.section.entries.get(option.name)
+        return entry.where if entry else self.section.where
+
+    def get(self, option: Option[T]) -> T:
+        """The option's value, all names expanded."""
+        return self._read(option, expand)
+
+    def get_log_path(self, option: Option[T]) -> T:
+        """The value of an option that Supervisor expands twice."""
+        return self._read(option, expand_log_path)
+
+    def get_unexpanded(self, option: Option[T]) -> T:
+        """The value as it is written: Supervisor checks names before it expands them."""
+        return self._read(option, _leave)
+
+    def expand(self, text: str, option: Option[str]) -> str:
+        """A text that `get_unexpanded` gave, with all names expanded."""
+        entry = self.section.entries.get(option.name)
+        here = {"here": entry.here} if entry else {}
+        try:
+            return expand(text, {**self._names, **here}, of=f"{self.section.name}.{option.name}")
+        except Refused as why:
+            self.reject(option, why.what, why.hint)
+            return text
+
+    def reject(self, option: Option[object], what: str, hint: str = "") -> None:
+        """Note a problem with an option, or with what it says beside others."""
+        self._findings.reject(self.place(option), what + self._suffix, hint)
+
+    def warn(self, option: Option[object], what: str, hint: str = "") -> None:
+        """Note something odd about an option."""
+        self._findings.warn(self.place(option), what, hint)
+
+    def _read(self, option: Option[T], expander: "_Expander") -> T:
+        entry = self.section.entries.get(option.name)
+        if entry is None:
+            return option.default
+        try:
+            # Only a value with a percent sign pays for the table of names.
+            names = {**self._names, "here": entry.here} if "%" in entry.value else {}
+            of = f"{self.section.name}.{option.name}"
+            return option.kind.parse(expander(entry.value, names, of=of))
+        except Refused as why:
+            self.reject(option, why.what, why.hint or f"{option.name} takes {option.kind.takes}")
+            return option.default
+
+
+class _Expander(Protocol):
+    def __call__(self, text: str, names: Names, *, of: str) -> str: ...
+
+
+def _leave(text: str, _names: Names, *, of: str) -> str:  # noqa: ARG001 - as the other expanders
+    return text

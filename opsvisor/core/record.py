@@ -1,0 +1,54 @@
+"""What is remembered of one process besides its state: for those who watch, not for decisions."""
+
+from dataclasses import dataclass
+
+from opsvisor.core.instant import Instant
+from opsvisor.core.outcome import ExitCause, Outcome
+
+
+@dataclass(slots=True)
+class Record:
+    """The bookkeeping of a `ProcessMachine`, and of it alone.
+
+    `since` and `reason` belong to the present state; `started` and `ended` to the present or last
+    run, as do `last_…`. `retry_delay` is that of the last way into BACKOFF or FATAL.
+    """
+
+    since: Instant
+    reason: str = "not started yet"
+    started: Instant | None = None
+    ended: Instant | None = None
+    starts: int = 0
+    restarts: int = 0
+    retry_delay: float | None = None
+    spawn_error: str = ""
+    last_outcome: Outcome | None = None
+    last_cause: ExitCause | None = None
+    last_expected: bool = False
+    running_seconds: float = 0.0
+    expected_seconds: float = 0.0
+    accounted_to: float = 0.0
+
+    def account(self, now: Instant, *, running: bool, expected: bool) -> None:
+        """Book the time since the last call under what was true during it.
+
+        To be called before either changes: availability is exact, however short a state was.
+        """
+        elapsed = now.mono - self.accounted_to
+        self.accounted_to = now.mono
+        if running:
+            self.running_seconds += elapsed
+        if expected:
+            self.expected_seconds += elapsed
+
+    def enter(self, reason: str, now: Instant) -> None:
+        """A new state begins."""
+        self.reason = reason
+        self.since = now
+
+    def end_run(self, outcome: Outcome, cause: ExitCause, now: Instant, *, expected: bool) -> None:
+        """The present run is over."""
+        self.ended = now
+        self.last_outcome = outcome
+        self.last_cause = cause
+        self.last_expected = expected

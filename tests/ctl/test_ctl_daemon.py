@@ -1,0 +1,175 @@
+"""version, reload, shutdown, open, help, options, and leaving."""
+
+import io
+import json
+from importlib import import_module
+
+import pytest
+from conftest import Ctl
+from recorded_daemon import DAEMON, Raw, RecordedDaemon, problem, running
+
+from opsvisor import __version__, wire
+from opsvisor.ctl.registry import COMMANDS
+
+_DONE = Raw(202, b"{}", "application/json")
+_RELOAD = "POST /api/v1/daemon/reload"
+_SHUTDOWN = "POST /api/v1/daemon/shutdown"
+
+
+def test_version(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """The daemon's version, not this program's."""
+    daemon.answers["GET /api/v1/daemon"] = DAEMON
+    assert ctl("version") == (0, "0.1.0\n", "")
+
+
+@pytest.mark.parametrize("command", ["reload", "shutdown", "version", "reread", "avail"])
+def test_no_arguments_wanted(ctl: Ctl, command: str) -> None:
+    """The complaint, and the help of the command."""
+    ran = ctl(command, "x")
+    assert ran.status == 1
+    assert ran.out.startswith(f"Error: {command} accepts no arguments\n{command}  ")
+
+
+def test_reload_and_shutdown(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """Scripts mean what they say: nobody is asked."""
+    daemon.answers = {_RELOAD: _DONE, _SHUTDOWN: _DONE}
+    assert ctl("reload") == (0, "Restarted supervisord\n", "")
+    assert ctl("shutdown") == (0, "Shut down\n", "")
+
+
+def test_already_shutting_down(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """Too late for a reload, and exactly what a shutdown wants."""
+    refusal = problem(409, "shutting_down")
+    daemon.answers = {_RELOAD: refusal, _SHUTDOWN: refusal}
+    assert ctl("reload") == (1, "ERROR: already shutting down\n", "")
+    assert ctl("shutdown") == (0, "ERROR: already shutting down\n", "")
+
+
+@pytest.mark.parametrize(("typed", "done"), [("y\n", True), ("n\n", False), ("", False)])
+def test_questions(
+    ctl: Ctl,
+    daemon: RecordedDaemon,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    typed: str,
+    done: bool,
+) -> None:
+    """-i with a command asks before it restarts or ends the daemon, and opens no prompt."""
+    daemon.answers = {_RELOAD: _DONE, _SHUTDOWN: _DONE}
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    reload = ctl("-i", "reload")
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    shutdown = ctl("-i", "shutdown")
+    question = "Really restart the remote supervisord process y/N? "
+    assert reload[:2] == (0, f"{question}Restarted supervisord\n" if done else question)
+    question = "Really shut the remote supervisord process down y/N? "
+    assert shutdown[:2] == (0, f"{question}Shut down\n" if done else question)
+    assert daemon.lines() == ([_RELOAD, _SHUTDOWN] if done else [])
+
+
+def test_open(run: Ctl, daemon: RecordedDaemon) -> None:
+    """Another daemon is asked for its processes; what is no URL is refused."""
+    daemon.answers["GET /api/v1/processes"] = wire.ProcessList(processes=[running("web")])
+    opened = run("-s", "unix:///nowhere", "open", daemon.url)
+    assert opened == (
+        0,
+        "web                              RUNNING   pid 4211, uptime 0:01:00\n",
+        "",
+    )
+    for words in (["open"], ["open", "foo"]):
+        ran = run("-s", daemon.url, *words)
+        assert ran == (1, "ERROR: url must be http:// or unix://\n", "")
+
+
+def test_help(ctl: Ctl) -> None:
+    """The table of commands as supervisorctl prints it, with our own commands in it."""
+    assert ctl("help") == (
+        0,
+        (
+            "\ndefault commands (type help <topic>):\n"
+            "=====================================\n"
+            "add    events  maintail  quit    reread    signal  stop    version\n"
+            "avail  exit    open      reload  restart   start   tail    why    \n"
+            "clear  fg      pid       remove  shutdown  status  update\n\n"
+        ),
+        "",
+    )
+
+
+def test_help_about_a_command(ctl: Ctl) -> None:
+    """Its forms; `help foo` is answered, not an error; --help after a command is the same."""
+    ran = ctl("help", "clear")
+    assert ran.out == (
+        "clear <name>         Empty the logs of a process\n"
+        "clear <name> <name>  Empty the logs of several processes\n"
+        "clear all            Empty the logs of all processes\n"
+    )
+    assert ctl("clear", "--help") == ran
+    assert ctl("help", "foo") == (0, "*** No help on foo\n", "")
+
+
+@pytest.mark.parametrize("flag", ["-h", "-?", "--help"])
+def test_usage(ctl: Ctl, flag: str) -> None:
+    """Options and every command, on standard output."""
+    ran = ctl(flag)
+    assert ran.status == 0
+    assert ran.out.startswith(
+        "opsvisorctl -- control applications run by opsvisord from the cmd line.\n"
+    )
+    for name in COMMANDS:
+        assert f"\n  {name} " in ran.out
+
+
+def test_every_command_has_a_handler() -> None:
+    """The registry promises nothing that isn't there, and forms begin with their command."""
+    for command in COMMANDS.values():
+        module = import_module(f"opsvisor.ctl.commands.{command.home}")
+        assert callable(getattr(module, command.name))
+        assert all(form.split()[0] == command.name for form, _ in command.forms)
+
+
+def test_wrong_options(run: Ctl) -> None:
+    """On standard error, status 2."""
+    assert run("-x") == (
+        2,
+        "",
+        "Error: option -x not recognized\nFor help, use opsvisorctl -h\n",
+    )
+    assert run("-s", "foo", "status") == (
+        2,
+        "",
+        (
+            "Error: invalid value for -s 'foo': value 'foo' is not a URL\n"
+            "For help, use opsvisorctl -h\n"
+        ),
+    )
+
+
+def test_own_version(run: Ctl) -> None:
+    """--version is this program's and needs no daemon."""
+    assert run("--version") == (0, f"{__version__}\n", "")
+
+
+def test_unknown_command(ctl: Ctl) -> None:
+    """The whole line is quoted."""
+    assert ctl("foo", "bar") == (1, "*** Unknown syntax: foo bar\n", "")
+
+
+def test_one_word_that_is_a_line(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """A command line in quotes is a command line."""
+    daemon.answers["GET /api/v1/daemon"] = DAEMON
+    assert ctl("help  pid") == ctl("help", "pid")
+    assert ctl(" version ").out == "0.1.0\n"
+
+
+@pytest.mark.parametrize("command", ["exit", "quit"])
+def test_leaving(ctl: Ctl, command: str) -> None:
+    """Outside the prompt there is nothing to leave: an empty line, status 0."""
+    assert ctl(command) == (0, "\n", "")
+
+
+def test_json(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """Commands without an answer print an empty object; help prints what it knows."""
+    daemon.answers = {_RELOAD: _DONE}
+    assert ctl("--json", "reload").out == "{}\n"
+    assert set(json.loads(ctl("--json", "help").out)) == set(COMMANDS)
