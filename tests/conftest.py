@@ -1,1 +1,36 @@
 """Fixtures shared by all tests."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from daemon import Daemon, Home, Programs, StartDaemon
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """The directory a daemon lives in."""
+    return Home(tmp_path)
+
+
+@pytest.fixture
+def start_daemon(home: Home) -> Iterator[StartDaemon]:
+    """Start real daemons in this test's directory; each must end well and leave nothing behind."""
+    started: list[Daemon] = []
+
+    def start(
+        programs: Programs | str,
+        *,
+        main: str = "",
+        daemon: str = "",
+        options: Sequence[str] = (),
+        wrapper: Sequence[str] = (),
+    ) -> Daemon:
+        written = Programs(programs) if isinstance(programs, str) else programs
+        home.write(written, main=main, daemon=daemon)
+        started.append(Daemon(home, options=options, wrapper=wrapper))
+        return started[-1]
+
+    yield start
+    for daemon in started:
+        daemon.end()

@@ -1,6 +1,7 @@
 """Processes: how they are, why, and what is asked of them."""
 
 import asyncio
+import contextlib
 import signal
 
 from aiohttp import web
@@ -146,12 +147,10 @@ def action_result(outcome: ActionOutcome) -> wire.ActionResult:
 
 
 async def _refresh(request: web.Request) -> None:
-    """Have figures of /proc that are a few seconds old at most, unless that takes too long."""
-    try:
+    """Have figures of /proc that are a few seconds old at most, if they can be had quickly."""
+    with contextlib.suppress(TimeoutError, OSError):  # the sampler counts its failures
         async with asyncio.timeout(_SWEEP_PATIENCE):
             await request.app[CONTROL].sampler.sweep()
-    except TimeoutError:
-        pass
 
 
 def _resolve_all(names: list[str], known: list[ProcessId]) -> list[ProcessId]:

@@ -3,9 +3,12 @@
 import grp
 import os
 import pwd
+import re
 
 from opsvisor.config.units import Refused, did_you_mean
 from opsvisor.core.spec import UserSpec
+
+_ID = re.compile(r"\d{1,10}", re.ASCII)
 
 
 def look_up(text: str) -> UserSpec:
@@ -22,16 +25,15 @@ def look_up(text: str) -> UserSpec:
 
 
 def _account(user: str) -> pwd.struct_passwd:
-    is_number = user.isascii() and user.isdigit()
     try:
-        return pwd.getpwuid(int(user)) if is_number else pwd.getpwnam(user)
+        return pwd.getpwuid(int(user)) if _ID.fullmatch(user) else pwd.getpwnam(user)
     except (KeyError, OverflowError):  # OverflowError: a number beyond 32 bits
         question = did_you_mean(user, (account.pw_name for account in pwd.getpwall()))
         raise Refused(f"names a user that doesn't exist: '{user}'", question) from None
 
 
 def _gid(group: str) -> int:
-    if group.isascii() and group.isdigit() and int(group) < 2**32 - 1:
+    if _ID.fullmatch(group) and int(group) < 2**32 - 1:
         return int(group)
     try:
         return grp.getgrnam(group).gr_gid

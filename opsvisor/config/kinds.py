@@ -30,8 +30,10 @@ _TYPE_NAMES: Mapping[type, str] = {
     time: "a time",
 }
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_PORT = re.compile(r"\d{1,5}", re.ASCII)
 _UNLIMITED = "unlimited"
 _NEVER = "never"
+_LONG = 64  # bits: what TOML promises for integers, though tomli reads longer ones
 INTEGER_MAX = 2**31 - 1  # where nothing else bounds a number
 
 
@@ -97,6 +99,8 @@ def quote(value: Any) -> str:
             text = f"{{{', '.join(f'{key} = {quote(item)}' for key, item in value.items())}}}"
         case str():
             text = repr(value)
+        case int() if value.bit_length() > _LONG:
+            text = hex(value)  # str() refuses what has more than 4300 digits
         case _:
             text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - fits a terminal line
@@ -292,6 +296,8 @@ def _variable(name: str, value: Any) -> str:
         raise Refused(f": {name!r} can't be the name of a variable")
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int) and value.bit_length() > _LONG:
+        raise Refused(": the number is out of range", "write it as a string")
     if isinstance(value, int | float):
         return str(value)
     return _text(value)
@@ -334,7 +340,7 @@ def _address(value: Any) -> Address:
         host = host[1:-1]
     elif ":" in host:
         raise Refused("is not an address", f"an IPv6 address goes into brackets; {hint}")
-    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:  # noqa: PLR2004 - a port has 16 bits
+    if not colon or not _PORT.fullmatch(port) or int(port) > 65535:  # noqa: PLR2004 - a port has 16 bits
         raise Refused("is not an address with a port from 0 to 65535", hint)
     return Address(host=host, port=int(port))
 

@@ -17,13 +17,14 @@ SIZE_MAX = 2**63 - 1  # what the kernel takes for an offset
 
 _DURATION_UNITS = {"d": Decimal(86400), "h": Decimal(3600), "m": Decimal(60), "s": Decimal(1)}
 _MILLISECONDS = Decimal(1000)
-_NUMBER = r"\d+(?:\.\d+)?"
+# Bounded, because int() refuses more than 4300 digits with an error of its own.
+_NUMBER = r"\d{1,400}(?:\.\d{1,400})?"
 _DURATION = re.compile(
     "".join(rf"(?:(?P<{unit}>{_NUMBER}){unit})?" for unit in _DURATION_UNITS)
     + rf"(?:(?P<ms>{_NUMBER})ms)?",
     re.ASCII,
 )
-_SIZE = re.compile(r"(\d+)(?:([KMG])I?)?B?", re.ASCII | re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,400})(?:([KMG])I?)?B?", re.ASCII | re.IGNORECASE)
 _SIZE_UNITS = {"G": 1024**3, "M": 1024**2, "K": 1024}
 _OCTAL = re.compile(r"[0-7]{1,4}", re.ASCII)
 
@@ -104,7 +105,7 @@ def format_size(size: int) -> str:
 
 def parse_signal(text: str) -> int:
     """The number of a signal, named with or without SIG in any case, or given as a number."""
-    if text.isascii() and text.isdigit():
+    if re.fullmatch(r"\d{1,3}", text, re.ASCII):
         return check_signal(int(text))
     name = text.upper().removeprefix("SIG")
     try:

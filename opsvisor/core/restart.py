@@ -95,8 +95,10 @@ def next_delay(backoff: Backoff, attempt: int, jitter: float) -> float:
         case LinearBackoff():
             return backoff.step * attempt
         case ExponentialBackoff():
-            # The exponent is bounded so that a large attempt can't overflow the float.
-            grown = backoff.delay * backoff.factor ** min(attempt - 1, 64)
+            try:
+                grown = backoff.delay * backoff.factor ** (attempt - 1)
+            except OverflowError:
+                grown = backoff.limit
             return min(grown, backoff.limit) * (1.0 + backoff.jitter * jitter)
         case never:
             assert_never(never)

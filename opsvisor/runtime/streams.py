@@ -67,6 +67,10 @@ class ProcessStreams:
             if (capture := self._captures.get(Stream.STDERR)) is not None:
                 stderr = capture.open_pipe()
                 opened.append(stderr)
+            if (user := self._spec.user) is not None and os.geteuid() == 0:
+                # A pipe belongs to who made it; to open /dev/stdout, the program must own it.
+                for descriptor in opened:
+                    os.fchown(descriptor, user.uid, user.gid)
             stdin = null_input
             if self._spec.stdin is StdinMode.PIPE:
                 stdin, self._stdin = os.pipe2(os.O_CLOEXEC)

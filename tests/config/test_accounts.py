@@ -34,6 +34,7 @@ def test_a_group_after_the_colon(by_name: bool) -> None:  # noqa: FBT001 - pytes
         ("no-such-user", "names a user that doesn't exist: 'no-such-user'"),
         ("", "names a user that doesn't exist: ''"),
         ("99999999999", "names a user that doesn't exist: '99999999999'"),
+        ("9" * 5000, f"names a user that doesn't exist: '{'9' * 5000}'"),
         (f"{ME.pw_name}:no-such-group", "names a group that doesn't exist: 'no-such-group'"),
         (f"{ME.pw_name}:", "names a group that doesn't exist: ''"),
     ],

@@ -141,6 +141,13 @@ def test_all_problems_at_once(complaints: Complaints) -> None:
         ("min_uptime = 'never'", "min_uptime = 'never' is not a duration"),
         ("flapping_interval = '0s'", "flapping_interval = '0s' is too short"),
         ("stop_signal = 65", "stop_signal = 65 is not a signal"),
+        ("stop_signal = '" + "9" * 5000 + "'", f"stop_signal = '{'9' * 56}... is not a signal"),
+        ("kill_delay = '" + "9" * 5000 + "s'", f"kill_delay = '{'9' * 56}... is not a duration"),
+        ("priority = 0x" + "f" * 5000, f"priority = 0x{'f' * 55}... is out of range"),
+        ("environment = { A = 0x" + "f" * 5000 + " }",
+         "environment.A: the number is out of range"),
+        ("log = { rotate_size = '" + "9" * 5000 + "' }",
+         f"log.rotate_size = '{'9' * 56}... is not a size"),
         ("labels = 0", "labels = 0: expected a table of strings, got an integer"),
         ("success_exit_codes = {}",
          "success_exit_codes = {}: expected an array of exit codes and signal names, got a table"),
@@ -173,7 +180,18 @@ def test_bad_values(option: str, what: str, complaints: Complaints) -> None:
 
 
 @pytest.mark.parametrize(
-    "listen", ["9001", "127.0.0.1", "127.0.0.1:", "::1:9001", "[::1]", "h:65536", "h:x", "h:²"]
+    "listen",
+    [
+        "9001",
+        "127.0.0.1",
+        "127.0.0.1:",
+        "::1:9001",
+        "[::1]",
+        "h:65536",
+        "h:x",
+        "h:²",
+        "h:" + "9" * 5000,
+    ],
 )
 def test_what_is_no_address(listen: str, complaints: Complaints) -> None:
     """An address needs a port that exists, and IPv6 its brackets."""

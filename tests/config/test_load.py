@@ -90,7 +90,7 @@ def test_problems_of_all_files_come_together(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         {
-            "opsvisor.toml": "include = ['conf.d/*.toml']\n[program.web]\nnice = 'y'\ncommand = 'x'\n",
+            "opsvisor.toml": "include = 'conf.d/*'\n[program.web]\nnice = 'y'\ncommand = 'x'\n",
             "conf.d/a.toml": "include = 'x'\n[daemon]\nmin_fds = 1\n",
             "conf.d/b.toml": "[program.web]\ncommand = 'x'\n[program.c]\nnice = 'x'\n",
             "conf.d/c.toml": "[program.d]\ncommand =\n",

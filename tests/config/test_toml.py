@@ -11,9 +11,9 @@ TRICKY = '''\
 # [not.a.table]
 top = """
 [program.fake]
-command = "x" ""\\"""" # closed by three after two of its own
+command = "x" \\"""""" # closed by three after an escaped one and two more
 literal = \'\'\'
-it's [fake] \\\'\'\'
+it's [fake] \\\'\'\'\'\'
 
 "quoted key" = 1
 'single.quoted' = { inline = { deep = 1 }, list = [ # comment with ] and "
@@ -141,3 +141,10 @@ def test_a_place_falls_back_to_what_is_around_it() -> None:
     document = parse("[a]\nb = 1\n", "f.toml")
     assert document.place(("a", "missing", "deep")) == Place("f.toml", 1)
     assert document.place(("missing",)) == Place("f.toml")
+
+
+@pytest.mark.parametrize("text", [f"a = {'9' * 5000}", "a = 2026-02-31"])
+def test_values_that_python_cant_hold(text: str) -> None:
+    """Tomli lets Python's own errors through for some of them; here they are problems."""
+    with pytest.raises(ConfigError, match=r"^f.toml\S*: not valid TOML: "):
+        parse(text, "f.toml")

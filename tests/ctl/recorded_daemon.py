@@ -13,6 +13,7 @@ import msgspec
 from opsvisor import wire
 
 NOW = 1_795_426_673.0  # 2026-11-23 09:37:53 UTC
+_LIMIT = 10.0  # seconds that only a failure takes
 
 
 class Request(NamedTuple):
@@ -33,9 +34,10 @@ class Raw(NamedTuple):
 
 
 class Sse(NamedTuple):
-    """A stream of server-sent events, sent as they stand, after which the server hangs up."""
+    """A stream of server-sent events, sent as they stand; `until` set, the server hangs up."""
 
     text: str
+    until: threading.Event | None = None
 
 
 Answer = msgspec.Struct | Raw | Sse | None  # None hangs up without a word
@@ -87,8 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
         match answer:
             case None:
                 self.close_connection = True
-            case Sse(text):
-                self._stream(text)
+            case Sse(text, until):
+                self._stream(text, until)
             case Raw(status, body, kind):
                 self._send(status, body, kind)
             case wire.Problem():
@@ -106,13 +108,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _stream(self, text: str) -> None:
+    def _stream(self, text: str, until: threading.Event | None) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         body = text.encode()
-        self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(body), body))
+        if until is not None:
+            until.wait(_LIMIT)
+        else:
+            self.wfile.write(b"0\r\n\r\n")
         self.close_connection = True
 
     def address_string(self) -> str:

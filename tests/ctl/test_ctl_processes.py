@@ -82,6 +82,7 @@ def test_status_makes_room_for_long_names(ctl: Ctl, daemon: RecordedDaemon) -> N
 def test_status_of_names(
     ctl: Ctl,
     daemon: RecordedDaemon,
+    *,
     words: str,
     listed: list[str],
     unknown: list[str],

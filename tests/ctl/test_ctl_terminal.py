@@ -2,16 +2,29 @@
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
 import termios
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from recorded_daemon import DAEMON, NOW, Raw, RecordedDaemon, fatal, run, running, stopped
+from recorded_daemon import (
+    DAEMON,
+    NOW,
+    Raw,
+    RecordedDaemon,
+    Request,
+    Sse,
+    fatal,
+    run,
+    running,
+    stopped,
+)
 
 from opsvisor import wire
 from opsvisor.ctl.completion import candidates
@@ -45,6 +58,7 @@ def _environment(tmp_path: Path, **more: str) -> dict[str, str]:
         "TERM": "xterm-256color",
         "COLUMNS": "120",
         "LINES": "40",
+        "PROMPT_TOOLKIT_NO_CPR": "1",  # nobody here answers where the cursor is
         "XDG_STATE_HOME": str(tmp_path / "state"),
         **more,
     }
@@ -58,7 +72,12 @@ def _on_terminal(
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (40, 120))
     with subprocess.Popen(
-        [*_CTL, *words], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+        [*_CTL, *words],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+        start_new_session=True,  # or passwords would be asked for on the terminal of the tests
     ) as program:
         os.close(theirs)
         try:
@@ -72,6 +91,8 @@ def _read_until(terminal: int, text: str) -> str:
     """What the terminal shows up to and including `text`."""
     seen = b""
     while text.encode() not in seen:
+        readable, _, _ = select.select([terminal], [], [], _LIMIT)
+        assert readable, f"waited for {text!r}, saw {seen!r}"
         seen += os.read(terminal, 4096)
     return seen.decode()
 
@@ -143,11 +164,13 @@ def test_why_on_a_terminal(daemon: RecordedDaemon, tmp_path: Path) -> None:
 def test_the_prompt(daemon: RecordedDaemon, tmp_path: Path) -> None:
     """Status first, then commands with completion and a history, until quit."""
     with _on_terminal(["-s", daemon.url], _environment(tmp_path)) as (program, terminal):
-        assert "flapping" in _read_until(terminal, "opsvisor> ")
-        os.write(terminal, b"vers\t\r")
-        assert "0.1.0" in _read_until(terminal, "0.1.0")
-        os.write(terminal, b"pid ba\t\r")
-        _read_until(terminal, "pid bad")
+        assert "flapping" in _read_until(terminal, "opsvisor>")
+        os.write(terminal, b"vers\t")
+        _read_until(terminal, "ion")  # completion takes its time; Enter would overtake it
+        os.write(terminal, b"\r")
+        _read_until(terminal, "0.1.0")
+        os.write(terminal, b"pid bad\r")
+        _read_until(terminal, "\r\n0\r\n")
         os.write(terminal, b"quit\r")
         _read_to_end(terminal)
         assert program.wait(_LIMIT) == 0
@@ -168,7 +191,7 @@ def test_the_prompt_asks_for_credentials(daemon: RecordedDaemon, tmp_path: Path)
         os.write(terminal, b"ops\n")
         _read_until(terminal, "Password:")
         os.write(terminal, b"secret\n")
-        assert "RUNNING" in _read_until(terminal, "opsvisor> ")
+        assert "RUNNING" in _read_until(terminal, "opsvisor>")
 
 
 def test_a_prompt_without_a_terminal(daemon: RecordedDaemon, tmp_path: Path) -> None:
@@ -192,25 +215,35 @@ def test_a_prompt_without_a_terminal(daemon: RecordedDaemon, tmp_path: Path) -> 
 
 def test_ctrl_c_leaves_a_stream_with_success(daemon: RecordedDaemon, tmp_path: Path) -> None:
     """Following is ended by Ctrl-C, so that is no failure."""
-    reading, writing = os.pipe()
-
-    def stay_silent(_: object) -> Raw:
-        os.read(reading, 1)
-        return Raw(200, b"")
-
-    daemon.answers["GET /api/v1/events"] = stay_silent
-    with subprocess.Popen(
-        [*_CTL, "-s", daemon.url, "events"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=_environment(tmp_path),
-    ) as program:
-        while not daemon.requests:
-            pass
+    over = threading.Event()
+    daemon.answers["GET /api/v1/daemon/log/follow?bytes=1024"] = Sse(
+        'data: {"text": "hello\\n", "offset": 6}\n\n', over
+    )
+    words = ["--plain", "-s", daemon.url, "maintail", "-f"]
+    with _on_terminal(words, _environment(tmp_path)) as (program, terminal):
+        _read_until(terminal, "hello")
         program.send_signal(signal.SIGINT)
+        assert "Traceback" not in _read_to_end(terminal)
+        assert program.wait(_LIMIT) == 0
+    over.set()
+
+
+def test_ctrl_c_leaves_what_takes_long(daemon: RecordedDaemon, tmp_path: Path) -> None:
+    """Waiting for a start can be given up; the status says so, and the daemon goes on."""
+    asked, over = threading.Event(), threading.Event()
+
+    def take_long(_: Request) -> None:
+        asked.set()
+        over.wait(_LIMIT)
+
+    daemon.answers["POST /api/v1/actions"] = take_long
+    words = ["--plain", "-s", daemon.url, "start", "web"]
+    with _on_terminal(words, _environment(tmp_path)) as (program, terminal):
+        assert asked.wait(_LIMIT)
+        program.send_signal(signal.SIGINT)
+        assert "goes on in the daemon" in _read_to_end(terminal)
         assert program.wait(_LIMIT) == 130
-    os.close(writing)
-    os.close(reading)
+    over.set()
 
 
 def test_a_reader_that_has_seen_enough(daemon: RecordedDaemon, tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ class Victim:
         )
         self.pid = Pid(self._process.pid)
         self.descendants: list[Pid] = []
+        self.do("burn 0")  # an interpreter that starts up opens files and grows by itself
 
     def do(self, command: str) -> Pid:
         """Have this done; the pid that came of it, if any."""

@@ -1,8 +1,8 @@
 """`environment=`: KEY=value pairs, separated by commas.
 
-Supervisor reads them with `shlex`: up to 4.3 in its old mode, which has no escapes and takes quotes
-off both ends of a value, later in POSIX mode. POSIX is what counts here; a text that only the old
-mode understands (`A=it's`) is still read in the old mode.
+Supervisor reads them with `shlex`: up to 4.3 in its old mode, which has no escapes and takes
+quotes off both ends of a value, later in POSIX mode. POSIX is what counts here; a text that only
+the old mode understands (`A=it's`) is still read in the old mode.
 """
 
 import shlex
@@ -44,7 +44,7 @@ def _words(text: str, *, posix: bool, comments: str = "#") -> list[str]:
     try:
         return list(lexer)
     except ValueError as why:  # No closing quotation, No escaped character
-        raise Refused(str(why), "close the quote, or quote the value: KEY=\"it's\"") from None
+        raise Refused(str(why), 'close the quote, or quote the value: KEY="it\'s"') from None
 
 
 def _pairs(text: str, words: list[str], *, ends: str) -> Variables:
@@ -55,7 +55,7 @@ def _pairs(text: str, words: list[str], *, ends: str) -> Variables:
         if len(pair) < 3 or pair[1] != "=":  # noqa: PLR2004 - a key, an equals sign, a value
             raise Refused(
                 f"Unexpected end of key/value pairs in value '{text}'",
-                'write KEY="value",KEY2="value" and quote anything but letters, digits and _/.+-():',
+                f'write KEY="value",KEY2="value"; unquoted are letters, digits and _{_UNQUOTED}',
             )
         values[pair[0]] = pair[2].strip(ends) if ends else pair[2]
         if separator not in ([], [","]):

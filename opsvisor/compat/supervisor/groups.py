@@ -1,15 +1,14 @@
 """[group:x], and the group that every other program forms on its own."""
 
-from collections.abc import Iterable
-
-from opsvisor.compat.supervisor import values
 from opsvisor.compat.supervisor.ini import Ini, Section
 from opsvisor.compat.supervisor.options import Group as GroupOptions
+from opsvisor.compat.supervisor.options import Program
 from opsvisor.compat.supervisor.programs import Surroundings, read_program
 from opsvisor.compat.supervisor.refused import Refused, did_you_mean
 from opsvisor.compat.supervisor.sections import Findings, SectionReader
+from opsvisor.compat.supervisor.values import NAME
 from opsvisor.core.plan import Group, Plan
-from opsvisor.core.spec import ProcessSpec
+from opsvisor.core.spec import ProcessId, ProcessSpec
 
 
 def read_plan(ini: Ini, around: Surroundings) -> Plan:
@@ -18,20 +17,84 @@ def read_plan(ini: Ini, around: Surroundings) -> Plan:
     A program may be a member of several groups and then runs in each of them.
     """
     programs = _by_name(ini.of_kind("program"), around.findings)
-    strangers = {section.label for section in ini.of_kind("fcgi-program")}
+    left_out = frozenset(section.label for section in ini.of_kind("fcgi-program"))
+    sections: list[Section] = []
+    groups: list[Group] = []
     members: set[str] = set()
-    groups = []
     for name, section in _by_name(ini.of_kind("group"), around.findings).items():
         reader = SectionReader(section, around.names, around.findings)
-        wanted = _members(reader, programs, strangers)
+        wanted = _members(reader, programs, left_out)
         members.update(wanted)
         processes = [spec for p in wanted for spec in read_program(programs[p], name, around)]
-        priority = reader.get(GroupOptions.PRIORITY)
-        groups.append((section, _group(section, name, priority, processes, around.findings)))
+        sections.append(section)
+        groups.append(_group(reader, name, reader.get(GroupOptions.PRIORITY), processes))
     for name, section in programs.items():
-        if name not in members:
-            processes = read_program(section, name, around)
-            priority = SectionReader(section, around.names, around.findings)
-            own_priority = priority.get(GroupOptions.PRIORITY)
-            groups.append((section, _group(section, name, own_priority, processes, around.findings)))
-    return Plan.of(_first_of_each_name(groups, around.findings))
+        if name in members:
+            continue
+        reader = SectionReader(section, around.names, around.findings)
+        processes = read_program(section, name, around)
+        sections.append(section)
+        groups.append(_group(reader, name, reader.get(Program.PRIORITY), processes))
+    return Plan.of(_one_of_each_name(groups, sections, around.findings))
+
+
+def _by_name(sections: list[Section], findings: Findings) -> dict[str, Section]:
+    """Sections of one kind by what stands behind the colon; the first of a name counts."""
+    found: dict[str, Section] = {}
+    for section in sections:
+        try:
+            name = NAME.parse(section.label)
+        except Refused as why:
+            findings.reject(section.where, why.what, why.hint)
+            continue
+        if name in found:
+            what = f"[{section.name}] is left out: [{found[name].name}] is called the same"
+            findings.warn(section.where, what)
+        found.setdefault(name, section)
+    return found
+
+
+def _members(
+    reader: SectionReader, programs: dict[str, Section], left_out: frozenset[str]
+) -> list[str]:
+    """The programs of a group, in the order they are written."""
+    group = reader.section.name
+    wanted = []
+    for name in reader.get(GroupOptions.PROGRAMS):
+        if name in programs and name in left_out:
+            what = f"[{group}] name {name} is ambiguous (exists as program and fcgi-program)"
+            reader.reject(GroupOptions.PROGRAMS, what, "rename one of the two")
+        elif name in programs:
+            wanted.append(name)
+        elif name not in left_out:
+            what = f"[{group}] names unknown program or fcgi-program {name}"
+            hint = did_you_mean(name, programs) or f"add a section [program:{name}]"
+            reader.reject(GroupOptions.PROGRAMS, what, hint)
+    return wanted
+
+
+def _group(reader: SectionReader, name: str, priority: int, processes: list[ProcessSpec]) -> Group:
+    """A group; of processes with the same name the last one counts, as with Supervisor."""
+    by_id: dict[ProcessId, ProcessSpec] = {}
+    for spec in processes:
+        earlier = by_id.get(spec.id)
+        if earlier is not None:
+            what = f"[{reader.section.name}] has two processes called '{spec.id.name}'"
+            hint = f"only that of program {spec.program} is run; give them different process_names"
+            reader.warn(GroupOptions.PROGRAMS, what, hint)
+        by_id[spec.id] = spec
+    return Group(name=name, priority=priority, processes=tuple(by_id.values()))
+
+
+def _one_of_each_name(
+    groups: list[Group], sections: list[Section], findings: Findings
+) -> list[Group]:
+    """Of groups with the same name Supervisor runs the one that comes first by its priority."""
+    chosen: dict[str, Group] = {}
+    for group, section in sorted(zip(groups, sections, strict=True), key=lambda g: g[0].priority):
+        if group.name in chosen:
+            what = f"[{section.name}] is left out: another group is called '{group.name}' too"
+            findings.warn(section.where, what, "rename one of the two")
+        else:
+            chosen[group.name] = group
+    return list(chosen.values())

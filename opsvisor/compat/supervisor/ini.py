@@ -8,7 +8,6 @@ it was given last is where that stands.
 import configparser
 import glob
 import io
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -81,18 +80,25 @@ def read_all(path: Path, names: Names) -> Ini:
     """
     reading = _Reading()
     reading.read_main(path)
+    folder = path.absolute().parent
     warnings: list[Problem] = []
     include = reading.section("include")
     if include is not None:
         for pattern in reading.include_patterns(include, names):
             where = include.entries["files"].where
-            found = sorted(glob.glob(str(Path(path).absolute().parent / pattern)))
+            found = _matches(folder, pattern)
             if not found:
-                target = os.path.join(Path(path).absolute().parent, pattern)
-                warnings.append(Problem(where, f'No file matches via include "{target}"'))
+                what = f'No file matches via include "{folder / pattern}"'
+                warnings.append(Problem(where, what))
             for file in found:
                 warnings.extend(reading.read_included(file, where))
     return reading.finish(str(path), tuple(warnings))
+
+
+def _matches(folder: Path, pattern: str) -> list[str]:
+    """The files that a relative pattern finds below `folder`, or an absolute one anywhere."""
+    found = glob.glob(pattern, root_dir=folder)  # noqa: PTH207 - Path refuses absolute patterns
+    return [str(folder / file) for file in sorted(found)]
 
 
 class _Header:
@@ -117,11 +123,11 @@ class _Parser(configparser.RawConfigParser):
 
     def __init__(self) -> None:
         super().__init__(inline_comment_prefixes=(";", "#"), strict=False)
-        self.headers: dict[str, list[Place]] = {}
-        self.keys: dict[tuple[str, str], Place] = {}
+        self.header_places: dict[str, list[Place]] = {}
+        self.key_places: dict[tuple[str, str], Place] = {}
         self._section = ""
         self._at: Place | None = None  # None while nothing is being read
-        self.SECTCRE = _Header(self._on_header)  # type: ignore[assignment,misc]  # anything with match() will do
+        self.SECTCRE = _Header(self._on_header)  # type: ignore[assignment]  # only match() is used
 
     def read_text(self, text: str, file: str) -> None:
         """Add the sections of one file. Raises configparser.Error."""
@@ -138,12 +144,12 @@ class _Parser(configparser.RawConfigParser):
     def _on_header(self, name: str) -> None:
         assert self._at is not None
         self._section = name
-        self.headers.setdefault(name, []).append(self._at)
+        self.header_places.setdefault(name, []).append(self._at)
 
     def optionxform(self, optionstr: str) -> str:
         key = optionstr.lower()
         if self._at is not None:
-            self.keys[self._section, key] = self._at
+            self.key_places[self._section, key] = self._at
         return key
 
 
@@ -181,7 +187,7 @@ class _Reading:
         self._parse(text, file)
         return [
             Problem(place, "[include] has no effect inside an included file")
-            for place in self._parser.headers.get("include", [])
+            for place in self._parser.header_places.get("include", [])
             if place.file == file
         ]
 
@@ -205,17 +211,22 @@ class _Reading:
         parser = self._parser
         entries = {}
         for key, value in parser.items(name):
-            own = parser.keys.get((name, key))
-            where = own or parser.keys[parser.default_section, key]
+            own = parser.key_places.get((name, key))
+            where = own or parser.key_places[parser.default_section, key]
             entries[key] = Entry(value=value, where=where, inherited=own is None)
-        return Section(name=name, where=parser.headers[name][0], entries=entries)
+        return Section(name=name, where=parser.header_places[name][0], entries=entries)
 
     def finish(self, path: str, warnings: tuple[Problem, ...]) -> Ini:
         if self._problems:
             raise ConfigError(self._problems)
         found = {name: self.section(name) for name in self._parser.sections()}
         sections = {name: section for name, section in found.items() if section is not None}
-        return Ini(path=path, sections=sections, files=tuple(self._files), warnings=warnings)
+        return Ini(
+            path=path,
+            sections=sections,
+            files=tuple(dict.fromkeys(self._files)),
+            warnings=warnings,
+        )
 
     def _parse(self, text: str, file: str) -> None:
         self._files.append(file)

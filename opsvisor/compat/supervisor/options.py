@@ -126,9 +126,7 @@ class Stream:
         self.maxbytes = Option(
             f"{channel}_logfile_maxbytes", values.BYTE_SIZE, 50 * _MB, "rotate at this size"
         )
-        self.backups = Option(
-            f"{channel}_logfile_backups", values.INTEGER, 10, "old logs to keep"
-        )
+        self.backups = Option(f"{channel}_logfile_backups", values.INTEGER, 10, "old logs to keep")
         self.capture = Option(
             f"{channel}_capture_maxbytes", values.BYTE_SIZE, 0, "buffer of capture mode"
         )

@@ -133,7 +133,8 @@ def _process(
         reader.reject(Program.COMMAND, what, "add command = /path/to/program")
         command = ""
     argv, command_problem = _split(command)
-    stdout, stderr = (_log(reader, stream, process_id, around) for stream in (STDOUT, STDERR))
+    stdout = _log(reader, STDOUT, process_id, around)
+    stderr: LogSpec | None = _log(reader, STDERR, process_id, around)
     if reader.get(Program.REDIRECT_STDERR):
         _warn_of_ignored_file(reader)
         stderr = None
@@ -187,15 +188,11 @@ def _log(
             f"For [{reader.section.name}], AUTO logging used for {stream.logfile.name} without "
             "rollover, set maxbytes > 0 to avoid filling up filesystem unintentionally",
         )
-    match target:
-        case LogTarget.AUTO:
-            path = _auto_path(process_id, stream.channel, around)
-        case LogTarget.NONE | LogTarget.SYSLOG:
-            path = None
-        case _:
-            path = target or None
+    path = _auto_path(process_id, stream.channel, around)
+    if target is not LogTarget.AUTO:
+        path = target if isinstance(target, str) else ""
     return LogSpec(
-        path=path,
+        path=path or None,
         rotate_size=size,
         rotate_keep=max(0, reader.get(stream.backups)),
         strip_ansi=around.strip_ansi,

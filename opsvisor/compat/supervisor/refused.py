@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 
-class Refused(ValueError):
+class Refused(ValueError):  # noqa: N818 - it reads as what happened
     """A text is no such value. `what` is Supervisor's own wording; `hint` says what to do."""
 
     def __init__(self, what: str, hint: str = "") -> None:

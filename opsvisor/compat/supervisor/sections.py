@@ -122,5 +122,5 @@ class _Expander(Protocol):
     def __call__(self, text: str, names: Names, *, of: str) -> str: ...
 
 
-def _leave(text: str, _names: Names, *, of: str) -> str:  # noqa: ARG001 - as the other expanders
+def _leave(text: str, names: Names, *, of: str) -> str:  # noqa: ARG001 - as expand
     return text

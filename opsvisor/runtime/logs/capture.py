@@ -185,7 +185,7 @@ class StreamCapture:
         return len(chunk)
 
     def write(self, chunk: bytes) -> None:
-        """Keep bytes of our own, that came by no pipe: the daemon's log is one of these streams."""
+        """Keep bytes that came by no pipe: the daemon's own log is one of these streams."""
         if self._target is None:
             self._aim()
         self._keep(chunk)
@@ -246,13 +246,16 @@ class StreamCapture:
     def reopen(self) -> None:
         """Close the file and open it by its name, as after logrotate has renamed it.
 
-        A file that isn't open, because no run is going on, will be opened by name anyway.
+        Without a run it is only closed: what is written next opens it by name.
         """
-        if not self._pipes:
+        if self._pipes:
+            self._aim()
+        if self._target is None:
             return
-        self._aim()
-        if self._target is not None:
+        if self._pipes:
             self._target.reopen()
+        else:
+            self._target.close()
 
     def clear(self) -> None:
         """Empty the main file and the ring, whether or not the process runs. Backups stay."""

@@ -87,3 +87,16 @@ async def test_clear_works_for_stopped_programs_too(
     assert (tmp_path / "x.log").read_bytes() == b""
     assert capture.ring.read(0) == (6, b"")
     assert capture.stats.file_size == 0
+
+
+async def test_own_output_follows_the_name_after_reopen(
+    make_capture: MakeCapture, tmp_path: Path
+) -> None:
+    """The daemon's log has no pipe, and logrotate moves it all the same."""
+    capture = make_capture(tmp_path / "x.log")
+    capture.write(b"1\n")
+    moved = (tmp_path / "x.log").rename(tmp_path / "moved")
+    capture.reopen()
+    capture.write(b"2\n")
+    assert (moved.read_bytes(), (tmp_path / "x.log").read_bytes()) == (b"1\n", b"2\n")
+    assert capture.ring.tail_lines(9) == ["1", "2"]

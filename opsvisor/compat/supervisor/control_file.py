@@ -1,0 +1,72 @@
+"""[supervisorctl]: how the control program finds the daemon.
+
+Imports little, because opsvisorctl reads this before it does anything else.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from opsvisor.compat.supervisor.expansions import environment_names, expand
+from opsvisor.compat.supervisor.ini import read_alone
+from opsvisor.compat.supervisor.refused import Refused
+from opsvisor.config.problems import ConfigError, Place, Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlSettings:
+    """How to reach the daemon, and how the shell looks. Paths are absolute, `~` expanded."""
+
+    server_url: str = "http://localhost:9001"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    prompt: str = "supervisor"
+    history_file: str | None = None
+
+
+def read_control_settings(path: Path, environ: Mapping[str, str]) -> ControlSettings:
+    """Read [supervisorctl] of this one file: supervisorctl knows no [include] either.
+
+    Raises ConfigError if the file can't be read or has no such section.
+    """
+    section = read_alone(path).sections.get("supervisorctl")
+    if section is None:
+        what = ".ini file does not include supervisorctl section"
+        raise ConfigError([Problem(Place(str(path)), what, "add a line [supervisorctl]")])
+    names = environment_names(environ)
+    values: dict[str, str] = {}
+    problems = []
+    for key in ("serverurl", "username", "password", "prompt", "history_file"):
+        entry = section.entries.get(key)
+        if entry is None:
+            continue
+        try:
+            here = {"here": entry.here}
+            values[key] = expand(entry.value, {**names, **here}, of=f"supervisorctl.{key}")
+        except Refused as why:
+            problems.append(Problem(entry.where, why.what, why.hint))
+    if problems:
+        raise ConfigError(problems)
+    return _settings(values)
+
+
+def _settings(values: Mapping[str, str]) -> ControlSettings:
+    defaults = ControlSettings()
+    history_file = values.get("history_file")
+    return ControlSettings(
+        server_url=_server_url(values.get("serverurl", defaults.server_url)),
+        username=values.get("username"),
+        password=values.get("password"),
+        prompt=values.get("prompt", defaults.prompt),
+        history_file=_absolute(history_file) if history_file else None,
+    )
+
+
+def _server_url(url: str) -> str:
+    scheme = "unix://"
+    return scheme + _absolute(url.removeprefix(scheme)) if url.startswith(scheme) else url
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - Path keeps `..`

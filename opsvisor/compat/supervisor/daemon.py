@@ -1,0 +1,132 @@
+"""[supervisord] and the server sections become the settings of the daemon."""
+
+from pathlib import Path
+
+from opsvisor.compat.supervisor.expansions import Names
+from opsvisor.compat.supervisor.ini import Ini
+from opsvisor.compat.supervisor.options import Option, Server, Supervisord
+from opsvisor.compat.supervisor.sections import Findings, SectionReader
+from opsvisor.config.settings import (
+    Credentials,
+    DaemonSettings,
+    Dialect,
+    TcpServer,
+    UnixServer,
+)
+from opsvisor.core.spec import LogSpec
+
+
+def read_settings(
+    reader: SectionReader, servers: tuple[UnixServer | TcpServer, ...]
+) -> DaemonSettings:
+    """What [supervisord] says about the daemon. Relative paths begin in the current folder.
+
+    Supervisor changes its folder and its umask only on its way to the background, so with
+    nodaemon they are None here.
+    """
+    nodaemon = reader.get(Supervisord.NODAEMON)
+    umask, directory = reader.get(Supervisord.UMASK), reader.get(Supervisord.DIRECTORY)
+    return DaemonSettings(
+        dialect=Dialect.SUPERVISOR,
+        identifier=reader.get(Supervisord.IDENTIFIER),
+        servers=servers,
+        log=_log(reader),
+        log_level=reader.get(Supervisord.LOGLEVEL),
+        echo_log=nodaemon and not reader.get(Supervisord.SILENT),
+        pid_file=_absolute(reader.get(Supervisord.PIDFILE)),
+        daemonize=not nodaemon,
+        working_dir=None if nodaemon else directory,
+        umask=None if nodaemon else umask,
+        user=reader.get(Supervisord.USER),
+        min_fds=reader.get(Supervisord.MINFDS),
+        min_procs=reader.get(Supervisord.MINPROCS),
+    )
+
+
+def _log(reader: SectionReader) -> LogSpec:
+    path = reader.get(Supervisord.LOGFILE)
+    to_syslog = path == "syslog"
+    if to_syslog:
+        what = "logfile = syslog is not supported yet and has no effect"
+        reader.warn(Supervisord.LOGFILE, what, "name a file, there is no log on the disk now")
+    return LogSpec(
+        path=None if to_syslog else _absolute(path),
+        rotate_size=max(0, reader.get(Supervisord.LOGFILE_MAXBYTES)),
+        rotate_keep=max(0, reader.get(Supervisord.LOGFILE_BACKUPS)),
+    )
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute())
+
+
+def read_servers(ini: Ini, names: Names, findings: Findings) -> tuple[UnixServer | TcpServer, ...]:
+    """The servers, those on unix sockets first, in order of appearance.
+
+    Sections are servers if their name only begins with the words, as in [inet_http_server:two].
+    """
+    readers = [SectionReader(section, names, findings) for section in ini.sections.values()]
+    on_unix = [_unix(r) for r in readers if r.section.name.startswith("unix_http_server")]
+    on_tcp = [_tcp(r) for r in readers if r.section.name.startswith("inet_http_server")]
+    return tuple(server for server in (*on_unix, *on_tcp) if server is not None)
+
+
+def server_url(servers: tuple[UnixServer | TcpServer, ...]) -> str:
+    """What children get as SUPERVISOR_SERVER_URL: the first server, "" if there is none."""
+    match servers[:1]:
+        case (UnixServer(path=path),):
+            return f"unix://{path}"
+        case (TcpServer(host=host, port=port),):
+            return f"http://{host or 'localhost'}:{port}"
+        case _:
+            return ""
+
+
+def _unix(reader: SectionReader) -> UnixServer | None:
+    _require(reader, Server.FILE)
+    path, credentials = reader.get(Server.FILE), _credentials(reader)
+    mode, owner = reader.get(Server.CHMOD), reader.get(Server.CHOWN)
+    if path is None:
+        return None
+    name = reader.section.name
+    return UnixServer(name=name, path=path, mode=mode, owner=owner, credentials=credentials)
+
+
+def _tcp(reader: SectionReader) -> TcpServer | None:
+    _require(reader, Server.PORT)
+    address, credentials = reader.get(Server.PORT), _credentials(reader)
+    if address is None:
+        return None
+    host, port = address
+    return TcpServer(
+        name=reader.section.name,
+        host=host,
+        port=port,
+        credentials=credentials,
+        # Supervisor listens anyway. The daemon says so in its log, in Supervisor's words.
+        allow_anonymous=True,
+    )
+
+
+def _require(reader: SectionReader, option: Option[object]) -> None:
+    if option.name not in reader.section.entries:
+        what = f"section [{reader.section.name}] has no {option.name} value"
+        reader.reject(option, what, f"{option.name} takes {option.kind.takes}")
+
+
+def _credentials(reader: SectionReader) -> Credentials | None:
+    username, password = reader.get(Server.USERNAME), reader.get(Server.PASSWORD)
+    if username is None and password is None:
+        return None
+    if username is None or password is None:
+        reader.reject(
+            Server.PASSWORD if username is None else Server.USERNAME,
+            f"Section [{reader.section.name}] contains incomplete authentication: "
+            "If a username or a password is specified, both the username and password must be "
+            "specified",
+        )
+        return None
+    if not username:
+        reader.warn(Server.USERNAME, "username is empty, so nobody is asked for the password")
+        return None
+    return Credentials(username=username, password=password)

@@ -1,0 +1,60 @@
+"""What a configuration says that has no effect here: said aloud, instead of passed over."""
+
+from opsvisor.compat.supervisor.expansions import Names
+from opsvisor.compat.supervisor.ini import Ini, Section
+from opsvisor.compat.supervisor.options import KNOWN_KEYS, RpcInterface
+from opsvisor.compat.supervisor.refused import did_you_mean
+from opsvisor.compat.supervisor.sections import Findings, SectionReader
+
+# The factory of Supervisor's own interface. We serve that one without being asked.
+_BUILT_IN = "supervisor.rpcinterface:make_main_rpcinterface"
+_NOT_SUPPORTED = ("eventlistener", "fcgi-program", "ctlplugin")
+_KINDS = (*KNOWN_KEYS, *_NOT_SUPPORTED, "rpcinterface")
+_SERVERS = ("unix_http_server", "inet_http_server")
+
+
+def warn_of_leftovers(ini: Ini, names: Names, findings: Findings) -> None:
+    """Note sections that aren't supported yet, and names that look like slips of the keyboard.
+
+    Supervisor ignores what it doesn't know. So do we, unless it is close to something known.
+    """
+    for section in ini.sections.values():
+        kind = _kind(section)
+        if kind in _NOT_SUPPORTED and ":" in section.name:
+            findings.warn(section.where, _not_supported(section))
+        elif kind == "rpcinterface" and ":" in section.name:
+            _check_rpc_interface(SectionReader(section, names, findings))
+        elif kind in KNOWN_KEYS:
+            _warn_of_unknown_keys(section, KNOWN_KEYS[kind], findings)
+        elif meant := did_you_mean(kind, _KINDS):
+            findings.warn(section.where, f"[{section.name}] is unknown and has no effect", meant)
+
+
+def _kind(section: Section) -> str:
+    for kind in _SERVERS:
+        if section.name.startswith(kind):
+            return kind
+    return section.kind
+
+
+def _warn_of_unknown_keys(section: Section, known: frozenset[str], findings: Findings) -> None:
+    for key, entry in section.entries.items():
+        if key in known or entry.inherited:
+            continue
+        if meant := did_you_mean(key, sorted(known)):
+            what = f"[{section.name}] has no option '{key}', it has no effect"
+            findings.warn(entry.where, what, meant)
+
+
+def _check_rpc_interface(reader: SectionReader) -> None:
+    section = reader.section
+    factory = reader.get(RpcInterface.FACTORY)
+    if factory is None:
+        what = f"section [{section.name}] does not specify a supervisor.rpcinterface_factory"
+        reader.reject(RpcInterface.FACTORY, what)
+    elif factory != _BUILT_IN:
+        reader.warn(RpcInterface.FACTORY, _not_supported(section))
+
+
+def _not_supported(section: Section) -> str:
+    return f"[{section.name}] is not supported yet and is left out"

@@ -1,0 +1,57 @@
+"""The way in: a file of Supervisor's becomes a `Loaded`."""
+
+import platform
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from opsvisor.compat.supervisor.daemon import read_servers, read_settings, server_url
+from opsvisor.compat.supervisor.expansions import Names, environment_names
+from opsvisor.compat.supervisor.groups import read_plan
+from opsvisor.compat.supervisor.ini import read_all
+from opsvisor.compat.supervisor.leftovers import warn_of_leftovers
+from opsvisor.compat.supervisor.options import Supervisord
+from opsvisor.compat.supervisor.programs import Surroundings
+from opsvisor.compat.supervisor.sections import Findings, SectionReader
+from opsvisor.config.problems import ConfigError, Place, Problem
+from opsvisor.config.settings import Loaded
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Loaded:
+    """Read a configuration of Supervisor and everything it includes.
+
+    `environ` is the environment the daemon was started with. The names that values may use are a
+    superset of Supervisor's: `here` and `host_node_name` are known everywhere. Raises ConfigError
+    with all problems at once; syntax errors come alone, because they make values doubtful.
+    """
+    names: Names = {**environment_names(environ), "host_node_name": platform.node()}
+    ini = read_all(path, names)
+    findings = Findings(ini.warnings)
+    supervisord = ini.sections.get("supervisord")
+    if supervisord is None:
+        what = ".ini file does not include supervisord section"
+        raise ConfigError([Problem(Place(str(path)), what, "add a line [supervisord]")])
+    reader = SectionReader(supervisord, names, findings)
+    environment = reader.get(Supervisord.ENVIRONMENT)
+    for doubt in environment.doubts:
+        reader.warn(Supervisord.ENVIRONMENT, f"environment of [supervisord]: {doubt}")
+    # From here on texts may also use what [supervisord] gives to all children.
+    names = {**names, **environment_names(environment.values)}
+    servers = read_servers(ini, names, findings)
+    settings = read_settings(reader, servers)
+    around = Surroundings(
+        names=names,
+        environment=environment.values,
+        server_url=server_url(servers),
+        identifier=settings.identifier,
+        config_path=str(path.absolute()),
+        child_log_dir=reader.get(Supervisord.CHILDLOGDIR) or tempfile.gettempdir(),
+        strip_ansi=reader.get(Supervisord.STRIP_ANSI),
+        findings=findings,
+    )
+    plan = read_plan(ini, around)
+    warn_of_leftovers(ini, names, findings)
+    findings.raise_problems(ini.files)
+    return Loaded(
+        plan=plan, settings=settings, files=ini.files, warnings=findings.warnings(ini.files)
+    )
