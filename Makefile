@@ -8,6 +8,8 @@ SOURCES := opsvisor tests tools benchmarks examples
 .PHONY: run test check format docs bench clean
 
 run: $(VENV)/.runtime
+	@mkdir -p run
+	@echo "In another terminal: $(BIN)/opsvisorctl -c examples/predicaments.toml"
 	@exec $(BIN)/opsvisord -c examples/predicaments.toml
 
 test: $(VENV)/.dev

@@ -5,6 +5,11 @@ from pathlib import Path
 
 import pytest
 from daemon import Daemon, Home, Programs, StartDaemon
+from hypothesis import settings
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("opsvisor", deadline=None)
+settings.load_profile("opsvisor")
 
 
 @pytest.fixture

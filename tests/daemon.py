@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from textwrap import dedent
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, Self, TypeVar
+
+import pytest
 
 from opsvisor.client import Client, EventGap
 from opsvisor.wire import Event, ProcessStatus
@@ -60,6 +62,17 @@ class Programs:
 
     text: str
     dialect: Dialect = Dialect.TOML
+
+
+def in_both_languages(*, ini: str, toml: str) -> pytest.MarkDecorator:
+    """Run a test twice, with `programs` the same life in Supervisor's words and in our own."""
+    return pytest.mark.parametrize(
+        "programs",
+        [
+            pytest.param(Programs(ini, Dialect.INI), id="ini"),
+            pytest.param(Programs(toml), id="toml"),
+        ],
+    )
 
 
 class Ran(NamedTuple):
@@ -186,6 +199,11 @@ class Daemon:
     def ctl(self, *words: str) -> Ran:
         """Run opsvisorctl with its configuration."""
         return self.run("opsvisorctl", "-c", str(self.home.config), *words)
+
+    def following_ctl(self, *words: str) -> "Following":
+        """opsvisorctl with a command that goes on until Ctrl-C."""
+        command = [_BIN / "opsvisorctl", "-c", self.home.config, *words]
+        return Following(command, self.home.directory, self._environment)
 
     def run(self, program: str, *words: str) -> Ran:
         """Run one of our two programs in the daemon's directory, to its end."""
@@ -333,6 +351,47 @@ class Daemon:
 
     def _said(self) -> str:
         return self.log + self.home.output.read_text()
+
+
+class Following:
+    """A program that prints as things happen. A context manager: Ctrl-C at the end."""
+
+    def __init__(
+        self, command: Sequence[str | Path], directory: Path, environment: Mapping[str, str]
+    ) -> None:
+        self._child = subprocess.Popen(
+            command,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self.text = ""
+        self.status: int | None = None
+
+    def until(self, text: str) -> str:
+        """All it has printed, as soon as this is in it."""
+        assert self._child.stdout is not None
+        output = self._child.stdout.fileno()
+        while text not in self.text:
+            readable, _, _ = select.select([output], [], [], PATIENCE)
+            piece = os.read(output, 65536) if readable else b""
+            assert piece, f"{text!r} does not come after {self.text!r}"
+            self.text += piece.decode()
+        return self.text
+
+    def __enter__(self) -> Self:
+        """The program itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Press Ctrl-C, and keep its exit status."""
+        assert self._child.stdout is not None
+        self._child.send_signal(signal.SIGINT)
+        self.text += self._child.stdout.read().decode()
+        self._child.stdout.close()
+        self.status = self._child.wait(PATIENCE)
 
 
 class StartDaemon(Protocol):

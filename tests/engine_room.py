@@ -1,4 +1,4 @@
-"""An engine of its own for a test: real programs on the test's own loop, and nothing left behind."""
+"""An engine of its own for a test: real programs on its loop, and nothing left behind."""
 
 import asyncio
 import ctypes
@@ -31,6 +31,7 @@ NEVER = RestartPolicy(mode=RestartMode.NO)
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 Kind = TypeVar("Kind")
+Options = dict[str, Any]  # of a ProcessSpec
 
 
 def program(name: str, *argv: str, group: str = "", **options: Any) -> ProcessSpec:
@@ -155,9 +156,7 @@ class Room:
         await self.until(lambda: self.view(name).state is state)
         return self.view(name)
 
-    async def output(
-        self, wanted: str, name: str = "web", stream: Stream = Stream.STDOUT
-    ) -> str:
+    async def output(self, wanted: str, name: str = "web", stream: Stream = Stream.STDOUT) -> str:
         """Everything it has printed, as soon as that contains `wanted`."""
         capture = self.engine.streams(key(name)).capture(stream)
         assert capture is not None

@@ -7,6 +7,7 @@ read is bounded: a broken server must not fill the memory of the operator's shel
 import select
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -49,9 +50,9 @@ class _UnixConnection(HTTPConnection):
 class Stream(Generic[T]):
     """What a daemon sends as it happens. Iterate, and close it (it is a context manager)."""
 
-    def __init__(self, url: str, connection: HTTPConnection, pieces: Iterator[T]) -> None:
+    def __init__(self, url: str, sock: socket.socket, pieces: Iterator[T]) -> None:
         self._url = url
-        self._connection = connection
+        self._sock = sock
         self._pieces = pieces
 
     def __iter__(self) -> Iterator[T]:
@@ -63,11 +64,17 @@ class Stream(Generic[T]):
 
     def map(self, decode: Callable[[T], U]) -> "Stream[U]":
         """The same stream with every piece decoded."""
-        return Stream(self._url, self._connection, (decode(piece) for piece in self._pieces))
+        return Stream(self._url, self._sock, (decode(piece) for piece in self._pieces))
+
+    def hang_up(self) -> None:
+        """End the stream for whoever iterates over it, in another thread as well."""
+        with suppress(OSError):  # the daemon was first
+            self._sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Hang up."""
-        self._connection.close()
+        """Hang up, and give the connection back."""
+        self.hang_up()
+        self._sock.close()
 
     def __enter__(self) -> Self:
         """The stream itself."""
@@ -79,7 +86,7 @@ class Stream(Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Hang up."""
+        """Hang up, and give the connection back."""
         self.close()
 
 

@@ -214,7 +214,7 @@ class ProgramOptions:
     restart_prevent_exit_codes: Annotated[
         ExitSet,
         kinds.EXITS,
-        Doc(text="Exits after which it is not started again.", source="systemd"),
+        Doc(text="Exits that end in FATAL at once, without another attempt.", source="systemd"),
     ] = field(default_factory=ExitSet)
     min_uptime: Annotated[
         float,
@@ -226,7 +226,13 @@ class ProgramOptions:
         ),
     ] = 1.0
     backoff_delay: Annotated[
-        float, kinds.DURATION, Doc(text="Delay before the first restart.", source="Pebble")
+        float,
+        kinds.DURATION,
+        Doc(
+            text="Delay after the first failed start, and after the second crash in a row; the"
+            " first crash of a process that was up restarts it at once.",
+            source="Pebble",
+        ),
     ] = 0.5
     backoff_factor: Annotated[
         float,

@@ -106,6 +106,7 @@ class ProcessMachine:
         self.group_priority = group_priority
         self.state: State = Stopped()
         self.wanted = False
+        self._retired = False
         self._jitter = jitter
         self._next_spec: ProcessSpec | None = None
         self._tally = Tally()
@@ -132,6 +133,11 @@ class ProcessMachine:
     def is_down(self) -> bool:
         """Nothing of it is alive, and nothing will start by itself."""
         return isinstance(self.state, Stopped | Exited | Fatal)
+
+    @property
+    def holds_up_shutdown(self) -> bool:
+        """Whether shutdown waits for its end: what no signal reaches would be waited for forever."""
+        return not self.is_down and not isinstance(self.state, Unknown)
 
     @property
     def expected_running(self) -> bool:
@@ -175,7 +181,7 @@ class ProcessMachine:
 
     def start(self, cause: StartCause, now: Instant) -> list[Effect]:
         """Bring it up, unless it is up or on its way."""
-        self._want(wanted=True, now=now)
+        self.want(wanted=True, now=now)
         match self.state:
             case Stopped() | Exited() | Fatal():
                 self._forgive()
@@ -200,7 +206,7 @@ class ProcessMachine:
         self, cause: StopCause, now: Instant, start_after: StartCause | None = None
     ) -> list[Effect]:
         """Bring it down; with `start_after`, up again when it is down."""
-        self._want(wanted=start_after is not None, now=now)
+        self.want(wanted=start_after is not None, now=now)
         match self.state:
             case Starting() | Running() | Unknown():
                 return self._ask_to_end(self.state.pid, cause, start_after, now)
@@ -211,14 +217,26 @@ class ProcessMachine:
                     *self._start_again(start_after, now),
                 ]
             case Spawning():
+                called_off = self.state.stop_wanted is not None
                 self.state = replace(self.state, stop_wanted=cause, start_after=start_after)
-                return [CancelSpawn(self.id)]
+                return [] if called_off else [CancelSpawn(self.id)]
             case Stopping():
                 self.state = replace(self.state, start_after=start_after)
                 return []
             case Stopped() | Exited() | Fatal():
                 self._take_next_spec()
                 return self._start_again(start_after, now)
+            case never:
+                assert_never(never)
+
+    def retire(self, now: Instant) -> list[Effect]:
+        """Start no more: shutdown has begun. What is alive runs on until it is told to stop."""
+        self._retired = True
+        match self.state:
+            case Spawning() | Backoff() | Stopping() | Fatal():
+                return self.stop(StopCause.SHUTDOWN, now)
+            case Stopped() | Starting() | Running() | Exited() | Unknown():
+                return []
             case never:
                 assert_never(never)
 
@@ -238,14 +256,18 @@ class ProcessMachine:
         A process that should be running and is not (EXITED, FATAL, BACKOFF) is started, because
         the change may be what it was waiting for. One that was stopped by hand stays stopped.
         """
+        latest = self.spec if self._next_spec is None else self._next_spec
         names = tuple(
             name
             for name in ProcessSpec.__dataclass_fields__
-            if getattr(spec, name) != getattr(self.spec, name)
+            if getattr(spec, name) != getattr(latest, name)
         )
         told: list[Effect] = [
             Publish(ProcessChanged(at=now.wall, id=spec.id, spec=spec, fields=names))
         ]
+        if not restart and self._next_spec is not None:
+            self._next_spec = spec
+            return told
         if not restart:
             self.spec = spec
             return [*told, *self._calm_down(now)]
@@ -306,21 +328,22 @@ class ProcessMachine:
 
     def exited(self, end: RunExited, now: Instant) -> list[Effect]:
         """The kernel reported the end of the process."""
-        match self.state:
-            case Starting() if now.mono >= self.state.up_at:
+        state = self.state
+        assert end.pid == pid_of(state), f"{self.id}: {end.pid} ended in {state}"
+        assert isinstance(state, Starting | Running | Stopping | Unknown)
+        match state:
+            case Starting() if now.mono >= state.up_at:
                 # It was up for long enough, only the deadline had not been handled yet.
-                return [*self._come_up(self.state, now), *self.exited(end, now)]
+                return [*self._come_up(state, now), *self.exited(end, now)]
             case Starting() | Running():
-                return self._ended_by_itself(self.state, end, now)
+                return self._ended_by_itself(state, end, now)
             case Stopping():
-                return self._ended_as_asked(self.state, end, now)
+                return self._ended_as_asked(state, end, now)
             case Unknown():
                 self._take_next_spec()
-                uptime = now.mono - self.state.started_at
+                uptime = now.mono - state.started_at
                 told = self._end_run(end, ExitCause.MANUAL, now, uptime, "left as it is")
                 return [*told, *self._become(Stopped(), "ended after all", now, pid=end.pid)]
-            case Stopped() | Spawning() | Backoff() | Exited() | Fatal():
-                raise AssertionError(f"{self.id}: {end.pid} ended in {self.state}")
             case never:
                 assert_never(never)
 
@@ -330,7 +353,7 @@ class ProcessMachine:
             Publish(SignalRefused(at=now.wall, id=self.id, pid=pid, reason=reason))
         ]
         match self.state:
-            case Stopping():
+            case Stopping() if self.state.pid == pid:
                 self._record.spawn_error = reason
                 unknown = Unknown(pid=self.state.pid, started_at=self.state.started_at)
                 return [*told, *self._become(unknown, f"can't signal it: {reason}", now)]
@@ -340,6 +363,7 @@ class ProcessMachine:
                 | Starting()
                 | Running()
                 | Backoff()
+                | Stopping()
                 | Exited()
                 | Fatal()
                 | Unknown()
@@ -352,9 +376,13 @@ class ProcessMachine:
         """The instant asked for has come. Harmless if it has not: nothing is due then."""
         effects = self._calm_down(now)
         due = deadline_of(self.state)
-        if due is None or now.mono < due:
+        if due is not None and now.mono < due:
             return effects
         match self.state:
+            case Stopped() | Spawning() | Exited() | Unknown():
+                return effects
+            case Running(settled_at=None) | Fatal(retry_at=None):
+                return effects
             case Starting():
                 return effects + self._come_up(self.state, now)
             case Running():
@@ -366,8 +394,6 @@ class ProcessMachine:
                 return effects + self._spawn(StartCause.RECOVERY, "slow retry out of FATAL", now)
             case Stopping():
                 return effects + self._kill(self.state, now)
-            case Stopped() | Spawning() | Exited() | Unknown():
-                return effects
             case never:
                 assert_never(never)
 
@@ -500,6 +526,8 @@ class ProcessMachine:
         return [Publish(event)]
 
     def _decide(self, run: EndedRun, now: Instant) -> Decision:
+        if self._retired:
+            return Leave(reason=f"{run}; shutdown has begun")
         decision, self._tally = decide(
             self.spec.restart, run, self._tally, now=now.mono, jitter=self._jitter()
         )
@@ -575,7 +603,8 @@ class ProcessMachine:
         )
         return [Publish(event)]
 
-    def _want(self, *, wanted: bool, now: Instant) -> None:
+    def want(self, *, wanted: bool, now: Instant) -> None:
+        """Note the operator's wish; nothing is done for it yet."""
         self._account(now)
         self.wanted = wanted
 

@@ -98,7 +98,7 @@ def next_delay(backoff: Backoff, attempt: int, jitter: float) -> float:
             try:
                 grown = backoff.delay * backoff.factor ** (attempt - 1)
             except OverflowError:
-                grown = backoff.limit
+                grown = backoff.limit if backoff.delay else 0.0
             return min(grown, backoff.limit) * (1.0 + backoff.jitter * jitter)
         case never:
             assert_never(never)

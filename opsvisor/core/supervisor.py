@@ -142,9 +142,10 @@ class Supervisor:
     def _after(self, machine: ProcessMachine, now: Instant) -> list[Effect]:
         """What every turn of a machine may have brought about."""
         self._schedule(machine)
-        if not machine.is_down:
+        if machine.holds_up_shutdown:
             return []
-        forgotten = self._bury(machine.id, now) if machine.id in self._doomed else []
+        is_over = machine.is_down and machine.id in self._doomed
+        forgotten = self._bury(machine.id, now) if is_over else []
         return [*forgotten, *self._level_down(machine.id, now)]
 
     def _schedule(self, machine: ProcessMachine) -> None:
@@ -202,7 +203,7 @@ class Supervisor:
         returning = self._machines.get(spec.id)
         if returning is not None:
             self._doomed.discard(spec.id)
-            returning.wanted = spec.startup is Startup.ENABLED
+            returning.want(wanted=spec.startup is Startup.ENABLED, now=now)
             return self._change(spec, now, restart=True)
         machine = ProcessMachine(spec, group_priority=group_priority, jitter=self._jitter, now=now)
         self._machines[spec.id] = machine
@@ -221,8 +222,8 @@ class Supervisor:
         effects: list[Effect] = []
         for spec in specs:
             machine = self._machines[spec.id]
-            stopped_by_hand = machine.is_down and not machine.wanted
-            if spec.id.group in groups and stopped_by_hand and spec.startup is Startup.ENABLED:
+            is_revived = spec.id.group in groups and not machine.wanted
+            if is_revived and spec.startup is Startup.ENABLED:
                 effects += machine.start(StartCause.CONFIG, now)
                 effects += self._after(machine, now)
         return effects
@@ -245,6 +246,8 @@ class Supervisor:
         by_priority: dict[int, list[ProcessId]] = {}
         for process_id, machine in sorted(self._machines.items()):
             by_priority.setdefault(machine.group_priority, []).append(process_id)
+            effects += machine.retire(now)
+            self._schedule(machine)
         self._levels = [by_priority[priority] for priority in sorted(by_priority)]
         return [*effects, *self._next_level(now)]
 
@@ -257,7 +260,7 @@ class Supervisor:
             for process_id in sorted(members, key=self._stop_order):
                 effects += self._machines[process_id].stop(StopCause.SHUTDOWN, now)
                 self._schedule(self._machines[process_id])
-            self._level = {i for i in members if not self._machines[i].is_down}
+            self._level = {i for i in members if self._machines[i].holds_up_shutdown}
         if not self._levels and not self._level:
             effects.append(ShutdownComplete())
         return effects

@@ -12,9 +12,7 @@ Names = Callable[[], list[str]]
 _SIGNALS = sorted(one.name.removeprefix("SIG") for one in signal.Signals)
 
 
-def candidates(
-    words: Sequence[str], processes: Names, groups: Names
-) -> list[str]:
+def candidates(words: Sequence[str], processes: Names, groups: Names) -> list[str]:
     """Every word that may follow `words` (complete ones), whatever it begins with.
 
     `processes` and `groups` are asked only where they matter: that costs a request.

@@ -129,18 +129,34 @@ def _from_toml(path: Path, environ: Mapping[str, str]) -> Connection:
 
 
 def _read_server(path: Path) -> dict[str, object]:
-    import tomli  # noqa: PLC0415 - 5 ms that -s and INI files don't need
-
     try:
-        document = tomli.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError([_problem(path, 0, error.strerror or str(error))]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([_problem(path, 0, f"not UTF-8: {error}")]) from error
-    except tomli.TOMLDecodeError as error:
-        raise ConfigError([_problem(path, error.lineno, error.msg)]) from error
-    server = document.get("server")
+    server = _parse(path, text).get("server")
     return server if isinstance(server, dict) else {}
+
+
+def _parse(path: Path, text: str) -> dict[str, object]:
+    """The file, or what stands before its first mistake if that names the server.
+
+    The daemon that runs has read an earlier version, and can say best what is wrong with this one.
+    """
+    import tomli  # noqa: PLC0415 - 5 ms that -s and INI files don't need
+
+    try:
+        return tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        mistake = error
+    try:
+        before = tomli.loads("\n".join(text.splitlines()[: mistake.lineno - 1]))
+    except tomli.TOMLDecodeError:
+        before = {}
+    if "server" not in before:
+        raise ConfigError([_problem(path, mistake.lineno, mistake.msg)]) from mistake
+    return before
 
 
 def _problem(path: Path, line: int, what: str) -> Problem:

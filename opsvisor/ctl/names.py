@@ -34,8 +34,12 @@ def _matches(name: str, process: ProcessStatus) -> bool:
     if group is not None:
         return process.group == group
     if is_wildcard(name):
-        return fnmatchcase(process.name, name)
-    return name in {process.name, f"{process.group}:{process.process}"}
+        return any(fnmatchcase(spelling, name) for spelling in _spellings(process))
+    return name in _spellings(process)
+
+
+def _spellings(process: ProcessStatus) -> tuple[str, str]:
+    return process.name, f"{process.group}:{process.process}"
 
 
 def all_or(names: Sequence[str]) -> list[str]:

@@ -32,7 +32,7 @@ def _summary(history: History, now: float) -> Panel:
     style = STATE_STYLES.get(status.state, "")
     parts: list[RenderableType] = [Text(render.printable(status.reason) or "no reason is known")]
     parts += [Text(fact, style="yellow") for fact in postmortem.facts(status)]
-    parts += [Text(), Text("Next: ", style="bold") + Text(postmortem.what_next(history, now))]
+    parts += [Text(), Text("Next: ", style="bold") + Text(postmortem.what_next(history))]
     title = Text(postmortem.headline(status, now), style=style)
     return Panel(Group(*parts), title=title, title_align="left", border_style=style)
 

@@ -10,14 +10,14 @@ _LINES_SHOWN = 12
 
 
 def lines(history: History, now: float) -> Iterator[str]:
-    """The whole screen. `now` is Unix time, for how long ago and how long still."""
+    """The whole screen. `now` is Unix time, for how long ago."""
     status = history.status
     yield headline(status, now)
     if status.reason:
         yield f"  {render.printable(status.reason)}"
     for fact in facts(status):
         yield f"  {fact}"
-    yield from _section("What happens next", [what_next(history, now)])
+    yield from _section("What happens next", [what_next(history)])
     yield from _section("Policy", history.policy)
     yield from _section("Last runs, newest first", _table(history.runs))
     if tail := last_words(history.runs):
@@ -44,13 +44,11 @@ def facts(status: ProcessStatus) -> list[str]:
     ]
 
 
-def what_next(history: History, now: float) -> str:
-    """What follows, with a countdown where a retry is due."""
+def what_next(history: History) -> str:
+    """What follows, with the hour where a retry is due."""
     text = history.what_next or "nothing by itself"
-    if not history.status.retry_at:
-        return text
-    at = render.clock(history.status.retry_at)
-    return f"{text} (in {render.span(history.status.retry_at - now)}, at {at})"
+    retry_at = history.status.retry_at
+    return f"{text} (at {render.clock(retry_at)})" if retry_at else text
 
 
 def last_words(runs: Sequence[Run]) -> tuple[Run, str, list[str]] | None:

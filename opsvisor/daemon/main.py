@@ -89,7 +89,7 @@ def _frontends(path: Path) -> Mapping[str, Callable[[Path, Mapping[str, str]], L
     """The formats besides our own. Supervisor's is loaded only for a file that may be one."""
     if path.suffix == ".toml":
         return {}
-    from opsvisor.compat.supervisor.resolve import load as load_ini  # noqa: PLC0415 - see above
+    from opsvisor.compat.supervisor.load import load as load_ini  # noqa: PLC0415 - see above
 
     return {".conf": load_ini, ".ini": load_ini}
 

@@ -207,7 +207,10 @@ class Service:
                     f"Server '{server.settings.name}' running without any HTTP authentication"
                     " checking",
                 )
-            self._journal.log(LogLevel.INFO, f"API at {server.url}, metrics at its /metrics")
+            where = f"API at {server.url}"
+            if isinstance(server.settings, TcpServer):
+                where = f"API at {server.url}/api/v1, metrics at {server.url}/metrics"
+            self._journal.log(LogLevel.INFO, where)
         if pid_file_problem:
             self._journal.log(LogLevel.CRITICAL, pid_file_problem)
         name = "supervisord" if settings.dialect is Dialect.SUPERVISOR else "opsvisord"

@@ -43,6 +43,7 @@ def main() -> None:
         # Python ignores these two; the program must find them as the kernel gives them.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        _restore_lc_ctype(wanted["lc_ctype"])
         step = f"execute {wanted['executable']!r}"
         os.execv(wanted["executable"], sys.argv[2:])  # noqa: S606 - this is the point
     except (OSError, ValueError) as error:
@@ -61,6 +62,15 @@ def _limit(name: str, soft: int | None, hard: int | None) -> None:
 def _adjust_oom_score(score: int) -> None:
     with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:  # noqa: PTH123 - start-up time
         file.write(str(score))
+
+
+def _restore_lc_ctype(given: str | None) -> None:
+    # In the C locale Python sets LC_CTYPE to C.UTF-8 for itself and its children (PEP 538), and
+    # `-I` keeps it from reading the variable that would forbid it.
+    if given is None:
+        os.environ.pop("LC_CTYPE", None)
+    else:
+        os.environ["LC_CTYPE"] = given
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def spawn(spec: ProcessSpec, files: ChildFiles, base_environment: Mapping[str, s
     user = None if needs_launcher else spec.user
     try:
         child = subprocess.Popen(
-            _launcher_command(spec, executable) if needs_launcher else spec.argv,
+            _launcher_command(spec, executable, environment) if needs_launcher else spec.argv,
             executable=sys.executable if needs_launcher else executable,
             stdin=files.stdin,
             stdout=files.stdout,
@@ -104,7 +104,8 @@ def find_executable(spec: ProcessSpec, environment: Mapping[str, str]) -> str:
     for candidate in candidates:
         found = _problem_of(candidate)
         if found is None:
-            return os.path.abspath(candidate)  # noqa: PTH100 - must not resolve links: argv[0] tools
+            # Not abspath: it takes `link/..` for nothing, where the kernel follows the link.
+            return os.path.join(os.getcwd(), candidate)  # noqa: PTH109, PTH118 - keeps ./ and // as written
         if found.kind is SpawnFaultKind.NOT_EXECUTABLE and problem.kind is SpawnFaultKind.NO_FILE:
             problem = found
     raise problem
@@ -115,7 +116,7 @@ def _problem_of(path: str) -> SpawnError | None:
     kind = SpawnFaultKind.NOT_EXECUTABLE
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 - called for every spawn
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL inside, which no file name has
         return SpawnError(f"can't find command '{path}'", SpawnFaultKind.NO_FILE)
     if os.path.isdir(path):  # noqa: PTH112
         return SpawnError(f"command at '{path}' is a directory", kind)
@@ -126,7 +127,9 @@ def _problem_of(path: str) -> SpawnError | None:
     return None
 
 
-def _launcher_command(spec: ProcessSpec, executable: str) -> list[str]:
+def _launcher_command(
+    spec: ProcessSpec, executable: str, environment: Mapping[str, str]
+) -> list[str]:
     user = spec.user
     wanted = {
         "rlimits": [(limit.name, limit.soft, limit.hard) for limit in spec.rlimits],
@@ -135,6 +138,7 @@ def _launcher_command(spec: ProcessSpec, executable: str) -> list[str]:
         "user": (user.uid, user.gid, user.groups) if user else None,
         "working_dir": spec.working_dir,
         "executable": executable,
+        "lc_ctype": environment.get("LC_CTYPE"),
     }
     return [sys.executable, "-I", "-S", _LAUNCHER, json.dumps(wanted), *spec.argv]
 

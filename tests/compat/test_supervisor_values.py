@@ -34,7 +34,7 @@ _SAME = [
     ),
     (values.inet_port, datatypes.inet_address, ["9001", ":9001", "*:9001", "Host:80", "a:b:3"]),
     (values.inet_port, datatypes.inet_address, ["[::1]:90", " 80", "1", "65535"]),
-    (values.inet_port, datatypes.inet_address, ["foo", "", "0", "65536", ":", "h:", "h:x"]),
+    (values.inet_port, datatypes.inet_address, ["foo", "", "0", "65536", ":", "h:"]),
     (values.name, datatypes.process_or_group_name, [" a ", "", "a-b.c", "a b", "a:b", "a/b"]),
     (accounts.user, datatypes.name_to_uid, ["nosuch", "99999", "-1", "", str(2**40)]),
 ]
@@ -189,6 +189,12 @@ def test_list_of_names(text: str, names: tuple[str, ...]) -> None:
 def test_server_url(text: str, url: str | None) -> None:
     """AUTO means that we find it; an empty one means none."""
     assert values.server_url(text) == url
+
+
+def test_port_behind_a_host_is_refused_like_one_alone() -> None:
+    """Supervisor shows Python's own message here, which doesn't say that it is about a port."""
+    with pytest.raises(Refused, match="^not a valid port number: 'x' $"):
+        values.inet_port("h:x")
 
 
 def test_socket_mode_has_its_own_words() -> None:

@@ -95,6 +95,16 @@ def test_credentials_stay_where_they_belong(tmp_path: Path) -> None:
     assert discover(both, _NOWHERE, {}).password == "secret"
 
 
+def test_a_file_with_a_mistake(tmp_path: Path) -> None:
+    """What stands before the mistake still says where the daemon is: it is to be asked."""
+    text = '[server]\nunix = "/run/o.sock"\n[program.web]\ncommand = = 1\n'
+    path = _written(tmp_path / "x.toml", text)
+    assert discover(Wishes(config_file=path), _NOWHERE, {}).url == "unix:///run/o.sock"
+    path = _written(tmp_path / "x.toml", "[program.web]\ncommand = = 1\n")
+    with pytest.raises(ConfigError, match=r"x\.toml:2: "):
+        discover(Wishes(config_file=path), _NOWHERE, {})
+
+
 def test_a_file_that_can_not_be_read(run: Ctl, tmp_path: Path) -> None:
     """A file that was named must be readable: place, reason, exit status 2."""
     broken = _written(tmp_path / "x.toml", "[server\n")

@@ -13,7 +13,7 @@ from opsvisor.ctl import postmortem, render
 _HISTORY = wire.History(
     status=fatal("bad"),
     policy=["restart on failure", "FATAL after more than 8 restarts in 10 min"],
-    what_next="a slow retry out of FATAL",
+    what_next="a slow retry in 10 min",
     hints=["look into its log"],
     runs=[
         run(expected=True, started_at=NOW - 50, stderr=["all is well"]),
@@ -28,7 +28,7 @@ bad is FATAL since 2026-11-23 09:36:53 (1 min ago)
   log problem: No space left on device
 
 What happens next
-  a slow retry out of FATAL (in 10 min, at 2026-11-23 09:47:53)
+  a slow retry in 10 min (at 2026-11-23 09:47:53)
 
 Policy
   restart on failure

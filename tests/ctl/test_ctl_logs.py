@@ -64,8 +64,8 @@ def test_words_that_make_no_sense(
     ("code", "why"),
     [
         ("no_such_process", "no such process name"),
-        ("no_log_file", "no log file"),
-        ("internal_error", "unknown error reading log"),
+        ("no_log", "no log file"),
+        ("internal", "unknown error reading log"),
     ],
 )
 def test_a_log_that_can_not_be_read(ctl: Ctl, daemon: RecordedDaemon, code: str, why: str) -> None:

@@ -116,7 +116,6 @@ def test_status_of_names(
         ("stop", "no_such_process", "ERROR (no such process)", 1),
         ("signal", "ok", "signalled", 0),
         ("signal", "no_such_process", "ERROR (no such process)", 1),
-        ("signal", "bad_signal", "ERROR (bad signal name)", 1),
         ("signal", "not_running", "ERROR (not running)", 7),
     ],
 )
@@ -176,6 +175,13 @@ def test_restart_stops_all_before_it_starts_any(ctl: Ctl, daemon: RecordedDaemon
     )
     ran = ctl("restart", "a", "b")
     assert ran == (0, "a: stopped\nb: ERROR (not running)\na: started\nb: started\n", "")
+
+
+def test_no_such_signal(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """The daemon refuses the request; it is told of every name, as supervisorctl does."""
+    daemon.answers[_ACTIONS] = problem(400, "bad_signal", "no such signal: 'FOO'")
+    ran = ctl("signal", "FOO", "a", "b")
+    assert ran == (1, "a: ERROR (bad signal name)\nb: ERROR (bad signal name)\n", "")
 
 
 def test_signal_sends_the_name_as_typed(ctl: Ctl, daemon: RecordedDaemon) -> None:

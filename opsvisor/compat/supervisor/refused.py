@@ -15,5 +15,5 @@ class Refused(ValueError):  # noqa: N818 - it reads as what happened
 
 def did_you_mean(typed: str, known: Iterable[str]) -> str:
     """The question about the one name that is close enough to be meant, or ""."""
-    close = difflib.get_close_matches(typed, known, n=1, cutoff=0.75)
+    close = difflib.get_close_matches(typed, known, n=1, cutoff=0.7)
     return f"did you mean '{close[0]}'?" if close else ""

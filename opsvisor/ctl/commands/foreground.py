@@ -3,7 +3,7 @@
 import sys
 import threading
 
-from opsvisor.client import ApiError, Client, NoDaemon
+from opsvisor.client import ApiError, NoDaemon
 from opsvisor.ctl import names
 from opsvisor.ctl.commands.logs import print_piece
 from opsvisor.ctl.exit_codes import Exit
@@ -40,22 +40,20 @@ def _converse(session: Session, name: str) -> None:
 
     threading.Thread(target=show_output, daemon=True).start()
     try:
-        for line in sys.stdin:
-            if not _pass_on(session.client, name, line):
-                session.output.say("Process got killed")
-                break
+        _pass_lines_on(session, name)
     except KeyboardInterrupt:
         pass
-    stream.close()
+    finally:
+        stream.close()
     session.output.say("Exiting foreground")
 
 
-def _pass_on(client: Client, name: str, line: str) -> bool:
-    """Whether the process was there to take it."""
-    try:
-        client.write_stdin(name, line)
-    except ApiError as error:
-        if error.problem.code == "not_running":
-            return False
-        raise
-    return True
+def _pass_lines_on(session: Session, name: str) -> None:
+    for line in sys.stdin:
+        try:
+            session.client.write_stdin(name, line)
+        except ApiError:
+            if session.client.process(name).status.state == "RUNNING":
+                raise  # it is there, but has no standard input
+            session.output.say("Process got killed")
+            return

@@ -14,8 +14,7 @@ _TAIL_WORDS = (1, 3)  # [modifier] name [channel]
 _READING_FAILED = {
     "no_such_process": "no such process name",
     "no_such_group": "no such process name",
-    "no_log_file": "no log file",
-    "no_file": "no log file",
+    "no_log": "no log file",
 }
 
 

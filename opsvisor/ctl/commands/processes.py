@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from opsvisor.client import ApiError
 from opsvisor.ctl import exit_codes, failures, names, render
 from opsvisor.ctl.exit_codes import Exit
 from opsvisor.ctl.session import BadArguments, Session
@@ -126,13 +127,30 @@ def _act(
 ) -> tuple[list[ActionResult], int]:
     done, exit_status = list[ActionResult](), int(Exit.OK)
     for name in names.all_or(words):
-        response = session.client.act(action, [name], signal=signum)
-        results = _concerned(action, name, response.results)
+        results = _concerned(action, name, _ask(session, action, name, signum))
         for result in results:
             session.output.say(render.action_line(action, result, session.output.format))
             exit_status = exit_codes.of_action(action, result) or exit_status
         done += results
     return done, exit_status
+
+
+def _ask(session: Session, action: Action, name: str, signum: str | None) -> list[ActionResult]:
+    try:
+        return session.client.act(action, [name], signal=signum).results
+    except ApiError as error:
+        if error.problem.code != "bad_signal":
+            raise
+        group, _, process = name.partition(":")
+        return [
+            ActionResult(
+                name=name,
+                group=group,
+                process=process or group,
+                result="bad_signal",
+                reason=error.problem.detail,
+            )
+        ]
 
 
 def _concerned(action: Action, name: str, results: list[ActionResult]) -> list[ActionResult]:

@@ -1,0 +1,332 @@
+"""The one fake kernel: a clock, children and a supervisor, played from a script.
+
+`World(program("web")).play("start web; spawned 100; +1; exit 100 1")` carries out the steps and
+returns a transcript. `>` is what happened, `<` what the supervisor asked for; on the right stand
+the facts it published. The kernel is strict: it refuses what Linux would make us regret, such as
+a signal to a pid that is gone. After every step the supervisor is asked what it thinks, and has
+to agree with the kernel.
+
+Steps, separated by `;`:
+
+    start web | stop web | restart web | signal web HUP     requests
+    spawned [PID] [of NAME]        the oldest spawn asked for, or that of NAME, succeeds
+    no spawn [of NAME] [REASON]    … fails
+    exit PID CODE | killed PID TERM [core]                  a child ends
+    refuse PID [REASON]            the kernel refuses the signal sent last
+    +SECONDS                       time passes; each deadline on the way is handled on time
+    busy SECONDS                   time passes and no deadline is handled
+    deadline                       the deadline is handled now, late if it is past
+    apply PLAN | update PLAN       a plan known by that name; `update` revives what was stopped
+    shutdown
+"""
+
+import re
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar, assert_never
+
+from programs import plan_of, process_id
+from transcript import render
+
+from opsvisor.core import effects as ask
+from opsvisor.core import events as fact
+from opsvisor.core import inputs
+from opsvisor.core.instant import Instant
+from opsvisor.core.outcome import Outcome, Usage, signal_name
+from opsvisor.core.plan import Plan
+from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
+from opsvisor.core.state import TRANSITIONS, PublicState, StartCause
+from opsvisor.core.supervisor import Supervisor
+from opsvisor.core.view import ProcessView
+
+T = TypeVar("T", bound=fact.Event)
+
+AUTOMATIC = {StartCause.RETRY, StartCause.RESTART, StartCause.RECOVERY}
+ALIVE = {PublicState.RUNNING, PublicState.STOPPING, PublicState.UNKNOWN}
+FIRST_PID = 100
+
+
+@dataclass
+class Kernel:
+    """What is alive, what was asked for, and what was sent to whom."""
+
+    pending: dict[ProcessId, ProcessSpec] = field(default_factory=dict)
+    called_off: set[ProcessId] = field(default_factory=set)
+    alive: dict[Pid, ProcessId] = field(default_factory=dict)
+    sent: dict[Pid, list[int]] = field(default_factory=dict)
+    next_pid: int = FIRST_PID
+
+    def pid_of(self, wanted: ProcessId) -> Pid | None:
+        """The live pid of a process."""
+        return next((pid for pid, owner in self.alive.items() if owner == wanted), None)
+
+    def perform(self, effect: ask.Effect) -> None:
+        """Note what is asked for, and refuse what would be a disaster."""
+        match effect:
+            case ask.Spawn():
+                identity = effect.spec.id
+                assert identity not in self.pending, f"{identity} is being spawned already"
+                assert self.pid_of(identity) is None, f"{identity} is alive already"
+                self.pending[identity] = effect.spec
+            case ask.CancelSpawn():
+                assert effect.id in self.pending, f"{effect.id} is not being spawned"
+                self.called_off.add(effect.id)
+            case ask.SignalProcess():
+                assert self.alive.get(effect.pid) == effect.id, (
+                    f"{signal_name(effect.signum)} for {effect.id} would hit {effect.pid}"
+                )
+                self.sent[effect.pid].append(effect.signum)
+            case ask.Forget():
+                assert effect.id not in self.pending, f"{effect.id} is being spawned"
+                assert self.pid_of(effect.id) is None, f"{effect.id} is alive"
+            case ask.Publish() | ask.ShutdownComplete():
+                pass
+            case never:
+                assert_never(never)
+
+    def spawn(self, identity: ProcessId, pid: Pid | None = None) -> Pid:
+        """Make the process that was asked for."""
+        pid = Pid(self.next_pid) if pid is None else pid
+        assert pid not in self.alive
+        self.next_pid = max(self.next_pid, pid) + 1
+        self.withdraw(identity)
+        self.alive[pid] = identity
+        self.sent[pid] = []
+        return pid
+
+    def withdraw(self, identity: ProcessId) -> None:
+        """The spawn is answered."""
+        del self.pending[identity]
+        self.called_off.discard(identity)
+
+
+class World:
+    """A supervisor in a world of its own, with `programs` as its first plan.
+
+    `opening` is the transcript of applying that plan; `events` are all facts so far.
+    """
+
+    def __init__(
+        self,
+        *programs: ProcessSpec,
+        priorities: Mapping[str, int] | None = None,
+        jitter: float = 0.0,
+    ) -> None:
+        self.supervisor = Supervisor(lambda: jitter)
+        self.kernel = Kernel()
+        self.now = Instant(mono=1000.0, wall=1_700_000_000.0)
+        self.events: list[fact.Event] = []
+        self.plans: dict[str, Plan] = {}
+        self.is_shutting_down = False
+        self.is_complete = False
+        self._states: dict[ProcessId, PublicState] = {}
+        self._spawned: dict[ProcessId, list[StartCause]] = {}
+        self._seconds: dict[ProcessId, tuple[float, float, float]] = {}
+        self._lines: list[str] = []
+        self.happens(inputs.ApplyPlan(plan_of(*programs, priorities=priorities)), "apply")
+        self.opening = self._transcript()
+
+    def knows(
+        self, name: str, *programs: ProcessSpec, priorities: Mapping[str, int] | None = None
+    ) -> "World":
+        """Give a plan a name, for `apply` and `update`."""
+        self.plans[name] = plan_of(*programs, priorities=priorities)
+        return self
+
+    def view(self, name: str) -> ProcessView:
+        """What the supervisor shows of this process."""
+        return self.supervisor.view(process_id(name), self.now)
+
+    def of_type(self, kind: type[T]) -> list[T]:
+        """All published facts of this type."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def play(self, script: str) -> str:
+        """Carry out the steps and return their transcript."""
+        for step in re.split(r"\s*;\s*", script.strip()):
+            self._step(step)
+        return self._transcript()
+
+    def happens(self, happened: inputs.Input, told_as: str) -> list[ask.Effect]:
+        """Let the supervisor handle this, perform what it asks for, check what it thinks."""
+        if isinstance(happened, inputs.Shutdown):
+            self.is_shutting_down = True
+        effects = self.supervisor.handle(happened, self.now)
+        for effect in effects:
+            self.kernel.perform(effect)
+            self._notice(effect)
+        self._lines += render(told_as, effects, named=len(self._states) > 1)
+        self.check()
+        return effects
+
+    # -- steps -------------------------------------------------------------------------------
+
+    def _step(self, step: str) -> None:
+        word, *rest = step.split()
+        match word, rest:
+            case "start" | "stop" | "restart" | "signal", [name, *more]:
+                self.happens(_request(word, process_id(name), more), step)
+            case "spawned", _:
+                self.spawned(*_spawned_whom(rest), told_as=step)
+            case "no", ["spawn", *more]:
+                name, reason = (more[1], more[2:]) if more[:1] == ["of"] else (None, more)
+                self.not_spawned(name, " ".join(reason) or "no fork", told_as=step)
+            case "exit", [pid, code]:
+                self.ended(Pid(int(pid)), Outcome(code=int(code)), told_as=step)
+            case "killed", [pid, signal_word, *core]:
+                signum = int(signal.Signals[f"SIG{signal_word}"])
+                outcome = Outcome(signum=signum, core_dumped=bool(core))
+                self.ended(Pid(int(pid)), outcome, told_as=step)
+            case "refuse", [pid, *why]:
+                reason = " ".join(why) or "SIGTERM: Operation not permitted"
+                owner = self.kernel.alive[Pid(int(pid))]
+                self.happens(inputs.SignalFault(owner, Pid(int(pid)), reason), step)
+            case "busy", [seconds]:
+                self.wait(float(seconds))
+                self._lines.append(f"> {step}")
+            case "deadline", []:
+                self.happens(inputs.DeadlinePassed(), step)
+            case "apply" | "update", [name]:
+                revive = word == "update"
+                self.happens(inputs.ApplyPlan(self.plans[name], revive=revive), step)
+            case "shutdown", []:
+                self.happens(inputs.Shutdown("SIGTERM"), step)
+            case _, []:
+                self.passes(float(word.removeprefix("+")))
+            case _:
+                raise AssertionError(f"no such step: {step}")
+
+    def spawned(self, name: str | None, pid: int | None, *, told_as: str = "spawned") -> Pid:
+        """A spawn succeeds."""
+        identity = self._pending(name)
+        made = self.kernel.spawn(identity, None if pid is None else Pid(pid))
+        self.happens(inputs.Spawned(identity, made), told_as)
+        return made
+
+    def not_spawned(self, name: str | None, reason: str, *, told_as: str = "no spawn") -> None:
+        """A spawn fails."""
+        identity = self._pending(name)
+        self.kernel.withdraw(identity)
+        self.happens(inputs.SpawnFault(identity, reason), told_as)
+
+    def ended(self, pid: Pid, outcome: Outcome, *, told_as: str = "exit") -> None:
+        """A child ends."""
+        owner = self.kernel.alive.pop(pid)
+        self.happens(inputs.Exited(owner, pid, outcome, Usage()), told_as)
+
+    def wait(self, seconds: float) -> None:
+        """The clock moves; nobody looks."""
+        self.now = Instant(mono=self.now.mono + seconds, wall=self.now.wall + seconds)
+
+    def passes(self, seconds: float) -> None:
+        """The clock moves, and every deadline on the way is handled on time."""
+        until = self.now.mono + seconds
+        began, looked = self.now.mono, False
+        while (deadline := self.supervisor.deadline) is not None and deadline <= until:
+            self.now = Instant(
+                mono=max(deadline, self.now.mono), wall=self.now.wall_at(max(deadline, began))
+            )
+            self.happens(inputs.DeadlinePassed(), f"+{self.now.mono - began:g}")
+            began, looked = self.now.mono, True
+            after = self.supervisor.deadline
+            assert after is None or after > began, "it spins: the deadline did not move on"
+        self.wait(until - self.now.mono)
+        if until > began or not looked:
+            self._lines.append(f"> +{until - began:g}")
+
+    def _pending(self, name: str | None) -> ProcessId:
+        return next(iter(self.kernel.pending)) if name is None else process_id(name)
+
+    def _transcript(self) -> str:
+        lines, self._lines = self._lines, []
+        return "\n".join(lines)
+
+    # -- what must always be true ------------------------------------------------------------
+
+    def _notice(self, effect: ask.Effect) -> None:
+        match effect:
+            case ask.Publish(event=fact.StateChanged() as event):
+                before = self._states.get(event.id, PublicState.STOPPED)
+                assert event.old is before, f"{event.id} was {before}, not {event.old}"
+                assert event.new in TRANSITIONS[event.old]
+                assert event.reason, "a change without a reason"
+                self._states[event.id] = event.new
+            case ask.Publish(event=fact.ProcessSpawned() as event):
+                self._spawned[event.id].append(event.cause)
+            case ask.Publish(event=fact.ProcessAdded() as event):
+                assert event.id not in self._states, f"{event.id} was added twice"
+                self._states[event.id] = PublicState.STOPPED
+                self._spawned[event.id] = []
+                self._seconds[event.id] = (self.now.mono, 0.0, 0.0)
+            case ask.Publish(event=fact.ProcessRemoved() as event):
+                del self._states[event.id], self._spawned[event.id], self._seconds[event.id]
+            case ask.Spawn():
+                assert not self.is_shutting_down, f"{effect.spec.id} is started in shutdown"
+            case ask.ShutdownComplete():
+                assert not self.is_complete, "shutdown completes twice"
+                assert not self.kernel.pending, "complete, and something is being spawned"
+                self.is_complete = True
+            case _:
+                pass
+        if isinstance(effect, ask.Publish):
+            self.events.append(effect.event)
+
+    def check(self) -> None:
+        """Everything the supervisor shows agrees with the kernel and with what it has told."""
+        deadline = self.supervisor.deadline
+        views = {view.id: view for view in self.supervisor.views(self.now)}
+        assert views.keys() == self._states.keys()
+        for identity, view in views.items():
+            pid = self.kernel.pid_of(identity)
+            assert view.state is self._states[identity]
+            assert view.pid == pid, f"{identity} is {pid}, not {view.pid}"
+            if view.state is PublicState.STARTING:
+                assert (identity in self.kernel.pending) is (pid is None)
+                assert pid is None or deadline is not None
+            else:
+                assert identity not in self.kernel.pending
+                assert (pid is not None) is (view.state in ALIVE)
+            if view.retry_at is not None or view.state is PublicState.BACKOFF:
+                assert view.retry_at is not None, "a BACKOFF without end"
+                assert deadline is not None, "a retry that nobody will come for"
+                assert deadline <= view.retry_at
+            if view.state is PublicState.STOPPING:
+                assert deadline is not None, "a STOPPING without SIGKILL"
+            self._check_numbers(view)
+
+    def _check_numbers(self, view: ProcessView) -> None:
+        causes = self._spawned[view.id]
+        assert view.starts == len(causes)
+        assert view.restarts == sum(1 for cause in causes if cause in AUTOMATIC)
+        since, running, expected = self._seconds[view.id]
+        alive_for = self.now.mono - since + 1e-6
+        assert running <= view.running_seconds <= alive_for
+        assert expected <= view.expected_seconds <= alive_for
+        self._seconds[view.id] = (since, view.running_seconds, view.expected_seconds)
+
+
+def _request(word: str, whom: ProcessId, more: list[str]) -> inputs.Request:
+    match word:
+        case "start":
+            return inputs.Start(whom)
+        case "stop":
+            return inputs.Stop(whom)
+        case "restart":
+            return inputs.Restart(whom)
+        case _:
+            return inputs.SendSignal(whom, int(signal.Signals[f"SIG{more[0]}"]))
+
+
+def _spawned_whom(words: list[str]) -> tuple[str | None, int | None]:
+    match words:
+        case []:
+            return None, None
+        case [pid]:
+            return None, int(pid)
+        case ["of", name]:
+            return name, None
+        case [pid, "of", name]:
+            return name, int(pid)
+        case _:
+            raise AssertionError(f"spawned {words}")
