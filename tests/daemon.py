@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -258,15 +259,17 @@ class Daemon:
         """All events from number `after` + 1 to the first that `is_last` recognises."""
         seen: list[Event] = []
         with self.client.events(last_event_id=after) as stream:
-            connection = stream._connection
-            assert isinstance(connection.sock, socket.socket)
-            connection.sock.settimeout(PATIENCE)
-            for event in stream:
-                assert not isinstance(event, EventGap), event
-                seen.append(event)
-                if is_last(event):
-                    break
-        return seen
+            giving_up = threading.Timer(PATIENCE, stream.hang_up)
+            giving_up.start()
+            try:
+                for event in stream:
+                    assert not isinstance(event, EventGap), event
+                    seen.append(event)
+                    if is_last(event):
+                        return seen
+            finally:
+                giving_up.cancel()
+        raise AssertionError(f"it did not come: {[event.text for event in seen]}")
 
     def until(self, name: str, state: str) -> ProcessStatus:
         """The status of a process, as soon as it is in this state."""

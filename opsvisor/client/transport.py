@@ -7,7 +7,7 @@ read is bounded: a broken server must not fill the memory of the operator's shel
 import select
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -111,12 +111,13 @@ class Transport:
         """The body of a successful answer, awaited for `patience` seconds (None: for ever)."""
         connection = self._reusable() or self._connect()
         self._kept = connection
+        _socket_of(connection).settimeout(patience)
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:
-            response = self._send(
-                connection, method, target, headers=headers, body=body, patience=patience
-            )
-            answer = response.read(_ANSWER_MAX + 1)
+            with self._conversation(patience):
+                connection.request(method, target, body, {**self.headers, **headers})
+                response = connection.getresponse()
+                answer = response.read(_ANSWER_MAX + 1)
         except BaseException:
             self.close()  # half an answer must not be taken for the next one's
             raise
@@ -130,35 +131,28 @@ class Transport:
     def stream(self, target: str, headers: Mapping[str, str]) -> Stream[ServerEvent]:
         """Server-sent events on a connection of their own, with no limit of time."""
         connection = self._connect()
+        sock = _socket_of(connection)  # http.client forgets it where the server will hang up
+        sock.settimeout(None)
+        wanted = {**self.headers, "Accept": "text/event-stream", **headers}
         try:
-            response = self._send(
-                connection, "GET", target, headers={"Accept": "text/event-stream", **headers}
-            )
-            refused = response.status >= _FIRST_ERROR
-            answer = response.read(_ANSWER_MAX) if refused else b""
+            with self._conversation(None):
+                connection.request("GET", target, headers=wanted)
+                response = connection.getresponse()
+                refused = response.status >= _FIRST_ERROR
+                answer = response.read(_ANSWER_MAX) if refused else b""
         except BaseException:
             connection.close()
             raise
         if refused:
             connection.close()
             raise self._refusal(response, answer)
-        return Stream(str(self.address), connection, read_events(response.readline))
+        return Stream(str(self.address), sock, read_events(response.readline))
 
-    def _send(
-        self,
-        connection: HTTPConnection,
-        method: str,
-        target: str,
-        *,
-        headers: Mapping[str, str],
-        body: bytes | None = None,
-        patience: float | None = None,
-    ) -> HTTPResponse:
-        assert isinstance(connection.sock, socket.socket)
-        connection.sock.settimeout(patience)
+    @contextmanager
+    def _conversation(self, patience: float | None) -> Iterator[None]:
+        """What breaks off inside is the daemon's silence, not an error of the network's."""
         try:
-            connection.request(method, target, body, {**self.headers, **headers})
-            return connection.getresponse()
+            yield
         except TimeoutError as error:
             silence = f"within {patience:g} s"
             raise NoDaemon(str(self.address), Unreached.LOST, silence) from error
@@ -192,6 +186,11 @@ class Transport:
             problem = _foreign(self.address, response)
         kind = Unauthorized if response.status == _UNAUTHORIZED else ApiError
         return kind(problem)
+
+
+def _socket_of(connection: HTTPConnection) -> socket.socket:
+    assert isinstance(connection.sock, socket.socket)  # it is connected
+    return connection.sock
 
 
 def _connection(address: Address, timeout: float) -> HTTPConnection:

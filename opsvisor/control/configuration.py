@@ -102,7 +102,9 @@ class Configuration:
         return wanted, self._comparison(wanted)
 
     def carry_out(self, plan: Plan) -> None:
-        """Make this the plan in force."""
+        """Make this the plan in force, unless it says nothing new."""
+        if plan == self._supervisor.plan:
+            return
         # Supervisor's `update` starts again what was stopped by hand, and its users count on it.
         revive = self.settings.dialect is Dialect.SUPERVISOR
         self._engine.submit(ApplyPlan(plan, revive=revive))

@@ -28,7 +28,8 @@ CAT = f"{HEAD}[program:cat]\ncommand=/bin/cat\n"
 ACCEPTED = {
     "empty": HEAD,
     "one program": CAT,
-    "every number": f"{CAT}priority=5\nstartsecs=7\nstartretries=9\nstopwaitsecs=11\nexitcodes=0,3\n",
+    "numbers": f"{CAT}priority=5\nstartsecs=7\nstartretries=9\nstopwaitsecs=11\n",
+    "exit codes": f"{CAT}exitcodes=0,3\n",
     "nothing expected": f"{CAT}exitcodes=\n",
     "every switch": f"{CAT}autostart=no\nautorestart=TRUE\nstopasgroup=1\nstopsignal=sighup\n",
     "kill as group alone": f"{CAT}killasgroup=on\nautorestart=0\n",

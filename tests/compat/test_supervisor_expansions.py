@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from real_supervisor import options
 
-from opsvisor.compat.supervisor.expansions import environment_names, expand, expand_log_path
+from opsvisor.compat.supervisor.expansions import Names, environment_names, expand, expand_log_path
 from opsvisor.compat.supervisor.refused import Refused
 
-NAMES = {"program_name": "web", "process_num": 7, "ENV_HOME": "/root", "ENV_ODD": "50%"}
+NAMES: Names = {"program_name": "web", "process_num": 7, "ENV_HOME": "/root", "ENV_ODD": "50%"}
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_log_paths_leave_expanded_values_alone() -> None:
 @given(st.text("%()sd2 ab", max_size=12))
 def test_only_unnamed_conversions_part_us_from_supervisor(text: str) -> None:
     """Same result as Supervisor, or the text has a conversion that names nothing."""
-    names = {"a": "1", "b": 2}
+    names: Names = {"a": "1", "b": 2}
     try:
         theirs = options.expand(text, names, "x.y")
     except ValueError:

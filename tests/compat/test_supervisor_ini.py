@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from supervisor_files import write
 
-from opsvisor.compat.supervisor.ini import Ini, _Parser, read_alone, read_all
+from opsvisor.compat.supervisor.ini import Ini, _Parser, read_all, read_alone
 from opsvisor.config.problems import ConfigError, Place
 
 
@@ -90,6 +90,16 @@ def test_includes_are_read_in_sorted_order_relative_to_the_main_file(tmp_path: P
     assert ini.sections["x"].entries["v"].where == Place(str(tmp_path / "conf.d/b.conf"), 2)
 
 
+def test_unknown_name_in_an_include_pattern(tmp_path: Path) -> None:
+    """The message lists what there is."""
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, "[include]\nfiles=%(nope)s\n")
+    assert caught.value.problems[0].what == (
+        "Format string '%(nope)s' for 'include.files' contains names ('nope') which cannot be "
+        "expanded. Available names: ENV_KIND, here, host_node_name"
+    )
+
+
 @pytest.mark.parametrize("pattern", ["%(here)s/more.ini", "%(host_node_name)s.ini", "more.ini"])
 def test_names_in_include_patterns(tmp_path: Path, pattern: str) -> None:
     """`here`, the node's name and the environment may be used to say what to include."""
@@ -154,10 +164,9 @@ def test_read_alone_does_not_follow_includes(tmp_path: Path) -> None:
         ("[a]\n\n= 1\n", 3, "Source contains parsing errors: '= 1\\n'"),
         ("[include]\n", 1, ".ini file has [include] section, but no files setting"),
         (
-            "[include]\nfiles=%(nope)s\n",
+            "[include]\nfiles=100%\n",
             2,
-            "Format string '%(nope)s' for 'include.files' contains names ('nope') which cannot be "
-            "expanded. Available names: ENV_KIND, here, host_node_name",
+            "Format string '100%' for 'include.files' is badly formatted: incomplete format",
         ),
     ],
 )
@@ -231,7 +240,7 @@ _LINES = st.sampled_from(
 
 @given(st.lists(_LINES, max_size=12))
 def test_positions_agree_with_configparser(lines: list[str]) -> None:
-    """Whatever configparser accepts: the values are its own, and every key stands where it says."""
+    """Of whatever configparser accepts: values are its own, keys stand where they say."""
     text = "".join(f"{line}\n" for line in lines)
     reference = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=False)
     try:

@@ -193,14 +193,14 @@ def test_server_url(text: str, url: str | None) -> None:
 
 def test_port_behind_a_host_is_refused_like_one_alone() -> None:
     """Supervisor shows Python's own message here, which doesn't say that it is about a port."""
-    with pytest.raises(Refused, match="^not a valid port number: 'x' $"):
+    with pytest.raises(Refused, match=r"^not a valid port number: 'x' $"):
         values.inet_port("h:x")
 
 
 def test_socket_mode_has_its_own_words() -> None:
     """An octal number like any other, refused differently."""
     assert values.socket_mode("0770") == 0o770
-    with pytest.raises(Refused, match="^Invalid chmod value 9$"):
+    with pytest.raises(Refused, match=r"^Invalid chmod value 9$"):
         values.socket_mode("9")
 
 

@@ -109,22 +109,23 @@ def _tcp(reader: SectionReader) -> TcpServer | None:
 
 
 def _require(reader: SectionReader, option: Option[object]) -> None:
-    if option.name not in reader.section.entries:
+    if not reader.has(option):
         what = f"section [{reader.section.name}] has no {option.name} value"
         reader.reject(option, what, f"{option.name} takes {option.kind.takes}")
 
 
 def _credentials(reader: SectionReader) -> Credentials | None:
-    username, password = reader.get(Server.USERNAME), reader.get(Server.PASSWORD)
-    if username is None and password is None:
-        return None
-    if username is None or password is None:
+    has_username, has_password = reader.has(Server.USERNAME), reader.has(Server.PASSWORD)
+    if has_username != has_password:
         reader.reject(
-            Server.PASSWORD if username is None else Server.USERNAME,
+            Server.USERNAME if has_username else Server.PASSWORD,
             f"Section [{reader.section.name}] contains incomplete authentication: "
             "If a username or a password is specified, both the username and password must be "
             "specified",
         )
+        return None
+    username, password = reader.get(Server.USERNAME), reader.get(Server.PASSWORD)
+    if username is None or password is None:
         return None
     if not username:
         reader.warn(Server.USERNAME, "username is empty, so nobody is asked for the password")

@@ -52,7 +52,7 @@ def expand_log_path(text: str, names: Names, *, of: str) -> str:
 def _unknown(text: str, names: Names, *, of: str, name: str) -> Refused:
     available = ", ".join(sorted(names))
     hint = did_you_mean(name, names)
-    if not hint and name.startswith("ENV_"):
+    if name.startswith("ENV_"):
         variable = name.removeprefix("ENV_")
         hint = f"set {variable} before the daemon starts, or in environment of [supervisord]"
     return Refused(

@@ -9,6 +9,7 @@ from opsvisor.compat.supervisor.sections import Findings, SectionReader
 # The factory of Supervisor's own interface. We serve that one without being asked.
 _BUILT_IN = "supervisor.rpcinterface:make_main_rpcinterface"
 _NOT_SUPPORTED = ("eventlistener", "fcgi-program", "ctlplugin")
+_NAMED = ("program", "group", "rpcinterface", *_NOT_SUPPORTED)  # as in [program:web]
 _KINDS = (*KNOWN_KEYS, *_NOT_SUPPORTED, "rpcinterface")
 _SERVERS = ("unix_http_server", "inet_http_server")
 
@@ -20,11 +21,15 @@ def warn_of_leftovers(ini: Ini, names: Names, findings: Findings) -> None:
     """
     for section in ini.sections.values():
         kind = _kind(section)
-        if kind in _NOT_SUPPORTED and ":" in section.name:
+        is_named = ":" in section.name
+        if kind in _NAMED and not is_named:
+            what = f"[{section.name}] has no effect without a name"
+            findings.warn(section.where, what, f"write [{kind}:name]")
+        elif kind in _NOT_SUPPORTED:
             findings.warn(section.where, _not_supported(section))
-        elif kind == "rpcinterface" and ":" in section.name:
+        elif kind == "rpcinterface":
             _check_rpc_interface(SectionReader(section, names, findings))
-        elif kind in KNOWN_KEYS:
+        elif kind in KNOWN_KEYS and (is_named <= (kind in (*_NAMED, *_SERVERS))):
             _warn_of_unknown_keys(section, KNOWN_KEYS[kind], findings)
         elif meant := did_you_mean(kind, _KINDS):
             findings.warn(section.where, f"[{section.name}] is unknown and has no effect", meant)

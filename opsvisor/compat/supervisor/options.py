@@ -79,7 +79,7 @@ class Server:
 class Program:
     """[program:x], one group of `numprocs` processes. Output has options of its own: `Stream`."""
 
-    COMMAND: Option[str | None] = Option("command", values.TEXT, None, "what to run")
+    COMMAND = Option("command", values.TEXT, "", "what to run; must be there, may be empty")
     PROCESS_NAME = Option(
         "process_name", values.NAME, "%(program_name)s", "what each process is called"
     )

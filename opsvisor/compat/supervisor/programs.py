@@ -127,11 +127,10 @@ def _process(
         reader.warn(Program.ENVIRONMENT, f"environment of [{reader.section.name}]: {doubt}")
     reader = reader.with_names(environment_names(own.values))
     process_id = ProcessId(template.id.group, reader.expand(name, Program.PROCESS_NAME))
-    command = reader.get(Program.COMMAND)
-    if command is None:
+    if not reader.has(Program.COMMAND):
         what = f"program section {reader.section.name} does not specify a command"
         reader.reject(Program.COMMAND, what, "add command = /path/to/program")
-        command = ""
+    command = reader.get(Program.COMMAND)
     argv, command_problem = _split(command)
     stdout = _log(reader, STDOUT, process_id, around)
     stderr: LogSpec | None = _log(reader, STDERR, process_id, around)

@@ -69,6 +69,10 @@ class SectionReader:
         merged = {**self._names, **names}
         return SectionReader(self.section, merged, self._findings, suffix=self._suffix)
 
+    def has(self, option: Option[object]) -> bool:
+        """Whether the option is written down, with whatever value."""
+        return option.name in self.section.entries
+
     def place(self, option: Option[object]) -> Place:
         """Where the option stands, or the section if it doesn't."""
         entry = self.section.entries.get(option.name)

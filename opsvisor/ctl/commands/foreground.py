@@ -2,8 +2,9 @@
 
 import sys
 import threading
+from contextlib import suppress
 
-from opsvisor.client import ApiError, NoDaemon
+from opsvisor.client import ApiError, LogGap, LogPiece, NoDaemon, Stream
 from opsvisor.ctl import names
 from opsvisor.ctl.commands.logs import print_piece
 from opsvisor.ctl.exit_codes import Exit
@@ -29,23 +30,23 @@ def fg(session: Session, words: list[str]) -> int:
 
 def _converse(session: Session, name: str) -> None:
     session.output.say("==> Press Ctrl-C to exit <==")
-    stream = session.client.follow_log(name, "stdout", last_bytes=_FOLLOW_BYTES)
-
-    def show_output() -> None:
+    with session.client.follow_log(name, "stdout", last_bytes=_FOLLOW_BYTES) as stream:
+        printer = threading.Thread(target=_print_all, args=(session, stream))
+        printer.start()
         try:
-            for piece in stream:
-                print_piece(session, piece)
-        except (NoDaemon, OSError, ValueError):
-            return  # hung up, by the daemon or by us: ValueError is a read of a closed file
-
-    threading.Thread(target=show_output, daemon=True).start()
-    try:
-        _pass_lines_on(session, name)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        stream.close()
+            _pass_lines_on(session, name)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            stream.hang_up()
+            printer.join()
     session.output.say("Exiting foreground")
+
+
+def _print_all(session: Session, stream: Stream[LogPiece | LogGap]) -> None:
+    with suppress(NoDaemon):  # one of the two hung up
+        for piece in stream:
+            print_piece(session, piece)
 
 
 def _pass_lines_on(session: Session, name: str) -> None:

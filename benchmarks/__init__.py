@@ -1,0 +1,1 @@
+"""Measurements of opsvisor beside its peers, in one run on one machine."""

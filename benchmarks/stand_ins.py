@@ -1,0 +1,38 @@
+"""What newborn.c and flood.c do, where there is no compiler. They need a Python's start.
+
+Usage: stand_ins.py newborn FIFO | stand_ins.py flood FIFO BLOCK TOTAL.
+"""
+
+import os
+import signal
+import struct
+import sys
+import time
+
+_LINE = b"x" * 99 + b"\n"
+
+
+def _tell(fifo: str, at: int) -> None:
+    descriptor = os.open(fifo, os.O_WRONLY)
+    os.write(descriptor, struct.pack("=qq", at, os.getpid()))
+    os.close(descriptor)
+
+
+def _flood(block: int, left: int) -> None:
+    text = (_LINE * (block // len(_LINE) + 1))[:block]
+    while left > 0:
+        left -= os.write(1, text[:left])
+
+
+def main() -> None:
+    began = time.monotonic_ns()
+    role, fifo, *sizes = sys.argv[1:]
+    _tell(fifo, began)
+    if role == "flood":
+        _flood(*map(int, sizes))
+        _tell(fifo, time.monotonic_ns())
+    while True:
+        signal.pause()
+
+
+main()

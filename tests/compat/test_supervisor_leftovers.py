@@ -1,0 +1,113 @@
+"""What has no effect is said aloud."""
+
+from pathlib import Path
+
+import pytest
+from supervisor_files import load_text
+
+HEAD = "[supervisord]\n"
+PROGRAM = f"{HEAD}[program:a]\ncommand=x\n"
+FACTORY = "supervisor.rpcinterface_factory"
+
+
+def warnings(folder: Path, text: str) -> list[str]:
+    """All warnings as `line: what (hint)`."""
+    found = load_text(folder, text).warnings
+    return [f"{w.where.line}: {w.what}" + (f" ({w.hint})" if w.hint else "") for w in found]
+
+
+@pytest.mark.parametrize("section", ["eventlistener:x", "fcgi-program:x", "ctlplugin:x"])
+def test_sections_to_come(tmp_path: Path, section: str) -> None:
+    """They are left out, whatever they contain."""
+    assert warnings(tmp_path, f"{HEAD}[{section}]\ncommand=%(nope)s\n") == [
+        f"2: [{section}] is not supported yet and is left out"
+    ]
+
+
+def test_supervisors_own_interface_is_built_in(tmp_path: Path) -> None:
+    """The section that every configuration carries is accepted in silence."""
+    built_in = "supervisor.rpcinterface:make_main_rpcinterface"
+    text = f"{HEAD}[rpcinterface:supervisor]\n{FACTORY} = {built_in}\n"
+    assert warnings(tmp_path, text) == []
+
+
+def test_foreign_interfaces_are_left_out(tmp_path: Path) -> None:
+    """Plug-ins of Supervisor can't be loaded."""
+    text = f"{HEAD}[rpcinterface:twiddler]\n{FACTORY}=supervisor_twiddler:make\nother=1\n"
+    assert warnings(tmp_path, text) == [
+        "3: [rpcinterface:twiddler] is not supported yet and is left out"
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "stdout_capture_maxbytes = 1MB",
+        "stderr_capture_maxbytes = 10",
+        "stdout_events_enabled = true",
+        "stderr_events_enabled = 1",
+        "stdout_syslog = true",
+        "stderr_syslog = on",
+        "stdout_logfile = syslog",
+    ],
+)
+def test_options_to_come(tmp_path: Path, line: str) -> None:
+    """Set to something with an effect, they are warned about."""
+    assert warnings(tmp_path, f"{PROGRAM}{line}\n") == [
+        f"4: For [program:a], {line} is not supported yet and has no effect"
+    ]
+
+
+@pytest.mark.parametrize(
+    "line", ["stdout_capture_maxbytes=0", "stdout_events_enabled=no", "stderr_syslog=false"]
+)
+def test_options_to_come_set_to_nothing(tmp_path: Path, line: str) -> None:
+    """Their defaults written down are nothing to talk about."""
+    assert warnings(tmp_path, f"{PROGRAM}{line}\n") == []
+
+
+def test_environment_that_was_likely_misread(tmp_path: Path) -> None:
+    """In a program and in [supervisord]."""
+    text = f"{HEAD}environment=A=$HOME\n[program:a]\ncommand=x\nenvironment=U=http://h/?q=1\n"
+    assert warnings(tmp_path, text) == [
+        "2: environment of [supervisord]: A ends at 'HOME', quote its value if it goes on",
+        "5: environment of [program:a]: U ends at '?', quote its value if it goes on",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "hint"),
+    [
+        (f"{PROGRAM}comand=y\n", "4: [program:a] has no option 'comand'", "command"),
+        (f"{HEAD}log_file=x\n", "2: [supervisord] has no option 'log_file'", "logfile"),
+        (f"{HEAD}[unix_http_server:x]\nfile=/s\nchmode=1\n", "4: [unix_http_server:x]", "chmod"),
+        (f"{HEAD}[progam:a]\n", "2: [progam:a] is unknown and", "program"),
+        (f"{HEAD}[supervisord:two]\nx=1\n", "2: [supervisord:two] is unknown", "supervisord"),
+    ],
+)
+def test_slips_of_the_keyboard(tmp_path: Path, text: str, what: str, hint: str) -> None:
+    """A name that is close to a known one was probably meant to be it."""
+    (warning,) = warnings(tmp_path, text)
+    assert warning.startswith(what)
+    assert warning.endswith(f"has no effect (did you mean '{hint}'?)")
+
+
+@pytest.mark.parametrize("kind", ["program", "eventlistener", "rpcinterface"])
+def test_sections_that_need_a_name(tmp_path: Path, kind: str) -> None:
+    """Without a colon they are only notes."""
+    expected = f"2: [{kind}] has no effect without a name (write [{kind}:name])"
+    assert warnings(tmp_path, f"{HEAD}[{kind}]\ncommand=x\n") == [expected]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{PROGRAM}x-owner=team blue\n",
+        f"{HEAD}[myapp]\nkey=1\n",
+        f"[DEFAULT]\ncommand=x\n{HEAD}[program:a]\n",
+        f"{HEAD}[supervisorctl]\nserverurl=x\nprompt=y\n",
+    ],
+)
+def test_what_supervisor_ignores_in_silence(tmp_path: Path, text: str) -> None:
+    """People keep their own notes in these files; defaults reach sections that don't know them."""
+    assert warnings(tmp_path, text) == []
