@@ -179,7 +179,7 @@ class ActionResponse(Struct, kw_only=True, frozen=True):
 
 
 class LogText(Struct, kw_only=True, frozen=True):
-    """A piece of a log. `offset` is where the text ends: ask on from there; `size` is the log's."""
+    """A piece of a log. It ends at `offset`: ask on from there. `size` is that of the whole log."""
 
     name: str
     stream: str

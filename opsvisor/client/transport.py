@@ -58,7 +58,9 @@ class Stream(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         """Each piece until the daemon ends the stream. Raises NoDaemon where it breaks off."""
         try:
-            yield from self._pieces
+            # Not `yield from`: leaving one loop over a stream must not end the next one.
+            for piece in self._pieces:  # noqa: UP028 - see above
+                yield piece
         except _HANGING_UP as error:
             raise NoDaemon(self._url, Unreached.LOST, str(error)) from error
 
@@ -176,7 +178,7 @@ class Transport:
             connection.connect()
         except OSError as error:
             detail = error.strerror or str(error)
-            raise NoDaemon(str(self.address), _reason(error), detail) from error
+            raise NoDaemon(str(self.address), _reason(error, self.address), detail) from error
         return connection
 
     def _refusal(self, response: HTTPResponse, answer: bytes) -> ApiError:
@@ -201,13 +203,13 @@ def _connection(address: Address, timeout: float) -> HTTPConnection:
             return HTTPConnection(host, port, timeout=timeout)
 
 
-def _reason(error: OSError) -> Unreached:
+def _reason(error: OSError, address: Address) -> Unreached:
     match error:
         case FileNotFoundError() | NotADirectoryError():
             return Unreached.MISSING
-        case PermissionError():
+        case PermissionError() if isinstance(address, UnixAddress):
             return Unreached.DENIED
-        case _:  # refused, unknown host, no route, timeout: nobody to talk to there
+        case _:  # refused, unknown host, no route, firewall, timeout: nobody to talk to there
             return Unreached.REFUSED
 
 

@@ -158,8 +158,10 @@ def _mode(spec: ProcessSpec) -> str:
     match spec.restart.mode:
         case RestartMode.ON_FAILURE:
             return f"on failure, success is {_exits(spec.restart.success)}"
-        case RestartMode.ALWAYS | RestartMode.NO as mode:
-            return mode.value
+        case RestartMode.ALWAYS:
+            return "after every end"
+        case RestartMode.NO:
+            return "never"
         case never:
             assert_never(never)
 

@@ -136,7 +136,7 @@ class ProcessMachine:
 
     @property
     def holds_up_shutdown(self) -> bool:
-        """Whether shutdown waits for its end: what no signal reaches would be waited for forever."""
+        """Whether shutdown waits for its end; for what no signal reaches, it would wait forever."""
         return not self.is_down and not isinstance(self.state, Unknown)
 
     @property

@@ -1,5 +1,6 @@
 """The program opsvisorctl: reads its options, finds the daemon, runs one command or a prompt."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -116,6 +117,8 @@ def command(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run opsvisorctl with these arguments (default: the program's own); returns its status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # programs say what terminals can't show
     try:
         status = command.main(arguments, prog_name=_PROGRAM, standalone_mode=False)
         sys.stdout.flush()

@@ -70,7 +70,7 @@ class Session:
 
     def confirm(self, question: str) -> bool:
         """Ask for a yes where a person is there; scripts mean what they say."""
-        if not self.asks or self.output.is_json:
+        if not self.asks:
             return True
         try:
             return input(f"{question} y/N? ").lower().startswith("y")

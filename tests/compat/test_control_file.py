@@ -51,9 +51,9 @@ def test_includes_are_ignored(tmp_path: Path) -> None:
         ("[supervisord]\n", 0, ".ini file does not include supervisorctl section"),
         ("[supervisorctl]\nfoo\n", 2, "Source contains parsing errors: 'foo\\n'"),
         (
-            "[supervisorctl]\nprompt=100%\n",
+            "[supervisorctl]\nprompt=9%\n",
             2,
-            "Format string '100%' for 'supervisorctl.prompt' is badly formatted: incomplete format",
+            "Format string '9%' for 'supervisorctl.prompt' is badly formatted: incomplete format",
         ),
     ],
 )

@@ -30,7 +30,7 @@ def render(told_as: str, effects: list[ask.Effect], *, named: bool) -> list[str]
             place(waiting)
             waiting = told
     place(waiting)
-    return [f"{left:<29}{right}".rstrip() for left, right in rows]
+    return [f"{left:<28} {right}".rstrip() for left, right in rows]
 
 
 def _asked(effect: ask.Effect) -> str:

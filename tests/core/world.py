@@ -12,7 +12,7 @@ Steps, separated by `;`:
     spawned [PID] [of NAME]        the oldest spawn asked for, or that of NAME, succeeds
     no spawn [of NAME] [REASON]    … fails
     exit PID CODE | killed PID TERM [core]                  a child ends
-    refuse PID [REASON]            the kernel refuses the signal sent last
+    refuse PID                     the kernel refuses the signal sent last
     +SECONDS                       time passes; each deadline on the way is handled on time
     busy SECONDS                   time passes and no deadline is handled
     deadline                       the deadline is handled now, late if it is past
@@ -170,18 +170,17 @@ class World:
             case "spawned", _:
                 self.spawned(*_spawned_whom(rest), told_as=step)
             case "no", ["spawn", *more]:
-                name, reason = (more[1], more[2:]) if more[:1] == ["of"] else (None, more)
-                self.not_spawned(name, " ".join(reason) or "no fork", told_as=step)
+                whom = more[1] if more[:1] == ["of"] else None
+                why = " ".join(more[2:] if whom else more)
+                self.not_spawned(whom, why or "no fork", told_as=step)
             case "exit", [pid, code]:
                 self.ended(Pid(int(pid)), Outcome(code=int(code)), told_as=step)
             case "killed", [pid, signal_word, *core]:
                 signum = int(signal.Signals[f"SIG{signal_word}"])
                 outcome = Outcome(signum=signum, core_dumped=bool(core))
                 self.ended(Pid(int(pid)), outcome, told_as=step)
-            case "refuse", [pid, *why]:
-                reason = " ".join(why) or "SIGTERM: Operation not permitted"
-                owner = self.kernel.alive[Pid(int(pid))]
-                self.happens(inputs.SignalFault(owner, Pid(int(pid)), reason), step)
+            case "refuse", [pid]:
+                self.refused(Pid(int(pid)), told_as=step)
             case "busy", [seconds]:
                 self.wait(float(seconds))
                 self._lines.append(f"> {step}")
@@ -214,6 +213,11 @@ class World:
         """A child ends."""
         owner = self.kernel.alive.pop(pid)
         self.happens(inputs.Exited(owner, pid, outcome, Usage()), told_as)
+
+    def refused(self, pid: Pid, *, told_as: str = "refuse") -> None:
+        """The kernel would not deliver the signal sent last."""
+        reason = f"{signal_name(self.kernel.sent[pid][-1])}: Operation not permitted"
+        self.happens(inputs.SignalFault(self.kernel.alive[pid], pid, reason), told_as)
 
     def wait(self, seconds: float) -> None:
         """The clock moves; nobody looks."""
@@ -266,6 +270,8 @@ class World:
             case ask.ShutdownComplete():
                 assert not self.is_complete, "shutdown completes twice"
                 assert not self.kernel.pending, "complete, and something is being spawned"
+                for owner in self.kernel.alive.values():
+                    assert self._states[owner] is PublicState.UNKNOWN, f"{owner} is alive"
                 self.is_complete = True
             case _:
                 pass

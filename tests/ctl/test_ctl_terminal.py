@@ -246,6 +246,21 @@ def test_ctrl_c_leaves_what_takes_long(daemon: RecordedDaemon, tmp_path: Path) -
     over.set()
 
 
+def test_text_that_can_not_be_shown(daemon: RecordedDaemon, tmp_path: Path) -> None:
+    """What the locale has no character for is escaped, not an error."""
+    daemon.answers["GET /api/v1/processes/w/logs/stdout?bytes=1600"] = wire.LogText(
+        name="w", stream="stdout", text="50 € \N{SNOWMAN}", offset=9, size=9
+    )
+    done = subprocess.run(
+        [*_CTL, "-s", daemon.url, "tail", "w"],
+        capture_output=True,
+        check=False,
+        timeout=_LIMIT,
+        env=_environment(tmp_path, PYTHONIOENCODING="latin-1"),
+    )
+    assert (done.stdout, done.returncode) == (b"50 \\u20ac \\u2603\n", 0)
+
+
 def test_a_reader_that_has_seen_enough(daemon: RecordedDaemon, tmp_path: Path) -> None:
     """`opsvisorctl status | head -0` ends without a traceback."""
     reading, writing = os.pipe()

@@ -148,8 +148,8 @@ class _Parser(configparser.RawConfigParser):
 
     def optionxform(self, optionstr: str) -> str:
         key = optionstr.lower()
-        if self._at is not None:
-            self.key_places[self._section, key] = self._at
+        assert self._at is not None
+        self.key_places[self._section, key] = self._at
         return key
 
 
@@ -238,9 +238,10 @@ class _Reading:
             self._problems.append(Problem(Place(file, why.lineno), what, hint))
         except configparser.ParsingError as why:
             hint = "write key = value; a line that continues the value above must be indented"
-            for line, quoted in why.errors:
-                what = f"Source contains parsing errors: {quoted}"
-                self._problems.append(Problem(Place(file, line), what, hint))
+            lines = list(io.StringIO(text))
+            for number, _ in why.errors:  # the line comes quoted or not, depending on Python
+                what = f"Source contains parsing errors: {lines[number - 1]!r}"
+                self._problems.append(Problem(Place(file, number), what, hint))
 
 
 def _not_utf8(file: str, why: UnicodeDecodeError) -> Problem:

@@ -29,7 +29,7 @@ def warn_of_leftovers(ini: Ini, names: Names, findings: Findings) -> None:
             findings.warn(section.where, _not_supported(section))
         elif kind == "rpcinterface":
             _check_rpc_interface(SectionReader(section, names, findings))
-        elif kind in KNOWN_KEYS and (is_named <= (kind in (*_NAMED, *_SERVERS))):
+        elif kind in (*_NAMED, *_SERVERS) or (kind in KNOWN_KEYS and not is_named):
             _warn_of_unknown_keys(section, KNOWN_KEYS[kind], findings)
         elif meant := did_you_mean(kind, _KINDS):
             findings.warn(section.where, f"[{section.name}] is unknown and has no effect", meant)

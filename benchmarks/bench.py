@@ -1,0 +1,95 @@
+"""What every measurement needs: the programs, a directory, chance, and how hard to try."""
+
+import itertools
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.peers import Job
+from benchmarks.programs import Births, Programs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How much is repeated."""
+
+    kills: int
+    fleet: int
+    fleet_rounds: int
+    idle_seconds: float
+    settle_seconds: float
+    small_rounds: int
+    status_calls: int
+    flood_rounds: int
+    flood_mib: int
+    line_mib: int
+    processes: int
+    renders: int
+
+
+FULL = Effort(
+    kills=50,
+    fleet=500,
+    fleet_rounds=3,
+    idle_seconds=8.0,
+    settle_seconds=2.0,
+    small_rounds=5,
+    status_calls=25,
+    flood_rounds=3,
+    flood_mib=512,
+    line_mib=32,
+    processes=1000,
+    renders=10,
+)
+QUICK = Effort(
+    kills=3,
+    fleet=20,
+    fleet_rounds=1,
+    idle_seconds=0.5,
+    settle_seconds=0.2,
+    small_rounds=1,
+    status_calls=2,
+    flood_rounds=1,
+    flood_mib=16,
+    line_mib=1,
+    processes=50,
+    renders=2,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """The place where everything is measured."""
+
+    directory: Path
+    programs: Programs
+    effort: Effort
+    chance: random.Random
+    say: Callable[[str], None]
+    _numbers: Iterable[int] = field(default_factory=itertools.count)
+
+    def fresh_directory(self) -> Path:
+        """A directory nobody has used."""
+        path = self.directory / str(next(iter(self._numbers)))
+        path.mkdir()
+        return path
+
+    def births(self) -> Births:
+        """A new FIFO for programs to report on."""
+        return Births(self.fresh_directory() / "births")
+
+    def newborns(self, births: Births, replicas: int) -> Job:
+        """A job of so many programs that report and then do nothing."""
+        return Job(command=[*self.programs.newborn, str(births.path)], replicas=replicas)
+
+    def interleaved(self, turns: Mapping[str, Callable[[], None]], rounds: int) -> None:
+        """Let everyone have so many turns, in rounds of random order.
+
+        What else happens on the machine meanwhile hits all of them alike.
+        """
+        names = list(turns)
+        for _ in range(rounds):
+            self.chance.shuffle(names)
+            for name in names:
+                turns[name]()
