@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,11 +67,11 @@ class Bench:
     effort: Effort
     chance: random.Random
     say: Callable[[str], None]
-    _numbers: Iterable[int] = field(default_factory=itertools.count)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def fresh_directory(self) -> Path:
         """A directory nobody has used."""
-        path = self.directory / str(next(iter(self._numbers)))
+        path = self.directory / str(next(self._numbers))
         path.mkdir()
         return path
 

@@ -36,14 +36,14 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """A supervisor. The templates of its command lines contain {config}."""
+    """A supervisor. Its command lines contain {config}, or the words of the job itself."""
 
     name: str
     package: str
     config_name: str
     config: str
     daemon: Sequence[str]
-    status: Sequence[str]
+    status: Sequence[str] = ()
 
     @property
     def version(self) -> str:
@@ -109,7 +109,6 @@ pidfile = {here}/daemon.pid
 nodaemon = true
 silent = true
 minfds = {min_fds}
-user = root
 
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
@@ -135,6 +134,15 @@ redirect_stderr = true
 
 PEERS = (OPSVISOR, SUPERVISOR)
 
+# No peer, but what is left of a supervisor without everything that makes it one.
+FLOOR = Peer(
+    name="bare loop",
+    package="opsvisor",
+    config_name="unused",
+    config="",
+    daemon=[sys.executable, "-I", "-S", str(Path(__file__).with_name("floor.py")), "{replicas}"],
+)
+
 
 class Daemon:
     """A supervisor that runs while the block lasts, in a directory of its own.
@@ -144,6 +152,7 @@ class Daemon:
 
     def __init__(self, peer: Peer, directory: Path, job: Job) -> None:
         self.peer = peer
+        self.job = job
         self.directory = directory
         self.socket = directory / "s"
         self.config = peer.configure(directory, job)
@@ -151,7 +160,12 @@ class Daemon:
         self._child: subprocess.Popen[bytes]
 
     def __enter__(self) -> Self:
-        command = [word.format(config=self.config) for word in self.peer.daemon]
+        command = [
+            word.format(config=self.config, replicas=self.job.replicas)
+            for word in self.peer.daemon
+        ]
+        if self.peer is FLOOR:
+            command += self.job.command
         with (self.directory / "output").open("wb") as output:
             self.began = time.monotonic_ns()
             self._child = subprocess.Popen(

@@ -97,4 +97,3 @@ def end_leftovers(directory: Path) -> int:
             found += 1
             os.kill(int(entry.name), signal.SIGKILL)
     return found
-

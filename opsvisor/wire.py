@@ -179,7 +179,7 @@ class ActionResponse(Struct, kw_only=True, frozen=True):
 
 
 class LogText(Struct, kw_only=True, frozen=True):
-    """A piece of a log. It ends at `offset`: ask on from there. `size` is that of the whole log."""
+    """A piece of a log. It ends at `offset`: ask on from there. `size` is the whole log's."""
 
     name: str
     stream: str

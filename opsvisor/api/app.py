@@ -15,6 +15,7 @@ from opsvisor.api.context import (
     HttpObserver,
     RenderMetrics,
     Streams,
+    require_json,
 )
 from opsvisor.api.errors import ApiError, problem_response
 from opsvisor.api.routes import OPEN_PATHS, ROUTES
@@ -23,6 +24,7 @@ from opsvisor.control.control import Control
 from opsvisor.core.events import SupervisorState
 
 _LARGEST_BODY = 1024 * 1024
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -125,6 +127,8 @@ def _guard(server: UnixServer | TcpServer) -> Callable[..., Awaitable[web.Stream
                 f"this server is not {request.host}",
                 "ask for it by its address, or give it a user name and a password",
             )
+        if request.method not in _READING:
+            require_json(request)
         return await handler(request)
 
     return guard

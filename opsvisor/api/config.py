@@ -3,14 +3,13 @@
 from aiohttp import web
 
 from opsvisor import wire
-from opsvisor.api.context import CONTROL, json_response, read_body
+from opsvisor.api.context import CONTROL, json_response, read_body, refuse_when_stopping
 from opsvisor.api.convert import config_diff
-from opsvisor.api.errors import ApiError
+from opsvisor.api.errors import ApiError, bad_config
 from opsvisor.api.processes import action_result
 from opsvisor.config.problems import ConfigError
 from opsvisor.control.configuration import Comparison, UnknownGroupError
 from opsvisor.control.control import Control
-from opsvisor.core.events import SupervisorState
 from opsvisor.core.spec import Startup
 
 
@@ -22,14 +21,14 @@ async def show_diff(request: web.Request) -> web.Response:
 async def reread(request: web.Request) -> web.Response:
     """Read the files again, change nothing, and say what would change."""
     control = request.app[CONTROL]
-    _refuse_when_stopping(control)
+    refuse_when_stopping(control)
     return json_response(config_diff(_reread(control)))
 
 
 async def apply(request: web.Request) -> web.Response:
     """Take over the files: stop what left them, restart what changed, start what is new."""
     control = request.app[CONTROL]
-    _refuse_when_stopping(control)
+    refuse_when_stopping(control)
     body = await read_body(request, wire.ApplyRequest)
     if body.reread:
         _reread(control)
@@ -113,18 +112,7 @@ def _reread(control: Control) -> Comparison:
     try:
         return control.configuration.reread()
     except ConfigError as error:
-        count = len(error.problems)
-        raise ApiError(
-            "bad_config",
-            f"the configuration has {count} problem{'s' if count > 1 else ''}; nothing changed",
-            "mend the files and try again",
-            problems=error.problems,
-        ) from error
-
-
-def _refuse_when_stopping(control: Control) -> None:
-    if control.supervisor.state is SupervisorState.STOPPING:
-        raise ApiError("shutting_down", "opsvisord is shutting down")
+        raise bad_config(error) from error
 
 
 def _no_such_group(error: UnknownGroupError) -> ApiError:

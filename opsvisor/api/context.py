@@ -12,6 +12,7 @@ from aiohttp import web
 from opsvisor.api.errors import ApiError
 from opsvisor.control.control import Control
 from opsvisor.control.names import Target, resolve
+from opsvisor.core.events import SupervisorState
 from opsvisor.core.spec import ProcessId
 
 # Renders /metrics for this Accept header, gzipped if asked; gives body and content type.
@@ -62,11 +63,11 @@ def json_response(body: msgspec.Struct, status: int = 200) -> web.Response:
     )
 
 
-async def read_body(request: web.Request, kind: type[_T]) -> _T:
-    """The JSON body as this wire struct.
+def require_json(request: web.Request) -> None:
+    """Refuse a request that changes something unless it says that it is JSON.
 
-    Only `application/json` is taken: a form on a foreign web page can't send that, so nobody's
-    browser can be made to change anything here (CSRF).
+    A form on a foreign web page can't send that, so nobody's browser can be made to change
+    anything here (CSRF), be there a body to read or not.
     """
     if request.content_type != "application/json":
         raise ApiError(
@@ -74,10 +75,20 @@ async def read_body(request: web.Request, kind: type[_T]) -> _T:
             f"the body must be application/json, not {request.content_type}",
             "send the header Content-Type: application/json",
         )
+
+
+async def read_body(request: web.Request, kind: type[_T]) -> _T:
+    """The JSON body as this wire struct."""
     try:
         return msgspec.json.decode(await request.read() or b"{}", type=kind)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise ApiError("bad_request", f"{error}") from error
+
+
+def refuse_when_stopping(control: Control) -> None:
+    """Refuse what makes no sense any more once a shutdown has begun."""
+    if control.supervisor.state is SupervisorState.STOPPING:
+        raise ApiError("shutting_down", "opsvisord is shutting down")
 
 
 def read_number(request: web.Request, name: str, default: int | None = None) -> int | None:

@@ -4,7 +4,7 @@ import msgspec
 from aiohttp import web
 
 from opsvisor import wire
-from opsvisor.config.problems import Problem
+from opsvisor.config.problems import ConfigError, Problem
 
 _TITLES = {
     400: "Bad request",
@@ -71,6 +71,17 @@ def problem_response(error: ApiError) -> web.Response:
         status=status,
         body=msgspec.json.encode(body),
         content_type="application/problem+json",
+    )
+
+
+def bad_config(error: ConfigError) -> ApiError:
+    """The refusal of configuration files that can't be used, with every one of their problems."""
+    count = len(error.problems)
+    return ApiError(
+        "bad_config",
+        f"the configuration has {count} problem{'s' if count > 1 else ''}; nothing changed",
+        "mend the files and try again",
+        problems=error.problems,
     )
 
 

@@ -7,8 +7,15 @@ import pwd
 from aiohttp import web
 
 from opsvisor import wire
-from opsvisor.api.context import CONTROL, IS_READY, RENDER_METRICS, json_response
-from opsvisor.api.errors import ApiError, config_problem
+from opsvisor.api.context import (
+    CONTROL,
+    IS_READY,
+    RENDER_METRICS,
+    json_response,
+    refuse_when_stopping,
+)
+from opsvisor.api.errors import ApiError, bad_config, config_problem
+from opsvisor.config.problems import ConfigError
 from opsvisor.runtime import clock
 
 
@@ -42,13 +49,18 @@ async def show_daemon(request: web.Request) -> web.Response:
 
 async def shut_down(request: web.Request) -> web.Response:
     """Stop every process, then the daemon."""
+    refuse_when_stopping(request.app[CONTROL])
     request.app[CONTROL].shut_down("requested by the API")
     return web.json_response({}, status=202)
 
 
 async def reload(request: web.Request) -> web.Response:
     """Stop everything, read the files anew, start again. Refused if the files can't be used."""
-    request.app[CONTROL].reload("requested by the API")
+    refuse_when_stopping(request.app[CONTROL])
+    try:
+        request.app[CONTROL].reload("requested by the API")
+    except ConfigError as error:
+        raise bad_config(error) from error
     return web.json_response({}, status=202)
 
 

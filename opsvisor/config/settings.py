@@ -81,7 +81,7 @@ class DaemonSettings:
     umask: int | None = None
     user: UserSpec | None = None
     min_fds: int = 1024
-    min_procs: int = 200
+    min_procs: int = 0
     history_size: int = 10
     ring_size: int = 32 * 1024
 

@@ -136,7 +136,7 @@ class ProcessMachine:
 
     @property
     def holds_up_shutdown(self) -> bool:
-        """Whether shutdown waits for its end; for what no signal reaches, it would wait forever."""
+        """Whether shutdown waits for its end. For what no signal reaches it would wait forever."""
         return not self.is_down and not isinstance(self.state, Unknown)
 
     @property
@@ -190,14 +190,14 @@ class ProcessMachine:
                 # An operator who fixed the cause need not wait for the next attempt.
                 self._forgive()
                 return [*self._calm_down(now), *self._spawn(cause, "start requested", now)]
-            case Stopping():
+            case Stopping() | Unknown():
                 self.state = replace(self.state, start_after=cause)
                 return []
             case Spawning():
                 if self.state.stop_wanted is not None:
                     self.state = replace(self.state, start_after=cause)
                 return []
-            case Starting() | Running() | Unknown():
+            case Starting() | Running():
                 return []
             case never:
                 assert_never(never)
@@ -235,7 +235,10 @@ class ProcessMachine:
         match self.state:
             case Spawning() | Backoff() | Stopping() | Fatal():
                 return self.stop(StopCause.SHUTDOWN, now)
-            case Stopped() | Starting() | Running() | Exited() | Unknown():
+            case Unknown():
+                self.state = replace(self.state, start_after=None)
+                return []
+            case Stopped() | Starting() | Running() | Exited():
                 return []
             case never:
                 assert_never(never)
@@ -342,8 +345,10 @@ class ProcessMachine:
             case Unknown():
                 self._take_next_spec()
                 uptime = now.mono - state.started_at
-                told = self._end_run(end, ExitCause.MANUAL, now, uptime, "left as it is")
-                return [*told, *self._become(Stopped(), "ended after all", now, pid=end.pid)]
+                decision = "starts again" if state.start_after else "left as it is"
+                told = self._end_run(end, ExitCause.MANUAL, now, uptime, decision)
+                changed = self._become(Stopped(), "ended after all", now, pid=end.pid)
+                return [*told, *changed, *self._start_again(state.start_after, now)]
             case never:
                 assert_never(never)
 
@@ -355,7 +360,8 @@ class ProcessMachine:
         match self.state:
             case Stopping() if self.state.pid == pid:
                 self._record.spawn_error = reason
-                unknown = Unknown(pid=self.state.pid, started_at=self.state.started_at)
+                state = self.state
+                unknown = Unknown(state.pid, state.started_at, state.start_after)
                 return [*told, *self._become(unknown, f"can't signal it: {reason}", now)]
             case (
                 Stopped()

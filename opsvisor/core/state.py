@@ -131,6 +131,7 @@ class Unknown:
 
     pid: Pid
     started_at: float
+    start_after: StartCause | None = None
 
 
 State = Stopped | Spawning | Starting | Running | Backoff | Stopping | Exited | Fatal | Unknown

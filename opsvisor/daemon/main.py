@@ -97,7 +97,10 @@ def _frontends(path: Path) -> Mapping[str, Callable[[Path, Mapping[str, str]], L
 def _override(settings: DaemonSettings, arguments: argparse.Namespace) -> DaemonSettings:
     """The settings with what the command line says instead."""
     if arguments.nodaemon:
-        settings = dataclasses.replace(settings, daemonize=False, echo_log=True)
+        # Supervisor changes umask and directory in the background only.
+        settings = dataclasses.replace(
+            settings, daemonize=False, echo_log=True, umask=None, working_dir=None
+        )
     if arguments.silent:
         settings = dataclasses.replace(settings, echo_log=False)
     if arguments.loglevel:
@@ -115,9 +118,7 @@ def _override(settings: DaemonSettings, arguments: argparse.Namespace) -> Daemon
 def _report_problems(error: ConfigError) -> int:
     count = len(error.problems)
     plural = "s" if count > 1 else ""
-    sys.stderr.write(
-        f"{error}\nError: {count} problem{plural} in the configuration; not started\n"
-    )
+    sys.stderr.write(f"{error}\nError: {count} problem{plural} in the configuration\n")
     return EXIT_UNUSABLE
 
 

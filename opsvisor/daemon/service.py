@@ -8,6 +8,7 @@ import random
 import signal
 import traceback
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from opsvisor import __version__
 from opsvisor.api.app import create_app
@@ -34,7 +35,7 @@ from opsvisor.telemetry.journal import Journal
 from opsvisor.telemetry.metrics import Metrics
 
 # Every part whose bugs are caught and counted, for `opsvisor_internal_errors_total`.
-_COMPONENTS = ("api", "core", "listener", "metrics", "reaper")
+_COMPONENTS = ("api", "core", "listener", "loop", "metrics", "reaper")
 _DAEMON_RING_SIZE = 256 * 1024
 _PROGRESS_INTERVAL = 3.0  # between "waiting for ... to die" lines, as Supervisor has them
 
@@ -79,6 +80,7 @@ class Service:
     def _build(self) -> None:
         settings = self._loaded.settings
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._loop_error)
         self._over = asyncio.Event()
         self._log = DaemonLog(
             settings.log, echo=settings.echo_log, ring_size=_DAEMON_RING_SIZE, loop=loop
@@ -244,7 +246,6 @@ class Service:
 
     def _asked_to_exit(self, signum: signal.Signals) -> None:
         self._journal.log(LogLevel.WARN, f"received {signum.name} indicating exit request")
-        self._next = None  # an exit outranks a restart that is under way
         self._shut_down(f"received {signum.name}")
 
     def _asked_to_reload(self) -> None:
@@ -268,6 +269,10 @@ class Service:
     # -- what is asked, and what happens -----------------------------------------------------
 
     def _shut_down(self, reason: str) -> None:
+        self._next = None  # an exit outranks a restart that is under way
+        self._stop_everything(reason)
+
+    def _stop_everything(self, reason: str) -> None:
         if not self._is_stopping():
             self._engine.submit(Shutdown(reason))
             self._tell_progress()
@@ -278,7 +283,7 @@ class Service:
             return
         self._configuration.reread()
         self._next = self._configuration.available
-        self._shut_down(reason)
+        self._stop_everything(reason)
 
     def _is_stopping(self) -> bool:
         return self._supervisor.state is SupervisorState.STOPPING
@@ -323,6 +328,11 @@ class Service:
 
     def _min_uptime(self, process_id: ProcessId) -> float:
         return self._engine.view(process_id).spec.min_uptime
+
+    def _loop_error(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What nobody caught in a callback or a task; asyncio would print it to a lost stderr."""
+        error = context.get("exception") or RuntimeError(context["message"])
+        self._internal_error("loop", error)
 
     def _internal_error(self, component: str, error: Exception) -> None:
         """A bug of ours: counted, and written down with its traceback."""

@@ -12,6 +12,7 @@ and other deaths noticed, and a single restart is still done in the very turn th
 """
 
 import asyncio
+import errno
 import os
 import signal
 import time
@@ -243,8 +244,7 @@ class Engine:
             self._inputs.append(SpawnFault(spec.id, error.reason, error.kind))
             return
         except OSError as error:
-            reason = f"unknown error making dispatchers for '{spec.id.name}': {error.strerror}"
-            self._inputs.append(SpawnFault(spec.id, reason))
+            self._inputs.append(SpawnFault(spec.id, _no_streams(spec, error)))
             return
         self._observer.spawn_took(time.monotonic() - began)
         self._ids[pid] = spec.id
@@ -258,7 +258,12 @@ class Engine:
     def _signal(self, effect: SignalProcess) -> None:
         try:
             if effect.to_group:
-                os.killpg(effect.pid, effect.signum)
+                try:
+                    os.killpg(effect.pid, effect.signum)
+                except ProcessLookupError:
+                    # The group is empty: it may have moved to another one (setpgid(2)). The pid
+                    # is its own until we have reaped it.
+                    os.kill(effect.pid, effect.signum)
             else:
                 os.kill(effect.pid, effect.signum)
         except ProcessLookupError:
@@ -299,6 +304,14 @@ class Engine:
             self._exited(orphan.pid, orphan.outcome, orphan.usage)
         else:
             self._observer.orphan_reaped(orphan)
+
+
+def _no_streams(spec: ProcessSpec, error: OSError) -> str:
+    """Why there are no streams for a new run, in Supervisor's words."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"too many open files to spawn '{spec.id.name}'"
+    name = errno.errorcode.get(error.errno or 0, str(error))
+    return f"unknown error making dispatchers for '{spec.id.name}': {name}"
 
 
 def signal_text(signum: int) -> str:

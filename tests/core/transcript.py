@@ -10,7 +10,7 @@ from opsvisor.core.outcome import signal_name
 def render(told_as: str, effects: list[ask.Effect], *, named: bool) -> list[str]:
     """One input and what followed from it, as lines.
 
-    A fact stands beside the effect that follows it, else on the first free line.
+    A fact stands beside the effect that it explains, else on the first free line.
     """
     rows = [[f"> {told_as}", ""]]
     waiting = ""
@@ -23,6 +23,9 @@ def render(told_as: str, effects: list[ask.Effect], *, named: bool) -> list[str]
 
     for effect in effects:
         asked, told = _asked(effect), _told(effect, named=named)
+        if isinstance(effect, ask.CancelSpawn | ask.ShutdownComplete):
+            place(waiting)
+            waiting = ""
         if asked:
             rows.append([f"< {asked}", waiting])
             waiting = ""
@@ -30,7 +33,7 @@ def render(told_as: str, effects: list[ask.Effect], *, named: bool) -> list[str]
             place(waiting)
             waiting = told
     place(waiting)
-    return [f"{left:<28} {right}".rstrip() for left, right in rows]
+    return [f"{left:<25} {right}".rstrip() for left, right in rows]
 
 
 def _asked(effect: ask.Effect) -> str:
@@ -60,7 +63,7 @@ def _told(effect: ask.Effect, *, named: bool) -> str:
         case fact.StateChanged():
             change = f"{event.old.value} -> {event.new.value}"
             whose = f"{event.id}: " if named else ""
-            return f"{whose}{change:<22}{event.reason}"
+            return f"{whose}{change:<21}{event.reason}"
         case fact.FailuresForgotten():
             text = f"failures forgotten: {event.failures}"
         case fact.FlappingChanged():

@@ -123,6 +123,7 @@ class World:
         self._states: dict[ProcessId, PublicState] = {}
         self._spawned: dict[ProcessId, list[StartCause]] = {}
         self._seconds: dict[ProcessId, tuple[float, float, float]] = {}
+        self._is_named = False
         self._lines: list[str] = []
         self.happens(inputs.ApplyPlan(plan_of(*programs, priorities=priorities)), "apply")
         self.opening = self._transcript()
@@ -156,7 +157,8 @@ class World:
         for effect in effects:
             self.kernel.perform(effect)
             self._notice(effect)
-        self._lines += render(told_as, effects, named=len(self._states) > 1)
+        self._is_named |= len(self._states) > 1
+        self._lines += render(told_as, effects, named=self._is_named)
         self.check()
         return effects
 
@@ -216,7 +218,7 @@ class World:
 
     def refused(self, pid: Pid, *, told_as: str = "refuse") -> None:
         """The kernel would not deliver the signal sent last."""
-        reason = f"{signal_name(self.kernel.sent[pid][-1])}: Operation not permitted"
+        reason = f"{signal_name(self.kernel.sent[pid][-1])}: not permitted"
         self.happens(inputs.SignalFault(self.kernel.alive[pid], pid, reason), told_as)
 
     def wait(self, seconds: float) -> None:

@@ -1,27 +1,14 @@
 """A recorded daemon, and opsvisorctl called as a program would be."""
 
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from ctl_runs import Ctl, Ran
 from recorded_daemon import RecordedDaemon, recorded_daemon
 
 from opsvisor.ctl.main import main
-
-
-class Ran(NamedTuple):
-    """What one run of opsvisorctl left behind."""
-
-    status: int
-    out: str
-    err: str
-
-
-Ctl = Callable[..., Ran]
 
 
 @pytest.fixture
@@ -62,16 +49,3 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         time.tzset()
         yield
     time.tzset()
-
-
-@contextmanager
-def as_somebody_else() -> Iterator[None]:
-    """Without root's right to open everything; an ordinary user has none to give up."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)

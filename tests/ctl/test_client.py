@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from conftest import as_somebody_else
+from ctl_runs import as_somebody_else
 from recorded_daemon import (
     DAEMON,
     NOW,

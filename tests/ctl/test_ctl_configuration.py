@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from conftest import Ctl
+from ctl_runs import Ctl
 from recorded_daemon import RecordedDaemon, diff, problem, result
 
 from opsvisor import wire

@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from conftest import Ctl, as_somebody_else
+from ctl_runs import Ctl, as_somebody_else
 from recorded_daemon import DAEMON, RecordedDaemon, problem
 
 from opsvisor.config.problems import ConfigError

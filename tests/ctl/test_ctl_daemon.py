@@ -5,7 +5,7 @@ import json
 from importlib import import_module
 
 import pytest
-from conftest import Ctl
+from ctl_runs import Ctl
 from recorded_daemon import DAEMON, Raw, RecordedDaemon, problem, running
 
 from opsvisor import __version__, wire

@@ -4,7 +4,7 @@ import json
 
 import msgspec
 import pytest
-from conftest import Ctl
+from ctl_runs import Ctl
 from recorded_daemon import NOW, RecordedDaemon, Sse, fatal, problem, run, running, stopped
 
 from opsvisor import wire

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import Ctl
+from ctl_runs import Ctl
 from recorded_daemon import RecordedDaemon, Sse, problem, result, results
 
 from opsvisor import wire

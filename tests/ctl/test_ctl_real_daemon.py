@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from conftest import Ctl
+from ctl_runs import Ctl
 
 from opsvisor import wire
 from opsvisor.client import Client, LogPiece

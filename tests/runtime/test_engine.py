@@ -64,9 +64,13 @@ async def test_a_crash_is_followed_by_a_restart_in_the_same_turn_of_the_loop(roo
     """Nothing else gets in between: a single crash costs the milliseconds of a spawn."""
     happened: list[str] = []
 
+    def another_turn() -> None:
+        happened.append("another turn")
+        room.poke()
+
     def note(event: Event) -> None:
         if isinstance(event, ProcessExited):
-            asyncio.get_running_loop().call_soon(happened.append, "another turn")
+            asyncio.get_running_loop().call_soon(another_turn)
         if isinstance(event, ProcessExited | ProcessSpawned):
             happened.append(type(event).__name__)
 
@@ -150,7 +154,8 @@ async def test_a_watcher_that_fails_does_not_stop_supervision(room: Room) -> Non
     """Its error is told; the events reach the others, and the program is restarted."""
 
     def fail(_event: Event) -> None:
-        raise RuntimeError("a bug of the watcher")
+        if room.view().restarts == 0:
+            raise RuntimeError("a bug of the watcher")
 
     room.bus.listen(fail)
     seen: list[Event] = []
@@ -179,12 +184,12 @@ async def test_a_bug_in_one_machine_leaves_the_others_alone(room: Room) -> None:
 
 
 async def test_running_out_of_descriptors_is_a_failed_start_and_no_more() -> None:
-    """With any number to spare it either starts or is retried, its end is noticed, nothing leaks."""
+    """With any number to spare it starts or is retried, its end is noticed, nothing leaks."""
     script = Path(__file__).with_name("out_of_descriptors.py")
     path = str(script.parents[1])
     ran = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-W", "error", script],
+        [sys.executable, "-W", "error", str(script)],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,

@@ -1,5 +1,6 @@
 """Logs in regular files, and their rotation."""
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -57,7 +58,7 @@ class FileTarget(Target):
         if self._fd != _CLOSED:
             return True
         try:
-            self._name = os.path.realpath(self.path)
+            self._name = self.path if self._spec.private else os.path.realpath(self.path)
             self._take(*self._opened())
         except FileNotFoundError as error:
             self._fail("open", error)
@@ -73,8 +74,14 @@ class FileTarget(Target):
         mode = 0o600 if self._spec.private else 0o644
         # O_NONBLOCK is for what should not be here, a FIFO: opening that would wait for a reader.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
+        if self._spec.private:
+            flags |= os.O_NOFOLLOW
         fd = os.open(self._name, flags, mode)
         found = os.fstat(fd)
+        if self._spec.private and found.st_uid != os.geteuid():
+            # Such a file has a name that can be guessed, in a directory that all may write to.
+            os.close(fd)
+            raise PermissionError(errno.EPERM, "it belongs to somebody else")
         if stat.S_ISREG(found.st_mode):
             return fd, found.st_size
         os.close(fd)

@@ -200,6 +200,19 @@ def test_file_modes(make_log: Callable[..., Log], *, private: bool, mode: int) -
     assert stat.S_IMODE(log.path.stat().st_mode) == mode
 
 
+def test_private_log_is_never_somebody_elses_file(
+    make_log: Callable[..., Log], tmp_path: Path
+) -> None:
+    """A name that can be guessed, in /tmp, must not lead the daemon to write elsewhere."""
+    victim = tmp_path / "shadow"
+    victim.write_bytes(b"root\n")
+    log = make_log(private=True)
+    log.path.symlink_to(victim)
+    log.target.write(b"1\n")
+    assert "symbolic link" in log.target.problem
+    assert victim.read_bytes() == b"root\n"
+
+
 def test_missing_directory_is_named_and_waited_for(
     make_log: Callable[..., Log], tmp_path: Path
 ) -> None:
