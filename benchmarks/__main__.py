@@ -1,7 +1,7 @@
 """`make bench`: measure opsvisor beside its peers. See docs/performance.md."""
 
 import argparse
-import datetime
+import datetime as dt
 import os
 import platform
 import random
@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import fleet, logs, report, respawn, scrape, small
 from benchmarks.bench import FULL, QUICK, Bench
 from benchmarks.noise import Noise
-from benchmarks.peers import PEERS
+from benchmarks.peers import PEERS, warm_up
 from benchmarks.programs import Programs, build, end_leftovers
 from benchmarks.report import Results
 from benchmarks.stats import Series
@@ -67,6 +67,7 @@ def _measure(arguments: argparse.Namespace) -> Results:
 
 
 def _all(bench: Bench, names: Sequence[str], noise: Noise) -> list[Series]:
+    warm_up(bench.fresh_directory(), bench.programs)
     found: list[Series] = []
     for name in names:
         began = time.monotonic()
@@ -82,7 +83,7 @@ def _facts(programs: Programs, *, seconds: float, quick: bool) -> dict[str, str]
         f"{name} {metadata.version(name)}"
         for name in (*(peer.package for peer in PEERS), "aiohttp", "prometheus-client")
     ]
-    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+    today = dt.datetime.now(tz=dt.UTC).date().isoformat()
     return {
         "Date": f"{today}, {seconds:.0f} s" + (", too quick to mean much" if quick else ""),
         "Versions": ", ".join(versions),

@@ -21,7 +21,7 @@ class Noise:
 
     pulses: list[float] = field(default_factory=list)
     loads: list[float] = field(default_factory=list)
-    _steal_before: tuple[int, int] = field(default_factory=lambda: _cpu_ticks())
+    _steal_before: tuple[int, int] = field(default_factory=_cpu_ticks)
 
     def feel(self) -> None:
         """Do the work a few times."""

@@ -32,13 +32,24 @@ def build(directory: Path) -> Programs:
     """Compile the programs into the directory, or stand in for them with Python."""
     compiler = shutil.which("cc")
     newborn, flood = directory / "newborn", directory / "flood"
-    if compiler is not None and _compiled(
-        [compiler, "-O2", "-static", "-nostdlib", "-fno-stack-protector", "-fno-pie", "-no-pie"],
-        _HERE / "newborn.c",
-        newborn,
+    if (
+        compiler is not None
+        and _compiled(
+            [
+                compiler,
+                "-O2",
+                "-static",
+                "-nostdlib",
+                "-fno-stack-protector",
+                "-fno-pie",
+                "-no-pie",
+            ],
+            _HERE / "newborn.c",
+            newborn,
+        )
+        and _compiled([compiler, "-O2"], _HERE / "flood.c", flood)
     ):
-        if _compiled([compiler, "-O2"], _HERE / "flood.c", flood):
-            return Programs([str(newborn)], [str(flood)], "C, static, no library")
+        return Programs([str(newborn)], [str(flood)], "C, static, no library")
     python = [sys.executable, "-I", "-S", str(_HERE / "stand_ins.py")]
     return Programs(
         [*python, "newborn"], [*python, "flood"], "Python for want of a compiler: +10 ms a start"

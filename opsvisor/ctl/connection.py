@@ -1,4 +1,4 @@
-"""Which daemon to talk to, and as whom: -s, $OPSVISOR_URL, -c FILE, the usual files, the default.
+"""Which daemon to talk to, and as whom: -s, -c FILE, $OPSVISOR_URL, the usual files, the default.
 
 Only what a client needs is read here, and leniently: judging a whole file is the daemon's task,
 and a mistake in a program's settings must not keep anybody from asking what is running.
@@ -44,11 +44,12 @@ def discover(wishes: Wishes, program: str, environ: Mapping[str, str]) -> Connec
     Raises ConfigError where a file that is needed can't be read.
     """
     if wishes.url is not None:
-        known = _from_file_if_named(wishes, environ, url=wishes.url, found="as -s says")
-    elif url := environ.get("OPSVISOR_URL"):
-        known = _from_file_if_named(wishes, environ, url=url, found="as OPSVISOR_URL says")
+        known = _from_file_if_named(wishes, environ)
     elif wishes.config_file is not None:
         known = _from_file(Path(wishes.config_file), environ)
+    elif url := environ.get("OPSVISOR_URL"):
+        found = "as OPSVISOR_URL says"
+        known = Connection(url=url, found=found, history_file=_own_history(environ))
     elif path := find(program):
         known = _from_file(path, environ)
     else:
@@ -63,21 +64,13 @@ def discover(wishes: Wishes, program: str, environ: Mapping[str, str]) -> Connec
     )
 
 
-def _from_file_if_named(
-    wishes: Wishes, environ: Mapping[str, str], *, url: str, found: str
-) -> Connection:
+def _from_file_if_named(wishes: Wishes, environ: Mapping[str, str]) -> Connection:
     """The file's credentials go to another address only where both were named."""
+    assert wishes.url is not None
+    found = "as -s says"
     if wishes.config_file is None:
-        return Connection(url=url, found=found, history_file=_own_history(environ))
-    known = _from_file(Path(wishes.config_file), environ)
-    return Connection(
-        url=url,
-        found=found,
-        username=known.username,
-        password=known.password,
-        prompt=known.prompt,
-        history_file=known.history_file,
-    )
+        return Connection(url=wishes.url, found=found, history_file=_own_history(environ))
+    return _from_file(Path(wishes.config_file), environ)._replace(url=wishes.url, found=found)
 
 
 def _default(program: str, environ: Mapping[str, str]) -> Connection:

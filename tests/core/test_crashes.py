@@ -181,13 +181,13 @@ def test_an_early_failure_is_left_where_restart_is_off() -> None:
 def test_a_crash_is_left_where_restart_is_off() -> None:
     """Restart = no holds for a run that had come up as well."""
     world = World(program("job", mode=RestartMode.NO))
-    told = world.play("start job; spawned; +1; killed 100 SEGV core")
+    told = world.play("start job; spawned; +1; killed 100 SEGV")
     assert told == cleandoc("""
     > start job
     < spawn job               STOPPED -> STARTING  start requested
     > spawned
     > +1                      STARTING -> RUNNING  up for 1 s
-    > killed 100 SEGV core    RUNNING -> EXITED    terminated by SIGSEGV (core dumped); restart is off
+    > killed 100 SEGV         RUNNING -> EXITED    terminated by SIGSEGV; restart is off
     """)
     assert world.view("job").spawn_error == "Bad exit code -1"
 

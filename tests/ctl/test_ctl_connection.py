@@ -31,7 +31,7 @@ def _written(path: Path, text: str) -> str:
 
 
 def test_the_order_of_the_sources(tmp_path: Path) -> None:
-    """-s, then OPSVISOR_URL, then -c, then a file that is found."""
+    """-s, then -c, then OPSVISOR_URL, then a file that is found: what was typed comes first."""
     named = _written(tmp_path / "named.toml", '[server]\nunix = "/run/named"\n')
     environ = {"OPSVISOR_URL": "unix:///run/environ"}
     urls = [
@@ -39,10 +39,10 @@ def test_the_order_of_the_sources(tmp_path: Path) -> None:
         for wishes, env in (
             (Wishes(url="unix:///run/asked", config_file=named), environ),
             (Wishes(config_file=named), environ),
-            (Wishes(config_file=named), {}),
+            (Wishes(), environ),
         )
     ]
-    assert urls == ["unix:///run/asked", "unix:///run/environ", "unix:///run/named"]
+    assert urls == ["unix:///run/asked", "unix:///run/named", "unix:///run/environ"]
     _written(tmp_path / "opsvisor.toml", '[server]\nunix = "/run/found"\n')
     assert discover(Wishes(), _NOWHERE, {}).url == "unix:///run/found"
 

@@ -97,35 +97,33 @@ def test_hashed_password_is_taken(start_daemon: StartDaemon) -> None:
 def test_foreign_host_names_are_misdirected(start_daemon: StartDaemon) -> None:
     """DNS rebinding: without a password only addresses and localhost are answered, else 421."""
     port = free_port()
-    start_daemon(PROGRAM, main=f'http = "127.0.0.1:{port}"')
+    start_daemon(PROGRAM, main=f'http.listen = "127.0.0.1:{port}"')
     assert ask(port, "/metrics", headers={"Host": "evil.example"}).status == 421
     assert ask(port, "/api/v1/processes", headers={"Host": f"evil.example:{port}"}).status == 421
     assert ask(port, "/metrics", headers={"Host": f"localhost:{port}"}).status == 200
     assert ask(port, "/metrics", headers={"Host": f"127.0.0.1:{port}"}).status == 200
 
 
-@pytest.mark.parametrize("path", [route.path for route in ROUTES if route.method != "GET"])
-def test_forms_of_foreign_pages_change_nothing(start_daemon: StartDaemon, path: str) -> None:
+def test_forms_of_foreign_pages_change_nothing(start_daemon: StartDaemon) -> None:
     """CSRF: no POST is taken that a plain HTML form could have sent, with a body or without."""
     port = free_port()
-    daemon = start_daemon(PROGRAM, main=f'http = "127.0.0.1:{port}"')
-    path = path.format(name="test")
-    for kind in (
-        {},
-        {"Content-Type": "text/plain"},
-        {"Content-Type": "application/x-www-form-urlencoded"},
-        {"Content-Type": "multipart/form-data; boundary=x"},
-    ):
-        refused = ask(port, path, method="POST", headers=kind, body='{"names": ["test"]}')
-        assert refused.status == 415
-        assert "not_json" in refused.text
-    assert ask(port, path, method="POST").status == 415
+    daemon = start_daemon(PROGRAM, main=f'http.listen = "127.0.0.1:{port}"')
+    paths = [route.path.format(name="test") for route in ROUTES if route.method == "POST"]
+    assert "/api/v1/daemon/shutdown" in paths
+    for path in paths:
+        for kind in ("", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+            headers = {"Content-Type": kind} if kind else {}
+            refused = ask(port, path, method="POST", headers=headers, body='{"names": ["test"]}')
+            assert refused.status == 415
+            assert "not_json" in refused.text
+        assert ask(port, path, method="POST").status == 415
     assert daemon.client.daemon().state == "running"
+    assert {route.method for route in ROUTES} == {"GET", "POST"}
 
 
 def test_open_address_without_password_is_refused(home: Home) -> None:
     """0.0.0.0 without credentials does not start: whoever wants that must say so."""
-    home.write(Programs(PROGRAM), main=f'http = "0.0.0.0:{free_port()}"')
+    home.write(Programs(PROGRAM), main=f'http.listen = "0.0.0.0:{free_port()}"')
     refused = run_program("opsvisord", "-c", str(home.config), directory=home.directory)
     assert refused.status == 2
     assert "would let anybody on the network control the programs" in refused.err

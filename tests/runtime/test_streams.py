@@ -1,0 +1,131 @@
+"""The standard streams of a process, over its runs and through changes of its spec."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from engine_room import Room, key, obedient, program, sleeper
+
+from opsvisor.core.inputs import Stop
+from opsvisor.core.spec import LogSpec, ProcessSpec, StdinMode
+from opsvisor.core.state import PublicState
+from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.streams import ProcessStreams, StdinFullError, StdinUnavailableError
+
+ECHO = "while read line; do echo $line; done; echo end"
+
+
+@pytest.fixture(autouse=True)
+def no_descriptor_stays_open() -> Iterator[None]:
+    """Every test gives back each descriptor it opened."""
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names alone
+    yield
+    assert set(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
+
+
+def echo(**options: object) -> ProcessSpec:
+    """A program that says what it is told."""
+    return program("web", "sh", "-c", ECHO, stdin=StdinMode.PIPE, **options)
+
+
+async def test_standard_error_has_a_stream_of_its_own_unless_it_is_merged(room: Room) -> None:
+    """Merged, it goes the way of standard output, in the order it was written."""
+    script = "echo out; echo err >&2; read line"
+    pipe = StdinMode.PIPE
+    room.apply(
+        program("apart", "sh", "-c", script, stdin=pipe),
+        program("merged", "sh", "-c", script, stdin=pipe, stderr=None),
+    )
+    assert await room.output("out\n", "apart") == "out\n"
+    assert await room.output("err\n", "apart", Stream.STDERR) == "err\n"
+    assert await room.output("err\n", "merged") == "out\nerr\n"
+    streams = room.engine.streams(key("merged"))
+    assert streams.capture(Stream.STDERR) is None
+    assert list(streams.stats()) == ["stdout"]
+
+
+async def test_null_input_is_at_its_end(room: Room) -> None:
+    """A program that reads it goes on, and nobody can write to it."""
+    room.apply(program("web", "sh", "-c", "cat; echo done; sleep 1000"))
+    await room.output("done\n")
+    with pytest.raises(StdinUnavailableError):
+        room.tell()
+
+
+async def test_a_piped_input_is_held_open_and_closed_at_the_end(room: Room) -> None:
+    """What is written arrives; with the run its pipe goes."""
+    room.apply(echo())
+    room.tell(line="one")
+    room.tell(line="two")
+    assert await room.output("two\n") == "one\ntwo\n"
+    room.engine.submit(Stop(key("web")))
+    await room.state(PublicState.STOPPED)
+    with pytest.raises(StdinUnavailableError):
+        room.tell()
+
+
+async def test_each_run_has_an_input_of_its_own(room: Room) -> None:
+    """What was left in the pipe of an earlier run is not read by the next."""
+    room.apply(obedient(then='echo "$line"; exit 1'))
+    room.engine.streams(key("web")).write_stdin(b"first\nleft over\n")
+    await room.until(lambda: room.view().restarts == 1)
+    room.tell(line="second")
+    assert await room.output("second\n") == "first\nsecond\n"
+
+
+async def test_a_program_that_does_not_read_is_no_reason_to_wait(room: Room) -> None:
+    """The pipe takes what it takes; then it is said to be full, and nothing blocks."""
+    room.apply(sleeper(stdin=StdinMode.PIPE))
+    streams = room.engine.streams(key("web"))
+    with pytest.raises(StdinFullError):
+        while True:
+            assert streams.write_stdin(b"x" * 65536) > 0
+
+
+async def test_a_program_that_closed_its_input_has_none(room: Room) -> None:
+    """EPIPE, once: after that there is nothing to write to."""
+    room.apply(program("web", "sh", "-c", "exec <&-; echo ok; exec sleep 9", stdin=StdinMode.PIPE))
+    await room.output("ok\n")
+    for _ in range(2):
+        with pytest.raises(StdinUnavailableError):
+            room.tell()
+
+
+async def test_the_childs_ends_are_closed_here_even_if_the_spawn_fails(tmp_path: Path) -> None:
+    """Else the end of a run could not be told by the end of its output."""
+    streams = ProcessStreams(
+        echo(stdout=LogSpec(path=str(tmp_path / "log"))),
+        ring_size=1024,
+        loop=asyncio.get_running_loop(),
+    )
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    with pytest.raises(RuntimeError, match="no spawn"), streams.child_files(null) as files:
+        given = (files.stdin, files.stdout, files.stderr)
+        assert len({*given, null}) == 4
+        raise RuntimeError("no spawn")
+    for descriptor in given:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
+    streams.close()
+    os.close(null)
+
+
+async def test_merging_and_parting_follow_the_spec(tmp_path: Path) -> None:
+    """A capture that is not wanted any more is closed; one that is kept keeps its memory."""
+    spec = echo()
+    streams = ProcessStreams(spec, ring_size=1024, loop=asyncio.get_running_loop())
+    out, err = (streams.capture(stream) for stream in Stream)
+    assert out is not None
+    assert err is not None
+    out.write(b"kept")
+    streams.update(replace(spec, stderr=None, stdout=LogSpec(path=str(tmp_path / "log"))))
+    assert (streams.capture(Stream.STDERR), err.closed) == (None, True)
+    assert streams.capture(Stream.STDOUT) is out
+    assert out.ring.read(0)[1] == b"kept"
+    streams.update(spec)
+    assert list(streams.captures) == [Stream.STDOUT, Stream.STDERR]
+    streams.close()
+    assert (dict(streams.captures), out.closed) == ({}, True)
