@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import fleet, logs, report, respawn, scrape, small
 from benchmarks.bench import FULL, QUICK, Bench
 from benchmarks.noise import Noise
-from benchmarks.peers import PEERS, warm_up
+from benchmarks.peers import PEERS
 from benchmarks.programs import Programs, build, end_leftovers
 from benchmarks.report import Results
 from benchmarks.stats import Series
@@ -67,7 +67,7 @@ def _measure(arguments: argparse.Namespace) -> Results:
 
 
 def _all(bench: Bench, names: Sequence[str], noise: Noise) -> list[Series]:
-    warm_up(bench.fresh_directory(), bench.programs)
+    bench.warm_up()
     found: list[Series] = []
     for name in names:
         began = time.monotonic()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.peers import Job
+from benchmarks.peers import PEERS, Daemon, Job
 from benchmarks.programs import Births, Programs
 
 
@@ -82,6 +82,17 @@ class Bench:
     def newborns(self, births: Births, replicas: int) -> Job:
         """A job of so many programs that report and then do nothing."""
         return Job(command=[*self.programs.newborn, str(births.path)], replicas=replicas)
+
+    def warm_up(self) -> None:
+        """Start, ask and stop everybody once, to have their byte code in the cache."""
+        for peer in PEERS:
+            births = self.births()
+            job = self.newborns(births, 1)
+            with Daemon(peer, self.fresh_directory() / "d", job) as daemon:
+                daemon.wait_for_answer()
+                births.next()
+                daemon.ask_status()
+            births.close()
 
     def interleaved(self, turns: Mapping[str, Callable[[], None]], rounds: int) -> None:
         """Let everyone have so many turns, in rounds of random order.

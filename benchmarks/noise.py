@@ -11,6 +11,12 @@ _ROUNDS = 40
 _WORK = 40_000  # additions; about a millisecond
 
 
+def _cpu_ticks() -> tuple[int, int]:
+    """Ticks that a hypervisor gave to others, and all ticks, since the machine started."""
+    fields = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+    return fields[7], sum(fields[:8])
+
+
 @dataclass
 class Noise:
     """Takes the pulse of the machine between measurements.
@@ -45,9 +51,3 @@ class Noise:
             "load_highest": max(self.loads),
             "steal_percent": 100 * (stolen - self._steal_before[0]) / ticks,
         }
-
-
-def _cpu_ticks() -> tuple[int, int]:
-    """Ticks that a hypervisor gave to others, and all ticks, since the machine started."""
-    fields = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
-    return fields[7], sum(fields[:8])

@@ -174,7 +174,7 @@ class Daemon:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=fair_environment(self.directory.parent),
+                env=fair_environment(self.directory.parent.parent),
             )
         return self
 
@@ -224,9 +224,15 @@ class Daemon:
             except (FileNotFoundError, ConnectionError):
                 return False
 
-    def status_command(self) -> list[str]:
-        """The command that asks it for the state of its programs."""
-        return [word.format(config=self.config) for word in self.peer.status]
+    def ask_status(self) -> int:
+        """Run its `status` command, as a script would; how many programs it said are RUNNING."""
+        done = subprocess.run(
+            [word.format(config=self.config) for word in self.peer.status],
+            capture_output=True,
+            check=False,
+            env=fair_environment(self.directory.parent.parent),
+        )
+        return done.stdout.count(b"RUNNING")
 
 
 def fair_environment(directory: Path) -> dict[str, str]:

@@ -1,12 +1,11 @@
 """Ten programs, the usual case: when the daemon answers, what it weighs, how fast it is asked."""
 
-import subprocess
 import time
 from contextlib import ExitStack
 from functools import partial
 
 from benchmarks.bench import Bench
-from benchmarks.peers import PEERS, Daemon, Peer, fair_environment
+from benchmarks.peers import PEERS, Daemon, Peer
 from benchmarks.probe import memory_of
 from benchmarks.stats import Series
 
@@ -49,25 +48,15 @@ class _Small:
                 )
                 daemon.wait_for_answer()
                 births.collect(_PROGRAMS)
-                self._run_status(daemon)  # its byte code is cached from here on
                 turns[peer.name] = partial(self._time_status, daemon)
             self._bench.interleaved(turns, self._bench.effort.status_calls)
 
     def _time_status(self, daemon: Daemon) -> None:
         began = time.monotonic()
-        self._run_status(daemon)
+        running = daemon.ask_status()
         self.samples["status"][daemon.peer.name].append(1e3 * (time.monotonic() - began))
-
-    def _run_status(self, daemon: Daemon) -> None:
-        done = subprocess.run(
-            daemon.status_command(),
-            capture_output=True,
-            check=False,
-            env=fair_environment(daemon.directory.parent),
-        )
-        running = done.stdout.count(b"RUNNING")
         if running != _PROGRAMS:
-            raise RuntimeError(f"{daemon.peer.name}: {running} programs run: {done!r}")
+            raise RuntimeError(f"{daemon.peer.name} says that {running} programs run")
 
 
 def measure(bench: Bench) -> list[Series]:

@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol, Self, TypeVar
 
 import pytest
 
-from opsvisor.client import Client, EventGap
+from opsvisor.client import Client, EventGap, NoDaemon
 from opsvisor.wire import Event, ProcessStatus
 
 # Longer than anything here takes on a busy machine. Only a failure ever waits for so long.
@@ -33,7 +33,7 @@ _MARK = "OPSVISOR_TEST_DAEMON"
 T = TypeVar("T")
 
 
-def eventually(claim: Callable[[], T], *, patience: float = PATIENCE) -> T:
+def eventually(claim: Callable[[], T | None], *, patience: float = PATIENCE) -> T:
     """What `claim` gives, as soon as that is true. AssertionError if it does not become so.
 
     The one place in the tests that looks again and again: for facts that nobody announces.
@@ -202,8 +202,8 @@ class Daemon:
         return self.run("opsvisorctl", "-c", str(self.home.config), *words)
 
     def following_ctl(self, *words: str) -> "Following":
-        """opsvisorctl with a command that goes on until Ctrl-C."""
-        command = [_BIN / "opsvisorctl", "-c", self.home.config, *words]
+        """Opsvisorctl with a command that goes on until Ctrl-C."""
+        command = [str(_BIN / "opsvisorctl"), "-c", str(self.home.config), *words]
         return Following(command, self.home.directory, self._environment)
 
     def run(self, program: str, *words: str) -> Ran:
@@ -299,6 +299,17 @@ class Daemon:
         """The daemon's log, as soon as this is in it."""
         return eventually(lambda: self.log if text in self.log else "")
 
+    def until_begun_anew(self, *, after: float) -> None:
+        """Wait for a life of the daemon that began after this moment, and is ready."""
+
+        def look() -> bool:
+            try:
+                return self.client.daemon().started_at > after and self._is_ready()
+            except NoDaemon:
+                return False
+
+        eventually(look)
+
     # -- ending ------------------------------------------------------------------------------
 
     def signal(self, signum: signal.Signals) -> None:
@@ -360,7 +371,7 @@ class Following:
     """A program that prints as things happen. A context manager: Ctrl-C at the end."""
 
     def __init__(
-        self, command: Sequence[str | Path], directory: Path, environment: Mapping[str, str]
+        self, command: Sequence[str], directory: Path, environment: Mapping[str, str]
     ) -> None:
         self._child = subprocess.Popen(
             command,

@@ -73,6 +73,7 @@ class Room:
     """A supervisor, its engine, and notes of everything they said."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
+        self._strangers = frozenset(children())
         self.supervisor = Supervisor(jitter=lambda: 0.0)
         self.bus = EventBus()
         self.events: list[Event] = []
@@ -165,15 +166,25 @@ class Room:
                 await capture.wait_beyond(capture.ring.end)
         return said
 
+    async def settled(self) -> None:
+        """Return when everything that is to be spawned has been."""
+        await self.until(
+            lambda: all(
+                view.pid is not None or view.state is not PublicState.STARTING
+                for view in self.engine.views()
+            )
+        )
+
     async def close(self) -> None:
-        """Stop everything as a shutdown does, and see that nothing of it is left."""
+        """End everything the short way, and let the engine collect it to the last orphan."""
         try:
             if self.supervisor.state is not SupervisorState.STOPPING:
                 self.engine.submit(Shutdown("the test is over"))
-            await self.until(lambda: self.over)
-        finally:
             for pid in self.engine.live().values():
-                os.killpg(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it has left its group
+                    os.killpg(pid, signal.SIGKILL)
+            await self.until(lambda: self.over and not set(children()) - self._strangers)
+        finally:
             self.engine.close()
 
     def poke(self) -> None:
@@ -197,8 +208,8 @@ class Room:
 @asynccontextmanager
 async def engine_room(environment: Mapping[str, str] | None = None) -> AsyncIterator[Room]:
     """An open room; when it closes, everything that was started in it is gone."""
-    before = set(children())
     room = Room(dict(os.environ) if environment is None else environment)
+    before = children()
     room.engine.open(room.observer())
     try:
         yield room

@@ -179,6 +179,7 @@ class Actions:
         due = view.retry_at is not None  # BACKOFF, or FATAL with a slow retry ahead
         if view.pid is None and not due and view.state is not PublicState.STARTING:
             return _outcome(view.id, Result.NOT_RUNNING, f"is {view.state.name}")
+        self._overtake_starts(view.id)
         return self._ask(view, Stop(view.id), _judge_stop, view.spec.stop.kill_delay)
 
     def _restart(self, view: ProcessView) -> "ActionOutcome | _Pending":
@@ -231,6 +232,13 @@ class Actions:
             return
         longest = max(p.patience for p in pending) if timeout is None else timeout
         await asyncio.wait([p.verdict for p in pending], timeout=longest)
+
+    def _overtake_starts(self, process_id: ProcessId) -> None:
+        """Tell those who wait for a start that a stop has called it off; no event will."""
+        for verdict, judge in self._waiting.get(process_id, {}).items():
+            if isinstance(judge, _StartJudge) and not verdict.done():
+                reason = "somebody else asked to stop it"
+                verdict.set_result(_Verdict(Result.ABNORMAL_TERMINATION, reason))
 
     def _drop(self, under_way: list["_Pending"]) -> None:
         for pending in under_way:

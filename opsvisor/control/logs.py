@@ -53,8 +53,16 @@ async def read_lines(capture: StreamCapture, path: str | None, *, lines: int) ->
         if wanted >= LONGEST_ANSWER:
             break
         wanted = min(LONGEST_ANSWER, wanted * 4)
-    kept = b"".join(piece.text.splitlines(keepends=True)[-lines:]) if lines else b""
-    return LogPiece(text=kept, end=piece.end, size=piece.size)
+    return LogPiece(text=_last_lines(piece.text, lines), end=piece.end, size=piece.size)
+
+
+def _last_lines(text: bytes, count: int) -> bytes:
+    """Only a newline ends a line: what draws a progress bar with carriage returns is one."""
+    if count == 0:
+        return b""
+    complete = text.removesuffix(b"\n")
+    kept = complete.rsplit(b"\n", count)[-count:]
+    return b"\n".join(kept) + text[len(complete) :]
 
 
 async def follow(capture: StreamCapture, *, start: int) -> AsyncIterator[Followed]:

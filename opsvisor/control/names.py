@@ -46,12 +46,14 @@ def resolve(names: Iterable[str], known: Sequence[ProcessId]) -> list[Resolved]:
     A name without a colon means the process of that name in the group of that name, as Supervisor
     has it; the members of a group are `group:*`.
     """
-    found: dict[Resolved, None] = {}
+    found: dict[ProcessId | Resolved, Resolved] = {}
     for name in names:
         for item in _resolve_one(name, known):
-            if not isinstance(item, Target) or Target(item.id, Reach.NAMED) not in found:
-                found.setdefault(item)
-    return list(found)
+            if not isinstance(item, Target):
+                found[item] = item
+            elif item.reach is Reach.NAMED or item.id not in found:
+                found[item.id] = item  # swept before and named now: in the same place
+    return list(found.values())
 
 
 def may_start(target: Target, spec: ProcessSpec) -> bool:

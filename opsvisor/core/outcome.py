@@ -7,7 +7,11 @@ from enum import Enum
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Resources of a finished process and the children it waited for (getrusage(2))."""
+    """Resources of a finished process and the children it waited for (getrusage(2)).
+
+    `max_rss_bytes` can't fall below what the daemon itself held at the spawn: with vfork the
+    kernel counts the parent's memory as the child's until exec, and never takes it back.
+    """
 
     user_seconds: float = 0.0
     system_seconds: float = 0.0

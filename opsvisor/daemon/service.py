@@ -35,7 +35,7 @@ from opsvisor.telemetry.journal import Journal
 from opsvisor.telemetry.metrics import Metrics
 
 # Every part whose bugs are caught and counted, for `opsvisor_internal_errors_total`.
-_COMPONENTS = ("api", "core", "listener", "loop", "metrics", "reaper")
+_COMPONENTS = ("api", "core", "engine", "listener", "loop", "metrics", "reaper")
 _DAEMON_RING_SIZE = 256 * 1024
 _PROGRESS_INTERVAL = 3.0  # between "waiting for ... to die" lines, as Supervisor has them
 
@@ -242,7 +242,7 @@ class Service:
         try:
             yield
         finally:
-            signals.ignore_again(loop, handlers)
+            signals.postpone(loop, handlers)
 
     def _asked_to_exit(self, signum: signal.Signals) -> None:
         self._journal.log(LogLevel.WARN, f"received {signum.name} indicating exit request")

@@ -27,7 +27,9 @@ class DaemonLog:
         self.capture.write(text.encode("utf-8", "replace"))
         if self.echo:
             try:
-                sys.stdout.write(text)
+                # What a terminal can't show must not cost the lines after it.
+                encoding = sys.stdout.encoding or "utf-8"
+                sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
                 sys.stdout.flush()
             except (OSError, ValueError):
                 self.echo = False  # whoever read it is gone; the file and the memory go on

@@ -155,19 +155,21 @@ class Engine:
         try:
             while self._inputs:
                 happened = self._inputs.popleft()
-                try:
-                    effects = self._supervisor.handle(happened, self._now_for(happened))
-                except Exception as error:  # noqa: BLE001 - a bug in one process's machine
-                    # must not take the others' supervision down.
-                    self._observer.internal_error("core", error)
-                    continue
-                for effect in effects:
-                    self._perform(effect)
+                for effect in self._decide(happened):
+                    self._perform_or_report(effect)
                 if not self._inputs:
                     self._spawn_some()
         finally:
             self._draining = False
         self._arm()
+
+    def _decide(self, happened: Input) -> list[Effect]:
+        try:
+            return self._supervisor.handle(happened, self._now_for(happened))
+        except Exception as error:  # noqa: BLE001 - a bug in one process's machine must not
+            # take the others' supervision down.
+            self._observer.internal_error("core", error)
+            return []
 
     def _now_for(self, happened: Input) -> Instant:
         now = clock.now()
@@ -194,6 +196,12 @@ class Engine:
         self.submit(DeadlinePassed())
 
     # -- effects -----------------------------------------------------------------------------
+
+    def _perform_or_report(self, effect: Effect) -> None:
+        try:
+            self._perform(effect)
+        except Exception as error:  # noqa: BLE001 - the effects after it belong to others
+            self._observer.internal_error("engine", error)
 
     def _perform(self, effect: Effect) -> None:
         match effect:

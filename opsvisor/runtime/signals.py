@@ -2,7 +2,9 @@
 
 import asyncio
 import signal
+import threading
 from collections.abc import Callable, Mapping
+from types import FrameType
 
 # Python ignores these two itself, and `subprocess` gives them back to children.
 _PYTHON_IGNORES = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
@@ -23,14 +25,32 @@ def reset_inherited() -> None:
 def listen(
     loop: asyncio.AbstractEventLoop, handlers: Mapping[signal.Signals, Callable[[], None]]
 ) -> None:
-    """Call these on the loop. Handlers are not inherited across exec, unlike ignored signals."""
+    """Call these on the loop, also for what was postponed.
+
+    Handlers are not inherited across exec, unlike ignored signals.
+    """
     for signum, handler in handlers.items():
         loop.add_signal_handler(signum, handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, handlers)
 
 
-def ignore_again(
+def postpone(
     loop: asyncio.AbstractEventLoop, handlers: Mapping[signal.Signals, Callable[[], None]]
 ) -> None:
-    """Stop calling them."""
+    """Stop calling them; what arrives now waits for the next `listen`.
+
+    By default these signals kill. Between the two lives of a daemon that reloads, a second SIGHUP
+    must not do that, nor may a SIGTERM be lost.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, handlers)
     for signum in handlers:
         loop.remove_signal_handler(signum)
+        signal.signal(signum, _keep_pending)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, handlers)
+
+
+def _keep_pending(signum: int, _frame: FrameType | None) -> None:
+    # Blocked and sent again to this very thread it is pending until `listen`. Sent to the process,
+    # a worker thread would take it, and Python would call us again at once.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signum])
+    signal.pthread_kill(threading.get_ident(), signum)

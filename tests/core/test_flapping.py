@@ -186,3 +186,23 @@ def test_failed_starts_flap_too() -> None:
     > spawned
     > exit 102 1              STARTING -> BACKOFF  exit status 1 before it was up; retry 3
     """)
+
+
+def test_flapping_ends_before_failures_are_forgotten() -> None:
+    """Two deadlines of one process: the end of flapping must not settle the run early."""
+    policy = FlappingPolicy(count=0, interval=5.0)
+    world = World(program("web", flapping=policy, backoff_reset=60.0))
+    told = world.play("start web; spawned; +1; exit 100 1; spawned; +60")
+    assert told == cleandoc("""
+    > start web
+    < spawn web               STOPPED -> STARTING  start requested
+    > spawned
+    > +1                      STARTING -> RUNNING  up for 1 s
+    > exit 100 1              RUNNING -> EXITED    exit status 1, not in success_exit_codes
+                              flapping begins: 1 restarts in 5 s
+    < spawn web               EXITED -> STARTING   exit status 1, not in success_exit_codes
+    > spawned
+    > +1                      STARTING -> RUNNING  up for 1 s
+    > +4                      flapping ends: 0 restarts in 5 s
+    > +55                     failures forgotten: 1
+    """)

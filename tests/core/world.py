@@ -24,6 +24,7 @@ import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar, assert_never
 
 from programs import plan_of, process_id
@@ -104,7 +105,8 @@ class Kernel:
 class World:
     """A supervisor in a world of its own, with `programs` as its first plan.
 
-    `opening` is the transcript of applying that plan; `events` are all facts so far.
+    `opening` is the transcript of applying that plan; `events` are all facts so far;
+    `out_of_reach` are those that the kernel would not let us signal when they were to stop.
     """
 
     def __init__(
@@ -113,11 +115,12 @@ class World:
         priorities: Mapping[str, int] | None = None,
         jitter: float = 0.0,
     ) -> None:
-        self.supervisor = Supervisor(lambda: jitter)
+        self.supervisor = Supervisor(partial(float, jitter))
         self.kernel = Kernel()
         self.now = Instant(mono=1000.0, wall=1_700_000_000.0)
         self.events: list[fact.Event] = []
         self.plans: dict[str, Plan] = {}
+        self.out_of_reach: set[Pid] = set()
         self.is_shutting_down = False
         self.is_complete = False
         self._states: dict[ProcessId, PublicState] = {}
@@ -258,6 +261,9 @@ class World:
                 assert event.new in TRANSITIONS[event.old]
                 assert event.reason, "a change without a reason"
                 self._states[event.id] = event.new
+                if event.new is PublicState.UNKNOWN:
+                    assert event.pid is not None
+                    self.out_of_reach.add(event.pid)
             case ask.Publish(event=fact.ProcessSpawned() as event):
                 self._spawned[event.id].append(event.cause)
             case ask.Publish(event=fact.ProcessAdded() as event):
@@ -272,8 +278,7 @@ class World:
             case ask.ShutdownComplete():
                 assert not self.is_complete, "shutdown completes twice"
                 assert not self.kernel.pending, "complete, and something is being spawned"
-                for owner in self.kernel.alive.values():
-                    assert self._states[owner] is PublicState.UNKNOWN, f"{owner} is alive"
+                assert self.kernel.alive.keys() <= self.out_of_reach, "complete, and some live"
                 self.is_complete = True
             case _:
                 pass

@@ -1,4 +1,4 @@
-"""Changed files under a running daemon: reread, update, reload, and what a mistake does: nothing."""
+"""Changed files under a running daemon: reread, update, reload; a mistake does nothing."""
 
 import os
 import re
@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 from textwrap import dedent
+from typing import Self
 
-from daemon import Daemon, Dialect, Home, Programs, StartDaemon, eventually, in_both_languages
-from opsvisor.client import ApiError
 import pytest
+from daemon import Daemon, Dialect, Programs, StartDaemon, in_both_languages
+
+from opsvisor.client import ApiError
 
 TWO = """
     [program.web]
@@ -138,7 +140,7 @@ def test_sighup_begins_anew_in_the_same_process(
     started = daemon.client.daemon().started_at
     daemon.home.rewrite(programs.text.replace("worker", "digger"))
     daemon.signal(signal.SIGHUP)
-    eventually(lambda: _answers_since(daemon, started))
+    daemon.until_begun_anew(after=started)
     assert daemon.client.daemon().pid == daemon.pid
     after = pids(daemon)
     assert set(after) == {"web", "digger"}
@@ -146,15 +148,6 @@ def test_sighup_begins_anew_in_the_same_process(
     assert not any(Path(f"/proc/{pid}").exists() for pid in before.values())
     assert "received SIGHUP indicating restart request" in daemon.log
     assert int(daemon.home.pid_file.read_text()) == daemon.pid
-
-
-def _answers_since(daemon: Daemon, moment: float) -> bool:
-    """Whether a daemon that began after this answers, and is ready."""
-    try:
-        is_ready = daemon.http("/readyz").status == 200
-        return is_ready and daemon.client.daemon().started_at > moment
-    except (OSError, ApiError):
-        return False
 
 
 def test_sighup_with_a_broken_file_keeps_everything_running(start_daemon: StartDaemon) -> None:
@@ -185,7 +178,7 @@ def test_reload_asks_first_in_its_interactive_form(start_daemon: StartDaemon) ->
     with Terminal(daemon) as terminal:
         terminal.type("y\n", after=question)
         terminal.until("Restarted supervisord")
-    eventually(lambda: _answers_since(daemon, started))
+    daemon.until_begun_anew(after=started)
     assert not set(pids(daemon).values()) & set(before.values())
 
 
@@ -227,7 +220,7 @@ class Terminal:
         self.until(after)
         os.write(self._ours, keys.encode())
 
-    def __enter__(self) -> "Terminal":
+    def __enter__(self) -> Self:
         """The terminal itself."""
         return self
 

@@ -16,7 +16,7 @@ WEB = """
 
 
 def test_killed_process_is_replaced_and_counted(start_daemon: StartDaemon) -> None:
-    """kill -9 of a running process: a new pid, one restart by signal, nobody else's count moves."""
+    """A process is killed with -9: a new pid, one restart by signal, and no other count moves."""
     daemon = start_daemon(WEB)
     victim = daemon.until("web", "RUNNING").pid
     os.kill(victim, signal.SIGKILL)
@@ -34,7 +34,7 @@ def test_killed_process_is_replaced_and_counted(start_daemon: StartDaemon) -> No
 
 
 def test_crash_leaves_post_mortem_with_its_last_words(start_daemon: StartDaemon) -> None:
-    """The history tells how the run ended, what was decided, and the tail of its standard error."""
+    """The history tells how the run ended, what followed, and the tail of its standard error."""
     daemon = start_daemon(WEB)
     victim = daemon.until("web", "RUNNING").pid
     daemon.client.write_stdin("web", "complain out of cheese\nraise redo from start\n")

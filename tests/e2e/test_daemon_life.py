@@ -15,7 +15,7 @@ from daemon import (
     nothing_happens_for,
     run_program,
 )
-from procfs import children_of, status_of
+from procfs import children_of, is_gone, status_of
 
 PROGRAM = """
     [program.web]
@@ -115,7 +115,7 @@ def test_check_of_a_good_file(home: Home, programs: Programs) -> None:
 def test_check_of_a_bad_file_tells_every_problem_with_its_line(
     home: Home, programs: Programs
 ) -> None:
-    """--check: exit 2 and all problems at once, each with file and line; starting says the same."""
+    """--check: exit 2 and all problems at once, each with file and line; a start says that too."""
     home.write(programs)
     checked = run_program("opsvisord", "-t", str(home.config), directory=home.directory)
     assert checked.status == 2
@@ -156,7 +156,7 @@ def test_signals_that_end_the_daemon_end_it_well(
     assert f"received {signum.name} indicating exit request" in daemon.log
     assert "waiting for web to die" in daemon.log
     assert "stopped: web (terminated by SIGTERM)" in daemon.log
-    assert not os.path.exists(f"/proc/{web}")
+    assert is_gone(web)
 
 
 def test_shutdown_command_ends_the_daemon(start_daemon: StartDaemon) -> None:
@@ -171,7 +171,7 @@ def test_shutdown_command_ends_the_daemon(start_daemon: StartDaemon) -> None:
 def test_daemon_that_is_stopping_is_not_ready_and_takes_no_orders(
     start_daemon: StartDaemon,
 ) -> None:
-    """While a slow program holds up the shutdown: 503 from readyz, and start, reload, reread no."""
+    """While a slow program holds up the shutdown: readyz is 503, start and reload are refused."""
     daemon = start_daemon(
         """
         [program.slow]
@@ -197,6 +197,21 @@ def test_daemon_that_is_stopping_is_not_ready_and_takes_no_orders(
     daemon.until_logged("ignored SIGHUP indicating restart request (shutdown in progress)")
     daemon.client.write_stdin("slow", "exit 0\n")
     assert daemon.wait() == 0
+
+
+def test_signals_during_a_reload_are_not_lost_and_do_not_kill(start_daemon: StartDaemon) -> None:
+    """SIGHUP upon SIGHUP, in every moment of a reload: the daemon lives. Then SIGTERM ends it."""
+    daemon = start_daemon(PROGRAM)
+    daemon.until("web", "RUNNING")
+
+    def begun_three_times() -> bool:
+        for _ in range(100):  # so close together that some come between two lives
+            daemon.signal(signal.SIGHUP)
+            nothing_happens_for(0.0005)
+        return daemon.log.count("started with pid") >= 3
+
+    eventually(begun_three_times)
+    assert daemon.terminate() == 0
 
 
 def test_signals_without_a_meaning_do_not_hurt(start_daemon: StartDaemon) -> None:
@@ -238,15 +253,10 @@ def test_command_line_outranks_the_file(start_daemon: StartDaemon, home: Home) -
     assert " DEBG " in log.read_text()
     started = daemon.client.daemon().started_at
     daemon.signal(signal.SIGHUP)
-    eventually(lambda: _restarted(daemon.http("/readyz").status == 200, log.read_text()))
-    assert daemon.client.daemon().started_at > started
+    daemon.until_begun_anew(after=started)
     assert daemon.client.daemon().identifier == "night-shift"
     daemon.terminate()
     assert not pid_file.exists()
-
-
-def _restarted(is_ready: bool, log: str) -> bool:  # noqa: FBT001 - one claim of two facts
-    return is_ready and log.count("started with pid") == 2
 
 
 def test_version_is_printed(home: Home) -> None:

@@ -105,7 +105,7 @@ def test_exit_before_startsecs_is_a_failed_start(
 
 
 def test_supervisors_retries_come_later_and_later(start_daemon: StartDaemon) -> None:
-    """startretries = 5: starts lie 1, 2, 3, 4 and 5 seconds apart, then FATAL."""
+    """Startretries = 5: starts lie 1, 2, 3, 4 and 5 seconds apart, then FATAL."""
     daemon = start_daemon(
         Programs(
             """

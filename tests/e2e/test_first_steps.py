@@ -14,6 +14,7 @@ from daemon import (
     marked,
     run_program,
 )
+from procfs import is_gone
 
 ONE_PROGRAM = in_both_languages(
     ini="""
@@ -85,7 +86,7 @@ def test_tail_shows_and_follows_the_log(start_daemon: StartDaemon, programs: Pro
 def test_killed_program_is_back_at_once_and_stop_is_for_good(
     start_daemon: StartDaemon, programs: Programs
 ) -> None:
-    """kill -9: a new pid in less than a second. `stop`: nothing comes back, and status says so."""
+    """Kill -9: a new pid in less than a second. `stop`: nothing comes back, and status says so."""
     daemon = start_daemon(programs)
     victim = daemon.until("test", "RUNNING").pid
     os.kill(victim, signal.SIGKILL)
@@ -95,7 +96,7 @@ def test_killed_program_is_back_at_once_and_stop_is_for_good(
     successor = daemon.until("test", "RUNNING").pid
     assert successor not in (0, victim)
     assert daemon.ctl("stop", "test") == (0, "test: stopped\n", "")
-    assert not os.path.exists(f"/proc/{successor}")
+    assert is_gone(successor)
     status = daemon.ctl("status")
     assert status.status == 3
     stopped = r"test {29}STOPPED   [A-Z][a-z]{2} \d\d \d\d:\d\d [AP]M\n"
@@ -129,7 +130,7 @@ def test_group_is_shown_and_stopped_by_its_name(
 def test_update_brings_in_a_new_file_and_touches_nothing_else(
     start_daemon: StartDaemon, programs: Programs
 ) -> None:
-    """`reread` announces the program of a new file, `update` starts it; the others keep running."""
+    """`reread` announces the program of a new file, `update` starts it; the others run on."""
     daemon = start_daemon(programs)
     daemon.until("test:test-collector", "RUNNING")
     before = {name: one.pid for name, one in daemon.statuses().items()}
@@ -158,7 +159,7 @@ def test_update_brings_in_a_new_file_and_touches_nothing_else(
         """,
 )
 def test_several_processes_of_one_program(start_daemon: StartDaemon, programs: Programs) -> None:
-    """numprocs = 3 gives test:test_0 to test:test_2, each with its own number."""
+    """With numprocs = 3 there are test:test_0 to test:test_2, each with its own number."""
     daemon = start_daemon(programs)
     assert list(daemon.statuses()) == ["test:test_0", "test:test_1", "test:test_2"]
     for number in range(3):
@@ -181,7 +182,7 @@ def test_several_processes_of_one_program(start_daemon: StartDaemon, programs: P
 def test_program_without_autostart_waits_to_be_started(
     start_daemon: StartDaemon, programs: Programs
 ) -> None:
-    """autostart = false: STOPPED, Not started, until `start` (all of them, or this one)."""
+    """With autostart = false: STOPPED, Not started, until `start` (all of them, or this one)."""
     daemon = start_daemon(programs)
     status = daemon.ctl("status")
     assert status.out == f"{'test':<33}STOPPED   Not started\n"

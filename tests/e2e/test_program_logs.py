@@ -79,7 +79,7 @@ def test_signalled_program_finishes_its_work(
 def test_usr2_opens_logs_again_after_they_were_moved(
     start_daemon: StartDaemon, home: Home
 ) -> None:
-    """logrotate's way: move the files, SIGUSR2, and new lines are in new files of the old names."""
+    """The way of logrotate: move the files, send SIGUSR2, and new lines are in new files."""
     daemon = start_daemon(
         """
         [program.test]
@@ -144,7 +144,7 @@ def test_log_below_a_missing_directory_degrades_the_log_only(
 
 
 def test_flood_is_counted_and_does_not_hold_up_the_api(start_daemon: StartDaemon) -> None:
-    """A program that writes as fast as it can gets all of it into its log; status still answers."""
+    """A program that writes as fast as it can finds all of it in its log; status still answers."""
     daemon = start_daemon(
         """
         [program.test]

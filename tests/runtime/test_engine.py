@@ -315,6 +315,7 @@ async def test_a_refused_signal_is_told_with_its_reason(room: Room) -> None:
 async def test_a_process_that_leaves_the_plan_takes_everything_along(room: Room) -> None:
     """Stopped, told, forgotten: streams are closed, and nobody knows it any more."""
     room.apply(sleeper("web"), sleeper("other"))
+    await room.settled()
     capture = room.engine.streams(key("web")).capture(Stream.STDOUT)
     assert capture is not None
     room.apply(sleeper("other"))
@@ -357,6 +358,7 @@ async def test_logs_are_opened_again_by_name(room: Room, tmp_path: Path) -> None
 async def test_what_is_alive_can_be_asked_for_by_name_and_by_pid(room: Room) -> None:
     """For the sampler, and for finding out whose an orphan was."""
     room.apply(sleeper("b"), sleeper("a"), sleeper("off", startup=Startup.DISABLED))
+    await room.settled()
     assert [str(view.id) for view in room.engine.views()] == ["a", "b", "off"]
     assert room.engine.live() == {key(name): room.pid(name) for name in "ab"}
     assert room.engine.owner(room.pid("a")) == key("a")

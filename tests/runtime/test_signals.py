@@ -30,8 +30,8 @@ def test_what_the_starter_ignored_or_blocked_is_undone() -> None:
     assert said.split() == ["SIGPIPE", "SIGXFSZ", "0"]
 
 
-async def test_handlers_are_called_on_the_loop_until_they_are_taken_back() -> None:
-    """Each signal its own; afterwards the default is in force."""
+async def test_handlers_are_called_on_the_loop_and_postponed_in_between() -> None:
+    """Each signal its own; what comes while nobody listens neither kills nor is lost."""
     loop = asyncio.get_running_loop()
     came: asyncio.Queue[str] = asyncio.Queue()
     handlers = {
@@ -44,5 +44,11 @@ async def test_handlers_are_called_on_the_loop_until_they_are_taken_back() -> No
         assert await came.get() == "two"
         os.kill(os.getpid(), signal.SIGUSR1)
         assert await came.get() == "one"
-    signals.ignore_again(loop, handlers)
-    assert {signal.getsignal(signum) for signum in handlers} == {signal.SIG_DFL}
+        signals.postpone(loop, handlers)
+        os.kill(os.getpid(), signal.SIGUSR2)
+        await asyncio.to_thread(lambda: None)  # a worker thread must not take it either
+        assert came.empty()
+        signals.listen(loop, handlers)
+        assert await came.get() == "two"
+    for signum in handlers:
+        loop.remove_signal_handler(signum)

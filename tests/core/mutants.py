@@ -1,0 +1,207 @@
+"""Bugs to plant into a copy of the core, each of which the tests have to find.
+
+Each is one textual replacement. A text that is no longer there, or there more than once, fails
+the test as loudly as a bug that nobody finds: whoever rewrites a line moves its bug along.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """A bug: in which module of the core, which text becomes which."""
+
+    name: str
+    module: str
+    right: str
+    wrong: str
+
+
+MUTANTS = (
+    Mutant(
+        name="a stop during the fork is lost",
+        module="process",
+        right="        if state.stop_wanted is not None:\n            return [*effects,",
+        wrong="        if False:\n            return [*effects,",
+    ),
+    Mutant(
+        name="anybody's end is taken for ours",
+        module="process",
+        right="        assert end.pid == pid_of(state), ",
+        wrong="        assert end.pid, ",
+    ),
+    Mutant(
+        name="SIGKILL goes to the wrong process",
+        module="process",
+        right="return told + self._send(state.pid, SIGKILL,",
+        wrong="return told + self._send(Pid(state.pid + 1), SIGKILL,",
+    ),
+    Mutant(
+        name="the retry lies in the past",
+        module="process",
+        right="state = Backoff(retry_at=now.mono + decision.delay, cause=cause)",
+        wrong="state = Backoff(retry_at=now.mono - decision.delay, cause=cause)",
+    ),
+    Mutant(
+        name="an early exit is judged like any other",
+        module="restart",
+        right="(policy.early_exit_fails and not run.came_up)",
+        wrong="(policy.early_exit_fails and run.came_up)",
+    ),
+    Mutant(
+        name="a start during STARTING starts a second one",
+        module="process",
+        right="            case Starting() | Running():\n                return []\n",
+        wrong=(
+            "            case Starting():\n"
+            '                return [*self._spawn(cause, "start requested", now)]\n'
+            "            case Running():\n                return []\n"
+        ),
+    ),
+    Mutant(
+        name="a double start that tells nobody",
+        module="process",
+        right="            case Starting() | Running():\n                return []\n",
+        wrong="            case Starting() | Running():\n                return [Spawn(self.spec)]\n",
+    ),
+    Mutant(
+        name="a start by hand does not reset the counter",
+        module="process",
+        right="        self._tally = Tally()\n        self._take_next_spec()",
+        wrong="        self._take_next_spec()",
+    ),
+    Mutant(
+        name="one retry too many",
+        module="restart",
+        right="tally.failed_starts > retries",
+        wrong="tally.failed_starts > retries + 1",
+    ),
+    Mutant(
+        name="one retry too few",
+        module="restart",
+        right="tally.failed_starts > retries",
+        wrong="tally.failed_starts >= retries",
+    ),
+    Mutant(
+        name="only one SIGKILL is ever sent",
+        module="process",
+        right="kills=state.kills + 1, kill_at=now.mono + interval)",
+        wrong="kills=state.kills + 1, kill_at=float('inf'))",
+    ),
+    Mutant(
+        name="SIGKILL in a hot loop",
+        module="process",
+        right="kills=state.kills + 1, kill_at=now.mono + interval)",
+        wrong="kills=state.kills + 1)",
+    ),
+    Mutant(
+        name="flapping never ends by itself",
+        module="process",
+        right="        effects = self._calm_down(now)\n        due =",
+        wrong="        effects: list[Effect] = []\n        due =",
+    ),
+    Mutant(
+        name="the end of flapping has no deadline",
+        module="process",
+        right="return calm_at if of_state is None else min(of_state, calm_at)",
+        wrong="return of_state",
+    ),
+    Mutant(
+        name="shutdown starts programs",
+        module="supervisor",
+        right="may_start = self.state is not SupervisorState.STOPPING and machine.id",
+        wrong="may_start = machine.id",
+    ),
+    Mutant(
+        name="crashes restart during shutdown",
+        module="process",
+        right="        if self._retired:\n            return Leave",
+        wrong="        if False:\n            return Leave",
+    ),
+    Mutant(
+        name="attempts go on during shutdown",
+        module="supervisor",
+        right="            effects += machine.retire(now)\n",
+        wrong="",
+    ),
+    Mutant(
+        name="a doomed process is started",
+        module="supervisor",
+        right=" and machine.id not in self._doomed\n        match request",
+        wrong="\n        match request",
+    ),
+    Mutant(
+        name="a process is forgotten while it lives",
+        module="supervisor",
+        right="is_over = machine.is_down and machine.id in self._doomed",
+        wrong="is_over = machine.id in self._doomed",
+    ),
+    Mutant(
+        name="a spared process is still doomed",
+        module="supervisor",
+        right="            self._doomed.discard(spec.id)\n            returning",
+        wrong="            returning",
+    ),
+    Mutant(
+        name="shutdown does not wait for a level",
+        module="supervisor",
+        right="while self._levels and not self._level:",
+        wrong="while self._levels:",
+    ),
+    Mutant(
+        name="shutdown waits for what no signal reaches",
+        module="process",
+        right="return not self.is_down and not isinstance(self.state, Unknown)",
+        wrong="return not self.is_down",
+    ),
+    Mutant(
+        name="the slow retry out of FATAL is forgotten",
+        module="process",
+        right="Fatal(retry_at=None if delay is None else now.mono + delay)",
+        wrong="Fatal(retry_at=None)",
+    ),
+    Mutant(
+        name="a stop in BACKOFF leaves the retry",
+        module="process",
+        right="            case Backoff() | Fatal(retry_at=float()):\n",
+        wrong="            case Backoff():\n                return []\n"
+        "            case Fatal(retry_at=float()):\n",
+    ),
+    Mutant(
+        name="a changed spec is taken over too late",
+        module="process",
+        right="        self._take_next_spec()\n        self._record.spawn_error",
+        wrong="        self._record.spawn_error",
+    ),
+    Mutant(
+        name="a live change is lost while another waits",
+        module="process",
+        right="        if not restart and self._next_spec is not None:\n"
+        "            self._next_spec = spec\n            return told\n",
+        wrong="",
+    ),
+    Mutant(
+        name="the window of restarts is never emptied",
+        module="restart",
+        right="tuple(at for at in tally.restarts if at + longest > now)",
+        wrong="tally.restarts",
+    ),
+    Mutant(
+        name="availability is booked after the change",
+        module="process",
+        right="        self._account(now)\n        self.state = state\n",
+        wrong="        self.state = state\n        self._account(now)\n",
+    ),
+    Mutant(
+        name="deadlines are not scheduled again",
+        module="supervisor",
+        right="        self._schedule(machine)\n        if machine.holds_up",
+        wrong="        if machine.holds_up",
+    ),
+    Mutant(
+        name="old deadlines are hoarded",
+        module="supervisor",
+        right="            self._sweep_heap()\n",
+        wrong="            pass\n",
+    ),
+)
