@@ -1,10 +1,12 @@
 """Fixtures shared by all tests."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from daemon import Daemon, Home, Programs, StartDaemon
+from daemon import Daemon, StartDaemon
+from home import Home, Programs
 from hypothesis import settings
 
 # How long an example takes says more about the machine than about the code.
@@ -21,7 +23,7 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture
 def start_daemon(home: Home) -> Iterator[StartDaemon]:
     """Start real daemons in this test's directory; each must end well and leave nothing behind."""
-    started: list[Daemon] = []
+    ends = ExitStack()
 
     def start(
         programs: Programs | str,
@@ -33,9 +35,9 @@ def start_daemon(home: Home) -> Iterator[StartDaemon]:
     ) -> Daemon:
         written = Programs(programs) if isinstance(programs, str) else programs
         home.write(written, main=main, daemon=daemon)
-        started.append(Daemon(home, options=options, wrapper=wrapper))
-        return started[-1]
+        running = Daemon(home, options=options, wrapper=wrapper)
+        ends.callback(running.end)
+        return running
 
-    yield start
-    for daemon in started:
-        daemon.end()
+    with ends:
+        yield start

@@ -211,11 +211,14 @@ async def engine_room(environment: Mapping[str, str] | None = None) -> AsyncIter
     room = Room(dict(os.environ) if environment is None else environment)
     before = children()
     room.engine.open(room.observer())
+    left: list[Pid] = []
     try:
         yield room
-        await room.close()
     finally:
-        left = release_children(before)
+        try:
+            await room.close()
+        finally:
+            left = release_children(before)
     assert not left, f"still there: {left}"
     assert not room.errors, room.errors
 

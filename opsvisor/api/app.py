@@ -127,7 +127,8 @@ def _guard(server: UnixServer | TcpServer) -> Callable[..., Awaitable[web.Stream
                 f"this server is not {request.host}",
                 "ask for it by its address, or give it a user name and a password",
             )
-        if request.method not in _READING:
+        # What leads nowhere is told as that, whatever its body.
+        if request.method not in _READING and request.match_info.http_exception is None:
             require_json(request)
         return await handler(request)
 

@@ -79,6 +79,7 @@ async def list_available(request: web.Request) -> web.Response:
 async def add_groups(request: web.Request) -> web.Response:
     """Take groups that the last reread saw into the plan."""
     control = request.app[CONTROL]
+    refuse_when_stopping(control)
     body = await read_body(request, wire.GroupRequest)
     results = []
     for name in body.groups:
@@ -95,6 +96,7 @@ async def add_groups(request: web.Request) -> web.Response:
 async def remove_groups(request: web.Request) -> web.Response:
     """Take stopped groups out of the plan."""
     control = request.app[CONTROL]
+    refuse_when_stopping(control)
     body = await read_body(request, wire.GroupRequest)
     results = []
     for name in body.groups:

@@ -18,6 +18,7 @@ from opsvisor.core.spec import ProcessId
 # Renders /metrics for this Accept header, gzipped if asked; gives body and content type.
 RenderMetrics = Callable[[str, bool], Awaitable[tuple[bytes, str]]]
 _T = TypeVar("_T")
+_LONGEST_ID = 19  # digits of 2**63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +101,13 @@ def read_number(request: web.Request, name: str, default: int | None = None) -> 
         return int(text)
     except ValueError:
         raise ApiError("bad_request", f"{name}={text!r} is not a whole number") from None
+
+
+def read_last_event_id(request: web.Request) -> int | None:
+    """Where a client that comes back wants to go on; None if it says nothing that we ever said."""
+    text = request.headers.get("Last-Event-ID", "")
+    # isdigit() also takes "²", and int() refuses more than 4300 digits.
+    return int(text) if text.isdecimal() and len(text) <= _LONGEST_ID else None
 
 
 def find_process(request: web.Request) -> ProcessId:

@@ -4,7 +4,7 @@ import msgspec
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse, sse_response
 
-from opsvisor.api.context import CONTROL, STREAMS, read_number
+from opsvisor.api.context import CONTROL, STREAMS, read_last_event_id, read_number
 from opsvisor.api.facts import wire_event
 from opsvisor.runtime.bus import EventBus, Numbered, Subscription
 
@@ -46,8 +46,8 @@ async def _send(response: EventSourceResponse, item: Numbered, last_seen: int) -
 
 
 def _last_seen(request: web.Request, bus: EventBus) -> int:
-    resume = request.headers.get("Last-Event-ID", "")
-    if resume.isdigit():
-        return min(int(resume), bus.last_number)
+    resume = read_last_event_id(request)
+    if resume is not None:
+        return min(resume, bus.last_number)
     replay = max(0, read_number(request, "replay", 0) or 0)
     return max(0, bus.last_number - replay)

@@ -11,6 +11,7 @@ from opsvisor.api.context import (
     find_process,
     json_response,
     read_body,
+    read_last_event_id,
     read_number,
 )
 from opsvisor.api.errors import ApiError
@@ -133,8 +134,14 @@ async def _answer(request: web.Request, capture: StreamCapture, path: str | None
 async def _stream(request: web.Request, capture: StreamCapture) -> web.StreamResponse:
     """Events `log` {text, offset} and `gap` {lost_bytes}; ids are offsets to resume from."""
     back = read_number(request, "bytes", 0) or 0
-    resume = request.headers.get("Last-Event-ID", "")
-    start = int(resume) if resume.isdigit() else max(capture.ring.start, capture.ring.end - back)
+    if back < 0:
+        raise ApiError("bad_request", "bytes can't be negative")
+    resume = read_last_event_id(request)
+    if resume is None:
+        start = max(capture.ring.start, capture.ring.end - back)
+    else:
+        # Offsets begin anew with the daemon: one from before it must not be waited for.
+        start = min(resume, capture.ring.end)
     with request.app[STREAMS].one("log"):
         async with sse_response(request) as response:
             async for piece in follow(capture, start=start):

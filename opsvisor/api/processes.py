@@ -24,12 +24,13 @@ _SWEEP_PATIENCE = 0.25
 async def list_processes(request: web.Request) -> web.Response:
     """Every process, or those that `name` (repeatable) asks for; `resources=0` skips /proc."""
     control = request.app[CONTROL]
+    if request.query.get("resources") != "0":
+        await _refresh(request)
+    # From here on nothing is waited for: a process may leave the plan whenever we wait.
     views = {view.id: view for view in control.engine.views()}
     wanted = list(views)
     if names := request.query.getall("name", []):
         wanted = _resolve_all(names, wanted)
-    if request.query.get("resources") != "0":
-        await _refresh(request)
     now = clock.now()
     statuses = [process_status(control, views[process_id], now) for process_id in wanted]
     return json_response(wire.ProcessList(processes=statuses))
@@ -38,10 +39,9 @@ async def list_processes(request: web.Request) -> web.Response:
 async def show_process(request: web.Request) -> web.Response:
     """One process in full."""
     control = request.app[CONTROL]
-    process_id = find_process(request)
     await _refresh(request)
-    view = control.engine.view(process_id)
-    members = await control.sampler.members(process_id) if view.pid is not None else []
+    members = await control.sampler.members(find_process(request))
+    view = control.engine.view(find_process(request))  # it may have left while we waited
     restart = view.spec.restart
     return json_response(
         wire.ProcessDetail(
@@ -125,7 +125,7 @@ async def write_stdin(request: web.Request) -> web.Response:
 def read_signal(given: str | int | None) -> int:
     """A signal by number or name, with or without SIG, in any case."""
     text = str(given).upper()
-    if text.isdigit():
+    if text.isdecimal():
         if 0 < int(text) < signal.NSIG:
             return int(text)
     else:

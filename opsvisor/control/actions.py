@@ -8,11 +8,13 @@ from enum import Enum
 from opsvisor.control.names import NoSuchGroup, NoSuchProcess, Target, may_start, resolve
 from opsvisor.core.events import (
     Event,
+    PlanApplied,
     ProcessRemoved,
     ProcessSpawned,
     SignalRefused,
     SpawnFailed,
     StateChanged,
+    SupervisorStateChanged,
 )
 from opsvisor.core.inputs import Restart, SendSignal, Start, Stop
 from opsvisor.core.outcome import SpawnFaultKind
@@ -248,13 +250,11 @@ class Actions:
                 self._waiting.pop(pending.id, None)
 
     def _on_event(self, event: Event) -> None:
-        process_id = getattr(event, "id", None)
-        if process_id not in self._waiting:
-            return
-        for verdict, judge in self._waiting[process_id].items():
-            found = judge(event)
-            if found is not None and not verdict.done():
-                verdict.set_result(found)
+        for process_id in _concerned(event):
+            for verdict, judge in self._waiting.get(process_id, {}).items():
+                found = judge(event)
+                if found is not None and not verdict.done():
+                    verdict.set_result(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,7 +319,24 @@ def _judge_stop(event: Event) -> _Verdict | None:
 
 
 def _judge_removal(event: Event) -> _Verdict | None:
-    return _Verdict(Result.OK, "removed") if isinstance(event, ProcessRemoved) else None
+    match event:
+        case ProcessRemoved():
+            return _Verdict(Result.OK, "removed")
+        case PlanApplied():
+            return _Verdict(Result.OK, "back in the configuration before it had ended")
+        case _:
+            return None
+
+
+def _concerned(event: Event) -> Iterable[ProcessId]:
+    """Whose event it is. A plan concerns those it adds: they may be on their way out."""
+    match event:
+        case PlanApplied():
+            return event.diff.added
+        case SupervisorStateChanged():
+            return ()
+        case _:
+            return (event.id,)
 
 
 def _judge_signal(event: Event) -> _Verdict | None:

@@ -61,7 +61,7 @@ def _last_lines(text: bytes, count: int) -> bytes:
     if count == 0:
         return b""
     complete = text.removesuffix(b"\n")
-    kept = complete.rsplit(b"\n", count)[-count:]
+    kept = complete.rsplit(b"\n", min(count, len(complete)))[-count:]
     return b"\n".join(kept) + text[len(complete) :]
 
 

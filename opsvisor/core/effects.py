@@ -46,7 +46,7 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class ShutdownComplete:
-    """Nothing of ours is running any more."""
+    """Nothing of ours is running any more, except what the kernel won't let us signal."""
 
 
 Effect = Spawn | CancelSpawn | SignalProcess | Forget | Publish | ShutdownComplete

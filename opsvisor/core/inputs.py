@@ -96,7 +96,10 @@ class Shutdown:
 
 @dataclass(frozen=True, slots=True)
 class DeadlinePassed:
-    """The instant the core asked for has come, or a little later."""
+    """The instant the core asked for has come, or a little later.
+
+    One process is seen to; if another is due as well, the core's deadline is past afterwards.
+    """
 
 
 Request = Start | Stop | Restart | SendSignal

@@ -224,7 +224,6 @@ class ProcessMachine:
                 self.state = replace(self.state, start_after=start_after)
                 return []
             case Stopped() | Exited() | Fatal():
-                self._take_next_spec()
                 return self._start_again(start_after, now)
             case never:
                 assert_never(never)
@@ -406,7 +405,6 @@ class ProcessMachine:
     # -- steps -------------------------------------------------------------------------------
 
     def _spawn(self, cause: StartCause, reason: str, now: Instant) -> list[Effect]:
-        self._take_next_spec()
         self._record.spawn_error = ""
         changed = self._become(Spawning(cause=cause), reason, now)
         return [*changed, Spawn(self.spec)]
@@ -621,7 +619,6 @@ class ProcessMachine:
     def _forgive(self) -> None:
         """A start that was asked for begins with a clean slate."""
         self._tally = Tally()
-        self._take_next_spec()
 
     def _take_next_spec(self) -> None:
         if self._next_spec is not None:

@@ -11,7 +11,9 @@ one number that says when to come back. Nothing here waits, and nothing is done 
 * A process that left the plan is doomed: it is stopped, and forgotten when it is down. If it
   comes back into the plan before that, it is spared, and starts again with its new spec.
 * Shutdown goes through the group priorities from the highest number down. All groups of one level
-  stop side by side; the next level waits until the last of them is down.
+  stop side by side; the next level waits until the last of them is down, or UNKNOWN: waiting for
+  what no signal reaches would never end. Nothing is started or retried from its first moment on,
+  on any level; what waits for its turn runs on.
 """
 
 import heapq
@@ -131,13 +133,17 @@ class Supervisor:
     # -- time --------------------------------------------------------------------------------
 
     def _deadline_passed(self, now: Instant) -> list[Effect]:
-        effects: list[Effect] = []
-        while (at := self.deadline) is not None and at <= now.mono:
-            _, process_id = heapq.heappop(self._heap)
-            machine = self._machines[process_id]
-            effects += machine.deadline_passed(now)
-            effects += self._after(machine, now)
-        return effects
+        """Handle the one machine that has been due longest.
+
+        One, not all: if others are due as well, `deadline` is past and brings us back at once, and
+        a bug in one machine can neither keep us in a loop nor cost the others their effects.
+        """
+        at = self.deadline
+        if at is None or at > now.mono:
+            return []
+        _, process_id = heapq.heappop(self._heap)
+        machine = self._machines[process_id]
+        return [*machine.deadline_passed(now), *self._after(machine, now)]
 
     def _after(self, machine: ProcessMachine, now: Instant) -> list[Effect]:
         """What every turn of a machine may have brought about."""

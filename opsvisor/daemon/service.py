@@ -184,8 +184,10 @@ class Service:
             for server in self._servers:
                 await server.open()
                 opened.append(server)
-        except BindError:
+        except BindError as error:
             self._servers = opened  # only these are ours to close
+            # After a reload nobody sees standard error: the log must say why we are gone.
+            self._journal.log(LogLevel.CRITICAL, str(error))
             raise
 
     def _announce(self, pid_file_problem: str) -> None:
@@ -242,7 +244,7 @@ class Service:
         try:
             yield
         finally:
-            signals.postpone(loop, handlers)
+            signals.postpone(handlers)
 
     def _asked_to_exit(self, signum: signal.Signals) -> None:
         self._journal.log(LogLevel.WARN, f"received {signum.name} indicating exit request")

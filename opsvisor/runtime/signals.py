@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import FrameType
 
 # Python ignores these two itself, and `subprocess` gives them back to children.
@@ -29,24 +30,30 @@ def listen(
 
     Handlers are not inherited across exec, unlike ignored signals.
     """
+    # Not loop.add_signal_handler: whoever takes its handlers back loses what is already in the
+    # loop's pipe, and has the default action in force for a moment.
     for signum, handler in handlers.items():
-        loop.add_signal_handler(signum, handler)
+        signal.signal(signum, partial(_pass_on, loop, handler))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, handlers)
 
 
-def postpone(
-    loop: asyncio.AbstractEventLoop, handlers: Mapping[signal.Signals, Callable[[], None]]
-) -> None:
-    """Stop calling them; what arrives now waits for the next `listen`.
+def postpone(signals: Iterable[signal.Signals]) -> None:
+    """Let these wait for the next `listen`.
 
-    By default these signals kill. Between the two lives of a daemon that reloads, a second SIGHUP
-    must not do that, nor may a SIGTERM be lost.
+    By default they kill. Between the two lives of a daemon that reloads, a second SIGHUP must not
+    do that, nor may a SIGTERM be lost.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, handlers)
-    for signum in handlers:
-        loop.remove_signal_handler(signum)
+    for signum in signals:
         signal.signal(signum, _keep_pending)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, handlers)
+
+
+def _pass_on(
+    loop: asyncio.AbstractEventLoop,
+    handler: Callable[[], None],
+    _signum: int,
+    _frame: FrameType | None,
+) -> None:
+    loop.call_soon_threadsafe(handler)  # wakes a loop that sleeps
 
 
 def _keep_pending(signum: int, _frame: FrameType | None) -> None:

@@ -100,6 +100,7 @@ async def test_one_answer_is_bounded(capture: StreamCapture, tmp_path: Path) -> 
         (b"a\nb\nc\n", 2, b"b\nc\n"),
         (b"a\nb\nc", 2, b"b\nc"),
         (b"a\nb\nc\n", 9, b"a\nb\nc\n"),
+        (b"a\nb\nc\n", 10**30, b"a\nb\nc\n"),
         (b"a\nb\n", 0, b""),
         (b"a\n\n\n", 2, b"\n\n"),
         (b"a\n10%\r20%\rdone\nb\n", 2, b"10%\r20%\rdone\nb\n"),

@@ -62,13 +62,15 @@ MUTANTS = (
         name="a double start that tells nobody",
         module="process",
         right="            case Starting() | Running():\n                return []\n",
-        wrong="            case Starting() | Running():\n                return [Spawn(self.spec)]\n",
+        wrong=(
+            "            case Starting() | Running():\n                return [Spawn(self.spec)]\n"
+        ),
     ),
     Mutant(
         name="a start by hand does not reset the counter",
         module="process",
-        right="        self._tally = Tally()\n        self._take_next_spec()",
-        wrong="        self._take_next_spec()",
+        right='with a clean slate."""\n        self._tally = Tally()',
+        wrong='with a clean slate."""',
     ),
     Mutant(
         name="one retry too many",
@@ -168,10 +170,16 @@ MUTANTS = (
         "            case Fatal(retry_at=float()):\n",
     ),
     Mutant(
-        name="a changed spec is taken over too late",
+        name="a changed spec never comes into force",
         module="process",
-        right="        self._take_next_spec()\n        self._record.spawn_error",
-        wrong="        self._record.spawn_error",
+        right="            self.spec, self._next_spec = self._next_spec, None",
+        wrong="            self._next_spec = None",
+    ),
+    Mutant(
+        name="failures are never forgotten",
+        module="process",
+        right="settled_at = reset_at if self._tally.failures else None",
+        wrong="settled_at = None",
     ),
     Mutant(
         name="a live change is lost while another waits",

@@ -195,6 +195,17 @@ def test_the_end_of_a_stranger_is_a_bug() -> None:
     assert world.view("web").pid == 100
 
 
+def test_a_bug_in_one_process_costs_the_others_nothing() -> None:
+    """Two are due at once and the first fails: the second is seen to all the same."""
+    world = World(program("bad", backoff_reset=None), program("web"))  # no file says None here
+    world.play("start bad; start web; spawned of bad; spawned of web; busy 1")
+    with pytest.raises(TypeError):
+        world.supervisor.handle(inputs.DeadlinePassed(), world.now)
+    world.supervisor.handle(inputs.DeadlinePassed(), world.now)
+    assert world.view("web").state is PublicState.RUNNING
+    assert world.supervisor.deadline is None
+
+
 @pytest.mark.parametrize(
     "report",
     [

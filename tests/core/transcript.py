@@ -8,18 +8,18 @@ from opsvisor.core.outcome import signal_name
 
 
 def render(told_as: str, effects: list[ask.Effect], *, named: bool) -> list[str]:
-    """One input and what followed from it, as lines.
+    """One input and what followed from it, as lines; "" continues the input before it.
 
     A fact stands beside the effect that it explains, else on the first free line.
     """
-    rows = [[f"> {told_as}", ""]]
+    rows = [[f"> {told_as}", ""]] if told_as else []
     waiting = ""
 
     def place(text: str) -> None:
-        if text and rows[-1][1]:
-            rows.append(["", text])
-        elif text:
+        if text and rows and not rows[-1][1]:
             rows[-1][1] = text
+        elif text:
+            rows.append(["", text])
 
     for effect in effects:
         asked, told = _asked(effect), _told(effect, named=named)

@@ -8,17 +8,10 @@ import stat
 from collections.abc import Mapping
 
 import pytest
-from daemon import (
-    Answer,
-    Daemon,
-    Dialect,
-    Home,
-    Programs,
-    StartDaemon,
-    free_port,
-    request,
-    run_program,
-)
+from commands import run_program
+from daemon import Daemon, StartDaemon
+from home import Dialect, Home, Programs
+from http_requests import Answer, free_port, request
 
 from opsvisor.api.routes import ROUTES
 

@@ -5,16 +5,9 @@ import signal
 import socket
 
 import pytest
-from daemon import (
-    Dialect,
-    Home,
-    Programs,
-    StartDaemon,
-    eventually,
-    in_both_languages,
-    nothing_happens_for,
-    run_program,
-)
+from commands import run_program
+from daemon import StartDaemon, eventually, nothing_happens_for
+from home import Dialect, Home, Programs, in_both_languages
 from procfs import children_of, is_gone, status_of
 
 PROGRAM = """

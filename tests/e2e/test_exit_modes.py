@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from daemon import Daemon, Dialect, Programs, StartDaemon, eventually, in_both_languages
+from daemon import Daemon, StartDaemon, eventually
+from home import Dialect, Programs, in_both_languages
 
 # How the program ends, autorestart, and whether another run follows. Exit 100 is expected here.
 UNEXPECTED = "unexpected"

@@ -4,16 +4,9 @@ import os
 import re
 import signal
 
-from daemon import (
-    Dialect,
-    Home,
-    Programs,
-    StartDaemon,
-    eventually,
-    in_both_languages,
-    marked,
-    run_program,
-)
+from commands import marked, run_program
+from daemon import StartDaemon, eventually
+from home import Dialect, Home, Programs, in_both_languages
 from procfs import is_gone
 
 ONE_PROGRAM = in_both_languages(

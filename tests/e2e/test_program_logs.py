@@ -3,7 +3,8 @@
 import signal
 from pathlib import Path
 
-from daemon import Home, Programs, StartDaemon, eventually, in_both_languages
+from daemon import StartDaemon, eventually
+from home import Home, Programs, in_both_languages
 
 NUMBERED = 580  # lines of ten bytes: below the 6 KB that six files of 1 KB hold
 

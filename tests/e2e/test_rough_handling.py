@@ -7,7 +7,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from daemon import PATIENCE, Dialect, Home, Programs, StartDaemon, eventually, nothing_happens_for
+from daemon import PATIENCE, StartDaemon, eventually, nothing_happens_for
+from home import Dialect, Home, Programs
 from procfs import descriptors_of, environment_of, is_alive, is_gone
 
 from opsvisor.client import Client, EventGap, NoDaemon
@@ -121,7 +122,8 @@ def test_process_that_comes_back_while_it_is_being_removed_is_spared(
         daemon.until("web", "STOPPING")
         daemon.home.rewrite(program)
         daemon.client.apply()
-        removing.result(PATIENCE)
+        (told,) = removing.result(PATIENCE).results
+    assert told.reason == "back in the configuration before it had ended"
     status = daemon.until("web", "RUNNING")
     assert status.pid != first
     assert is_gone(first)
@@ -265,7 +267,7 @@ def test_hung_up_event_readers_are_forgotten(start_daemon: StartDaemon) -> None:
     daemon.until("web", "RUNNING")
     for _ in range(20):
         with daemon.client.events(last_event_id=0) as stream:
-            assert next(iter(stream))
+            next(iter(stream))
     daemon.client.act("restart", ["web"])  # the next event finds out who is gone
     eventually(lambda: len(descriptors_of(daemon.pid)) < 30)
     assert daemon.until("web", "RUNNING").starts == 2

@@ -166,3 +166,21 @@ def test_signal_storm_of_deaths_loses_none(start_daemon: StartDaemon) -> None:
     after = daemon.statuses()
     assert not set(before.values()) & {one.pid for one in after.values()}
     assert all(one.restarts == 1 for one in after.values())
+
+
+def test_child_in_a_session_of_its_own_is_adopted_and_reaped(start_daemon: StartDaemon) -> None:
+    """A child that escaped with setsid outlives the stop; its end is still seen and attributed."""
+    daemon = start_daemon(
+        """
+        [program.web]
+        command = "$VICTIM escape"
+        """,
+        options=["-e", "debug"],
+    )
+    child = int(daemon.until_says("web", "escaped ").split()[-1])
+    daemon.metric("opsvisor_process_tree_processes", process="web")
+    daemon.client.act("stop", ["web"])
+    assert children_of(daemon.pid) == [child]
+    os.kill(child, signal.SIGKILL)
+    daemon.until_logged(f"reaped an orphan of web pid {child} (terminated by SIGKILL)")
+    assert is_gone(child)

@@ -29,6 +29,7 @@ from opsvisor.core.spec import (
     LinearBackoff,
     LogSpec,
     Pid,
+    ProcessId,
     RestartMode,
     RestartPolicy,
     Startup,
@@ -181,6 +182,22 @@ async def test_a_bug_in_one_machine_leaves_the_others_alone(room: Room) -> None:
     room.errors.clear()
     room.tell("other")
     await room.until(lambda: room.view("other").restarts == 1)
+
+
+async def test_an_effect_that_fails_leaves_the_others_alone(room: Room) -> None:
+    """Its error is told, and what the same input asked for besides is done."""
+
+    def fail(_id: ProcessId) -> None:
+        raise RuntimeError("a bug of ours")
+
+    room.apply(sleeper("a", startup=Startup.DISABLED), sleeper("b"))
+    room.engine._observer = replace(room.observer(), forgotten=fail)
+    room.apply(sleeper("b"), sleeper("c"))
+    await room.state(PublicState.RUNNING, "c")
+    ((component, error),) = room.errors
+    assert (component, str(error)) == ("engine", "a bug of ours")
+    room.errors.clear()
+    room.engine._observer = room.observer()
 
 
 async def test_running_out_of_descriptors_is_a_failed_start_and_no_more() -> None:

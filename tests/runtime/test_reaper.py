@@ -131,10 +131,10 @@ async def test_the_costs_are_those_of_this_process(watch: Watch) -> None:
     busy = watch.start(sys.executable, "-I", "-S", "-c", burn)
     idle = watch.start("true")
     await watch.until(ended=2)
-    assert 0.2 <= watch.usages[busy].user_seconds < 5
-    assert 64 << 20 < watch.usages[busy].max_rss_bytes < 1 << 30
+    assert 0.19 < watch.usages[busy].user_seconds < 5
     assert watch.usages[idle].user_seconds < 0.1
-    assert watch.usages[idle].max_rss_bytes < 64 << 20
+    # Only a lower bound: the peak of whoever made it by vfork counts as its own (exec_mmap()).
+    assert 64 << 20 < watch.usages[busy].max_rss_bytes < 1 << 40
 
 
 async def test_a_crowd_that_ends_at_once_is_reported_one_by_one(watch: Watch) -> None:

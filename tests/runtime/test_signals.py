@@ -44,11 +44,11 @@ async def test_handlers_are_called_on_the_loop_and_postponed_in_between() -> Non
         assert await came.get() == "two"
         os.kill(os.getpid(), signal.SIGUSR1)
         assert await came.get() == "one"
-        signals.postpone(loop, handlers)
+        signals.postpone(handlers)
         os.kill(os.getpid(), signal.SIGUSR2)
         await asyncio.to_thread(lambda: None)  # a worker thread must not take it either
         assert came.empty()
         signals.listen(loop, handlers)
         assert await came.get() == "two"
     for signum in handlers:
-        loop.remove_signal_handler(signum)
+        signal.signal(signum, signal.SIG_DFL)

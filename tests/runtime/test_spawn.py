@@ -6,7 +6,8 @@ import pwd
 import resource
 import signal
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,15 @@ NOFILE = ResourceLimit(name="nofile", soft=100, hard=200)
 # Each of these makes the launcher take part, and changes nothing that the tests look at.
 PATHS = pytest.mark.parametrize("options", [{}, {"nice": 0}], ids=["vfork", "launcher"])
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """A directory that everybody may look into, unlike tmp_path."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        yield place
 
 
 class Ran(NamedTuple):
@@ -371,6 +381,23 @@ def test_what_its_user_may_not_execute_is_not_executable(tmp_path: Path) -> None
     error = failure(program("web", str(path), user=AS_NOBODY))
     assert error.reason == f"couldn't exec {path}: EACCES"
     assert error.kind is SpawnFaultKind.NOT_EXECUTABLE
+
+
+@needs_root
+def test_a_daemon_that_is_not_root_says_what_it_may_not(open_place: Path) -> None:
+    """Execute what others keep to themselves, or become somebody else."""
+    path = script(open_place / "run", mode=0o700)
+    os.setresuid(65534, 65534, 0)
+    try:
+        closed = failure(program("web", str(path)))
+        other = failure(program("web", "/bin/true", user=AS_NOBODY))
+    finally:
+        os.setresuid(0, 0, 0)
+    assert closed.reason == f"no permission to run command '{path}'"
+    assert closed.kind is SpawnFaultKind.NOT_EXECUTABLE
+    assert other.reason == (
+        f"couldn't setuid to {AS_NOBODY.uid}: Can't drop privilege as nonroot user"
+    )
 
 
 def test_an_impossible_environment_is_an_error_and_no_crash() -> None:

@@ -1,0 +1,262 @@
+"""The lines of the activity log, to the letter: people's tools look for them."""
+
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+from engine_room import key, program
+
+from opsvisor.config.settings import LogLevel
+from opsvisor.core.events import (
+    Event,
+    FailuresForgotten,
+    FlappingChanged,
+    KillSurvived,
+    PlanApplied,
+    ProcessAdded,
+    ProcessChanged,
+    ProcessExited,
+    ProcessRemoved,
+    ProcessSpawned,
+    SignalRefused,
+    SignalSent,
+    SpawnFailed,
+    StateChanged,
+    SupervisorState,
+    SupervisorStateChanged,
+)
+from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind, Usage
+from opsvisor.core.plan import Change, PlanDiff
+from opsvisor.core.spec import Pid
+from opsvisor.core.state import PublicState, StartCause
+from opsvisor.telemetry.journal import Journal
+
+WEB = key("site:web")
+PID = Pid(21055)
+
+
+@pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Local time is UTC."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def journal(level: LogLevel, min_uptime: float = 1.0) -> tuple[Journal, list[str]]:
+    """A journal of everything from this level up, and what it wrote."""
+    lines: list[str] = []
+    return Journal(lines.append, level=level, min_uptime=lambda _id: min_uptime), lines
+
+
+def told(event: Event, *, min_uptime: float = 1.0) -> list[str]:
+    """The lines of this event without their times."""
+    one, lines = journal(LogLevel.BLATHER, min_uptime)
+    one.on_event(event)
+    return [line.split(" ", 2)[2] for line in lines]
+
+
+def exited(outcome: Outcome, cause: ExitCause, *, expected: bool) -> ProcessExited:
+    """A run that ended so."""
+    return ProcessExited(
+        at=1.0,
+        id=WEB,
+        pid=PID,
+        outcome=outcome,
+        cause=cause,
+        expected=expected,
+        uptime=1.0,
+        usage=Usage(),
+        decision="left as it is: because",
+    )
+
+
+def changed(new: PublicState, reason: str = "because") -> StateChanged:
+    """A change into this state."""
+    return StateChanged(at=1.0, id=WEB, old=PublicState.STARTING, new=new, reason=reason)
+
+
+def sent(signum: int, *, to_group: bool, stopping: bool) -> SignalSent:
+    """A signal that went out."""
+    return SignalSent(at=1.0, id=WEB, pid=PID, signum=signum, to_group=to_group, stopping=stopping)
+
+
+FATAL = PublicState.FATAL
+TOO_MANY = "too many start retries too quickly (3 allowed)"
+DIFF = PlanDiff(
+    added=(WEB,), changed=(Change(id=WEB, fields=("umask",), restart=True),), removed=(WEB, WEB)
+)
+
+
+@pytest.mark.parametrize(
+    ("event", "lines"),
+    [
+        (
+            ProcessSpawned(at=1.0, id=WEB, pid=PID, cause=StartCause.MANUAL, replaces=None),
+            ["INFO spawned: 'web' with pid 21055"],
+        ),
+        (
+            SpawnFailed(
+                at=1.0, id=WEB, reason="can't find command 'x'", kind=SpawnFaultKind.NO_FILE
+            ),
+            ["INFO spawnerr: can't find command 'x'"],
+        ),
+        (
+            exited(Outcome(code=0), ExitCause.SUCCESS, expected=True),
+            [
+                "INFO exited: web (exit status 0; expected)",
+                "DEBG site:web: left as it is: because",
+            ],
+        ),
+        (
+            exited(Outcome(code=3), ExitCause.FAILURE, expected=False),
+            [
+                "WARN exited: web (exit status 3; not expected)",
+                "DEBG site:web: left as it is: because",
+            ],
+        ),
+        (
+            exited(Outcome(code=0), ExitCause.START_FAILURE, expected=False),
+            [
+                "WARN exited: web (exit status 0; not expected)",
+                "DEBG site:web: left as it is: because",
+            ],
+        ),
+        (
+            exited(Outcome(signum=11, core_dumped=True), ExitCause.SIGNAL, expected=False),
+            [
+                "WARN exited: web (terminated by SIGSEGV (core dumped); not expected)",
+                "DEBG site:web: left as it is: because",
+            ],
+        ),
+        (
+            exited(Outcome(signum=15), ExitCause.MANUAL, expected=True),
+            ["WARN stopped: web (terminated by SIGTERM)"],
+        ),
+        (
+            exited(Outcome(code=0), ExitCause.SHUTDOWN, expected=True),
+            ["INFO stopped: web (exit status 0)"],
+        ),
+        (
+            exited(Outcome(code=1), ExitCause.CONFIG, expected=True),
+            ["WARN stopped: web (exit status 1)"],
+        ),
+        (changed(FATAL, TOO_MANY), [f"INFO gave up: web entered FATAL state, {TOO_MANY}"]),
+        (
+            sent(15, to_group=False, stopping=True),
+            ["DEBG killing web (pid 21055) with signal SIGTERM"],
+        ),
+        (
+            sent(2, to_group=True, stopping=True),
+            ["DEBG killing web (pid 21055) process group with signal SIGINT"],
+        ),
+        (sent(9, to_group=True, stopping=True), ["WARN killing 'web' (21055) with SIGKILL"]),
+        (sent(1, to_group=False, stopping=False), ["DEBG sending web (pid 21055) sig SIGHUP"]),
+        (
+            SignalRefused(at=1.0, id=WEB, pid=PID, reason="SIGTERM: Operation not permitted"),
+            ["CRIT unknown problem killing web (21055): SIGTERM: Operation not permitted"],
+        ),
+        (
+            KillSurvived(at=1.0, id=WEB, pid=PID, kills=2),
+            ["WARN 'web' (21055) has outlived SIGKILL 2 times; the kernel holds it"],
+        ),
+        (
+            FlappingChanged(at=1.0, id=WEB, flapping=True, restarts=4, interval=600.0),
+            ["WARN site:web is flapping: 4 restarts in 600 s"],
+        ),
+        (
+            FlappingChanged(at=1.0, id=WEB, flapping=False, restarts=3, interval=600.0),
+            ["INFO site:web has stopped flapping: 3 restarts in 600 s"],
+        ),
+        (
+            PlanApplied(at=1.0, generation=2, diff=DIFF),
+            ["INFO configuration 2 applied: 1 added, 1 changed, 2 removed"],
+        ),
+        (
+            ProcessChanged(at=1.0, id=WEB, spec=program("web"), fields=("umask", "nice")),
+            ["INFO changed: site:web: umask, nice"],
+        ),
+        (ProcessAdded(at=1.0, id=WEB, spec=program("web")), ["DEBG ProcessAdded: site:web"]),
+        (ProcessRemoved(at=1.0, id=WEB), ["DEBG ProcessRemoved: site:web"]),
+        (FailuresForgotten(at=1.0, id=WEB, failures=2), ["DEBG FailuresForgotten: site:web"]),
+        (
+            SupervisorStateChanged(
+                at=1.0,
+                old=SupervisorState.RUNNING,
+                new=SupervisorState.STOPPING,
+                reason="received SIGTERM",
+            ),
+            ["DEBG opsvisord is stopping: received SIGTERM"],
+        ),
+    ],
+)
+def test_every_fact_has_its_line(event: Event, lines: list[str]) -> None:
+    """Supervisor's words where it has any, with the bare name of the process as it has it."""
+    assert told(event) == lines
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(1.0, "1"), (0.5, "0.5"), (0.0, "0"), (90.0, "90")]
+)
+def test_coming_up_names_the_time_it_took(seconds: float, shown: str) -> None:
+    """`startsecs` as it was configured, a whole number where it is one."""
+    assert told(changed(PublicState.RUNNING), min_uptime=seconds) == [
+        (
+            f"INFO success: web entered RUNNING state, process has stayed up for > than {shown}"
+            " seconds (startsecs)"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "state", [state for state in PublicState if state not in (PublicState.RUNNING, FATAL)]
+)
+def test_other_changes_are_for_those_who_look_closely(state: PublicState) -> None:
+    """Each has told of itself by what brought it about."""
+    (line,) = told(changed(state))
+    assert line.startswith("TRAC ")
+    assert state.name in line
+
+
+@pytest.mark.usefixtures("utc")
+def test_a_line_begins_with_local_time_to_the_millisecond() -> None:
+    """As Python's logging writes it, with a comma."""
+    one, lines = journal(LogLevel.INFO)
+    before = time.time()
+    one.log(LogLevel.INFO, "hello")
+    after = time.time()
+    (line,) = lines
+    found = re.fullmatch(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}) INFO hello", line)
+    assert found
+    stamp = time.mktime(time.strptime(found[1], "%Y-%m-%d %H:%M:%S")) + int(found[2]) / 1000
+    assert before - 0.001 <= stamp <= after
+
+
+@pytest.mark.parametrize(
+    ("level", "names"),
+    [
+        (LogLevel.CRITICAL, "CRIT"),
+        (LogLevel.ERROR, "CRIT ERRO"),
+        (LogLevel.WARN, "CRIT ERRO WARN"),
+        (LogLevel.INFO, "CRIT ERRO WARN INFO"),
+        (LogLevel.DEBUG, "CRIT ERRO WARN INFO DEBG"),
+        (LogLevel.TRACE, "CRIT ERRO WARN INFO DEBG TRAC"),
+        (LogLevel.BLATHER, "CRIT ERRO WARN INFO DEBG TRAC BLAT"),
+    ],
+)
+def test_what_is_graver_than_the_level_is_written(level: LogLevel, names: str) -> None:
+    """The level itself included, nothing lighter."""
+    one, lines = journal(level)
+    for other in LogLevel:
+        one.log(other, "hello")
+    assert [line.split()[2] for line in lines] == names.split()
+
+
+def test_a_message_keeps_its_lines() -> None:
+    """A traceback is one message over many lines."""
+    one, lines = journal(LogLevel.INFO)
+    one.log(LogLevel.INFO, "a\nb")
+    assert [line.partition("INFO ")[2] for line in lines] == ["a\nb"]
