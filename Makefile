@@ -21,7 +21,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/gen_reference.py --check
-	$(BIN)/pytest -q tests/core tests/config tests/compat
+	$(BIN)/pytest -q -n auto tests/core tests/config tests/compat --ignore tests/core/test_mutants.py
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format $(SOURCES)

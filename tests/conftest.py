@@ -14,6 +14,13 @@ settings.register_profile("opsvisor", deadline=None)
 settings.load_profile("opsvisor")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all that runs the real daemon, so that `-m 'not e2e'` leaves it out."""
+    for item in items:
+        if "e2e" in item.path.parts:
+            item.add_marker("e2e")
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     """The directory a daemon lives in."""

@@ -14,7 +14,7 @@ from commands import BIN, Following, Ran, environment, marked, run_program
 from home import Home, Programs
 from http_requests import Answer, UnixHttp, request
 
-from opsvisor.client import Client, EventGap, NoDaemon
+from opsvisor.client import Client, EventGap, NoDaemon, StreamName
 from opsvisor.wire import Event, ProcessStatus
 
 # Longer than anything here takes on a busy machine. Only a failure ever waits for so long.
@@ -79,7 +79,7 @@ class Daemon:
         """Run opsvisorctl with its configuration."""
         return self.run("opsvisorctl", "-c", str(self.home.config), *words)
 
-    def following_ctl(self, *words: str) -> "Following":
+    def following_ctl(self, *words: str) -> Following:
         """Opsvisorctl with a command that goes on until Ctrl-C."""
         command = [str(BIN / "opsvisorctl"), "-c", str(self.home.config), *words]
         return Following(command, self.home.directory, self._environment)
@@ -124,10 +124,9 @@ class Daemon:
         """What it has written to its own log."""
         return self.home.log_file.read_text() if self.home.log_file.exists() else ""
 
-    def output_of(self, name: str, stream: str = "stdout") -> str:
+    def output_of(self, name: str, stream: StreamName = "stdout") -> str:
         """The recent output of a process."""
-        assert stream in ("stdout", "stderr")
-        return self.client.log(name, stream, last_bytes=1 << 20).text  # type: ignore[arg-type]  # narrowed by the line above
+        return self.client.log(name, stream, last_bytes=1 << 20).text
 
     # -- waiting for facts -------------------------------------------------------------------
 
@@ -162,7 +161,7 @@ class Daemon:
                 f"{name} is {status.state} ({status.reason}), not {state}\n{self.log}"
             ) from None
 
-    def until_says(self, name: str, text: str, stream: str = "stdout") -> str:
+    def until_says(self, name: str, text: str, stream: StreamName = "stdout") -> str:
         """The output of a process, as soon as this is in it."""
 
         def look() -> str:

@@ -97,6 +97,7 @@ file = {here}/s
 [supervisord]
 logfile = {here}/daemon.log
 pidfile = {here}/daemon.pid
+childlogdir = {here}
 nodaemon = true
 {daemon}
 [supervisorctl]

@@ -62,7 +62,7 @@ def what_next(view: ProcessView, now: Instant) -> str:
         case PublicState.FATAL:
             if due is None:
                 return "nothing: it stays FATAL until somebody starts it"
-            return f"one more attempt in {due:.0f} s"
+            return f"it tries again in {due:.0f} s"
         case PublicState.UNKNOWN:
             return "nothing: opsvisord may not signal it"
         case never:

@@ -393,7 +393,9 @@ class ProcessMachine:
             case Running():
                 return effects + self._settle(self.state, now)
             case Backoff():
-                reason = f"attempt {self._tally.failed_starts + 1}"
+                attempt = f"attempt {self._tally.failed_starts + 1}"
+                is_retry = self.state.cause is StartCause.RETRY
+                reason = attempt if is_retry else "restart after the delay"
                 return effects + self._spawn(self.state.cause, reason, now)
             case Fatal():
                 return effects + self._spawn(StartCause.RECOVERY, "slow retry out of FATAL", now)
@@ -658,7 +660,7 @@ def _in_words(decision: Decision) -> str:
             return f"starts again {when}: {decision.reason}"
         case GiveUp():
             after = decision.retry_delay
-            later = "" if after is None else f"; one more attempt in {after:g} s"
+            later = "" if after is None else f"; tries again in {after:g} s"
             return f"given up: {decision.reason}{later}"
         case Leave():
             return f"left as it is: {decision.reason}"

@@ -8,8 +8,8 @@ One engine expresses both families:
 * The native one: exponential delays with a cap and jitter, forgotten after a healthy run, a limit
   of restarts in a window, and a slow retry out of FATAL.
 
-In both, the first crash of a run that had come up restarts at once (Kubernetes' rule): a single
-crash should cost milliseconds, only a repeated one costs waiting.
+In both, the first failure of all, if that run had come up, restarts at once (Kubernetes' rule): a
+single crash should cost milliseconds, only a repeated one costs waiting.
 """
 
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ from opsvisor.core.spec import (
 )
 
 # More restarts than this are not remembered: no window needs them, and memory stays bounded.
-REMEMBERED_RESTARTS = 1000
+REMEMBERED_RESTARTS = 1001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class Again:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GiveUp:
-    """FATAL. After `retry_delay` seconds there is one more attempt, None: never by itself."""
+    """FATAL. After `retry_delay` seconds it tries again, None: never by itself."""
 
     retry_delay: float | None
     failed_start: bool
@@ -130,7 +130,7 @@ def decide(
     unwanted = _unwanted(policy, run, cause)
     if unwanted is not None:
         return unwanted, tally
-    too_often = _too_often(policy, tally, failed_start=failed_start, now=now)
+    too_often = _too_often(policy, run, tally, failed_start=failed_start, now=now)
     if too_often is not None:
         return too_often, tally
     if failed_start:
@@ -201,14 +201,15 @@ def _unwanted(policy: RestartPolicy, run: EndedRun, cause: ExitCause) -> Decisio
 
 
 def _too_often(
-    policy: RestartPolicy, tally: Tally, *, failed_start: bool, now: float
+    policy: RestartPolicy, run: EndedRun, tally: Tally, *, failed_start: bool, now: float
 ) -> GiveUp | None:
     """The decision if one more attempt would be one too many."""
     retries = policy.failed_starts_max
     if failed_start and retries is not None and tally.failed_starts > retries:
-        reason = f"too many start retries too quickly ({retries} allowed)"
+        reason = f"too many start retries too quickly ({retries} allowed), the last: {run}"
     elif policy.limit and restarts_within(tally, policy.limit.interval, now) >= policy.limit.count:
-        reason = f"{policy.limit.count} automatic restarts in {policy.limit.interval:g} s"
+        limit = policy.limit
+        reason = f"{limit.count} automatic restarts in {limit.interval:g} s, then {run}"
     else:
         return None
     return GiveUp(retry_delay=policy.fatal_retry_delay, failed_start=failed_start, reason=reason)

@@ -51,6 +51,10 @@ class Reaper:
         """Become the reaper of every descendant."""
         become_subreaper()
         self._loop.add_signal_handler(signal.SIGCHLD, self._something_ended)
+        # The loop's socket pair holds some 280 signals, and more children than that can end in one
+        # turn: 500 that are stopped together. What doesn't fit is no loss, since the loop is woken
+        # by the others; but Python would print a traceback for each, a millisecond apiece.
+        signal.set_wakeup_fd(signal.set_wakeup_fd(-1), warn_on_full_buffer=False)
 
     def close(self) -> None:
         """Stop watching. What is still alive lives on unwatched."""

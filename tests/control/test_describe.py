@@ -125,7 +125,7 @@ def test_the_description_is_supervisors_to_the_letter(view: ProcessView, text: s
         ),
         (in_state(PublicState.EXITED), "nothing: its restart policy leaves it as it ended"),
         (in_state(PublicState.FATAL), "nothing: it stays FATAL until somebody starts it"),
-        (in_state(PublicState.FATAL, retry_at=NOW.mono + 90), "one more attempt in 90 s"),
+        (in_state(PublicState.FATAL, retry_at=NOW.mono + 90), "it tries again in 90 s"),
         (in_state(PublicState.UNKNOWN), "nothing: opsvisord may not signal it"),
     ],
 )

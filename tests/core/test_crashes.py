@@ -50,20 +50,20 @@ def test_further_crashes_back_off() -> None:
     > exit 101 1              RUNNING -> EXITED    exit status 1, not in success_exit_codes
                               EXITED -> BACKOFF    exit status 1, not in success_exit_codes
     > +1
-    < spawn web               BACKOFF -> STARTING  attempt 1
+    < spawn web               BACKOFF -> STARTING  restart after the delay
     > spawned
     > +1                      STARTING -> RUNNING  up for 1 s
     > exit 102 1              RUNNING -> EXITED    exit status 1, not in success_exit_codes
                               EXITED -> BACKOFF    exit status 1, not in success_exit_codes
     > +3
-    < spawn web               BACKOFF -> STARTING  attempt 1
+    < spawn web               BACKOFF -> STARTING  restart after the delay
     > spawned
     > +1                      STARTING -> RUNNING  up for 1 s
     > exit 103 1              RUNNING -> EXITED    exit status 1, not in success_exit_codes
                               flapping begins: 4 restarts in 600 s
                               EXITED -> BACKOFF    exit status 1, not in success_exit_codes
     > +5
-    < spawn web               BACKOFF -> STARTING  attempt 1
+    < spawn web               BACKOFF -> STARTING  restart after the delay
     """)
 
 
@@ -244,8 +244,8 @@ def test_too_many_restarts_are_fatal() -> None:
     > spawned
     > +1                      STARTING -> RUNNING  up for 1 s
     > +1
-    > exit 102 1              RUNNING -> EXITED    2 automatic restarts in 100 s
-                              EXITED -> FATAL      2 automatic restarts in 100 s
+    > exit 102 1              RUNNING -> EXITED    2 automatic restarts in 100 s, then exit status 1
+                              EXITED -> FATAL      2 automatic restarts in 100 s, then exit status 1
     > +1000
     """)
 
@@ -274,8 +274,8 @@ def test_restarts_outside_the_window_are_no_limit() -> None:
     > +1                      STARTING -> RUNNING  up for 1 s
     > +59                     failures forgotten: 1
     > +39
-    > exit 102 1              RUNNING -> EXITED    1 automatic restarts in 100 s
-                              EXITED -> FATAL      1 automatic restarts in 100 s
+    > exit 102 1              RUNNING -> EXITED    1 automatic restarts in 100 s, then exit status 1
+                              EXITED -> FATAL      1 automatic restarts in 100 s, then exit status 1
     """)
 
 
@@ -286,8 +286,8 @@ def test_fatal_is_left_by_a_slow_retry() -> None:
     assert told == cleandoc("""
     > start web
     < spawn web               STOPPED -> STARTING  start requested
-    > no spawn                STARTING -> BACKOFF  too many start retries too quickly (0 allowed)
-                              BACKOFF -> FATAL     too many start retries too quickly (0 allowed)
+    > no spawn                STARTING -> BACKOFF  too many start retries too quickly (0 allowed), the last: no fork
+                              BACKOFF -> FATAL     too many start retries too quickly (0 allowed), the last: no fork
     > +900
     < spawn web               FATAL -> STARTING    slow retry out of FATAL
     > no spawn                STARTING -> BACKOFF  too many start retries too quickly (0 allowed)
@@ -324,8 +324,8 @@ def test_a_start_by_hand_forgets_the_past() -> None:
     > +1
     < spawn web               BACKOFF -> STARTING  attempt 2
     > spawned
-    > exit 103 1              STARTING -> BACKOFF  too many start retries too quickly (1 allowed)
-                              BACKOFF -> FATAL     too many start retries too quickly (1 allowed)
+    > exit 103 1              STARTING -> BACKOFF  too many start retries too quickly (1 allowed), the last: exit status 1
+                              BACKOFF -> FATAL     too many start retries too quickly (1 allowed), the last: exit status 1
     > start web
     < spawn web               FATAL -> STARTING    start requested
     > spawned
@@ -343,8 +343,8 @@ def test_a_start_that_cannot_be_made_is_a_failed_start() -> None:
     > no spawn no such file   STARTING -> BACKOFF  no such file; retry 1 of 1
     > +0.5
     < spawn web               BACKOFF -> STARTING  attempt 2
-    > no spawn no such file   STARTING -> BACKOFF  too many start retries too quickly (1 allowed)
-                              BACKOFF -> FATAL     too many start retries too quickly (1 allowed)
+    > no spawn no such file   STARTING -> BACKOFF  too many start retries too quickly (1 allowed), the last: no such file
+                              BACKOFF -> FATAL     too many start retries too quickly (1 allowed), the last: no such file
     """)
     assert world.view("web").spawn_error == "no such file"
 
@@ -375,5 +375,5 @@ def test_always_brings_back_a_success() -> None:
     > exit 101 0              STARTING -> EXITED   exit status 0, restart is always
                               EXITED -> BACKOFF    exit status 0, restart is always
     > +0.5
-    < spawn web               BACKOFF -> STARTING  attempt 1
+    < spawn web               BACKOFF -> STARTING  restart after the delay
     """)

@@ -49,7 +49,8 @@ def test_an_end_says_what_follows() -> None:
         "starts again",
         "stopped (manual)",
         "starts again in 0.5 s: exit status 1 before it was up; retry 1 of 1",
-        "given up: too many start retries too quickly (1 allowed); one more attempt in 60 s",
+        "given up: too many start retries too quickly (1 allowed), the last: exit status 1;"
+        " tries again in 60 s",
         "left as it is",
         "starts again",
     ]
@@ -60,7 +61,10 @@ def test_giving_up_for_good_promises_no_attempt() -> None:
     world = World(supervisor_program("web", startretries=0))
     world.play("start web; spawned; exit 100 1")
     (event,) = world.of_type(fact.ProcessExited)
-    assert event.decision == "given up: too many start retries too quickly (0 allowed)"
+    assert (
+        event.decision
+        == "given up: too many start retries too quickly (0 allowed), the last: exit status 1"
+    )
 
 
 def test_an_end_carries_its_cause_uptime_and_whether_it_was_expected() -> None:

@@ -121,8 +121,8 @@ def test_a_change_in_fatal_starts_at_once() -> None:
     > start web
     < spawn web               STOPPED -> STARTING  start requested
     > spawned
-    > exit 100 1              STARTING -> BACKOFF  too many start retries too quickly (0 allowed)
-                              BACKOFF -> FATAL     too many start retries too quickly (0 allowed)
+    > exit 100 1              STARTING -> BACKOFF  too many start retries too quickly (0 allowed), the last: exit status 1
+                              BACKOFF -> FATAL     too many start retries too quickly (0 allowed), the last: exit status 1
     > apply v2                changed: argv
     < spawn web               FATAL -> STARTING    start requested
     > spawned

@@ -153,8 +153,8 @@ def test_nothing_is_retried_during_shutdown() -> None:
     > start web
     < spawn web               web: STOPPED -> STARTING  start requested
     > no spawn of db          db: STARTING -> BACKOFF  no fork; retry 1
-    > no spawn of bad         bad: STARTING -> BACKOFF  0 automatic restarts in 600 s
-                              bad: BACKOFF -> FATAL     0 automatic restarts in 600 s
+    > no spawn of bad         bad: STARTING -> BACKOFF  0 automatic restarts in 600 s, then no fork
+                              bad: BACKOFF -> FATAL     0 automatic restarts in 600 s, then no fork
     > spawned of web
     > shutdown                bad: FATAL -> STOPPED     stop requested (shutdown)
                               db: BACKOFF -> STOPPED   stop requested (shutdown)

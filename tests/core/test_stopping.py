@@ -140,8 +140,8 @@ def test_a_stop_in_fatal_ends_the_slow_retry() -> None:
     assert told == cleandoc("""
     > start web
     < spawn web               STOPPED -> STARTING  start requested
-    > no spawn                STARTING -> BACKOFF  too many start retries too quickly (0 allowed)
-                              BACKOFF -> FATAL     too many start retries too quickly (0 allowed)
+    > no spawn                STARTING -> BACKOFF  too many start retries too quickly (0 allowed), the last: no fork
+                              BACKOFF -> FATAL     too many start retries too quickly (0 allowed), the last: no fork
     > stop web                FATAL -> STOPPED     stop requested (manual)
     > +5000
     """)
@@ -166,8 +166,8 @@ def test_a_stop_of_what_is_down_changes_nothing() -> None:
     > stop job
     > start bad
     < spawn bad               bad: STOPPED -> STARTING  start requested
-    > no spawn                bad: STARTING -> BACKOFF  0 automatic restarts in 600 s
-                              bad: BACKOFF -> FATAL     0 automatic restarts in 600 s
+    > no spawn                bad: STARTING -> BACKOFF  0 automatic restarts in 600 s, then no fork
+                              bad: BACKOFF -> FATAL     0 automatic restarts in 600 s, then no fork
     > stop bad
     """)
 

@@ -39,8 +39,8 @@ def test_five_retries_lie_one_to_five_seconds_apart() -> None:
     > +5
     < spawn web               BACKOFF -> STARTING  attempt 6
     > spawned
-    > exit 105 1              STARTING -> BACKOFF  too many start retries too quickly (5 allowed)
-                              BACKOFF -> FATAL     too many start retries too quickly (5 allowed)
+    > exit 105 1              STARTING -> BACKOFF  too many start retries too quickly (5 allowed), the last: exit status 1
+                              BACKOFF -> FATAL     too many start retries too quickly (5 allowed), the last: exit status 1
     > +586                    flapping ends: 3 restarts in 600 s
     > +4414
     """)
@@ -54,8 +54,8 @@ def test_without_retries_the_first_failure_is_fatal() -> None:
     > start web
     < spawn web               STOPPED -> STARTING  start requested
     > spawned
-    > exit 100 1              STARTING -> BACKOFF  too many start retries too quickly (0 allowed)
-                              BACKOFF -> FATAL     too many start retries too quickly (0 allowed)
+    > exit 100 1              STARTING -> BACKOFF  too many start retries too quickly (0 allowed), the last: exit status 1
+                              BACKOFF -> FATAL     too many start retries too quickly (0 allowed), the last: exit status 1
     """)
 
 
@@ -119,12 +119,12 @@ def test_a_run_without_startsecs_never_fails_to_start() -> None:
     > exit 101 1              RUNNING -> EXITED    exit status 1, not in success_exit_codes
                               EXITED -> BACKOFF    exit status 1, not in success_exit_codes
     > +0.1
-    < spawn web               BACKOFF -> STARTING  attempt 1
+    < spawn web               BACKOFF -> STARTING  restart after the delay
     > spawned                 STARTING -> RUNNING  up for 0 s
     > exit 102 1              RUNNING -> EXITED    exit status 1, not in success_exit_codes
                               EXITED -> BACKOFF    exit status 1, not in success_exit_codes
     > +0.2
-    < spawn web               BACKOFF -> STARTING  attempt 1
+    < spawn web               BACKOFF -> STARTING  restart after the delay
     > spawned                 STARTING -> RUNNING  up for 0 s
     > exit 103 0              RUNNING -> EXITED    exit status 0, which counts as success
     """)
@@ -140,6 +140,6 @@ def test_failed_spawns_count_as_attempts() -> None:
     > no spawn not found      STARTING -> BACKOFF  not found; retry 1 of 1
     > +1
     < spawn web               BACKOFF -> STARTING  attempt 2
-    > no spawn not found      STARTING -> BACKOFF  too many start retries too quickly (1 allowed)
-                              BACKOFF -> FATAL     too many start retries too quickly (1 allowed)
+    > no spawn not found      STARTING -> BACKOFF  too many start retries too quickly (1 allowed), the last: not found
+                              BACKOFF -> FATAL     too many start retries too quickly (1 allowed), the last: not found
     """)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from textwrap import dedent
 from typing import Self
 
 import pytest
-from daemon import Daemon, StartDaemon
+from daemon import PATIENCE, Daemon, StartDaemon
 from home import Dialect, Programs, in_both_languages
 
 from opsvisor.client import ApiError
@@ -231,6 +232,8 @@ class Terminal:
     def until(self, text: str) -> None:
         """Read until this has appeared."""
         while text not in self._text:
+            readable, _, _ = select.select([self._ours], [], [], PATIENCE)
+            assert readable, f"{text!r} does not come after {self._text!r}"
             self._text += os.read(self._ours, 4096).decode()
 
     def type(self, keys: str, *, after: str) -> None:
@@ -245,7 +248,7 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         """Wait for the program to end."""
         try:
-            assert self._child.wait(20) == 0
+            assert self._child.wait(PATIENCE) == 0
         finally:
             self._child.kill()
             os.close(self._ours)

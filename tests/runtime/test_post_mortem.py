@@ -102,7 +102,7 @@ async def test_a_start_that_failed_is_a_run_that_never_was(morgue: Morgue) -> No
     assert {run.outcome for run in (last, first)} == {None}
     assert {run.cause for run in (last, first)} == {ExitCause.START_FAILURE}
     assert first.decision == ("starts again in 0.01 s: can't find command 'nothere'; retry 1 of 1")
-    assert last.decision == "given up: too many start retries too quickly (1 allowed)"
+    assert last.decision.startswith("given up: too many start retries too quickly (1 allowed)")
 
 
 async def test_what_left_the_plan_leaves_no_memory(morgue: Morgue) -> None:
