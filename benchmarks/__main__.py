@@ -60,8 +60,8 @@ def _measure(arguments: argparse.Namespace) -> Results:
             series = _all(bench, arguments.only or list(_MEASUREMENTS), noise)
         finally:
             left = end_leftovers(directory)
-        if left:
-            _say(f"{left} processes were left over and had to be killed")
+        for command in left:
+            _say(f"left over, and killed: {command}")
         facts = _facts(programs, seconds=time.monotonic() - began, quick=arguments.quick)
         return Results(facts=facts, noise=noise.summary(), series=series)
 

@@ -14,7 +14,7 @@ _pids: dict[int, int] = {}  # by pidfd
 
 
 def _spawn(words: list[str]) -> None:
-    pid = os.posix_spawn(words[0], words, os.environ)
+    pid = os.posix_spawn(words[0], words, os.environ, setsigmask=())
     pidfd = os.pidfd_open(pid)
     _pids[pidfd] = pid
     _poll.register(pidfd, select.EPOLLIN)
@@ -37,11 +37,16 @@ def _stop(*_: object) -> None:
 
 def main() -> None:
     count, *words = sys.argv[1:]
+    # Between a spawn and its entry in the table nobody may ask for the end.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     signal.signal(signal.SIGTERM, _stop)
     for _ in range(int(count)):
         _spawn(words)
     while True:
-        for pidfd, _event in _poll.poll():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+        ended = _poll.poll()
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        for pidfd, _event in ended:
             _collect(pidfd)
             _spawn(words)
 

@@ -94,17 +94,17 @@ class Births:
         self.path.unlink()
 
 
-def end_leftovers(directory: Path) -> int:
-    """Kill whatever still runs with a path in this directory in its command; how many it were."""
-    found = 0
+def end_leftovers(directory: Path) -> list[str]:
+    """Kill whatever still runs with a path in this directory in its command; their commands."""
+    found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            command = (entry / "cmdline").read_bytes()
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except OSError:
             continue
-        if str(directory).encode() in command:
-            found += 1
+        if str(directory) in command:
+            found.append(command)
             os.kill(int(entry.name), signal.SIGKILL)
     return found

@@ -104,7 +104,8 @@ class PostMortems:
             return ()
         begins = self._run_begins.get((process_id, stream), 0)
         _, tail = capture.ring.read(max(begins, capture.ring.end - _TAIL_BYTES))
-        return tuple(tail.decode("utf-8", "replace").splitlines()[-_TAIL_LINES:])
+        lines = tail.decode("utf-8", "replace").removesuffix("\n").split("\n")
+        return tuple(lines[-_TAIL_LINES:]) if tail else ()
 
 
 def _of_failed_spawn(failed: SpawnFailed, followed: StateChanged) -> FinishedRun:

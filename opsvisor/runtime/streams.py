@@ -30,6 +30,7 @@ class ProcessStreams:
         self._spec = spec
         self._stdin: int | None = None
         self._captures: dict[Stream, StreamCapture] = {}
+        self._leaving: list[StreamCapture] = []  # no longer wanted, but the run still writes there
         self._follow_spec()
 
     def update(self, spec: ProcessSpec) -> None:
@@ -97,6 +98,7 @@ class ProcessStreams:
         """Read what the ended process left in its pipes, and close its standard input."""
         for capture in self._captures.values():
             capture.drain()
+        self._close_leaving()
         self._close_stdin()
 
     def reopen(self) -> None:
@@ -109,6 +111,7 @@ class ProcessStreams:
         for capture in self._captures.values():
             capture.close()
         self._captures.clear()
+        self._close_leaving()
         self._close_stdin()
 
     def _follow_spec(self) -> None:
@@ -116,7 +119,7 @@ class ProcessStreams:
         if self._spec.stderr is not None:
             wanted[Stream.STDERR] = self._spec.stderr
         for stream in [s for s in self._captures if s not in wanted]:
-            self._captures.pop(stream).close()
+            self._leaving.append(self._captures.pop(stream))
         for stream, log in wanted.items():
             existing = self._captures.get(stream)
             if existing is not None:
@@ -125,6 +128,11 @@ class ProcessStreams:
                 self._captures[stream] = StreamCapture(
                     log, ring_size=self._ring_size, loop=self._loop, wall=time.time
                 )
+
+    def _close_leaving(self) -> None:
+        for capture in self._leaving:
+            capture.close()  # reads what is left in its pipes
+        self._leaving.clear()
 
     def _close_stdin(self) -> None:
         if self._stdin is not None:

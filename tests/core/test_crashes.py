@@ -290,8 +290,8 @@ def test_fatal_is_left_by_a_slow_retry() -> None:
                               BACKOFF -> FATAL     too many start retries too quickly (0 allowed), the last: no fork
     > +900
     < spawn web               FATAL -> STARTING    slow retry out of FATAL
-    > no spawn                STARTING -> BACKOFF  too many start retries too quickly (0 allowed)
-                              BACKOFF -> FATAL     too many start retries too quickly (0 allowed)
+    > no spawn                STARTING -> BACKOFF  too many start retries too quickly (0 allowed), the last: no fork
+                              BACKOFF -> FATAL     too many start retries too quickly (0 allowed), the last: no fork
     > +900
     < spawn web               FATAL -> STARTING    slow retry out of FATAL
     > spawned

@@ -49,8 +49,7 @@ def test_an_end_says_what_follows() -> None:
         "starts again",
         "stopped (manual)",
         "starts again in 0.5 s: exit status 1 before it was up; retry 1 of 1",
-        "given up: too many start retries too quickly (1 allowed), the last: exit status 1;"
-        " tries again in 60 s",
+        "given up: too many start retries too quickly (1 allowed), the last: exit status 1; tries again in 60 s",
         "left as it is",
         "starts again",
     ]

@@ -122,15 +122,21 @@ async def test_the_childs_ends_are_closed_here_even_if_the_spawn_fails(tmp_path:
 
 
 async def test_merging_and_parting_follow_the_spec(tmp_path: Path) -> None:
-    """A capture that is not wanted any more is closed; one that is kept keeps its memory."""
+    """What is not wanted any more is read until the run ends; what is kept keeps its memory."""
     spec = echo()
     streams = ProcessStreams(spec, ring_size=1024, loop=asyncio.get_running_loop())
     out, err = (streams.capture(stream) for stream in Stream)
     assert out is not None
     assert err is not None
     out.write(b"kept")
-    streams.update(replace(spec, stderr=None, stdout=LogSpec(path=str(tmp_path / "log"))))
-    assert (streams.capture(Stream.STDERR), err.closed) == (None, True)
+    null = os.open(os.devnull, os.O_RDONLY)
+    with streams.child_files(null) as files:
+        streams.update(replace(spec, stderr=None, stdout=LogSpec(path=str(tmp_path / "log"))))
+        os.write(files.stderr, b"last words\n")
+    os.close(null)
+    assert (streams.capture(Stream.STDERR), err.closed) == (None, False)
+    streams.run_ended()
+    assert (err.closed, err.ring.read(0)[1]) == (True, b"last words\n")
     assert streams.capture(Stream.STDOUT) is out
     assert out.ring.read(0)[1] == b"kept"
     streams.update(spec)
