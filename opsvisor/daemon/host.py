@@ -78,7 +78,7 @@ def pid_file(path: str | None) -> Iterator[str]:
     problem = ""
     if path is not None:
         try:
-            Path(path).write_text(f"{os.getpid()}\n", encoding="ascii")
+            Path(path).write_text(f"{os.getpid()}\n", encoding="utf-8")
         except OSError as error:
             problem = f"could not write pidfile {path}: {error.strerror}"
     try:
@@ -86,7 +86,7 @@ def pid_file(path: str | None) -> Iterator[str]:
     finally:
         if path is not None and not problem:
             with contextlib.suppress(OSError, ValueError):
-                if int(Path(path).read_text(encoding="ascii")) == os.getpid():
+                if int(Path(path).read_text(encoding="utf-8")) == os.getpid():
                     Path(path).unlink()
 
 
