@@ -66,9 +66,11 @@ class ServerOptions:
         Section(options=UnixOptions, shorthand="path"),
         Doc(text="A unix socket; a plain string is its path."),
     ] = None
-    http: Annotated[HttpOptions | None, Section(options=HttpOptions), Doc(text="A TCP port.")] = (
-        None
-    )
+    http: Annotated[
+        HttpOptions | None,
+        Section(options=HttpOptions, shorthand="listen"),
+        Doc(text="A TCP port; a plain string is its address."),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,6 +106,8 @@ def _from_toml(path: Path, environ: Mapping[str, str]) -> Connection:
     unix, http = server.get("unix"), server.get("http")
     if isinstance(unix, str):
         unix = {"path": unix}
+    if isinstance(http, str):
+        http = {"listen": http}
     if isinstance(unix, dict) and isinstance(unix.get("path"), str):
         url, table = f"unix://{path.absolute().parent / unix['path']}", unix
     elif isinstance(http, dict) and isinstance(http.get("listen"), str):

@@ -1,5 +1,6 @@
 """What the kernel says about a process."""
 
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -54,5 +55,9 @@ def environment_of(pid: int) -> dict[str, str]:
 
 
 def descriptors_of(pid: int) -> dict[int, str]:
-    """Its open descriptors and what they are."""
-    return {int(link.name): str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
+    """Its open descriptors and what they are, without those that were closed while we looked."""
+    found = {}
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found[int(link.name)] = str(link.readlink())
+    return found
