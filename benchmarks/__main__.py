@@ -84,11 +84,12 @@ def _facts(programs: Programs, *, seconds: float, quick: bool) -> dict[str, str]
         for name in (*(peer.package for peer in PEERS), "aiohttp", "prometheus-client")
     ]
     today = dt.datetime.now(tz=dt.UTC).date().isoformat()
+    kernel = platform.release().partition("-")[0]  # what follows names a build, or a host
     return {
         "Date": f"{today}, {seconds:.0f} s" + (", too quick to mean much" if quick else ""),
         "Versions": ", ".join(versions),
         "Python": platform.python_version(),
-        "Machine": f"Linux {platform.release()}, {platform.machine()}, {os.cpu_count()} cores",
+        "Machine": f"Linux {kernel}, {platform.machine()}, {os.cpu_count()} cores",
         "Supervised program": programs.kind,
     }
 

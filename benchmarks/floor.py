@@ -14,7 +14,7 @@ _pids: dict[int, int] = {}  # by pidfd
 
 
 def _spawn(words: list[str]) -> None:
-    pid = os.posix_spawn(words[0], words, os.environ, setsigmask=())
+    pid = os.posix_spawn(words[0], words, os.environ)
     pidfd = os.pidfd_open(pid)
     _pids[pidfd] = pid
     _poll.register(pidfd, select.EPOLLIN)
@@ -26,28 +26,31 @@ def _collect(pidfd: int) -> None:
     os.close(pidfd)
 
 
-def _stop(*_: object) -> None:
+def _stop() -> None:
     for pid in _pids.values():
         os.kill(pid, signal.SIGTERM)
     while _pids:
         for pidfd, _event in _poll.poll():
             _collect(pidfd)
-    sys.exit(0)
 
 
 def main() -> None:
     count, *words = sys.argv[1:]
-    # Between a spawn and its entry in the table nobody may ask for the end.
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-    signal.signal(signal.SIGTERM, _stop)
+    # A signal between the interpreter's look for one and epoll_wait would not end the wait.
+    asked, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    _poll.register(asked, select.EPOLLIN)
     for _ in range(int(count)):
         _spawn(words)
     while True:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-        ended = _poll.poll()
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-        for pidfd, _event in ended:
-            _collect(pidfd)
+        for fd, _event in _poll.poll():
+            if fd == asked:
+                _poll.unregister(asked)
+                _stop()
+                return
+            _collect(fd)
             _spawn(words)
 
 

@@ -6,8 +6,8 @@ restarts without delay or limit.
 """
 
 import os
+import select
 import shlex
-import signal
 import socket
 import subprocess
 import sys
@@ -184,15 +184,20 @@ class Daemon:
 
     def stop(self) -> float:
         """End it and all its programs by SIGTERM; seconds until it was gone."""
-        began = time.monotonic()
-        self._child.terminate()
+        pidfd = os.pidfd_open(self._child.pid)  # Popen.wait with a limit would look now and then
         try:
-            self._child.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._child.send_signal(signal.SIGKILL)
-            self._child.wait()
-            raise
-        return time.monotonic() - began
+            began = time.monotonic()
+            self._child.terminate()
+            ended = select.select([pidfd], [], [], _PATIENCE)[0]
+            took = time.monotonic() - began
+        finally:
+            os.close(pidfd)
+        if not ended:
+            self._child.kill()
+        self._child.wait()
+        if not ended:
+            raise TimeoutError(f"{self.peer.name} did not end in {_PATIENCE:g} s")
+        return took
 
     def usage(self) -> Usage:
         """What it has used until now."""

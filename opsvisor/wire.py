@@ -162,7 +162,8 @@ class ActionResult(Struct, kw_only=True, frozen=True):
 
     `result`: `ok`, `no_such_process`, `no_such_group`, `already_started`, `not_running`,
     `spawn_error`, `no_file`, `not_executable`, `abnormal_termination`, `failed`, `timeout`,
-    `shutting_down`, `bad_signal`. `reason` says more, in words.
+    `shutting_down`. `reason` says more, in words. (A signal that is none refuses the whole request,
+    as problem `bad_signal`.)
     """
 
     name: str

@@ -86,9 +86,9 @@ class ControlRoom:
             raise self.files
         return self.files
 
-    def _reload(self, reason: str) -> None:
+    async def _reload(self, reason: str) -> None:
         """As the daemon does it: nothing is stopped for files that can't be used."""
-        self.control.configuration.reread()
+        await self.control.configuration.reread()
         self.reloads.append(reason)
 
     def _is_stopping(self) -> bool:

@@ -22,7 +22,7 @@ async def reread(request: web.Request) -> web.Response:
     """Read the files again, change nothing, and say what would change."""
     control = request.app[CONTROL]
     refuse_when_stopping(control)
-    return json_response(config_diff(_reread(control)))
+    return json_response(config_diff(await _reread(control)))
 
 
 async def apply(request: web.Request) -> web.Response:
@@ -31,7 +31,7 @@ async def apply(request: web.Request) -> web.Response:
     refuse_when_stopping(control)
     body = await read_body(request, wire.ApplyRequest)
     if body.reread:
-        _reread(control)
+        await _reread(control)
     configuration = control.configuration
     try:
         plan, comparison = configuration.choose(body.groups)
@@ -110,9 +110,9 @@ async def remove_groups(request: web.Request) -> web.Response:
     return json_response(wire.GroupResponse(results=results))
 
 
-def _reread(control: Control) -> Comparison:
+async def _reread(control: Control) -> Comparison:
     try:
-        return control.configuration.reread()
+        return await control.configuration.reread()
     except ConfigError as error:
         raise bad_config(error) from error
 

@@ -12,7 +12,6 @@ from aiohttp import web
 from opsvisor.api.errors import ApiError
 from opsvisor.control.control import Control
 from opsvisor.control.names import Target, resolve
-from opsvisor.core.events import SupervisorState
 from opsvisor.core.spec import ProcessId
 
 # Renders /metrics for this Accept header, gzipped if asked; gives body and content type.
@@ -88,7 +87,7 @@ async def read_body(request: web.Request, kind: type[_T]) -> _T:
 
 def refuse_when_stopping(control: Control) -> None:
     """Refuse what makes no sense any more once a shutdown has begun."""
-    if control.supervisor.state is SupervisorState.STOPPING:
+    if control.supervisor.state.is_ending:
         raise ApiError("shutting_down", "opsvisord is shutting down")
 
 
@@ -113,8 +112,7 @@ def read_last_event_id(request: web.Request) -> int | None:
 def find_process(request: web.Request) -> ProcessId:
     """The one process that the path names."""
     name = request.match_info["name"]
-    known = [view.id for view in request.app[CONTROL].engine.views()]
-    found = resolve([name], known)
+    found = resolve([name], request.app[CONTROL].engine.ids())
     if len(found) == 1 and isinstance(target := found[0], Target):
         return target.id
     raise ApiError(

@@ -1,15 +1,22 @@
 """The core's facts in the words of the wire."""
 
+from dataclasses import fields
+from enum import Enum
+
 from opsvisor import wire
 from opsvisor.api.errors import config_problem
 from opsvisor.control.configuration import Comparison
 from opsvisor.control.control import Control
 from opsvisor.control.describe import describe
+from opsvisor.core.events import Event
 from opsvisor.core.instant import Instant
-from opsvisor.core.outcome import signal_name
+from opsvisor.core.outcome import Outcome, signal_name
 from opsvisor.core.view import ProcessView
+from opsvisor.core.wording import kind_of, sentence
 from opsvisor.runtime.post_mortem import FinishedRun
 from opsvisor.runtime.sampler import TreeMember
+
+_Detail = dict[str, str | int | float | bool | list[str] | None]
 
 
 def process_status(control: Control, view: ProcessView, now: Instant) -> wire.ProcessStatus:
@@ -108,3 +115,39 @@ def config_diff(comparison: Comparison) -> wire.ConfigDiff:
         daemon_changed=list(comparison.daemon_changed),
         warnings=[config_problem(w) for w in comparison.warnings],
     )
+
+
+def wire_event(number: int, event: Event) -> wire.Event:
+    """An event with its number in the daemon's history."""
+    process_id = getattr(event, "id", None)
+    return wire.Event(
+        id=number,
+        at=event.at,
+        kind=kind_of(type(event)),
+        process=str(process_id) if process_id is not None else "",
+        text=sentence(event),
+        detail=_detail(event),
+    )
+
+
+def _detail(event: Event) -> _Detail:
+    """The plain fields of an event; what is nested is left to the API's other routes."""
+    detail: _Detail = {}
+    for field in fields(event):
+        if field.name in ("at", "id"):
+            continue
+        value = getattr(event, field.name)
+        match value:
+            case Enum():
+                detail[field.name] = value.value
+            case Outcome():
+                detail["outcome"] = str(value)
+                detail["exit_code"] = value.code
+                detail["exit_signal"] = signal_name(value.signum) if value.signum else None
+            case tuple():
+                detail[field.name] = [str(item) for item in value]
+            case str() | int() | float() | bool() | None:
+                detail[field.name] = value
+            case _:
+                pass
+    return detail

@@ -5,7 +5,7 @@ from aiohttp import web
 from aiohttp_sse import EventSourceResponse, sse_response
 
 from opsvisor.api.context import CONTROL, STREAMS, read_last_event_id, read_number
-from opsvisor.api.facts import wire_event
+from opsvisor.api.convert import wire_event
 from opsvisor.runtime.bus import EventBus, Numbered, Subscription
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import signal
+from collections.abc import Iterator
 
 from aiohttp import web
 
@@ -10,11 +10,13 @@ from opsvisor import wire
 from opsvisor.api.context import CONTROL, find_process, json_response, read_body
 from opsvisor.api.convert import process_status, run_of, tree_member
 from opsvisor.api.errors import ApiError
+from opsvisor.config.units import Refused, parse_signal
 from opsvisor.control.actions import Action, ActionOutcome
 from opsvisor.control.describe import describe_policy, hints, what_next
 from opsvisor.control.names import NoSuchGroup, NoSuchProcess, Target, resolve
 from opsvisor.core.spec import ProcessId
 from opsvisor.runtime import clock
+from opsvisor.runtime.sampler import TreeMember
 from opsvisor.runtime.streams import StdinFullError, StdinUnavailableError
 
 # A sweep of /proc takes milliseconds; a status must not wait longer for a machine in trouble.
@@ -40,7 +42,7 @@ async def show_process(request: web.Request) -> web.Response:
     """One process in full."""
     control = request.app[CONTROL]
     await _refresh(request)
-    members = await control.sampler.members(find_process(request))
+    members = await _members(request)
     view = control.engine.view(find_process(request))  # it may have left while we waited
     restart = view.spec.restart
     return json_response(
@@ -124,15 +126,12 @@ async def write_stdin(request: web.Request) -> web.Response:
 
 def read_signal(given: str | int | None) -> int:
     """A signal by number or name, with or without SIG, in any case."""
-    text = str(given).upper()
-    if text.isdecimal():
-        if 0 < int(text) < signal.NSIG:
-            return int(text)
-    else:
-        name = text if text.startswith("SIG") else f"SIG{text}"
-        if name in signal.Signals.__members__:
-            return int(signal.Signals[name])
-    raise ApiError("bad_signal", f"no such signal: {given!r}", "a name such as TERM, or a number")
+    if given is None:
+        raise ApiError("bad_signal", "no signal was named", "give one, such as HUP, or its number")
+    try:
+        return parse_signal(str(given))
+    except Refused as error:
+        raise ApiError("bad_signal", f"no such signal: {given!r}", error.hint) from error
 
 
 def action_result(outcome: ActionOutcome) -> wire.ActionResult:
@@ -151,6 +150,15 @@ async def _refresh(request: web.Request) -> None:
     with contextlib.suppress(TimeoutError, OSError):  # the sampler counts its failures
         async with asyncio.timeout(_SWEEP_PATIENCE):
             await request.app[CONTROL].sampler.sweep()
+
+
+async def _members(request: web.Request) -> list[TreeMember]:
+    """Who runs for a process, if that can be had quickly: reading a command line can hang."""
+    process_id = find_process(request)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_SWEEP_PATIENCE):
+            return await request.app[CONTROL].sampler.members(process_id)
+    return []
 
 
 def _resolve_all(names: list[str], known: list[ProcessId]) -> list[ProcessId]:

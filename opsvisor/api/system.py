@@ -16,6 +16,7 @@ from opsvisor.api.context import (
 )
 from opsvisor.api.errors import ApiError, bad_config, config_problem
 from opsvisor.config.problems import ConfigError
+from opsvisor.core.events import SupervisorState
 from opsvisor.runtime import clock
 
 
@@ -39,7 +40,7 @@ async def show_daemon(request: web.Request) -> web.Response:
             last_reload_problems=[
                 config_problem(problem) for problem in configuration.last_load.problems
             ],
-            processes=len(control.engine.views()),
+            processes=len(control.engine.ids()),
             python=platform.python_version(),
             log_file=control.daemon_log.path or "",
             user=_user(),
@@ -48,17 +49,20 @@ async def show_daemon(request: web.Request) -> web.Response:
 
 
 async def shut_down(request: web.Request) -> web.Response:
-    """Stop every process, then the daemon."""
-    refuse_when_stopping(request.app[CONTROL])
-    request.app[CONTROL].shut_down("requested by the API")
+    """Stop every process, then the daemon; also instead of beginning anew, during a reload."""
+    control = request.app[CONTROL]
+    if control.supervisor.state is not SupervisorState.RELOADING:
+        refuse_when_stopping(control)
+    control.shut_down("requested by the API")
     return web.json_response({}, status=202)
 
 
 async def reload(request: web.Request) -> web.Response:
     """Stop everything, read the files anew, start again. Refused if the files can't be used."""
-    refuse_when_stopping(request.app[CONTROL])
+    control = request.app[CONTROL]
+    refuse_when_stopping(control)
     try:
-        request.app[CONTROL].reload("requested by the API")
+        await control.reload("requested by the API")
     except ConfigError as error:
         raise bad_config(error) from error
     return web.json_response({}, status=202)
@@ -79,7 +83,7 @@ async def readyz(request: web.Request) -> web.Response:
 
 async def metrics(request: web.Request) -> web.Response:
     """Prometheus metrics, as text or OpenMetrics."""
-    gzip = "gzip" in request.headers.get("Accept-Encoding", "").lower()
+    gzip = _takes_gzip(request.headers.get("Accept-Encoding", ""))
     body, content_type = await request.app[RENDER_METRICS](request.headers.get("Accept", ""), gzip)
     headers = {"Content-Type": content_type}
     if gzip:
@@ -91,7 +95,7 @@ async def index(request: web.Request) -> web.Response:
     """Where everything is, for somebody who opens the address in a browser."""
     control = request.app[CONTROL]
     lines = [
-        f"opsvisord {control.version}, {len(control.engine.views())} processes",
+        f"opsvisord {control.version}, {len(control.engine.ids())} processes",
         "",
         "/metrics            Prometheus metrics",
         "/api/v1/processes   how every process is",
@@ -101,6 +105,29 @@ async def index(request: web.Request) -> web.Response:
         "opsvisorctl is the comfortable way in.",
     ]
     return web.Response(text="\n".join(lines) + "\n")
+
+
+def _takes_gzip(accept_encoding: str) -> bool:
+    """Whether a client wants gzip (RFC 9110, 12.5.3): not at q=0, nor below what it gives identity.
+
+    `*` stands for what is not named.
+    """
+    weights: dict[str, float] = {}
+    for item in accept_encoding.lower().split(","):
+        coding, _, parameter = item.partition(";")
+        weights[coding.strip()] = _weight(parameter)
+    wanted = weights.get("gzip", weights.get("*", 0.0))
+    return wanted > 0 and wanted >= weights.get("identity", 0.0)
+
+
+def _weight(parameter: str) -> float:
+    name, _, number = parameter.partition("=")
+    if not name.strip():
+        return 1.0
+    try:
+        return float(number) if name.strip() == "q" else 0.0
+    except ValueError:
+        return 0.0  # what can't be understood is not taken for a wish
 
 
 def _user() -> str:

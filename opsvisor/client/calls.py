@@ -199,7 +199,7 @@ class Client:
         return self._get("/config/available", wire.AvailableList)
 
     def config_diff(self) -> wire.ConfigDiff:
-        """What an `apply` would change, from the files as they are now; nothing is kept."""
+        """What an `apply` of the files as last read would change; they are not read again."""
         return self._get("/config/diff", wire.ConfigDiff)
 
     def reread(self) -> wire.ConfigDiff:

@@ -1,5 +1,7 @@
 """Reread, compare, apply: how a running daemon takes over changed files."""
 
+import asyncio
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -22,16 +24,16 @@ class UnknownGroupError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadReport:
-    """How an attempt to read the configuration went: what was read, or why it can't be used."""
+    """How an attempt to read the configuration went: a hash of it, or why it can't be used."""
 
     at: float
-    loaded: Loaded | None
+    digest: bytes | None
     problems: tuple[Problem, ...] = ()
 
     @property
     def ok(self) -> bool:
         """Whether the files can be used."""
-        return self.loaded is not None
+        return self.digest is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,11 @@ class Comparison:
     diff: PlanDiff
     daemon_changed: tuple[str, ...]
     warnings: tuple[Problem, ...]
+
+
+def digest_of(plan: Plan) -> bytes:
+    """A hash of everything a plan says, to see from outside whether two daemons run the same."""
+    return hashlib.sha256(repr(plan).encode()).digest()
 
 
 class Configuration:
@@ -61,23 +68,33 @@ class Configuration:
         self._on_load = on_load
         self._running = loaded
         self.available = loaded
-        self.last_load = LoadReport(at=clock.now().wall, loaded=loaded)
+        self._reading = asyncio.Lock()
+        self.last_load = LoadReport(at=clock.now().wall, digest=digest_of(loaded.plan))
 
     @property
     def settings(self) -> DaemonSettings:
         """The settings in force: those the daemon started with."""
         return self._running.settings
 
-    def reread(self) -> Comparison:
-        """Read the files again. ConfigError, and nothing changed, if they can't be used."""
-        at = clock.now().wall
-        try:
-            self.available = self._load()
-        except ConfigError as error:
-            self._report(LoadReport(at=at, loaded=None, problems=error.problems))
-            raise
-        self._report(LoadReport(at=at, loaded=self.available))
-        return self.compare()
+    async def reread(self) -> Comparison:
+        """Read the files again. ConfigError, and nothing changed, if they can't be used.
+
+        In a thread: a thousand programs take a quarter of a second, and a look-up of their users
+        in a directory service can take any time.
+        """
+        async with self._reading:
+            at = clock.now().wall
+            try:
+                self.available, digest = await asyncio.to_thread(self._load_and_hash)
+            except ConfigError as error:
+                self._report(LoadReport(at=at, digest=None, problems=error.problems))
+                raise
+            self._report(LoadReport(at=at, digest=digest))
+            return self.compare()
+
+    def _load_and_hash(self) -> tuple[Loaded, bytes]:
+        loaded = self._load()
+        return loaded, digest_of(loaded.plan)
 
     def compare(self) -> Comparison:
         """What applying the configuration as last read would change."""

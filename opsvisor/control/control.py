@@ -1,6 +1,6 @@
 """Everything an edge may ask of the daemon, in one place."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from opsvisor.control.actions import Actions
@@ -18,7 +18,8 @@ from opsvisor.runtime.sampler import Sampler
 class Control:
     """The use cases and what they work on. Built once, by the composition root.
 
-    `shut_down` and `reload` take the reason that is logged, and return at once.
+    `shut_down` and `reload` take the reason that is logged, and don't wait for the end. `reload`
+    raises ConfigError, and changes nothing, if the files can't be used.
     """
 
     version: str
@@ -32,4 +33,4 @@ class Control:
     sampler: Sampler
     daemon_log: DaemonLog
     shut_down: Callable[[str], None]
-    reload: Callable[[str], None]
+    reload: Callable[[str], Awaitable[None]]

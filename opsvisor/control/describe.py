@@ -1,6 +1,7 @@
 """What a process's state means, in words: for `status`, and for `why` at three in the morning."""
 
 import datetime as dt
+import signal
 import time
 from typing import assert_never
 
@@ -128,9 +129,11 @@ def hints(view: ProcessView, log_problem: str) -> list[str]:
 
 def _signal_hint(signum: int | None) -> str:
     match signum:
-        case 9:
+        case signal.SIGKILL:
             return "SIGKILL from outside is often the OOM killer: dmesg | grep -i 'killed process'"
-        case 11 | 7 | 4 | 8 | 6:
+        case (
+            signal.SIGSEGV | signal.SIGBUS | signal.SIGILL | signal.SIGFPE | signal.SIGABRT
+        ):
             return "a fault of the program itself: look for a core dump (coredumpctl list)"
         case _:
             return "somebody else signals it: a cron job, a deploy script, another supervisor?"

@@ -1,6 +1,6 @@
 """What people type for processes: `name`, `group:name`, `group:*`, `group:`, globs, `all`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
@@ -40,15 +40,16 @@ class NoSuchGroup:
 Resolved = Target | NoSuchProcess | NoSuchGroup
 
 
-def resolve(names: Iterable[str], known: Sequence[ProcessId]) -> list[Resolved]:
+def resolve(names: Iterable[str], known: Iterable[ProcessId]) -> list[Resolved]:
     """What each name stands for, in the order given, every process once.
 
     A name without a colon means the process of that name in the group of that name, as Supervisor
     has it; the members of a group are `group:*`.
     """
     found: dict[ProcessId | Resolved, Resolved] = {}
+    ordered = dict.fromkeys(known)  # a set that keeps its order
     for name in names:
-        for item in _resolve_one(name, known):
+        for item in _resolve_one(name, ordered):
             if not isinstance(item, Target):
                 found[item] = item
             elif item.reach is Reach.NAMED or item.id not in found:
@@ -61,7 +62,7 @@ def may_start(target: Target, spec: ProcessSpec) -> bool:
     return target.reach is Reach.NAMED or spec.startup is not Startup.MANUAL
 
 
-def _resolve_one(name: str, known: Sequence[ProcessId]) -> list[Resolved]:
+def _resolve_one(name: str, known: Mapping[ProcessId, None]) -> list[Resolved]:
     if name == "all":
         return [Target(i, Reach.SWEPT) for i in known]
     group, colon, process = name.partition(":")

@@ -18,8 +18,13 @@ class SupervisorState(Enum):
 
     STARTING = "starting"
     RUNNING = "running"
-    RELOADING = "reloading"
+    RELOADING = "reloading"  # stopping everything, to begin anew
     STOPPING = "stopping"
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether nothing is started any more."""
+        return self in (SupervisorState.RELOADING, SupervisorState.STOPPING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +102,8 @@ class SpawnFailed:
 class ProcessExited:
     """A run ended. `decision` says what follows and why.
 
-    `expected` means: asked for, or an exit that the policy calls success after a start that
-    succeeded. Other exits get a post-mortem.
+    `expected` means: asked for, or an exit that the policy calls success. Where the policy says
+    that an early exit fails, one before `min_uptime` never is. Other exits get a post-mortem.
     """
 
     at: float

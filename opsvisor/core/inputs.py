@@ -89,9 +89,13 @@ class ApplyPlan:
 
 @dataclass(frozen=True, slots=True)
 class Shutdown:
-    """Stop everything, highest group priority first, then be done."""
+    """Stop everything, highest group priority first, then be done.
+
+    `to_reload`: the daemon will begin anew after it. A later shutdown for good outranks that.
+    """
 
     reason: str
+    to_reload: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ inputs later, never from within a method.
 
 from collections.abc import Callable
 from dataclasses import replace
+from signal import SIGCONT, SIGKILL
 from typing import assert_never
 
 from opsvisor.core.effects import CancelSpawn, Effect, Publish, SignalProcess, Spawn
@@ -80,8 +81,6 @@ from opsvisor.core.state import (
 )
 from opsvisor.core.view import ProcessView
 
-SIGKILL = 9
-SIGCONT = 18
 # A kill_delay of 0 asks for SIGKILL at once, not for a storm of them.
 SHORTEST_KILL_INTERVAL = 1.0
 

@@ -86,6 +86,10 @@ class Supervisor:
         """Whether this process is under supervision, even if only until it is down."""
         return process_id in self._machines
 
+    def ids(self) -> list[ProcessId]:
+        """Every process, in order of group and name."""
+        return sorted(self._machines)
+
     def view(self, process_id: ProcessId, now: Instant) -> ProcessView:
         """One process as it is now. KeyError if there is no such process."""
         return self._machines[process_id].view(now)
@@ -102,7 +106,7 @@ class Supervisor:
             case ApplyPlan():
                 return self._apply(happened.plan, now, revive=happened.revive)
             case Shutdown():
-                return self._shut_down(happened.reason, now)
+                return self._shut_down(happened, now)
             case DeadlinePassed():
                 return self._deadline_passed(now)
             case Start() | Stop() | Restart() | SendSignal():
@@ -116,7 +120,7 @@ class Supervisor:
         return [*effects, *self._after(machine, now)] if machine else []
 
     def _asked(self, machine: ProcessMachine, request: Request, now: Instant) -> list[Effect]:
-        may_start = self.state is not SupervisorState.STOPPING and machine.id not in self._doomed
+        may_start = not self.state.is_ending and machine.id not in self._doomed
         match request:
             case Start():
                 return machine.start(request.cause, now) if may_start else []
@@ -174,7 +178,7 @@ class Supervisor:
 
     def _apply(self, plan: Plan, now: Instant, *, revive: bool) -> list[Effect]:
         """Carry out a plan: stop what left it, restart what changed, start what is new."""
-        if self.state is SupervisorState.STOPPING:
+        if self.state.is_ending:
             return []
         is_first = self.generation == 0
         changes = diff(self.plan, plan)
@@ -189,12 +193,13 @@ class Supervisor:
             self._doomed.add(process_id)
             effects += self._stop(process_id, StopCause.CONFIG, now)
         restarting = {change.id: change.restart for change in changes.changed}
+        added = frozenset(changes.added)
         specs = plan.specs()
         priorities = {group.name: group.priority for group in plan.groups}
         for process_id, spec in specs.items():
             if process_id in self._machines:
                 self._machines[process_id].group_priority = priorities[process_id.group]
-            if process_id in changes.added:
+            if process_id in added:
                 cause = StartCause.AUTOSTART if is_first else StartCause.CONFIG
                 effects += self._add(spec, priorities[process_id.group], cause, now)
             elif process_id in restarting:
@@ -245,10 +250,14 @@ class Supervisor:
 
     # -- shutdown ----------------------------------------------------------------------------
 
-    def _shut_down(self, reason: str, now: Instant) -> list[Effect]:
-        if self.state is SupervisorState.STOPPING:
+    def _shut_down(self, shutdown: Shutdown, now: Instant) -> list[Effect]:
+        was_ending = self.state.is_ending
+        if self.state is SupervisorState.STOPPING or (was_ending and shutdown.to_reload):
             return []
-        effects = self._enter(SupervisorState.STOPPING, reason, now)
+        ending = SupervisorState.RELOADING if shutdown.to_reload else SupervisorState.STOPPING
+        effects = self._enter(ending, shutdown.reason, now)
+        if was_ending:
+            return effects  # everything is being stopped already
         by_priority: dict[int, list[ProcessId]] = {}
         for process_id, machine in sorted(self._machines.items()):
             by_priority.setdefault(machine.group_priority, []).append(process_id)

@@ -32,12 +32,44 @@ def keep_descriptors_from_children() -> None:
                 os.set_inheritable(descriptor, False)
 
 
+def have_standard_streams() -> None:
+    """Open what whoever started us has closed of 0, 1 and 2.
+
+    Otherwise the next socket would get such a number, and be taken for standard output.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - standard error
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
+def why_not(settings: DaemonSettings) -> str:
+    """What forbids this process to be what these settings ask for, "" if nothing does."""
+    is_root = os.geteuid() == 0
+    user = settings.user
+    if user is not None and user.uid != os.geteuid() and not is_root:
+        return "Can't drop privilege as nonroot user"
+    for kind, wanted, option, where in (
+        (resource.RLIMIT_NOFILE, settings.min_fds, "min_fds", "ulimit -Hn, LimitNOFILE="),
+        (resource.RLIMIT_NPROC, settings.min_procs, "min_procs", "ulimit -Hu, LimitNPROC="),
+    ):
+        _, hard = resource.getrlimit(kind)
+        if hard != resource.RLIM_INFINITY and hard < wanted and not is_root:
+            return (
+                f"{option} = {wanted}, but the limit of this user is {hard}\n"
+                f"    hint: raise it ({where}), or lower {option}"
+            )
+    return ""
+
+
 def raise_limits(settings: DaemonSettings, processes: int) -> None:
     """Have descriptors for every program, and at least what the configuration asks for.
 
-    HostError if the hard limit forbids what is asked for. What the number of programs would need
+    HostError if the system forbids what is asked for. What the number of programs would need
     beyond that is raised as far as it goes.
     """
+    problem = why_not(settings)
+    if problem:
+        raise HostError(problem)
     _raise(resource.RLIMIT_NOFILE, settings.min_fds, "min_fds")
     _raise(resource.RLIMIT_NPROC, settings.min_procs, "min_procs")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -49,27 +81,28 @@ def raise_limits(settings: DaemonSettings, processes: int) -> None:
 
 def _raise(kind: int, wanted: int, option: str) -> None:
     soft, hard = resource.getrlimit(kind)
-    if soft in (resource.RLIM_INFINITY, -1) or soft >= wanted:
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
         return
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        if os.geteuid() != 0:
-            raise HostError(
-                f"{option} = {wanted}, but this user's limit is {hard}\n"
-                f"    hint: raise it (ulimit -Hn, limits.conf, LimitNOFILE=), or lower {option}"
-            )
-        hard = wanted
-    resource.setrlimit(kind, (wanted, hard))
+    highest = hard if hard == resource.RLIM_INFINITY else max(hard, wanted)
+    try:
+        resource.setrlimit(kind, (wanted, highest))
+    except (OSError, ValueError) as error:  # root without CAP_SYS_RESOURCE, as in containers
+        raise HostError(
+            f"{option} = {wanted}, but the system allows {hard} ({error})\n"
+            f"    hint: raise the limit of the container or unit, or lower {option}"
+        ) from error
 
 
 def become(user: UserSpec) -> None:
     """Give up root for this user, for good. HostError if that is not possible."""
     if os.geteuid() == user.uid:
         return
-    if os.geteuid() != 0:
-        raise HostError("Can't drop privilege as nonroot user")
-    os.setgroups(user.groups)
-    os.setresgid(user.gid, user.gid, user.gid)
-    os.setresuid(user.uid, user.uid, user.uid)
+    try:
+        os.setgroups(user.groups)
+        os.setresgid(user.gid, user.gid, user.gid)
+        os.setresuid(user.uid, user.uid, user.uid)
+    except OSError as error:
+        raise HostError(f"cannot become user {user.name}: {error.strerror}") from error
 
 
 @contextlib.contextmanager

@@ -3,6 +3,8 @@
 import argparse
 import asyncio
 import dataclasses
+import functools
+import gc
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +18,7 @@ from opsvisor.config.settings import DaemonSettings, Loaded, LogLevel
 from opsvisor.daemon.host import (
     Background,
     become,
+    have_standard_streams,
     keep_descriptors_from_children,
     raise_limits,
 )
@@ -29,6 +32,8 @@ EXIT_UNUSABLE = 2  # usage, configuration, or a place that is taken: what Superv
 def main(argv: Sequence[str] | None = None) -> int:
     """Run opsvisord; gives its exit status: 0 after a shutdown, 2 if it could not start."""
     arguments = _parser().parse_args(argv)
+    # Where we are now: a daemon leaves it, and a file that is reread must mean the same as before.
+    start_directory = Path.cwd()
     checked = arguments.check if isinstance(arguments.check, str) else None
     path = _config_path(checked or arguments.configuration)
     if path is None:
@@ -41,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"could not find config file {path}")
 
     def read() -> Loaded:
-        return _read(path, arguments)
+        return _read(path, arguments, start_directory)
 
     try:
         loaded = read()
@@ -54,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(loaded: Loaded, read: Callable[[], Loaded]) -> int:
     """Be the daemon, through any number of reloads."""
+    have_standard_streams()
     background = Background()
     try:
         if loaded.settings.daemonize:
@@ -71,6 +77,7 @@ def _serve(loaded: Loaded, read: Callable[[], Loaded]) -> int:
     except OpsvisorError as error:
         background.failed(f"Error: {error}\n")
         return _fail(str(error))
+    gc.freeze()  # the interpreter need not look for cycles at its end: 100 ms of every stop
     return EXIT_OK
 
 
@@ -80,21 +87,27 @@ def _config_path(given: str | None) -> Path | None:
     return path.absolute() if path is not None else None
 
 
-def _read(path: Path, arguments: argparse.Namespace) -> Loaded:
-    loaded = load(path, _frontends(path), os.environ)
-    return dataclasses.replace(loaded, settings=_override(loaded.settings, arguments))
+def _read(path: Path, arguments: argparse.Namespace, start_directory: Path) -> Loaded:
+    loaded = load(path, _frontends(path, start_directory), os.environ)
+    settings = _override(loaded.settings, arguments, start_directory)
+    return dataclasses.replace(loaded, settings=settings)
 
 
-def _frontends(path: Path) -> Mapping[str, Callable[[Path, Mapping[str, str]], Loaded]]:
+def _frontends(
+    path: Path, start_directory: Path
+) -> Mapping[str, Callable[[Path, Mapping[str, str]], Loaded]]:
     """The formats besides our own. Supervisor's is loaded only for a file that may be one."""
     if path.suffix == ".toml":
         return {}
     from opsvisor.compat.supervisor.load import load as load_ini  # noqa: PLC0415 - see above
 
-    return {".conf": load_ini, ".ini": load_ini}
+    frontend = functools.partial(load_ini, start_directory=start_directory)
+    return {".conf": frontend, ".ini": frontend}
 
 
-def _override(settings: DaemonSettings, arguments: argparse.Namespace) -> DaemonSettings:
+def _override(
+    settings: DaemonSettings, arguments: argparse.Namespace, start_directory: Path
+) -> DaemonSettings:
     """The settings with what the command line says instead."""
     if arguments.nodaemon:
         # Supervisor changes umask and directory in the background only.
@@ -106,10 +119,10 @@ def _override(settings: DaemonSettings, arguments: argparse.Namespace) -> Daemon
     if arguments.loglevel:
         settings = dataclasses.replace(settings, log_level=LogLevel(arguments.loglevel))
     if arguments.logfile:
-        log = dataclasses.replace(settings.log, path=str(Path(arguments.logfile).absolute()))
+        log = dataclasses.replace(settings.log, path=str(start_directory / arguments.logfile))
         settings = dataclasses.replace(settings, log=log)
     if arguments.pidfile:
-        settings = dataclasses.replace(settings, pid_file=str(Path(arguments.pidfile).absolute()))
+        settings = dataclasses.replace(settings, pid_file=str(start_directory / arguments.pidfile))
     if arguments.identifier:
         settings = dataclasses.replace(settings, identifier=arguments.identifier)
     return settings

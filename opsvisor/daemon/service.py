@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import random
 import signal
@@ -14,16 +13,15 @@ from opsvisor import __version__
 from opsvisor.api.app import create_app
 from opsvisor.api.context import HttpObserver
 from opsvisor.api.server import BindError, HttpServer
-from opsvisor.config.problems import ConfigError
+from opsvisor.config.problems import ConfigError, Place, Problem
 from opsvisor.config.settings import Dialect, Loaded, LogLevel, TcpServer
 from opsvisor.control.actions import Actions
 from opsvisor.control.configuration import Configuration, LoadReport
 from opsvisor.control.control import Control
-from opsvisor.core.events import SupervisorState
 from opsvisor.core.inputs import Shutdown
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.supervisor import Supervisor
-from opsvisor.daemon.host import Background, pid_file
+from opsvisor.daemon.host import Background, pid_file, why_not
 from opsvisor.runtime import clock, signals
 from opsvisor.runtime.bus import EventBus
 from opsvisor.runtime.daemon_log import DaemonLog
@@ -48,6 +46,7 @@ class Service:
         self._load = load
         self._background = background
         self._next: Loaded | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> Loaded | None:
         """Supervise until told to end: None to exit, or the configuration to begin anew with.
@@ -119,7 +118,7 @@ class Service:
         self._bus.listen(self._metrics.on_event)
         self._bus.listen(self._journal.on_event)
         self._bus.listen(self._post_mortems.on_event)
-        self._actions = Actions(self._engine, self._bus, is_stopping=self._is_stopping)
+        self._actions = Actions(self._engine, self._bus, is_stopping=self._is_ending)
         self._configuration = Configuration(
             self._engine,
             self._supervisor,
@@ -219,7 +218,8 @@ class Service:
             self._journal.log(LogLevel.CRITICAL, pid_file_problem)
         name = "supervisord" if settings.dialect is Dialect.SUPERVISOR else "opsvisord"
         self._journal.log(LogLevel.INFO, f"{name} started with pid {os.getpid()}")
-        self._background.ready(settings.working_dir, settings.umask or 0o022)
+        umask = 0o022 if settings.umask is None else settings.umask
+        self._background.ready(settings.working_dir, umask)
 
     async def _close(self) -> None:
         for server in self._servers:
@@ -251,14 +251,19 @@ class Service:
         self._shut_down(f"received {signum.name}")
 
     def _asked_to_reload(self) -> None:
-        if self._is_stopping():
+        if self._is_ending():
             self._journal.log(
                 LogLevel.WARN, "ignored SIGHUP indicating restart request (shutdown in progress)"
             )
             return
         self._journal.log(LogLevel.WARN, "received SIGHUP indicating restart request")
-        with contextlib.suppress(ConfigError):  # told by _on_load
-            self._reload("received SIGHUP")
+        task = asyncio.get_running_loop().create_task(self._reload_by_signal())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _reload_by_signal(self) -> None:
+        with contextlib.suppress(ConfigError):  # told in the log already
+            await self._reload("received SIGHUP")
 
     def _asked_to_reopen(self) -> None:
         self._journal.log(LogLevel.INFO, "received SIGUSR2 indicating log reopen request")
@@ -271,24 +276,30 @@ class Service:
     # -- what is asked, and what happens -----------------------------------------------------
 
     def _shut_down(self, reason: str) -> None:
-        self._next = None  # an exit outranks a restart that is under way
-        self._stop_everything(reason)
+        self._next = None  # an exit outranks a reload that is under way
+        self._stop_everything(Shutdown(reason))
 
-    def _stop_everything(self, reason: str) -> None:
-        if not self._is_stopping():
-            self._engine.submit(Shutdown(reason))
+    async def _reload(self, reason: str) -> None:
+        """Begin anew with the files as they are now. ConfigError, and nothing done, if bad."""
+        await self._configuration.reread()
+        available = self._configuration.available
+        problem = why_not(available.settings)
+        if problem:
+            error = ConfigError([Problem(Place(available.files[0]), problem)])
+            self._journal.log(LogLevel.ERROR, str(error))
+            raise error
+        if not self._is_ending():
+            self._next = available
+            self._stop_everything(Shutdown(reason, to_reload=True))
+
+    def _stop_everything(self, shutdown: Shutdown) -> None:
+        was_ending = self._is_ending()
+        self._engine.submit(shutdown)
+        if not was_ending:
             self._tell_progress()
 
-    def _reload(self, reason: str) -> None:
-        """Begin anew with the files as they are now. ConfigError, and nothing done, if bad."""
-        if self._is_stopping():
-            return
-        self._configuration.reread()
-        self._next = self._configuration.available
-        self._stop_everything(reason)
-
-    def _is_stopping(self) -> bool:
-        return self._supervisor.state is SupervisorState.STOPPING
+    def _is_ending(self) -> bool:
+        return self._supervisor.state.is_ending
 
     def _tell_progress(self) -> None:
         """Name what is still alive, at once and every few seconds while a shutdown lasts."""
@@ -298,9 +309,7 @@ class Service:
             asyncio.get_running_loop().call_later(_PROGRESS_INTERVAL, self._tell_progress)
 
     def _on_load(self, report: LoadReport) -> None:
-        plan = repr(report.loaded.plan) if report.loaded else ""
-        digest = hashlib.sha256(plan.encode()).digest()
-        self._metrics.config_loaded(ok=report.ok, at=report.at, digest=digest)
+        self._metrics.config_loaded(ok=report.ok, at=report.at, digest=report.digest or b"")
         for problem in report.problems:
             self._journal.log(LogLevel.ERROR, str(problem))
         if not report.ok:

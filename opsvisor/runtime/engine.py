@@ -119,6 +119,10 @@ class Engine:
         """Every process as it is now, in order of group and name."""
         return self._supervisor.views(clock.now())
 
+    def ids(self) -> list[ProcessId]:
+        """Every process, in order of group and name."""
+        return self._supervisor.ids()
+
     def streams(self, process_id: ProcessId) -> ProcessStreams:
         """Its standard streams. KeyError if there is no such process."""
         if process_id not in self._streams:
@@ -161,7 +165,7 @@ class Engine:
                     self._spawn_some()
         finally:
             self._draining = False
-        self._arm()
+            self._arm()
 
     def _decide(self, happened: Input) -> list[Effect]:
         try:
@@ -253,6 +257,10 @@ class Engine:
             return
         except OSError as error:
             self._inputs.append(SpawnFault(spec.id, _no_streams(spec, error)))
+            return
+        except Exception as error:  # noqa: BLE001 - one spec must not cost the others their daemon
+            self._observer.internal_error("engine", error)
+            self._inputs.append(SpawnFault(spec.id, f"cannot start '{spec.id}': {error}"))
             return
         self._observer.spawn_took(time.monotonic() - began)
         self._ids[pid] = spec.id

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opsvisor.core.outcome import SpawnFaultKind
-from opsvisor.core.spec import Pid, ProcessSpec
+from opsvisor.core.spec import Pid, ProcessSpec, UserSpec
 
 _LAUNCHER = str(Path(__file__).with_name("launch.py"))
 _FALLBACK_PATH = "/bin:/usr/bin:/usr/local/bin"  # what Supervisor searches without PATH
@@ -55,10 +55,12 @@ def spawn(spec: ProcessSpec, files: ChildFiles, base_environment: Mapping[str, s
     environment = spec.environment_over(base_environment)
     executable = find_executable(spec, environment)
     needs_launcher = bool(spec.rlimits) or spec.nice is not None or spec.oom_score_adj is not None
-    user = None if needs_launcher else spec.user
+    user = identity_to_take(spec)
     try:
         child = subprocess.Popen(
-            _launcher_command(spec, executable, environment) if needs_launcher else spec.argv,
+            _launcher_command(spec, executable, environment, user)
+            if needs_launcher
+            else spec.argv,
             executable=sys.executable if needs_launcher else executable,
             stdin=files.stdin,
             stdout=files.stdout,
@@ -69,13 +71,13 @@ def spawn(spec: ProcessSpec, files: ChildFiles, base_environment: Mapping[str, s
             umask=-1 if spec.umask is None else spec.umask,
             start_new_session=spec.new_session,
             process_group=None if spec.new_session else 0,
-            user=user.uid if user else None,
-            group=user.gid if user else None,
-            extra_groups=user.groups if user else None,
+            user=user.uid if user and not needs_launcher else None,
+            group=user.gid if user and not needs_launcher else None,
+            extra_groups=user.groups if user and not needs_launcher else None,
         )
     except OSError as error:
         raise SpawnError(_reason(spec, executable, error), _kind(error)) from error
-    except (ValueError, subprocess.SubprocessError) as error:
+    except (ValueError, OverflowError, subprocess.SubprocessError) as error:
         raise SpawnError(f"cannot start '{spec.id}': {error}") from error
     # The reaper collects the status. Told that it is known, Popen never waits for it behind our
     # back, and does not warn that a process is still running.
@@ -104,11 +106,32 @@ def find_executable(spec: ProcessSpec, environment: Mapping[str, str]) -> str:
     for candidate in candidates:
         found = _problem_of(candidate)
         if found is None:
-            # Not abspath: it takes `link/..` for nothing, where the kernel follows the link.
-            return os.path.join(os.getcwd(), candidate)  # noqa: PTH109, PTH118 - keeps ./ and // as written
+            return _seen_from_anywhere(candidate)
         if found.kind is SpawnFaultKind.NOT_EXECUTABLE and problem.kind is SpawnFaultKind.NO_FILE:
             problem = found
     raise problem
+
+
+def identity_to_take(spec: ProcessSpec) -> UserSpec | None:
+    """The user to become, None if that is who we are. SpawnError if only root could."""
+    user = spec.user
+    if user is None or os.geteuid() == 0:
+        return user
+    if user.uid == os.geteuid():
+        return None
+    raise SpawnError(f"couldn't setuid to {user.uid}: Can't drop privilege as nonroot user")
+
+
+def _seen_from_anywhere(path: str) -> str:
+    """The path as it must be written for a child that changes to its own directory first."""
+    if path.startswith("/"):
+        return path
+    try:
+        here = os.getcwd()  # noqa: PTH109 - called for every spawn
+    except OSError as error:
+        raise SpawnError(f"can't find command '{path}': no current directory") from error
+    # Not abspath: it takes `link/..` for nothing, where the kernel follows the link.
+    return os.path.join(here, path)  # noqa: PTH118 - keeps ./ and // as written
 
 
 def _problem_of(path: str) -> SpawnError | None:
@@ -128,9 +151,8 @@ def _problem_of(path: str) -> SpawnError | None:
 
 
 def _launcher_command(
-    spec: ProcessSpec, executable: str, environment: Mapping[str, str]
+    spec: ProcessSpec, executable: str, environment: Mapping[str, str], user: UserSpec | None
 ) -> list[str]:
-    user = spec.user
     wanted = {
         "rlimits": [(limit.name, limit.soft, limit.hard) for limit in spec.rlimits],
         "nice": spec.nice,
@@ -152,8 +174,6 @@ def _reason(spec: ProcessSpec, executable: str, error: OSError) -> str:
             return f"Too many processes in process table to spawn '{spec.id.name}'"
         case errno.EMFILE | errno.ENFILE:
             return f"too many open files to spawn '{spec.id.name}'"
-        case errno.EPERM if spec.user is not None and os.geteuid() != 0:
-            return f"couldn't setuid to {spec.user.uid}: Can't drop privilege as nonroot user"
         case errno.ENOEXEC:
             return f"couldn't exec {executable}: {name} (no #! line, or another machine's format)"
         case _:

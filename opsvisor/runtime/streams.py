@@ -78,6 +78,9 @@ class ProcessStreams:
                 os.set_blocking(self._stdin, False)
                 opened.append(stdin)
             yield ChildFiles(stdin=stdin, stdout=stdout, stderr=stderr)
+        except BaseException:
+            self._close_stdin()  # nobody is there to read it
+            raise
         finally:
             for descriptor in opened:
                 os.close(descriptor)

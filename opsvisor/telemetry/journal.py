@@ -1,5 +1,6 @@
 """Facts as lines of the activity log, in the words that tools have grepped for since 2004."""
 
+import signal
 import time
 from collections.abc import Callable
 
@@ -22,9 +23,9 @@ from opsvisor.core.events import (
     SupervisorStateChanged,
 )
 from opsvisor.core.outcome import ExitCause, signal_name
-from opsvisor.core.process import SIGKILL
 from opsvisor.core.spec import ProcessId
 from opsvisor.core.state import PublicState
+from opsvisor.core.wording import sentence
 
 _NAMES = {
     LogLevel.CRITICAL: "CRIT",
@@ -89,18 +90,10 @@ class Journal:
                     f" {event.kills} times; the kernel holds it",
                 )
             case FlappingChanged():
-                verb = "is flapping" if event.flapping else "has stopped flapping"
-                self.log(
-                    LogLevel.WARN if event.flapping else LogLevel.INFO,
-                    f"{event.id} {verb}: {event.restarts} restarts in {event.interval:g} s",
-                )
+                level = LogLevel.WARN if event.flapping else LogLevel.INFO
+                self.log(level, sentence(event))
             case PlanApplied():
-                found = event.diff
-                self.log(
-                    LogLevel.INFO,
-                    f"configuration {event.generation} applied: {len(found.added)} added,"
-                    f" {len(found.changed)} changed, {len(found.removed)} removed",
-                )
+                self.log(LogLevel.INFO, sentence(event))
             case ProcessChanged():
                 self.log(LogLevel.INFO, f"changed: {event.id}: {', '.join(event.fields)}")
             case ProcessAdded() | ProcessRemoved() | FailuresForgotten():
@@ -149,7 +142,7 @@ class Journal:
     def _log_signal(self, event: SignalSent) -> None:
         name = signal_name(event.signum)
         whom = "process group " if event.to_group else ""
-        if event.stopping and event.signum == SIGKILL:
+        if event.stopping and event.signum == signal.SIGKILL:
             self.log(LogLevel.WARN, f"killing '{event.id.name}' ({event.pid}) with SIGKILL")
         elif event.stopping:
             self.log(

@@ -26,13 +26,13 @@ async def test_files_that_cannot_be_used_change_nothing(with_programs: MakeContr
     before = configuration.available
     house.files = BAD
     with pytest.raises(ConfigError, match="oops"):
-        configuration.reread()
+        await configuration.reread()
     assert configuration.available is before
     (report,) = house.reports
     assert (report.ok, report.problems) == (False, BAD.problems)
     assert configuration.last_load is report
     house.files = loaded(sleeper())
-    configuration.reread()
+    await configuration.reread()
     assert configuration.last_load.ok
     assert house.reports[1:] == [configuration.last_load]
 
@@ -44,7 +44,7 @@ async def test_rereading_compares_and_touches_nothing(with_programs: MakeControl
     house.files = loaded(
         sleeper("same"), sleeper("other", umask=1), sleeper("new"), settings=settings
     )
-    found = house.control.configuration.reread()
+    found = await house.control.configuration.reread()
     assert found.diff.added == (key("new"),)
     assert found.diff.removed == (key("old"),)
     ((change),) = found.diff.changed
@@ -59,7 +59,7 @@ async def changed(with_programs: MakeControl) -> ControlRoom:
     """A house whose files were reread: `web` changed, `old` left, `new` came."""
     house = await with_programs(sleeper("web"), sleeper("old"))
     house.files = loaded(sleeper("web", umask=1), sleeper("new"))
-    house.control.configuration.reread()
+    await house.control.configuration.reread()
     return house
 
 
@@ -130,7 +130,7 @@ async def test_whether_an_update_starts_what_was_stopped_by_hand(
         house.room.engine.submit(Stop(key(name)))
         await house.room.state(PublicState.STOPPED, name)
     house.files = loaded(sleeper("web", umask=1), sleeper("other"), settings=settings)
-    house.control.configuration.reread()
+    await house.control.configuration.reread()
     house.control.configuration.carry_out(house.control.configuration.choose()[0])
     assert house.room.view("web").state is state
     assert house.room.view("other").state is PublicState.STOPPED

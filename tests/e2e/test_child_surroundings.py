@@ -17,7 +17,9 @@ from procfs import (
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
 
-NO_SIGNALS = "0" * 16
+# 32 and 33 belong to the C library: it lets nobody set them, and its own posix_spawn, which make
+# uses, leaves 32 ignored in all that it starts.
+OF_THE_C_LIBRARY = 0b11 << 31
 SLEEPER = """
     [program.web]
     command = ["sleep", "1000"]
@@ -132,9 +134,9 @@ def test_child_begins_with_default_signals(
     """Nothing ignored, blocked or caught, whatever whoever started the daemon had ignored."""
     daemon = start_daemon(SLEEPER + launched, wrapper=wrapper)
     status = status_of(executed(daemon, "web"))
-    assert status["SigIgn"] == NO_SIGNALS
-    assert status["SigBlk"] == NO_SIGNALS
-    assert status["SigCgt"] == NO_SIGNALS
+    assert int(status["SigIgn"], 16) & ~OF_THE_C_LIBRARY == 0
+    assert int(status["SigBlk"], 16) == 0
+    assert int(status["SigCgt"], 16) == 0
 
 
 @pytest.mark.parametrize("launched", ["", "nice = 1"], ids=["directly", "by the launcher"])

@@ -1,9 +1,10 @@
 """What the daemon says about itself."""
 
 import asyncio
-import io
-import sys
-from collections.abc import AsyncIterator, Callable
+import fcntl
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,37 +40,57 @@ async def test_a_line_goes_to_the_file_and_to_memory(make_log: MakeLog, tmp_path
     assert log.capture.ring.read(0)[1].decode() == "hello\nwörld\n"
 
 
+@contextmanager
+def standard_output(replacement: int) -> Iterator[None]:
+    """Descriptor 1 is this one while the block lasts."""
+    kept = os.dup(1)
+    os.dup2(replacement, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 async def test_in_the_foreground_it_is_said_aloud(
-    make_log: MakeLog, capsys: pytest.CaptureFixture[str]
+    make_log: MakeLog, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """And only there."""
-    make_log(echo=True).write("hello")
+    make_log(echo=True).write("hellö")
     make_log().write("silence")
-    assert capsys.readouterr().out == "hello\n"
+    assert capfd.readouterr().out == "hellö\n"
 
 
-async def test_a_listener_that_left_costs_nothing_but_the_echo(
-    make_log: MakeLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_listener_that_left_costs_nothing_but_the_echo(make_log: MakeLog) -> None:
     """`opsvisord | head` goes on after head has gone."""
-    gone = io.StringIO()
-    gone.close()
-    log = make_log(echo=True)
-    monkeypatch.setattr(sys, "stdout", gone)
-    log.write("hello")
-    log.write("again")
-    assert not log.echo
+    reader, writer = os.pipe()
+    os.close(reader)
+    with standard_output(writer):
+        log = make_log(echo=True)
+        log.write("hello")
+        log.write("again")
+    os.close(writer)
     assert log.capture.ring.read(0)[1] == b"hello\nagain\n"
 
 
-async def test_a_line_that_cannot_be_shown_does_not_silence_the_next(
-    make_log: MakeLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A file name that is not UTF-8, or a terminal that knows ASCII only."""
-    shown = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
-    log = make_log(echo=True)
+async def test_a_listener_that_does_not_read_holds_nobody_up(make_log: MakeLog) -> None:
+    """A terminal that is held, `| less`, a log driver in trouble: supervision goes on."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    with standard_output(writer):
+        log = make_log(echo=True)
+        for number in range(1000):
+            log.write(f"line {number:04}")
+        shown = os.read(reader, 4096)
+    os.close(reader)
+    os.close(writer)
+    assert shown.startswith(b"line 0000\nline 0001\n")
+    assert log.capture.ring.read(0)[1].endswith(b"line 0999\n")
+
+
+async def test_a_line_that_is_not_text_does_not_silence_the_next(make_log: MakeLog) -> None:
+    """A file name that is not UTF-8."""
+    log = make_log()
     for line in ("wörld \udcff", "hello"):
         log.write(line)
-    assert shown.getvalue().splitlines()[-1] == b"hello"
     assert log.capture.ring.read(0)[1] == b"w\xc3\xb6rld ?\nhello\n"

@@ -23,6 +23,7 @@ NOBODY = pwd.getpwnam("nobody")
 AS_NOBODY = UserSpec(
     name="nobody", uid=NOBODY.pw_uid, gid=NOBODY.pw_gid, groups=(NOBODY.pw_gid, 12345)
 )
+AS_DAEMON = UserSpec(name="daemon", uid=1, gid=1, groups=(1,))
 NOFILE = ResourceLimit(name="nofile", soft=100, hard=200)
 # Each of these makes the launcher take part, and changes nothing that the tests look at.
 PATHS = pytest.mark.parametrize("options", [{}, {"nice": 0}], ids=["vfork", "launcher"])
@@ -154,7 +155,8 @@ def test_signals_are_as_the_kernel_gives_them(options: Options) -> None:
     assert signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN
     ran = run(program("web", "cat", "/proc/self/status", **options))
     masks = dict(line.split(":", 1) for line in ran.out.splitlines() if line.startswith("Sig"))
-    assert int(masks["SigIgn"], 16) == 0
+    # 32 and 33 belong to the C library, and its posix_spawn (make, say) leaves 32 ignored.
+    assert int(masks["SigIgn"], 16) & ~(0b11 << 31) == 0
     assert int(masks["SigBlk"], 16) == 0
     broken = run(program("web", "sh", "-c", "kill -PIPE $$; echo survived", **options))
     assert (broken.code, broken.out) == (-signal.SIGPIPE, "")
@@ -385,19 +387,21 @@ def test_what_its_user_may_not_execute_is_not_executable(tmp_path: Path) -> None
 
 @needs_root
 def test_a_daemon_that_is_not_root_says_what_it_may_not(open_place: Path) -> None:
-    """Execute what others keep to themselves, or become somebody else."""
+    """Execute what others keep to themselves, or become somebody else; but be itself."""
     path = script(open_place / "run", mode=0o700)
     os.setresuid(65534, 65534, 0)
     try:
         closed = failure(program("web", str(path)))
-        other = failure(program("web", "/bin/true", user=AS_NOBODY))
+        other = failure(program("web", "/bin/true", user=AS_DAEMON))
+        same = run(program("web", "id", "-u", user=AS_NOBODY))
     finally:
         os.setresuid(0, 0, 0)
     assert closed.reason == f"no permission to run command '{path}'"
     assert closed.kind is SpawnFaultKind.NOT_EXECUTABLE
     assert other.reason == (
-        f"couldn't setuid to {AS_NOBODY.uid}: Can't drop privilege as nonroot user"
+        f"couldn't setuid to {AS_DAEMON.uid}: Can't drop privilege as nonroot user"
     )
+    assert same.out == "65534\n"
 
 
 def test_an_impossible_environment_is_an_error_and_no_crash() -> None:
@@ -423,3 +427,19 @@ def test_the_status_is_left_to_the_reaper(options: Options) -> None:
     # Making another one polls what `subprocess` still believes to be running.
     assert os.waitpid(pid, 0) == (pid, 7 << 8)
     assert os.waitpid(spawn_again, 0) == (spawn_again, 0)
+
+
+def test_a_deleted_working_directory_of_the_daemon_stops_no_absolute_command(
+    tmp_path: Path,
+) -> None:
+    """A release directory it was started in may go; what needs it says so."""
+    gone = tmp_path / "release"
+    gone.mkdir()
+    here = Path.cwd()
+    os.chdir(gone)
+    gone.rmdir()
+    try:
+        assert run(program("web", "/bin/echo", "hello")).out == "hello\n"
+        assert failure(program("web", "./run")).reason == "can't find command './run'"
+    finally:
+        os.chdir(here)

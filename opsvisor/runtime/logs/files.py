@@ -4,10 +4,11 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from opsvisor.core.spec import LogSpec
+from opsvisor.runtime.logs.links import Spot, located
 from opsvisor.runtime.logs.targets import Tally, Target
 
 _CLOSED = -1
@@ -59,7 +60,9 @@ class FileTarget(Target):
             return True
         try:
             self._name = self.path if self._spec.private else os.path.realpath(self.path)
-            self._take(*self._opened())
+            with self._located(self.path) as spot:
+                self._name = spot.path
+                self._take(*self._opened(spot))
         except FileNotFoundError as error:
             self._fail("open", error)
             self._failure += f" (create {Path(self._name).parent}: log directories are not made)"
@@ -69,14 +72,18 @@ class FileTarget(Target):
             self._failure = ""
         return self._fd != _CLOSED
 
-    def _opened(self) -> tuple[int, int]:
+    def _located(self, path: str) -> AbstractContextManager[Spot]:
+        """Where to open and rename. Not even root's own links lead from a private file's name."""
+        if self._spec.private:
+            return nullcontext(Spot(folder=None, name=path, path=path))
+        return located(path)
+
+    def _opened(self, spot: Spot) -> tuple[int, int]:
         """A descriptor of the file by its name, and its size."""
         mode = 0o600 if self._spec.private else 0o644
         # O_NONBLOCK is for what should not be here, a FIFO: opening that would wait for a reader.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
-        if self._spec.private:
-            flags |= os.O_NOFOLLOW
-        fd = os.open(self._name, flags, mode)
+        fd = spot.open(flags, mode)
         found = os.fstat(fd)
         if self._spec.private and found.st_uid != os.geteuid():
             # Such a file has a name that can be guessed, in a directory that all may write to.
@@ -158,36 +165,43 @@ class FileTarget(Target):
                 self._size = actual.st_size
                 self._limit = self._spec.rotate_size
                 return
-            if not self._is_current(actual):  # renamed or removed by somebody else
+            if not self._replaced(actual):  # renamed or removed by somebody else
                 self.reopen()
                 return
-            self._start_afresh()
         except OSError as error:
             self._tally.write_errors += 1
-            where = f" ({error.filename2 or error.filename})" if error.filename else ""
+            blocked = error.filename2 or error.filename
+            where = f" ({Path(self._name).parent / blocked})" if blocked else ""
             self._rotation_failure = f"cannot rotate {self.path}: {error.strerror}{where}"
             self._limit = self._size + self._spec.rotate_size
         else:
             self._rotation_failure = ""
             self._tally.rotations += 1
 
-    def _is_current(self, actual: os.stat_result) -> bool:
+    def _replaced(self, actual: os.stat_result) -> bool:
+        """Begin a new file in place of this one, if it still is what its name leads to."""
         try:
-            return os.path.samestat(actual, Path(self._name).stat())
-        except FileNotFoundError:
+            with self._located(self._name) as spot:
+                if not os.path.samestat(actual, spot.stat()):
+                    return False
+                self._start_afresh(spot)
+        except FileNotFoundError as error:
+            if self._is_there():  # then it is a backup that vanished while it was renamed
+                raise
             return False
+        return True
 
-    def _start_afresh(self) -> None:
+    def _start_afresh(self, spot: Spot) -> None:
         if not self._spec.rotate_keep:
             os.ftruncate(self._fd, 0)
             self._size = 0
             self._limit = self._spec.rotate_size
             return
-        shift(self._name, self._spec.rotate_keep)
+        shift(spot.name, self._spec.rotate_keep, folder=spot.folder)
         try:
-            fd, size = self._opened()
+            fd, size = self._opened(spot)
         except (OSError, ValueError) as error:
-            Path(f"{self._name}.1").rename(self._name)
+            _rename(f"{spot.name}.1", spot.name, folder=spot.folder)
             raise error if isinstance(error, OSError) else OSError(0, str(error)) from error
         self._take(fd, size)
 
@@ -220,13 +234,26 @@ class FileTarget(Target):
             self._fail("finish writing", error)
 
 
-def shift(name: str, keep: int) -> None:
+def shift(name: str, keep: int, *, folder: int | None = None) -> None:
     """Rename `name` to `name.1`, that to `name.2` and so on; an existing `name.keep` is replaced.
 
-    A number that is missing takes up the shift, so an attempt that failed half way loses nothing
-    when it is repeated. Raises OSError; what was renamed until then stays renamed.
+    Names are relative to the directory open as `folder`, if given. A number that is missing takes
+    up the shift, so an attempt that failed half way loses nothing when it is repeated. Raises
+    OSError; what was renamed until then stays renamed.
     """
-    vacant = next((n for n in range(1, keep) if not os.path.lexists(f"{name}.{n}")), keep)
+    vacant = next((n for n in range(1, keep) if not _exists(f"{name}.{n}", folder=folder)), keep)
     for n in range(vacant, 1, -1):
-        Path(f"{name}.{n - 1}").rename(f"{name}.{n}")
-    Path(name).rename(f"{name}.1")
+        _rename(f"{name}.{n - 1}", f"{name}.{n}", folder=folder)
+    _rename(name, f"{name}.1", folder=folder)
+
+
+def _exists(name: str, *, folder: int | None) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _rename(old: str, new: str, *, folder: int | None) -> None:
+    os.rename(old, new, src_dir_fd=folder, dst_dir_fd=folder)

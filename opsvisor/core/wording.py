@@ -1,11 +1,7 @@
-"""Published facts in the words of the wire: kind, one line for people, details for programs."""
+"""What published facts are called and how they are told: one table for logs, streams and labels."""
 
-import re
-from dataclasses import fields
-from enum import Enum
-from typing import assert_never
+from typing import assert_never, get_args
 
-from opsvisor import wire
 from opsvisor.core.events import (
     Event,
     FailuresForgotten,
@@ -23,24 +19,20 @@ from opsvisor.core.events import (
     StateChanged,
     SupervisorStateChanged,
 )
-from opsvisor.core.outcome import Outcome, signal_name
-
-Detail = dict[str, str | int | float | bool | list[str] | None]
-
-_WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
+from opsvisor.core.outcome import signal_name
 
 
-def wire_event(number: int, event: Event) -> wire.Event:
-    """An event with its number in the daemon's history."""
-    process_id = getattr(event, "id", None)
-    return wire.Event(
-        id=number,
-        at=event.at,
-        kind=_WORD_START.sub("_", type(event).__name__).lower(),
-        process=str(process_id) if process_id is not None else "",
-        text=sentence(event),
-        detail=_detail(event),
-    )
+def _snake_case(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).removeprefix("_")
+
+
+_KINDS = {event_type: _snake_case(event_type.__name__) for event_type in get_args(Event)}
+
+
+def kind_of(event_type: type[Event]) -> str:
+    """`process_added` for ProcessAdded: the name of a fact in streams and metric labels."""
+    kind: str = _KINDS[event_type]
+    return kind
 
 
 def sentence(event: Event) -> str:
@@ -83,26 +75,3 @@ def sentence(event: Event) -> str:
             return f"opsvisord: {event.old.value} -> {event.new.value}: {event.reason}"
         case never:
             assert_never(never)
-
-
-def _detail(event: Event) -> Detail:
-    """The plain fields of an event; what is nested is left to the API's other routes."""
-    detail: Detail = {}
-    for field in fields(event):
-        if field.name in ("at", "id"):
-            continue
-        value = getattr(event, field.name)
-        match value:
-            case Enum():
-                detail[field.name] = value.value
-            case Outcome():
-                detail["outcome"] = str(value)
-                detail["exit_code"] = value.code
-                detail["exit_signal"] = signal_name(value.signum) if value.signum else None
-            case tuple():
-                detail[field.name] = [str(item) for item in value]
-            case str() | int() | float() | bool() | None:
-                detail[field.name] = value
-            case _:
-                pass
-    return detail
