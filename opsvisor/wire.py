@@ -162,8 +162,8 @@ class ActionResult(Struct, kw_only=True, frozen=True):
 
     `result`: `ok`, `no_such_process`, `no_such_group`, `already_started`, `not_running`,
     `spawn_error`, `no_file`, `not_executable`, `abnormal_termination`, `failed`, `timeout`,
-    `shutting_down`. `reason` says more, in words. (A signal that is none refuses the whole request,
-    as problem `bad_signal`.)
+    `shutting_down`. `reason` says more, in words. What is no signal refuses the whole request, as
+    problem `bad_signal`.
     """
 
     name: str
@@ -202,7 +202,7 @@ class StdinRequest(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
 
 
 class StdinResponse(Struct, kw_only=True, frozen=True):
-    """How many bytes the process's pipe took."""
+    """How many bytes of the text as UTF-8 the process's pipe took, always whole characters."""
 
     written: int
 

@@ -1,8 +1,10 @@
 """Logs: ranges, tails, following, clearing; of processes and of the daemon itself."""
 
+from codecs import getincrementaldecoder
+
 import msgspec
 from aiohttp import web
-from aiohttp_sse import sse_response
+from aiohttp_sse import EventSourceResponse, sse_response
 
 from opsvisor import wire
 from opsvisor.api.context import (
@@ -17,12 +19,21 @@ from opsvisor.api.context import (
 from opsvisor.api.errors import ApiError
 from opsvisor.api.processes import action_result
 from opsvisor.control.actions import ActionOutcome, Result
-from opsvisor.control.logs import LogPiece, NoLogError, follow, read_lines, read_range
+from opsvisor.control.logs import (
+    Followed,
+    LogPiece,
+    NoLogError,
+    follow,
+    read_lines,
+    read_range,
+)
 from opsvisor.control.names import NoSuchGroup, NoSuchProcess, Target, resolve
 from opsvisor.core.spec import ProcessSpec
 from opsvisor.runtime.logs.capture import Stream, StreamCapture
 
 _DEFAULT_TAIL = 1600  # bytes, what supervisorctl tail shows
+_SPLIT_MAX = 3  # bytes of a character that lacks its last one (RFC 3629, 3)
+_Utf8 = getincrementaldecoder("utf-8")
 _DAEMON = "opsvisord"
 
 
@@ -59,9 +70,8 @@ async def clear_logs(request: web.Request) -> web.Response:
     """Empty the logs of processes, running or not."""
     control = request.app[CONTROL]
     body = await read_body(request, wire.ClearRequest)
-    known = [view.id for view in control.engine.views()]
     outcomes = []
-    for item in resolve(body.names, known):
+    for item in resolve(body.names, control.engine.ids()):
         match item:
             case Target():
                 for capture in control.engine.streams(item.id).captures.values():
@@ -112,27 +122,50 @@ async def _answer(request: web.Request, capture: StreamCapture, path: str | None
         if lines is not None:
             piece = await read_lines(capture, path, lines=lines)
         elif offset is not None:
-            piece = await read_range(capture, path, offset=offset, length=length)
+            piece = await _read_whole(capture, path, offset=offset, length=length)
         else:
             wanted = _DEFAULT_TAIL if tail is None else tail
             piece = await read_range(capture, path, offset=-wanted, length=0)
             piece = piece if wanted else LogPiece(text=b"", end=piece.size, size=piece.size)
     except NoLogError as error:
         raise ApiError("no_log", str(error)) from error
-    name = request.match_info.get("name", _DAEMON)
+    text, cut = _whole_characters(piece.text)
     return json_response(
         wire.LogText(
-            name=name,
+            name=request.match_info.get("name", _DAEMON),
             stream=request.match_info.get("stream", "log"),
-            text=piece.text.decode("utf-8", "replace"),
-            offset=piece.end,
+            text=text,
+            offset=piece.end - cut,
             size=piece.size,
         )
     )
 
 
+async def _read_whole(
+    capture: StreamCapture, path: str | None, *, offset: int, length: int
+) -> LogPiece:
+    """A range; where it is too short for its first character, as much longer as that needs."""
+    piece = await read_range(capture, path, offset=offset, length=length)
+    for _ in range(_SPLIT_MAX):
+        text, cut = _whole_characters(piece.text)
+        if text or not cut or piece.end == piece.size:
+            break
+        begin = piece.end - len(piece.text)
+        piece = await read_range(capture, path, offset=begin, length=len(piece.text) + 1)
+    return piece
+
+
+def _whole_characters(text: bytes) -> tuple[str, int]:
+    """The text up to its last whole character, and how many bytes of a begun one were cut off."""
+    decoder = _Utf8("replace")
+    return decoder.decode(text), len(decoder.getstate()[0])
+
+
 async def _stream(request: web.Request, capture: StreamCapture) -> web.StreamResponse:
-    """Events `log` {text, offset} and `gap` {lost_bytes}; ids are offsets to resume from."""
+    """Events `log` {text, offset} and `gap` {lost_bytes}; ids are offsets to resume from.
+
+    A character that comes in two pieces is sent with the second: offsets lie between characters.
+    """
     back = read_number(request, "bytes", 0) or 0
     if back < 0:
         raise ApiError("bad_request", "bytes can't be negative")
@@ -144,10 +177,31 @@ async def _stream(request: web.Request, capture: StreamCapture) -> web.StreamRes
         start = min(resume, capture.ring.end)
     with request.app[STREAMS].one("log"):
         async with sse_response(request) as response:
+            unfinished = b""
             async for piece in follow(capture, start=start):
                 if piece.lost:
+                    await _send_rest(response, unfinished, end=_begin(piece) - piece.lost)
                     await response.send(f'{{"lost_bytes":{piece.lost}}}', event="gap")
-                text = piece.text.decode("utf-8", "replace")
-                data = msgspec.json.encode({"text": text, "offset": piece.end}).decode()
-                await response.send(data, id=str(piece.end), event="log")
+                    unfinished = b""
+                pending = unfinished + piece.text
+                text, cut = _whole_characters(pending)
+                unfinished = pending[len(pending) - cut :]
+                if text:
+                    await _send_text(response, text, end=piece.end - cut)
+            await _send_rest(response, unfinished, end=capture.ring.end)
     return response
+
+
+def _begin(piece: Followed) -> int:
+    return piece.end - len(piece.text)
+
+
+async def _send_rest(response: EventSourceResponse, unfinished: bytes, *, end: int) -> None:
+    """What never became a whole character."""
+    if unfinished:
+        await _send_text(response, unfinished.decode("utf-8", "replace"), end=end)
+
+
+async def _send_text(response: EventSourceResponse, text: str, *, end: int) -> None:
+    data = msgspec.json.encode({"text": text, "offset": end}).decode()
+    await response.send(data, id=str(end), event="log")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from select import PIPE_BUF
 
 from aiohttp import web
 
@@ -17,7 +18,7 @@ from opsvisor.control.names import NoSuchGroup, NoSuchProcess, Target, resolve
 from opsvisor.core.spec import ProcessId
 from opsvisor.runtime import clock
 from opsvisor.runtime.sampler import TreeMember
-from opsvisor.runtime.streams import StdinFullError, StdinUnavailableError
+from opsvisor.runtime.streams import ProcessStreams, StdinFullError, StdinUnavailableError
 
 # A sweep of /proc takes milliseconds; a status must not wait longer for a machine in trouble.
 _SWEEP_PATIENCE = 0.25
@@ -101,14 +102,14 @@ async def act(request: web.Request) -> web.Response:
 
 
 async def write_stdin(request: web.Request) -> web.Response:
-    """Write to the standard input of a process."""
+    """Write to the standard input of a process as many whole characters as it takes at once."""
     control = request.app[CONTROL]
     process_id = find_process(request)
     body = await read_body(request, wire.StdinRequest)
     if control.engine.view(process_id).pid is None:
         raise ApiError("stdin_unavailable", f"{process_id} is not running")
     try:
-        written = control.engine.streams(process_id).write_stdin(body.text.encode())
+        written = _write(control.engine.streams(process_id), body.text.encode())
     except StdinUnavailableError:
         raise ApiError(
             "stdin_unavailable",
@@ -122,6 +123,33 @@ async def write_stdin(request: web.Request) -> web.Response:
             "nothing was written; try again when it has read",
         ) from None
     return json_response(wire.StdinResponse(written=written))
+
+
+def _write(streams: ProcessStreams, text: bytes) -> int:
+    written = 0
+    for piece in _atomic_pieces(text):
+        try:
+            written += streams.write_stdin(piece)
+        except StdinFullError:
+            if not written:
+                raise
+            break
+    return written
+
+
+def _atomic_pieces(text: bytes) -> Iterator[bytes]:
+    """Pieces of whole characters that a pipe takes as a whole or not at all (pipe(7)).
+
+    A larger write may end anywhere, and half a character can't be sent after it as JSON.
+    """
+    begin = 0
+    while len(text) - begin > PIPE_BUF:
+        end = begin + PIPE_BUF
+        while text[end] & 0xC0 == 0x80:  # noqa: PLR2004 - inside a character (RFC 3629, 3)
+            end -= 1
+        yield text[begin:end]
+        begin = end
+    yield text[begin:]
 
 
 def read_signal(given: str | int | None) -> int:
@@ -155,7 +183,7 @@ async def _refresh(request: web.Request) -> None:
 async def _members(request: web.Request) -> list[TreeMember]:
     """Who runs for a process, if that can be had quickly: reading a command line can hang."""
     process_id = find_process(request)
-    with contextlib.suppress(TimeoutError):
+    with contextlib.suppress(TimeoutError, OSError):  # as above
         async with asyncio.timeout(_SWEEP_PATIENCE):
             return await request.app[CONTROL].sampler.members(process_id)
     return []

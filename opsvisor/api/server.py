@@ -9,6 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from opsvisor.config.problems import OpsvisorError
+from opsvisor.config.search import UNTRUSTED_HINT, default_socket, untrusted
 from opsvisor.config.settings import TcpServer, UnixServer
 
 _BACKLOG = 128
@@ -23,9 +24,15 @@ class BindError(OpsvisorError):
 class HttpServer:
     """One listening socket with its application."""
 
-    def __init__(self, settings: UnixServer | TcpServer, app: web.Application) -> None:
+    def __init__(
+        self,
+        settings: UnixServer | TcpServer,
+        app: web.Application,
+        listener: socket.socket | None = None,
+    ) -> None:
         self.settings = settings
         self._app = app
+        self._listener = listener
         self._runner: web.AppRunner | None = None
         self._inode: int | None = None
 
@@ -35,8 +42,8 @@ class HttpServer:
         return url_of(self.settings)
 
     async def open(self) -> None:
-        """Bind and serve. BindError if that can't be."""
-        listener = bind(self.settings)
+        """Bind, unless a listener was given, and serve. BindError if that can't be."""
+        listener = self._listener or bind(self.settings)
         if isinstance(self.settings, UnixServer):
             self._inode = Path(self.settings.path).stat().st_ino  # noqa: ASYNC240 - once, at start
         self._runner = web.AppRunner(
@@ -101,7 +108,7 @@ def _bind_tcp(server: TcpServer) -> socket.socket:
 
 def _bind_unix(server: UnixServer) -> socket.socket:
     path = Path(server.path)
-    path.parent.mkdir(mode=0o755, exist_ok=True)
+    _make_directory(server, path)
     _take_over(server, path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # Nobody may connect between bind and chmod: the file begins with no permissions for others.
@@ -118,6 +125,17 @@ def _bind_unix(server: UnixServer) -> socket.socket:
     finally:
         os.umask(before)
     return listener
+
+
+def _make_directory(server: UnixServer, path: Path) -> None:
+    """The directory of the socket; that of the default one is ours alone, or nothing is opened."""
+    if path != default_socket():
+        path.parent.mkdir(mode=0o755, exist_ok=True)
+        return
+    with contextlib.suppress(FileExistsError):  # what is there is judged next
+        path.parent.mkdir(mode=0o700)
+    if reason := untrusted(path):
+        raise BindError(f"cannot listen on {url_of(server)}: {reason}\n    hint: {UNTRUSTED_HINT}")
 
 
 def _take_over(server: UnixServer, path: Path) -> None:

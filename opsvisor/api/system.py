@@ -108,7 +108,7 @@ async def index(request: web.Request) -> web.Response:
 
 
 def _takes_gzip(accept_encoding: str) -> bool:
-    """Whether a client wants gzip (RFC 9110, 12.5.3): not at q=0, nor below what it gives identity.
+    """Whether a client wants gzip (RFC 9110, 12.5.3): not at q=0, nor where it likes plain better.
 
     `*` stands for what is not named.
     """

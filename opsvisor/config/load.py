@@ -52,7 +52,7 @@ def native(path: Path, environ: Mapping[str, str]) -> Loaded:
     settings = resolve_daemon(decoded, environ, findings)
     ordered = findings.in_order(tuple(map(str, (path, *documents))))
     if ordered.problems:
-        raise ConfigError(ordered.problems)
+        raise ConfigError(ordered.problems, ordered.warnings)
     return Loaded(
         plan=plan, settings=settings, files=document.files, warnings=tuple(ordered.warnings)
     )

@@ -35,9 +35,13 @@ class OpsvisorError(Exception):
 
 
 class ConfigError(OpsvisorError):
-    """A configuration can't be used. `problems` holds every reason, in the order of the files."""
+    """A configuration can't be used. `problems` holds every reason, in the order of the files.
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    `warnings` are what would have been odd about it: often the slip behind a problem.
+    """
+
+    def __init__(self, problems: Sequence[Problem], warnings: Sequence[Problem] = ()) -> None:
         assert problems
         self.problems = tuple(problems)
+        self.warnings = tuple(warnings)
         super().__init__("\n".join(str(problem) for problem in self.problems))

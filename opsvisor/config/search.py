@@ -4,10 +4,14 @@ Imports nothing heavy, because opsvisorctl asks too.
 """
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 _SOCKET = "opsvisor.sock"
+_NATIVE_HERE = Path("opsvisor.toml")
+_SUPERVISORS_HERE = (Path("supervisord.conf"), Path("etc/supervisord.conf"))
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def default_paths(argv0: str) -> list[Path]:
@@ -17,13 +21,12 @@ def default_paths(argv0: str) -> list[Path]:
     """
     prefix = Path(argv0).parent.parent
     return [
-        Path("opsvisor.toml"),
+        _NATIVE_HERE,
         Path("/etc/opsvisor/opsvisor.toml"),
         Path("/etc/opsvisor.toml"),
         prefix / "etc/supervisord.conf",
         prefix / "supervisord.conf",
-        Path("supervisord.conf"),
-        Path("etc/supervisord.conf"),
+        *_SUPERVISORS_HERE,
         Path("/etc/supervisord.conf"),
         Path("/etc/supervisor/supervisord.conf"),
     ]
@@ -32,6 +35,28 @@ def default_paths(argv0: str) -> list[Path]:
 def find(argv0: str) -> Path | None:
     """The first of the default paths that is there, whether or not it can be read."""
     return next((path for path in default_paths(argv0) if path.is_file()), None)
+
+
+def warning_about(path: Path, *, given: bool) -> str:
+    """What root should know about a configuration that was found and not `given` with -c.
+
+    "" unless it was found relative to the current directory: there it is anybody's who may write
+    there, and it says what root runs. Supervisor warns as well. `path` may have been made absolute
+    since, but the current directory must still be the one it was found in.
+    """
+    if given or os.geteuid() != 0 or not _is_here(path):
+        return ""
+    return (
+        f"opsvisord is running as root and found its configuration {path} in the current directory"
+        " (one of the default locations); name the file that is meant with -c and its absolute"
+        " path, or whoever can write to that directory decides what root runs"
+    )
+
+
+def _is_here(path: Path) -> bool:
+    if not path.is_absolute():
+        return True
+    return path in {here.absolute() for here in (_NATIVE_HERE, *_SUPERVISORS_HERE)}
 
 
 def runtime_dir(environ: Mapping[str, str] = os.environ) -> Path:
@@ -47,3 +72,34 @@ def runtime_dir(environ: Mapping[str, str] = os.environ) -> Path:
 def default_socket(environ: Mapping[str, str] = os.environ) -> Path:
     """The socket of a daemon whose configuration names no server."""
     return runtime_dir(environ) / _SOCKET
+
+
+def untrusted(socket: Path) -> str:
+    """Why not to use this socket: what is wrong with its directory; "" if it is ours or not there.
+
+    Only the default socket is judged. Its name can be guessed, and where it is below /tmp anybody
+    could have made the directory before us, to answer in the daemon's place or to open its socket
+    to others. Raises OSError if the directory can't be looked at.
+    """
+    if socket != default_socket():
+        return ""
+    folder = socket.parent
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return ""
+    if stat.S_ISLNK(found.st_mode):
+        return f"{folder} is a symbolic link"
+    if not stat.S_ISDIR(found.st_mode):
+        return f"{folder} is not a directory"
+    if found.st_uid != os.geteuid():
+        return f"{folder} belongs to another user (uid {found.st_uid})"
+    if found.st_mode & _OTHERS_WRITE:
+        return f"others may write to {folder} (mode {stat.S_IMODE(found.st_mode):04o})"
+    return ""
+
+
+# What to do where a directory is `untrusted`.
+UNTRUSTED_HINT = (
+    "remove it if you don't know what it is for, or set XDG_RUNTIME_DIR to a directory of your own"
+)

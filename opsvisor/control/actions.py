@@ -9,6 +9,7 @@ from opsvisor.control.names import NoSuchGroup, NoSuchProcess, Target, may_start
 from opsvisor.core.events import (
     Event,
     PlanApplied,
+    ProcessExited,
     ProcessRemoved,
     ProcessSpawned,
     SignalRefused,
@@ -17,12 +18,12 @@ from opsvisor.core.events import (
     SupervisorStateChanged,
 )
 from opsvisor.core.inputs import Restart, SendSignal, Start, Stop
-from opsvisor.core.outcome import SpawnFaultKind
+from opsvisor.core.outcome import SpawnFaultKind, signal_name
 from opsvisor.core.spec import ProcessId
 from opsvisor.core.state import PublicState
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime.bus import EventBus
-from opsvisor.runtime.engine import Engine, signal_text
+from opsvisor.runtime.engine import Engine
 from opsvisor.runtime.spawn import SpawnError
 
 # Added to what a process's own start and stop times allow, for the machine's sake.
@@ -142,9 +143,11 @@ class Actions:
         under_way = []
         for process_id in restarting:
             view = views[process_id]
+            patience = view.spec.stop.kill_delay + view.spec.min_uptime
             if view.expected_running:
-                patience = view.spec.stop.kill_delay + view.spec.min_uptime
                 under_way.append(self._expect(view, _StartJudge(), patience))
+            elif view.pid is not None:  # still going down, by an earlier request
+                under_way.append(self._expect(view, _judge_stop, patience))
         for process_id in removed:
             view = views[process_id]
             under_way.append(self._expect(view, _judge_removal, view.spec.stop.kill_delay))
@@ -200,7 +203,7 @@ class Actions:
         if pending.verdict.done():
             verdict = pending.verdict.result()
             return _outcome(view.id, verdict.result, verdict.reason)
-        return _outcome(view.id, Result.OK, f"{signal_text(signum)} sent to pid {view.pid}")
+        return _outcome(view.id, Result.OK, f"{signal_name(signum)} sent to pid {view.pid}")
 
     def _refuse_start(self, view: ProcessView) -> ActionOutcome | None:
         if self._is_stopping():
@@ -271,11 +274,14 @@ class _StartJudge:
 
     def __init__(self) -> None:
         self._spawned = False
+        self._ended_well = False
 
     def __call__(self, event: Event) -> _Verdict | None:
         match event:
             case ProcessSpawned():
                 self._spawned = True
+            case ProcessExited():
+                self._ended_well = event.expected
             case SpawnFailed():
                 return _Verdict(_SPAWN_RESULTS[event.kind], event.reason)
             case ProcessRemoved():
@@ -286,16 +292,16 @@ class _StartJudge:
                 pass
         return None
 
-    @staticmethod
-    def _judge_state(event: StateChanged) -> _Verdict | None:
+    def _judge_state(self, event: StateChanged) -> _Verdict | None:
         match event.new:
             case PublicState.RUNNING:
                 return _Verdict(Result.OK, event.reason)
             case PublicState.BACKOFF | PublicState.FATAL:
                 return _Verdict(Result.SPAWN_ERROR, event.reason)
             case PublicState.EXITED if event.old is PublicState.STARTING:
-                # Ended before min_uptime, and its policy finds nothing wrong with that.
-                return _Verdict(Result.OK, event.reason)
+                # Ended before min_uptime, and left so: well, if its policy calls that success.
+                result = Result.OK if self._ended_well else Result.SPAWN_ERROR
+                return _Verdict(result, event.reason)
             case PublicState.EXITED | PublicState.STOPPED | PublicState.STOPPING:
                 return _Verdict(Result.ABNORMAL_TERMINATION, event.reason)
             case PublicState.STARTING | PublicState.UNKNOWN:

@@ -131,9 +131,7 @@ def _signal_hint(signum: int | None) -> str:
     match signum:
         case signal.SIGKILL:
             return "SIGKILL from outside is often the OOM killer: dmesg | grep -i 'killed process'"
-        case (
-            signal.SIGSEGV | signal.SIGBUS | signal.SIGILL | signal.SIGFPE | signal.SIGABRT
-        ):
+        case signal.SIGSEGV | signal.SIGBUS | signal.SIGILL | signal.SIGFPE | signal.SIGABRT:
             return "a fault of the program itself: look for a core dump (coredumpctl list)"
         case _:
             return "somebody else signals it: a cron job, a deploy script, another supervisor?"

@@ -10,6 +10,8 @@ from opsvisor.runtime.logs.capture import StreamCapture
 
 # One answer holds at most this much; a client asks on from the offset it was given.
 LONGEST_ANSWER = 1024 * 1024
+# As JSON a control character takes six bytes, and clients bound the lines of a stream.
+LONGEST_FOLLOWED = 256 * 1024
 _AVERAGE_LINE = 200
 
 
@@ -28,7 +30,7 @@ class LogPiece:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
-    """New output. `lost` bytes between this and the last could not be kept for this reader."""
+    """New output. `lost` bytes between the last piece and this one were gone too soon."""
 
     text: bytes
     end: int
@@ -69,7 +71,7 @@ async def follow(capture: StreamCapture, *, start: int) -> AsyncIterator[Followe
     """Output as it comes, from this offset of the ring on.
 
     The ring is the only buffer: a reader that falls behind it loses what it was too slow for, and
-    is told how much. Ends when the stream is closed.
+    is told how much. A piece has at most LONGEST_FOLLOWED bytes. Ends when the stream is closed.
     """
     position = start
     while True:
@@ -77,7 +79,11 @@ async def follow(capture: StreamCapture, *, start: int) -> AsyncIterator[Followe
         begin, text = capture.ring.read(position)
         if not text:
             return  # closed: the process left the configuration, or the daemon ends
-        yield Followed(text=text, end=begin + len(text), lost=max(0, begin - position))
+        lost = max(0, begin - position)
+        for first in range(0, len(text), LONGEST_FOLLOWED):
+            piece = text[first : first + LONGEST_FOLLOWED]
+            yield Followed(text=piece, end=begin + first + len(piece), lost=lost)
+            lost = 0
         position = begin + len(text)
 
 

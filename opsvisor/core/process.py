@@ -668,5 +668,5 @@ def _in_words(decision: Decision) -> str:
 
 
 def _bad_exit(outcome: Outcome) -> str:
-    """Supervisor's text; a signal counts as exit code -1 there."""
-    return f"Bad exit code {-1 if outcome.code is None else outcome.code}"
+    """Supervisor's text for an exit code; for a signal its name, where Supervisor says -1."""
+    return str(outcome) if outcome.code is None else f"Bad exit code {outcome.code}"

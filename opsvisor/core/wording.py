@@ -1,4 +1,4 @@
-"""What published facts are called and how they are told: one table for logs, streams and labels."""
+"""What facts are called and how they are told: the one table for logs, streams and labels."""
 
 from typing import assert_never, get_args
 

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from opsvisor.config.problems import ConfigError, Place, Problem
-from opsvisor.config.search import default_paths, default_socket, find
+from opsvisor.config.search import (
+    UNTRUSTED_HINT,
+    default_paths,
+    default_socket,
+    find,
+    untrusted,
+)
 
 _PROMPT = "opsvisor"
 _ANY_HOST = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to connect
@@ -41,7 +47,8 @@ def discover(wishes: Wishes, program: str, environ: Mapping[str, str]) -> Connec
     """The connection that the command line, the environment and the files ask for.
 
     `program` is the path this program was called by: the search for files begins beside it.
-    Raises ConfigError where a file that is needed can't be read.
+    Raises ConfigError where a file that is needed can't be read, or where somebody else may have
+    made the default socket: a stranger would be told the password, and believed.
     """
     if wishes.url is not None:
         known = _from_file_if_named(wishes, environ)
@@ -54,6 +61,7 @@ def discover(wishes: Wishes, program: str, environ: Mapping[str, str]) -> Connec
         known = _from_file(path, environ)
     else:
         known = _default(program, environ)
+    _refuse_strangers(known.url)
     return Connection(
         url=known.url,
         found=known.found,
@@ -62,6 +70,18 @@ def discover(wishes: Wishes, program: str, environ: Mapping[str, str]) -> Connec
         prompt=known.prompt,
         history_file=wishes.history_file or known.history_file,
     )
+
+
+def _refuse_strangers(url: str) -> None:
+    socket = default_socket()
+    if url != f"unix://{socket}":
+        return
+    try:
+        reason = untrusted(socket)
+    except OSError:  # connecting fails as well then, and explains itself
+        return
+    if reason:
+        raise ConfigError([Problem(Place(str(socket)), f"not trusted: {reason}", UNTRUSTED_HINT)])
 
 
 def _from_file_if_named(wishes: Wishes, environ: Mapping[str, str]) -> Connection:

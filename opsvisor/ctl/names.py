@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from typing import TypeVar
 
-from opsvisor.wire import ProcessStatus
+from opsvisor.wire import ActionResult, ProcessStatus
 
 _WILD = "*?["
 
+Named = TypeVar("Named", ProcessStatus, ActionResult)
+
 
 def is_wildcard(name: str) -> bool:
-    """Whether the name stands for any number of processes rather than for one."""
+    """Whether the name may stand for any number of processes; `exactly` one has it if one does."""
     return name == "all" or name.endswith(":") or any(mark in name for mark in _WILD)
 
 
@@ -24,21 +27,33 @@ def whole_group(name: str) -> str | None:
     return group if colon and process in {"", "*"} else None
 
 
-def matching(name: str, processes: Iterable[ProcessStatus]) -> list[ProcessStatus]:
-    """The processes that a name stands for, in their own order."""
-    return [process for process in processes if _matches(name, process)]
+def exactly(name: str, processes: Iterable[Named]) -> list[Named]:
+    """The process that is called so, unless the name means a whole group or all; none or one."""
+    if name == "all" or whole_group(name) is not None:
+        return []
+    return [process for process in processes if name in _spellings(process)]
 
 
-def _matches(name: str, process: ProcessStatus) -> bool:
+def matching(name: str, processes: Sequence[ProcessStatus]) -> list[ProcessStatus]:
+    """The processes that a name stands for, in their own order; the daemon's rules.
+
+    A process that is called like a pattern is meant by it alone: `w[0]` before what it matches.
+    """
     group = whole_group(name)
+    if name == "all":
+        return list(processes)
     if group is not None:
-        return process.group == group
-    if is_wildcard(name):
-        return any(fnmatchcase(spelling, name) for spelling in _spellings(process))
-    return name in _spellings(process)
+        return [process for process in processes if process.group == group]
+    if (exact := exactly(name, processes)) or not is_wildcard(name):
+        return exact
+    return [
+        process
+        for process in processes
+        if any(fnmatchcase(spelling, name) for spelling in _spellings(process))
+    ]
 
 
-def _spellings(process: ProcessStatus) -> tuple[str, str]:
+def _spellings(process: ProcessStatus | ActionResult) -> tuple[str, str]:
     return process.name, f"{process.group}:{process.process}"
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import gc
 import os
+import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from opsvisor.daemon.host import (
     keep_descriptors_from_children,
     raise_limits,
 )
-from opsvisor.daemon.service import Service
+from opsvisor.daemon.service import Service, Successor
 from opsvisor.runtime import signals
 
 EXIT_OK = 0
@@ -42,8 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"No config file found at default paths ({tried}); use the -c option to specify a"
             " config file at a different path"
         )
-    if not path.is_file():
-        return _fail(f"could not find config file {path}")
+    problem = _unreadable(path)
+    if problem:
+        return _fail(problem)
 
     def read() -> Loaded:
         return _read(path, arguments, start_directory)
@@ -68,11 +70,12 @@ def _serve(loaded: Loaded, read: Callable[[], Loaded]) -> int:
             os.umask(loaded.settings.umask)
         signals.reset_inherited()
         keep_descriptors_from_children()
-        following: Loaded | None = loaded
+        following: Successor | None = Successor(loaded, {})
         while following is not None:
-            raise_limits(following.settings, len(following.plan.specs()))
-            if following.settings.user is not None:
-                become(following.settings.user)
+            settings = following.loaded.settings
+            raise_limits(settings, len(following.loaded.plan.specs()))
+            if settings.user is not None:
+                become(settings.user)
             following = asyncio.run(Service(following, read, background).run())
     except OpsvisorError as error:
         background.failed(f"Error: {error}\n")
@@ -85,6 +88,17 @@ def _config_path(given: str | None) -> Path | None:
     """An absolute path, so that a later change of directory doesn't change what is reread."""
     path = Path(given) if given is not None else find(sys.argv[0])
     return path.absolute() if path is not None else None
+
+
+def _unreadable(path: Path) -> str:
+    """Why this can't be a configuration file, "" if it may be one."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return f"could not find config file {path}"
+    except OSError as error:
+        return f"could not read config file {path}: {error.strerror}"
+    return f"could not read config file {path}: Is a directory" if stat.S_ISDIR(mode) else ""
 
 
 def _read(path: Path, arguments: argparse.Namespace, start_directory: Path) -> Loaded:
@@ -129,6 +143,8 @@ def _override(
 
 
 def _report_problems(error: ConfigError) -> int:
+    for warning in error.warnings:
+        sys.stderr.write(f"warning: {warning}\n")
     count = len(error.problems)
     plural = "s" if count > 1 else ""
     sys.stderr.write(f"{error}\nError: {count} problem{plural} in the configuration\n")

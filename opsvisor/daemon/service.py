@@ -5,23 +5,25 @@ import contextlib
 import os
 import random
 import signal
+import socket
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from opsvisor import __version__
 from opsvisor.api.app import create_app
 from opsvisor.api.context import HttpObserver
-from opsvisor.api.server import BindError, HttpServer
-from opsvisor.config.problems import ConfigError, Place, Problem
-from opsvisor.config.settings import Dialect, Loaded, LogLevel, TcpServer
+from opsvisor.api.server import BindError, HttpServer, bind, url_of
+from opsvisor.config.problems import ConfigError, OpsvisorError, Place, Problem
+from opsvisor.config.settings import Dialect, Loaded, LogLevel, TcpServer, UnixServer
 from opsvisor.control.actions import Actions
 from opsvisor.control.configuration import Configuration, LoadReport
 from opsvisor.control.control import Control
 from opsvisor.core.inputs import Shutdown
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.supervisor import Supervisor
-from opsvisor.daemon.host import Background, pid_file, why_not
+from opsvisor.daemon.host import Background, HostError, pid_file, raise_limits, why_not
 from opsvisor.runtime import clock, signals
 from opsvisor.runtime.bus import EventBus
 from opsvisor.runtime.daemon_log import DaemonLog
@@ -38,18 +40,40 @@ _DAEMON_RING_SIZE = 256 * 1024
 _PROGRESS_INTERVAL = 3.0  # between "waiting for ... to die" lines, as Supervisor has them
 
 
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """What the next life begins with: a configuration, and sockets that listen already, by URL."""
+
+    loaded: Loaded
+    listeners: dict[str, socket.socket]
+
+
+def _address_of(server: UnixServer | TcpServer) -> str | int:
+    """What can be taken only once: a path, or a port on whichever interfaces."""
+    return server.path if isinstance(server, UnixServer) else server.port
+
+
+def close_all(listeners: dict[str, socket.socket]) -> None:
+    """Give up sockets that nobody will serve."""
+    for listener in listeners.values():
+        listener.close()
+
+
 class Service:
     """One life of the daemon, from one configuration. A reload ends it and begins another."""
 
-    def __init__(self, loaded: Loaded, load: Callable[[], Loaded], background: Background) -> None:
-        self._loaded = loaded
+    def __init__(
+        self, begin: Successor, load: Callable[[], Loaded], background: Background
+    ) -> None:
+        self._loaded = begin.loaded
+        self._listeners = begin.listeners
         self._load = load
         self._background = background
-        self._next: Loaded | None = None
+        self._next: Successor | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def run(self) -> Loaded | None:
-        """Supervise until told to end: None to exit, or the configuration to begin anew with.
+    async def run(self) -> Successor | None:
+        """Supervise until told to end: None to exit, or what to begin anew with.
 
         BindError if a server can't listen; nothing has been started then.
         """
@@ -150,6 +174,7 @@ class Service:
                     render_metrics=lambda accept, gzip: self._metrics.render(accept, gzip=gzip),
                     observer=self._http_observer(),
                 ),
+                self._listeners.get(url_of(server)),
             )
             for server in settings.servers
         ]
@@ -276,21 +301,46 @@ class Service:
     # -- what is asked, and what happens -----------------------------------------------------
 
     def _shut_down(self, reason: str) -> None:
-        self._next = None  # an exit outranks a reload that is under way
+        if self._next is not None:  # an exit outranks a reload that is under way
+            close_all(self._next.listeners)
+            self._next = None
         self._stop_everything(Shutdown(reason))
 
     async def _reload(self, reason: str) -> None:
         """Begin anew with the files as they are now. ConfigError, and nothing done, if bad."""
         await self._configuration.reread()
         available = self._configuration.available
-        problem = why_not(available.settings)
+        if self._is_ending():
+            return
+        try:
+            listeners = self._prepare(available)
+        except OpsvisorError as error:
+            refused = ConfigError([Problem(Place(available.files[0]), str(error))])
+            self._journal.log(LogLevel.ERROR, str(refused))
+            raise refused from error
+        self._next = Successor(available, listeners)
+        self._stop_everything(Shutdown(reason, to_reload=True))
+
+    def _prepare(self, coming: Loaded) -> dict[str, socket.socket]:
+        """Try what a next life needs while this one can still go on; its new listeners by URL.
+
+        HostError or BindError if it could not begin. Addresses we listen on now are ours to take
+        again.
+        """
+        problem = why_not(coming.settings)
         if problem:
-            error = ConfigError([Problem(Place(available.files[0]), problem)])
-            self._journal.log(LogLevel.ERROR, str(error))
-            raise error
-        if not self._is_ending():
-            self._next = available
-            self._stop_everything(Shutdown(reason, to_reload=True))
+            raise HostError(problem)
+        raise_limits(coming.settings, len(coming.plan.specs()))
+        ours = {_address_of(server.settings) for server in self._servers}
+        listeners: dict[str, socket.socket] = {}
+        try:
+            for server in coming.settings.servers:
+                if _address_of(server) not in ours:
+                    listeners[url_of(server)] = bind(server)
+        except BindError:
+            close_all(listeners)
+            raise
+        return listeners
 
     def _stop_everything(self, shutdown: Shutdown) -> None:
         was_ending = self._is_ending()

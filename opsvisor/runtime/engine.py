@@ -12,9 +12,9 @@ and other deaths noticed, and a single restart is still done in the very turn th
 """
 
 import asyncio
+import contextlib
 import errno
 import os
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -32,11 +32,11 @@ from opsvisor.core.effects import (
 from opsvisor.core.events import ProcessChanged
 from opsvisor.core.inputs import DeadlinePassed, Exited, Input, SignalFault, Spawned, SpawnFault
 from opsvisor.core.instant import Instant
-from opsvisor.core.outcome import Outcome, Usage
+from opsvisor.core.outcome import Outcome, Usage, signal_name
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
 from opsvisor.core.supervisor import Supervisor
 from opsvisor.core.view import ProcessView
-from opsvisor.runtime import clock
+from opsvisor.runtime import clock, groups
 from opsvisor.runtime.bus import EventBus
 from opsvisor.runtime.reaper import Orphan, Reaper
 from opsvisor.runtime.spawn import SpawnError, find_executable, spawn
@@ -57,6 +57,15 @@ class Observer:
     orphan_reaped: Callable[[Orphan], None]
     forgotten: Callable[[ProcessId], None]
     internal_error: Callable[[str, Exception], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _EndedLeader:
+    """The end of a process whose group is still being stopped."""
+
+    outcome: Outcome
+    usage: Usage
+    session: int
 
 
 class Engine:
@@ -85,6 +94,8 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for: float | None = None
         self._ids: dict[Pid, ProcessId] = {}
+        self._stopped_groups: set[Pid] = set()  # leaders, of groups that were told to end
+        self._leaderless: dict[Pid, _EndedLeader] = {}  # those of them that lost their leader
         self._streams: dict[ProcessId, ProcessStreams] = {}
         self._null_input = -1
         self._reaper = Reaper(loop, on_exit=self._exited, on_orphan=self._inherited)
@@ -274,19 +285,31 @@ class Engine:
     def _signal(self, effect: SignalProcess) -> None:
         try:
             if effect.to_group:
-                try:
-                    os.killpg(effect.pid, effect.signum)
-                except ProcessLookupError:
-                    # The group is empty: it may have moved to another one (setpgid(2)). The pid
-                    # is its own until we have reaped it.
-                    os.kill(effect.pid, effect.signum)
+                self._signal_group(effect)
             else:
                 os.kill(effect.pid, effect.signum)
         except ProcessLookupError:
             pass  # it ended by itself; its exit is on the way
         except OSError as error:
-            reason = f"{signal_text(effect.signum)}: {error.strerror}"
+            reason = f"{signal_name(effect.signum)}: {error.strerror}"
             self._inputs.append(SignalFault(effect.id, effect.pid, reason))
+
+    def _signal_group(self, effect: SignalProcess) -> None:
+        leader = effect.pid
+        ended = self._leaderless.get(leader)
+        if ended is not None:
+            if groups.is_still_ours(leader, ended.session):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(leader, effect.signum)
+            self._end_group_if_empty(leader)
+            return
+        self._stopped_groups.add(leader)
+        try:
+            os.killpg(leader, effect.signum)
+        except ProcessLookupError:
+            # The group is empty: it may have moved to another one (setpgid(2)). The pid is its
+            # own until we have reaped it.
+            os.kill(leader, effect.signum)
 
     def _forget(self, process_id: ProcessId) -> None:
         streams = self._streams.pop(process_id, None)
@@ -305,7 +328,25 @@ class Engine:
     # -- deaths ------------------------------------------------------------------------------
 
     def _exited(self, pid: Pid, outcome: Outcome, usage: Usage) -> None:
+        if pid in self._stopped_groups and groups.has_members(pid):
+            # It was stopped with its group, and the group is not down. The core hears of the end
+            # when that is; until then its deadline stands, and SIGKILL goes to who is left.
+            session = os.getsid(0) if not self._has_own_session(pid) else pid
+            self._leaderless[pid] = _EndedLeader(outcome, usage, session)
+            return
+        self._run_ended(pid, outcome, usage)
+
+    def _end_group_if_empty(self, leader: Pid) -> None:
+        if not groups.has_members(leader):
+            ended = self._leaderless.pop(leader)
+            self._run_ended(leader, ended.outcome, ended.usage)
+
+    def _has_own_session(self, pid: Pid) -> bool:
+        return self._supervisor.view(self._ids[pid], clock.now()).spec.new_session
+
+    def _run_ended(self, pid: Pid, outcome: Outcome, usage: Usage) -> None:
         began = time.monotonic()
+        self._stopped_groups.discard(pid)
         process_id = self._ids.pop(pid)
         streams = self._streams.get(process_id)
         if streams is not None:
@@ -320,6 +361,9 @@ class Engine:
             self._exited(orphan.pid, orphan.outcome, orphan.usage)
         else:
             self._observer.orphan_reaped(orphan)
+            group = Pid(orphan.process_group)
+            if group in self._leaderless:
+                self._end_group_if_empty(group)
 
 
 def _no_streams(spec: ProcessSpec, error: OSError) -> str:
@@ -328,11 +372,3 @@ def _no_streams(spec: ProcessSpec, error: OSError) -> str:
         return f"too many open files to spawn '{spec.id.name}'"
     name = errno.errorcode.get(error.errno or 0, str(error))
     return f"unknown error making dispatchers for '{spec.id.name}': {name}"
-
-
-def signal_text(signum: int) -> str:
-    """`SIGTERM` for 15, the number where it has no name."""
-    try:
-        return signal.Signals(signum).name
-    except ValueError:
-        return str(signum)

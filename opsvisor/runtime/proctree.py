@@ -59,11 +59,6 @@ class Stat(NamedTuple):
         """Resident memory."""
         return int(self.fields[21]) * _PAGE
 
-    @property
-    def own_cpu_seconds(self) -> float:
-        """User and system time of the process itself, without its children."""
-        return (int(self.fields[11]) + int(self.fields[12])) / _TICKS
-
 
 class Spent(NamedTuple):
     """What a process and the children it waited for have used up: numbers that only grow."""
@@ -220,13 +215,6 @@ def read_swap(pid: Pid) -> int:
     """Bytes of this process that are swapped out."""
     _, found, rest = _read(f"/proc/{pid}/status", 2 * _STAT_SIZE).partition(b"\nVmSwap:")
     return int(rest.split(maxsplit=1)[0]) * 1024 if found else 0
-
-
-def read_command(stat: Stat) -> str:
-    """The command line, or the name in brackets where there is none, as ps(1) shows it."""
-    words = _read(f"/proc/{stat.pid}/cmdline", 4096).rstrip(b"\0").split(b"\0")
-    line = b" ".join(words).decode(errors="replace")
-    return line or f"[{stat.name}]"
 
 
 def _read_io(pid: Pid) -> tuple[int, int]:

@@ -38,18 +38,10 @@ from opsvisor.core.outcome import Usage
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.runtime import proctree
 from opsvisor.runtime.ledger import Ledger
+from opsvisor.runtime.members import TreeMember, look_at
 from opsvisor.runtime.proctree import NOTHING, Spent, Stat
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TreeMember:
-    """One living process of a tree. `cpu_seconds` is its own, without its children."""
-
-    pid: Pid
-    parent: Pid
-    command: str
-    cpu_seconds: float
-    rss_bytes: int
+__all__ = ["Sampler", "Sweep", "TreeMember", "TreeSample"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,12 +123,16 @@ class _Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    """What the worker thread saw. `spent` also holds what outlived its root."""
+    """What the worker thread saw. `spent` also holds what outlived its root.
+
+    `owned` is `owners` turned round.
+    """
 
     duration: float
     trees: dict[ProcessId, TreeSample]
     spent: dict[ProcessId, dict[Pid, Spent]]
     owners: dict[Pid, _Owned]
+    owned: dict[ProcessId, list[Pid]]
 
 
 @dataclass(slots=True)
@@ -176,6 +172,7 @@ class Sampler:
         self._trees: dict[ProcessId, TreeSample] = {}
         self._ledgers: dict[ProcessId, Ledger] = {}
         self._owners: dict[Pid, _Owned] = {}
+        self._owned: dict[ProcessId, list[Pid]] = {}  # may also hold what is over by now
         self._last_roots: dict[ProcessId, Pid] = {}
         self._listeners: list[Callable[[Sweep], None]] = []
 
@@ -247,7 +244,8 @@ class Sampler:
         self._trees.pop(process_id, None)
         self._ledgers.pop(process_id, None)
         self._last_roots.pop(process_id, None)
-        self._owners = {p: owned for p, owned in self._owners.items() if owned.id != process_id}
+        for pid in self._owned.pop(process_id, ()):
+            self._owners.pop(pid, None)
 
     async def members(self, process_id: ProcessId) -> list[TreeMember]:
         """The living members of one tree, its root first; empty if it does not run.
@@ -261,8 +259,8 @@ class Sampler:
         await self.sweep()
         tree = self._trees.get(process_id)
         if tree is None or tree.pid != root:  # started after the sweep
-            return await asyncio.to_thread(_look_at, [root])
-        return await asyncio.to_thread(_look_at, list(tree.members))
+            return await asyncio.to_thread(look_at, [root])
+        return await asyncio.to_thread(look_at, list(tree.members))
 
     def close(self) -> None:
         """Let go of the thread; a sweep under way is not waited for."""
@@ -297,6 +295,7 @@ class Sampler:
         self._correct(answer)
         self._trees = answer.trees
         self._owners = answer.owners
+        self._owned = answer.owned
         for process_id in self._ledgers.keys() | answer.spent.keys():
             self._ledger(process_id).saw(answer.spent.get(process_id, {}))
         self.sweeps += 1
@@ -314,6 +313,8 @@ class Sampler:
         for process_id in self._meanwhile.forgotten:
             answer.trees.pop(process_id, None)
             answer.spent.pop(process_id, None)
+            for pid in answer.owned.pop(process_id, ()):
+                answer.owners.pop(pid, None)
         for process_id, living in answer.spent.items():
             if not self._meanwhile.ended.isdisjoint(living):
                 answer.trees.pop(process_id, None)
@@ -348,7 +349,8 @@ def _answer(question: _Question, mono: Callable[[], float]) -> _Answer:
         for process_id, members in forest.items()
         for member in members
     }
-    return _Answer(duration=mono() - began, trees=trees, spent=spent, owners=owners)
+    owned = {process_id: list(members) for process_id, members in spent.items()}
+    return _Answer(duration=mono() - began, trees=trees, spent=spent, owners=owners, owned=owned)
 
 
 def _sum_up(members: list[Stat], spent: Mapping[Pid, Spent], *, swapping: bool) -> TreeSample:
@@ -376,17 +378,3 @@ def _sum_up(members: list[Stat], spent: Mapping[Pid, Spent], *, swapping: bool) 
             {pid: one.user_seconds + one.system_seconds for pid, one in spent.items()}
         ),
     )
-
-
-def _look_at(pids: list[Pid]) -> list[TreeMember]:
-    found = [stat for stat in map(proctree.read_stat, pids) if stat is not None]
-    return [
-        TreeMember(
-            pid=stat.pid,
-            parent=stat.parent,
-            command=proctree.read_command(stat),
-            cpu_seconds=stat.own_cpu_seconds,
-            rss_bytes=stat.rss_bytes,
-        )
-        for stat in found
-    ]

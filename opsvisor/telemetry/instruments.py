@@ -5,6 +5,7 @@ They are few, so the client library's own renderer is good enough for them.
 
 import platform
 import re
+from enum import StrEnum
 from typing import get_args
 
 from prometheus_client import (
@@ -25,7 +26,32 @@ from opsvisor.telemetry.families import Family, Kind, Source
 _FINE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _COARSE_BUCKETS = (0.005, 0.025, 0.1, 0.5, 2.5)  # one set for each handler and method
 
-COLLECTORS = ("processes", "resources", "logs")
+
+class Component(StrEnum):
+    """The parts whose bugs are caught and counted instead of ending the daemon."""
+
+    API = "api"
+    CORE = "core"
+    ENGINE = "engine"
+    LISTENER = "listener"
+    LOOP = "loop"
+    REAPER = "reaper"
+    PROCESSES = "processes"
+    RESOURCES = "resources"
+    LOGS = "logs"
+    OTHER = "other"  # what a caller named that is none of these
+
+    @classmethod
+    def called(cls, name: str) -> "Component":
+        """The component of this name, OTHER if there is none: a label has only known values."""
+        try:
+            return cls(name)
+        except ValueError:
+            return cls.OTHER
+
+
+# What a scrape collects, each by itself: one that fails costs its own numbers only.
+COLLECTORS = (Component.PROCESSES, Component.RESOURCES, Component.LOGS)
 CHANGES = ("added", "changed", "removed")
 
 
@@ -179,10 +205,10 @@ class Instruments:
     """The objects behind `DAEMON_FAMILIES`, in a registry of their own.
 
     Labels whose values are known beforehand are there with 0 from the beginning: a counter that
-    first appears at 3 shows no increase. `components` are those of `internal_error`.
+    first appears at 3 shows no increase.
     """
 
-    def __init__(self, *, version: str, started_at: float, components: tuple[str, ...]) -> None:
+    def __init__(self, *, version: str, started_at: float) -> None:
         # One more series for each counter and histogram, and Prometheus stores it as a plain one.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
         self.registry = CollectorRegistry()
@@ -216,7 +242,7 @@ class Instruments:
         self.events_dropped = self._counter("events_dropped_total")
         self.internal_errors = self._counter("internal_errors_total")
         self.tasks = self._gauge("tasks")
-        self._begin_at_zero(components)
+        self._begin_at_zero()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
@@ -226,7 +252,7 @@ class Instruments:
         for state in SupervisorState:
             self.supervisor_state.labels(state.value).set(int(state is current))
 
-    def _begin_at_zero(self, components: tuple[str, ...]) -> None:
+    def _begin_at_zero(self) -> None:
         self.set_supervisor_state(SupervisorState.STARTING)
         for collector in COLLECTORS:
             self.collector_success.labels(collector)
@@ -235,7 +261,7 @@ class Instruments:
             self.process_changes.labels(change)
         for event_type in get_args(Event):
             self.events.labels(kind_of(event_type))
-        for component in (*components, *COLLECTORS):
+        for component in Component:
             self.internal_errors.labels(component)
 
     def _counter(self, name: str) -> Counter:

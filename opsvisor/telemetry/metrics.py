@@ -42,7 +42,7 @@ from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.runtime.sampler import Sampler, Sweep
 from opsvisor.telemetry.exposition import Body, negotiate
 from opsvisor.telemetry.families import Format
-from opsvisor.telemetry.instruments import Instruments, kind_of
+from opsvisor.telemetry.instruments import Component, Instruments, kind_of
 from opsvisor.telemetry.processes import PROCESS_FAMILIES
 from opsvisor.telemetry.rows import Counts, Row
 
@@ -53,15 +53,13 @@ _HASH_BYTES = 6  # exact in the double that a sample is
 
 # Anyone can send any word as a method; a label may only have so many values.
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-_COMPONENTS = ("engine", "http", "listener", "logs", "rpc")
 
 
 class Metrics:
     """Everything behind `/metrics`.
 
     `on_error` is told of a collector's name and the bug that was met in it; whoever is told counts
-    it with `internal_error`. `components` are the names that this will be called with besides, to
-    have them all at 0 from the beginning.
+    it with `internal_error`.
     """
 
     def __init__(
@@ -74,7 +72,7 @@ class Metrics:
         version: str,
         on_error: Callable[[str, Exception], None],
         subscriptions: Callable[[], Iterable[Subscription]] = tuple,
-        components: tuple[str, ...] = _COMPONENTS,
+        components: Sequence[str] = (),  # noqa: ARG002 - until no caller names any: see Component
         sweep_timeout: float = 2.0,
     ) -> None:
         self._views = views
@@ -85,9 +83,7 @@ class Metrics:
         self._on_error = on_error
         self._sweep_timeout = sweep_timeout
         self._counts: dict[ProcessId, Counts] = {}
-        self._instruments = Instruments(
-            version=version, started_at=now().wall, components=components
-        )
+        self._instruments = Instruments(version=version, started_at=now().wall)
         sampler.on_sweep(self._swept)
 
     def on_event(self, event: Event) -> None:
@@ -170,8 +166,8 @@ class Metrics:
         self._instruments.events_dropped.labels(subscriber).inc()
 
     def internal_error(self, component: str) -> None:
-        """Something happened that must not: a bug in this part."""
-        self._instruments.internal_errors.labels(component).inc()
+        """Something happened that must not: a bug in this `Component`."""
+        self._instruments.internal_errors.labels(Component.called(component)).inc()
 
     async def render(self, accept: str, *, gzip: bool) -> tuple[bytes, str]:
         """The answer to a scrape: body and content type, in the format that `accept` prefers."""
@@ -189,42 +185,48 @@ class Metrics:
         return body.finish(), form.value
 
     async def _sweep(self) -> None:
-        with self._collecting("resources"):
+        with self._collecting(Component.RESOURCES):
             async with asyncio.timeout(self._sweep_timeout):
                 await self._sampler.sweep()
 
     async def _rows(self) -> list[Row]:
         now = self._now()
         views: Sequence[ProcessView] = ()
-        with self._collecting("processes"):
+        with self._collecting(Component.PROCESSES):
             views = self._views()
             for view in views:
                 self._counts_of(view.id)
         streams: dict[ProcessId, Mapping[str, StreamStats]] = {}
         rows: list[Row] = []
-        with self._collecting("logs"):
+        with self._collecting(Component.LOGS):
             for chunk in _chunks(views):
                 for view in chunk:
                     if view.id in self._counts:  # else it left the plan since we began
                         streams[view.id] = self._log_stats(view.id)
                 await asyncio.sleep(0)
         for chunk in _chunks(views):
-            rows += [self._row(view, now, streams.get(view.id, {})) for view in chunk]
+            rows += [
+                self._row(view, counts, now, streams.get(view.id, {}))
+                for view in chunk
+                if (counts := self._counts.get(view.id)) is not None  # else it left meanwhile
+            ]
             await asyncio.sleep(0)
         return rows
 
-    def _row(self, view: ProcessView, now: Instant, streams: Mapping[str, StreamStats]) -> Row:
+    def _row(
+        self, view: ProcessView, counts: Counts, now: Instant, streams: Mapping[str, StreamStats]
+    ) -> Row:
         return Row(
             now=now,
             view=view,
-            counts=self._counts_of(view.id),
+            counts=counts,
             tree=self._sampler.tree(view.id),
             spent=self._sampler.spent(view.id),
             streams=streams,
         )
 
     @contextmanager
-    def _collecting(self, collector: str) -> Iterator[None]:
+    def _collecting(self, collector: Component) -> Iterator[None]:
         """Whatever goes wrong in here costs these numbers, never the scrape."""
         success = 0
         began = self._now().mono

@@ -211,6 +211,31 @@ async def test_metrics_come_as_the_scraper_wants_them(
     assert "opsvisor_process_state" in names
 
 
+@pytest.mark.parametrize(
+    ("wanted", "encoding"),
+    [
+        ("gzip;q=0", None),
+        ("gzip; q=0.0, identity", None),
+        ("x-gzip-like", None),
+        ("gzip;q=0.5, identity;q=1", None),
+        ("gzip;q=nonsense", None),
+        ("gzip;level=9", None),
+        ("*;q=0", None),
+        ("", None),
+        ("deflate, GZIP;q=0.3", "gzip"),
+        ("gzip;q=1.0, identity;q=0.5, *;q=0", "gzip"),
+        ("br, *", "gzip"),
+    ],
+)
+async def test_metrics_are_compressed_for_those_who_want_it(
+    api: Served, wanted: str, encoding: str | None
+) -> None:
+    """By weight, as RFC 9110 has it; what can't be understood is not taken for a wish."""
+    headers = {"Accept-Encoding": wanted}
+    async with api.session.get("/metrics", headers=headers) as response:
+        assert response.headers.get("Content-Encoding") == encoding
+
+
 async def test_requests_show_in_the_metrics_by_route(api: Served) -> None:
     """By the template, whoever was asked for."""
     (await api.session.get("/api/v1/processes/none")).release()

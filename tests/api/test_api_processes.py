@@ -111,6 +111,34 @@ async def test_an_unknown_process_is_told_as_such(api: Served, path: str) -> Non
     assert told.hint
 
 
+@pytest.mark.parametrize("path", ["/processes/web/logs/stdout", "/daemon", "/processes/web/stdin"])
+async def test_finding_one_process_does_not_look_at_all_of_them(
+    api: Served, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """A view of each of a thousand processes costs milliseconds; their names cost nothing."""
+
+    def look_at_all() -> None:
+        pytest.fail("every process was looked at")
+
+    monkeypatch.setattr(api.house.room.engine, "views", look_at_all)
+    method = "POST" if path.endswith("stdin") else "GET"
+    async with api.session.request(method, f"/api/v1{path}", headers=JSON) as response:
+        assert response.status in (200, 400)
+
+
+async def test_a_process_is_shown_even_if_its_command_line_cannot_be_read(
+    api: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To read it takes a lock of the process, which may be stuck with it in the kernel."""
+
+    async def hang(_process_id: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(api.house.control.sampler, "members", hang)
+    detail = await api.get("/api/v1/processes/web", wire.ProcessDetail)
+    assert (detail.status.state, detail.tree) == ("RUNNING", [])
+
+
 async def test_history_says_why(serve: Serve) -> None:
     """Its policy in words, what comes next, and the post-mortems of its runs."""
     api = await serve(program("web", "sh", "-c", "echo out; echo err >&2; exit 3", restart=NEVER))
@@ -189,6 +217,14 @@ async def test_signals_go_by_name_or_number(api: Served, given: str | int) -> No
     assert result.reason.startswith("SIGTERM sent")
 
 
+async def test_a_slip_in_a_signal_is_told_with_what_may_have_been_meant(api: Served) -> None:
+    """As for a signal in the configuration: there is one parser."""
+    body = b'{"action": "signal", "names": ["web"], "signal": "TERMM"}'
+    told = await api.problem("POST", "/api/v1/actions", body=body)
+    assert told.detail == "no such signal: 'TERMM'"
+    assert told.hint.startswith("did you mean 'TERM'?")
+
+
 @pytest.mark.parametrize("given", [b'"TERMM"', b'""', b"0", b"99", b"-1", b"null", '"²"'.encode()])
 async def test_what_is_no_signal_is_refused(api: Served, given: bytes) -> None:
     """Before anything is sent, and quoted as it was given."""
@@ -228,6 +264,16 @@ async def test_text_reaches_the_standard_input(serve: Serve) -> None:
     answer = await api.post("/api/v1/processes/web/stdin", wire.StdinResponse, request)
     assert answer.written == 7
     await api.house.room.output("got wörld\n")
+
+
+async def test_standard_input_is_taken_in_whole_characters(serve: Serve) -> None:
+    """What did not fit can be sent on; half a character could not."""
+    api = await serve(sleeper(stdin=StdinMode.PIPE))
+    text = "x" + "€" * 50_000
+    request = wire.StdinRequest(text=text)
+    answer = await api.post("/api/v1/processes/web/stdin", wire.StdinResponse, request)
+    assert 0 < answer.written < len(text.encode())
+    assert text.encode()[answer.written :].decode() == "€" * (50_000 - (answer.written - 1) // 3)
 
 
 async def test_why_there_is_no_standard_input(serve: Serve) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
-from engine_room import NEVER, obedient, program, sleeper
+from engine_room import NEVER, key, obedient, program, sleeper
 from served import Done, Serve, Served, take
 
 from opsvisor import wire
@@ -12,6 +13,7 @@ from opsvisor.core.events import ProcessRemoved
 from opsvisor.core.spec import LogSpec, ProcessSpec, StdinMode
 from opsvisor.core.state import PublicState
 from opsvisor.runtime.bus import REMEMBERED_EVENTS, SUBSCRIPTION_CAPACITY
+from opsvisor.runtime.logs.capture import Stream
 
 LOG = "/api/v1/processes/web/logs/stdout"
 MAIN_LOG = "/api/v1/daemon/log"
@@ -52,20 +54,55 @@ def happen(api: Served, count: int) -> None:
         ({"offset": 4, "length": 5}, "twö\n", 9),
         ({"offset": -6, "length": 3}, "thr", 12),
         ({"offset": 99}, "", 15),
-        ({"offset": 6, "length": 1}, "\N{REPLACEMENT CHARACTER}", 7),
+        ({"offset": 4, "length": 3}, "tw", 6),
+        ({"offset": 6, "length": 1}, "ö", 8),
+        ({"offset": 7, "length": 2}, "\N{REPLACEMENT CHARACTER}\n", 9),
+        ({"bytes": 8}, "\N{REPLACEMENT CHARACTER}\nthree\n", 15),
     ],
 )
 @pytest.mark.parametrize("in_file", [True, False])
 async def test_pieces_of_a_log(
     serve: Serve, tmp_path: Path, params: dict[str, int], text: str, offset: int, *, in_file: bool
 ) -> None:
-    """Tails and ranges, from the file or from memory; a character that is cut is replaced."""
+    """Tails and ranges, from the file or from memory, to the end of a whole character.
+
+    One that began before is replaced; a range too short for its first one gets all of that.
+    """
     api = await serve(talker(tmp_path / "log" if in_file else None))
     for line in ("one", "twö", "three"):
         await say(api, line)
     assert await api.get(LOG, wire.LogText, **params) == wire.LogText(
         name="web", stream="stdout", text=text, offset=offset, size=15
     )
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5])
+async def test_a_log_that_is_read_in_pieces_loses_no_character(serve: Serve, length: int) -> None:
+    """Whoever asks on from each answer's offset gets all of the text."""
+    api = await serve(talker())
+    text = "aé€😀é€😀\n"
+    await say(api, text.removesuffix("\n"))
+    offset, read = 0, ""
+    while offset < len(text.encode()):
+        piece = await api.get(LOG, wire.LogText, offset=offset, length=length)
+        assert piece.offset > offset
+        offset, read = piece.offset, read + piece.text
+    assert read == text
+
+
+async def test_a_character_that_is_still_being_written_is_left_for_the_next_answer(
+    serve: Serve,
+) -> None:
+    """The offset lies before it."""
+    api = await serve(talker())
+    capture = api.house.room.engine.streams(key("web")).captures[Stream.STDOUT]
+    capture.write(b"a\xc3")
+    first = await api.get(LOG, wire.LogText, offset=0)
+    assert (first.text, first.offset, first.size) == ("a", 1, 2)
+    assert await api.get(LOG, wire.LogText, offset=1) == msgspec.structs.replace(first, text="")
+    capture.write(b"\xa9")
+    rest = await api.get(LOG, wire.LogText, offset=first.offset)
+    assert (rest.text, rest.offset) == ("é", 3)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +162,37 @@ async def test_a_log_is_followed_from_where_one_wants(serve: Serve) -> None:
     async with api.events(f"{LOG}/follow", last_event_id="6") as events:
         (piece,) = await take(events, 1)
         assert piece.fields == {"text": "second\n", "offset": 13}
+
+
+async def test_a_followed_character_may_come_in_two_pieces(serve: Serve) -> None:
+    """It is sent whole, offsets lie before or after it; one that is never finished is replaced."""
+    api = await serve(talker(), sleeper("other"))
+    capture = api.house.room.engine.streams(key("web")).captures[Stream.STDOUT]
+    async with api.events(f"{LOG}/follow") as events:
+        capture.write("a€".encode()[:3])
+        (piece,) = await take(events, 1)
+        assert (piece.id, piece.fields) == ("1", {"text": "a", "offset": 1})
+        capture.write("€b".encode()[2:] + b"\xe2")
+        (piece,) = await take(events, 1)
+        assert (piece.id, piece.fields) == ("5", {"text": "€b", "offset": 5})
+        api.house.room.apply(sleeper("other"))
+        (piece,) = await take(events, 1)
+        assert piece.fields == {"text": "\N{REPLACEMENT CHARACTER}", "offset": 6}
+
+
+async def test_half_a_character_before_a_gap_is_replaced(serve: Serve) -> None:
+    """Its other half was lost; nothing that follows is taken for it."""
+    api = await serve(talker())
+    capture = api.house.room.engine.streams(key("web")).captures[Stream.STDOUT]
+    async with api.events(f"{LOG}/follow") as events:
+        capture.write(b"a\xe2")
+        await take(events, 1)
+        capture.write(b"x" * 10)
+        capture.write(b"y" * capture.ring.capacity)
+        half, gap, piece = await take(events, 3)
+    assert (half.id, half.fields["text"]) == ("2", "\N{REPLACEMENT CHARACTER}")
+    assert gap.fields == {"lost_bytes": 10}
+    assert piece.fields["text"] == "y" * capture.ring.capacity
 
 
 @pytest.mark.parametrize("last_event_id", ["999999999", "²", "9" * 5000, "-5", "x"])

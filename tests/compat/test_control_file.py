@@ -49,7 +49,7 @@ def test_includes_are_ignored(tmp_path: Path) -> None:
     ("text", "line", "what"),
     [
         ("[supervisord]\n", 0, ".ini file does not include supervisorctl section"),
-        ("[supervisorctl]\nfoo\n", 2, "Source contains parsing errors: 'foo\\n'"),
+        ("[supervisorctl]\nfoo\n", 2, "Source contains parsing errors: 'foo'"),
         (
             "[supervisorctl]\nprompt=9%\n",
             2,
@@ -63,6 +63,16 @@ def test_errors(tmp_path: Path, text: str, line: int, what: str) -> None:
         read_control_settings(write(tmp_path, text), {})
     (problem,) = caught.value.problems
     assert (problem.where.line, problem.what) == (line, what)
+
+
+@pytest.mark.parametrize("key", ["username", "password"])
+@pytest.mark.parametrize("value", ["hunter2%ss", "hunter2%q", "%(nope)shunter2"])
+def test_secrets_are_not_quoted(tmp_path: Path, key: str, value: str) -> None:
+    """The message goes to a terminal, and from there anywhere."""
+    with pytest.raises(ConfigError) as caught:
+        read_control_settings(write(tmp_path, f"[supervisorctl]\n{key}={value}\n"), {})
+    assert f"'supervisorctl.{key}'" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_import_is_light() -> None:

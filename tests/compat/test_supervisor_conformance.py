@@ -1,6 +1,7 @@
 """The same files, read by the real Supervisor and by opsvisor."""
 
 import os
+import re
 import shlex
 import socket
 from pathlib import Path
@@ -176,7 +177,8 @@ def test_same_refusal(folder: Path, name: str) -> None:
 
 
 def without_names(text: str) -> str:
-    """The list of available names left out: we know more of them."""
+    """The list of available names left out: we know more of them. Secrets only they quote."""
+    text = re.sub(r"pairs in value '.*?'", "pairs in the value", text)
     before, _, after = text.partition("Available names: ")
     return before + (after.partition(" in section")[2] if after else "")
 
@@ -285,13 +287,13 @@ def our_log(log: LogSpec) -> tuple[object, int, int]:
     return ("auto" if log.private else log.path), log.rotate_size, log.rotate_keep
 
 
-def their_log(config: Any, channel: str) -> tuple[object, int, int]:
+def their_log(config: Any, stream: str) -> tuple[object, int, int]:
     """The same of Supervisor's."""
-    path = getattr(config, f"{channel}_logfile")
+    path = getattr(config, f"{stream}_logfile")
     return (
         "auto" if path is datatypes.Automatic else path,
-        getattr(config, f"{channel}_logfile_maxbytes"),
-        getattr(config, f"{channel}_logfile_backups"),
+        getattr(config, f"{stream}_logfile_maxbytes"),
+        getattr(config, f"{stream}_logfile_backups"),
     )
 
 

@@ -48,9 +48,9 @@ def test_what_only_the_old_mode_understands_is_read_in_the_old_mode(
 @pytest.mark.parametrize(
     ("text", "expected", "doubt"),
     [
-        ("A=http://h/z?q=1", {"A": "http://h/z", "q": "1"}, "A ends at '?'"),
-        ("A=$HOME", {"A": "$"}, "A ends at 'HOME'"),
-        ("A=1;B=2", {"A": "1", "B": "2"}, "A ends at ';'"),
+        ("A=http://h/z?q=1", {"A": "http://h/z", "q": "1"}, "A ends early"),
+        ("A=$HOME", {"A": "$"}, "A ends early"),
+        ("A=1;B=2", {"A": "1", "B": "2"}, "A ends early"),
         ("A=a#b", {"A": "a"}, "'#' begins a comment"),
         ("A=a#it's", {"A": "a"}, "'#' begins a comment"),
     ],
@@ -69,12 +69,12 @@ def test_quoted_hash_is_no_comment() -> None:
 
 @pytest.mark.parametrize("text", ["A=", "=1", "A=1,,B=2", "A", "A=x@y", 'A="x'])
 def test_refusals_are_worded_as_supervisor_words_them(text: str) -> None:
-    """The two texts of 4.3.0."""
+    """The two texts of 4.3.0, which quotes the value: we don't, it may be a secret."""
     with pytest.raises(ValueError, match=r"Unexpected end|No closing") as theirs:
         datatypes.dict_of_key_value_pairs(text)
     with pytest.raises(Refused) as ours:
         parse_environment(text)
-    assert ours.value.what == str(theirs.value)
+    assert ours.value.what == str(theirs.value).replace(f"value '{text}'", "the value")
     assert ours.value.hint
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from supervisor_files import load_text
+from supervisor_files import load_text, problems
 
 HEAD = "[supervisord]\n"
 PROGRAM = f"{HEAD}[program:a]\ncommand=x\n"
@@ -70,9 +70,24 @@ def test_environment_that_was_likely_misread(tmp_path: Path) -> None:
     """In a program and in [supervisord]."""
     text = f"{HEAD}environment=A=$HOME\n[program:a]\ncommand=x\nenvironment=U=http://h/?q=1\n"
     assert warnings(tmp_path, text) == [
-        "2: environment of [supervisord]: A ends at 'HOME', quote its value if it goes on",
-        "5: environment of [program:a]: U ends at '?', quote its value if it goes on",
+        "2: environment of [supervisord]: A ends early, quote its value if it goes on",
+        "5: environment of [program:a]: U ends early, quote its value if it goes on",
     ]
+
+
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_nocleanup_has_no_effect_yet(tmp_path: Path, value: str) -> None:
+    """AUTO logs are never removed: whoever asks for either is told, and nobody else."""
+    what = f"nocleanup = {value} is not supported yet and has no effect"
+    expected = f"2: {what} (AUTO logs stay where they are)"
+    assert warnings(tmp_path, f"{HEAD}nocleanup = {value}\n") == [expected]
+    assert warnings(tmp_path, HEAD) == []
+
+
+def test_nocleanup_is_looked_at(tmp_path: Path) -> None:
+    """What isn't a boolean is refused, as by Supervisor."""
+    (problem,) = problems(tmp_path, f"{HEAD}nocleanup = perhaps\n")
+    assert problem.what == "not a valid boolean value: 'perhaps'"
 
 
 @pytest.mark.parametrize(

@@ -143,14 +143,14 @@ def test_own_variables_are_for_own_options(tmp_path: Path) -> None:
 
 
 def test_auto_logs_have_supervisors_shape_and_are_private(tmp_path: Path) -> None:
-    """`<process>-<channel>---<identifier>-<8 characters>.log` in childlogdir, mode 0600."""
+    """`<process>-<stream>---<identifier>-<8 characters>.log` in childlogdir, mode 0600."""
     text = f"[supervisord]\nchildlogdir={tmp_path}\nidentifier=one\nstrip_ansi=true\n"
     (spec,) = specs(load_text(tmp_path, f"{text}[program:a]\ncommand=x\n")).values()
     assert spec.stderr is not None
-    for log, channel in ((spec.stdout, "stdout"), (spec.stderr, "stderr")):
+    for log, stream in ((spec.stdout, "stdout"), (spec.stderr, "stderr")):
         assert log.path is not None
         head, tail = log.path[: -len("12345678.log")], log.path[-len("12345678.log") :]
-        assert head == f"{tmp_path}/a-{channel}---one-"
+        assert head == f"{tmp_path}/a-{stream}---one-"
         assert tail.endswith(".log")
         assert log.private
         assert log.strip_ansi

@@ -4,6 +4,7 @@ import grp
 import os
 import pwd
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,16 @@ from real_supervisor import datatypes
 from opsvisor.compat.supervisor import accounts, values
 from opsvisor.compat.supervisor.refused import Refused
 from opsvisor.compat.supervisor.values import LogTarget
+from opsvisor.config.accounts import look_up
 from opsvisor.config.settings import LogLevel
 from opsvisor.core.spec import ExitSet, RestartMode
 
 MISSING = object()
+ROOT = Path("/")
+
+existing_directory = partial(values.existing_directory, start=ROOT)
+path_in_directory = partial(values.path_in_directory, start=ROOT)
+log_file = partial(values.log_file, start=ROOT)
 
 _SAME = [
     (values.boolean, datatypes.boolean, ["yes", "TRUE", "on", "1", "No", "false", "OFF", "0"]),
@@ -26,9 +33,9 @@ _SAME = [
     (values.octal, datatypes.octal_type, ["022", "0o22", "22", " 7 ", "9", "", "x"]),
     (values.stop_signal, datatypes.signal_number, ["TERM", "sigterm", " hup ", "15", "0", "CLD"]),
     (values.stop_signal, datatypes.signal_number, ["RTMIN", "34", "FOO", "99", "-1", ""]),
-    (values.existing_directory, datatypes.existing_directory, ["/", "~", "/nodir", ""]),
+    (existing_directory, datatypes.existing_directory, ["/", "~", "/nodir", ""]),
     (
-        values.path_in_directory,
+        path_in_directory,
         datatypes.existing_dirpath,
         ["x.log", "/x.log", "~/x", "", "/nodir/x.log", "sub/x"],
     ),
@@ -110,7 +117,7 @@ def test_log_level(text: str, level: LogLevel) -> None:
 )
 def test_log_file(text: str, target: object) -> None:
     """Three words, and paths for the rest."""
-    assert values.log_file(text) == target
+    assert log_file(text) == target
 
 
 @pytest.mark.parametrize(
@@ -119,7 +126,7 @@ def test_log_file(text: str, target: object) -> None:
         (values.autorestart, datatypes.auto_restart, "sometimes"),
         (values.autorestart, datatypes.auto_restart, ""),
         (values.log_level, datatypes.logging_level, "warning"),
-        (values.log_file, datatypes.logfile_name, "/nodir/x"),
+        (log_file, datatypes.logfile_name, "/nodir/x"),
     ],
 )
 def test_refusals_of_our_own_types(
@@ -139,8 +146,8 @@ def test_refusals_of_our_own_types(
         (values.byte_size, "50x", ""),
         (values.name, "a b/c", "a_b/c would do"),
         (accounts.user, "rooot", "did you mean 'root'?"),
-        (values.existing_directory, "/nodir", "mkdir -p /nodir"),
-        (values.path_in_directory, "/nodir/x", "mkdir -p /nodir"),
+        (existing_directory, "/nodir", "mkdir -p /nodir"),
+        (path_in_directory, "/nodir/x", "mkdir -p /nodir"),
     ],
 )
 def test_refusals_come_with_advice(convert: Callable[[str], object], text: str, hint: str) -> None:
@@ -157,6 +164,22 @@ def test_user_by_name_and_by_number() -> None:
     assert found == accounts.user(str(account.pw_uid))
     assert (found.name, found.uid, found.gid) == (account.pw_name, os.getuid(), account.pw_gid)
     assert set(found.groups) == set(os.getgrouplist(account.pw_name, account.pw_gid))
+
+
+@pytest.mark.parametrize("account", pwd.getpwall(), ids=lambda account: account.pw_name)
+def test_a_user_is_the_same_in_both_formats(account: pwd.struct_passwd) -> None:
+    """Our own format finds the same identity, its groups in the same order."""
+    found = accounts.user(account.pw_name)
+    assert found == look_up(account.pw_name)
+    assert list(found.groups) == sorted(found.groups)
+
+
+@pytest.mark.parametrize("text", ["root:root", "0:0", "ro\0ot"])
+def test_a_user_has_no_group_behind_it(text: str) -> None:
+    """What our own format allows, or what no system can look up, is an unknown user here."""
+    with pytest.raises(Refused) as caught:
+        accounts.user(text)
+    assert caught.value.what == f"Invalid user name {text}"
 
 
 def test_owner_of_a_socket() -> None:
@@ -205,8 +228,7 @@ def test_socket_mode_has_its_own_words() -> None:
 
 
 def test_socket_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Relative paths begin in the current folder, `~` and `..` are resolved."""
-    monkeypatch.chdir(tmp_path)
+    """Relative paths begin in the folder that is given, `~` and `..` are resolved."""
     monkeypatch.setenv("HOME", "/home/me")
-    assert values.socket_path("a/../s.sock") == f"{tmp_path}/s.sock"
-    assert values.socket_path("~/s.sock") == "/home/me/s.sock"
+    assert values.socket_path("a/../s.sock", tmp_path) == f"{tmp_path}/s.sock"
+    assert values.socket_path("~/s.sock", tmp_path) == "/home/me/s.sock"

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from opsvisor.config.search import default_paths, default_socket, find, runtime_dir
+from opsvisor.config.search import (
+    default_paths,
+    default_socket,
+    find,
+    runtime_dir,
+    untrusted,
+    warning_about,
+)
 
 
 def test_the_list_ends_with_supervisors() -> None:
@@ -52,6 +59,75 @@ def test_runtime_directories(
     monkeypatch.setattr(os, "geteuid", lambda: uid)
     assert str(runtime_dir(environ)) == directory
     assert str(default_socket(environ)) == f"{directory}/opsvisor.sock"
+
+
+@pytest.mark.parametrize("name", ["opsvisor.toml", "supervisord.conf", "etc/supervisord.conf"])
+def test_root_is_warned_of_a_file_in_the_current_directory(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it was found or made absolute since; what was given or is in /etc is meant."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    for path in (Path(name), Path(name).absolute()):
+        warning = warning_about(path, given=False)
+        assert f"running as root and found its configuration {path} in the current" in warning
+        assert "-c" in warning
+        assert warning_about(path, given=True) == ""
+    assert warning_about(Path("/etc/opsvisor.toml"), given=False) == ""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert warning_about(Path(name), given=False) == ""
+
+
+@pytest.fixture
+def default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The default socket of a user without a directory of his own, below `tmp_path`."""
+    uid = os.geteuid() or 1000
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return default_socket()
+
+
+def _make(folder: Path, *, mode: int = 0o700, owner: int | None = None) -> None:
+    folder.mkdir()
+    folder.chmod(mode)
+    if os.getuid() == 0:
+        os.chown(folder, os.geteuid() if owner is None else owner, -1)
+
+
+def test_a_directory_of_ones_own_is_trusted(default: Path) -> None:
+    """It may be read by others, and need not be there yet; other sockets are not judged."""
+    assert untrusted(default) == ""
+    _make(default.parent, mode=0o755)
+    assert untrusted(default) == ""
+    default.parent.chmod(0o777)
+    assert untrusted(default.with_name("other.sock")) == ""
+
+
+@pytest.mark.parametrize(("mode", "shown"), [(0o770, "0770"), (0o1777, "1777"), (0o702, "0702")])
+def test_a_directory_that_others_may_write_to_is_not_trusted(
+    default: Path, mode: int, shown: str
+) -> None:
+    """They could put their own socket in place of ours."""
+    _make(default.parent, mode=mode)
+    assert untrusted(default) == f"others may write to {default.parent} (mode {shown})"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
+def test_a_directory_of_another_user_is_not_trusted(default: Path) -> None:
+    """The name can be guessed, and anybody may make it below /tmp."""
+    _make(default.parent, owner=65534)
+    assert untrusted(default) == f"{default.parent} belongs to another user (uid 65534)"
+
+
+def test_what_is_no_directory_is_not_trusted(default: Path, tmp_path: Path) -> None:
+    """A link leads wherever its maker likes, also to a directory of ours."""
+    (tmp_path / "real").mkdir(mode=0o700)
+    default.parent.symlink_to("real")
+    assert untrusted(default) == f"{default.parent} is a symbolic link"
+    default.parent.unlink()
+    default.parent.touch()
+    assert untrusted(default) == f"{default.parent} is not a directory"
 
 
 def test_it_is_light() -> None:

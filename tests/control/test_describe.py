@@ -224,9 +224,12 @@ def test_supervisors_policy_in_sentences() -> None:
             replace(UP, last_cause=ExitCause.SIGNAL, last_outcome=Outcome(signum=9)),
             ["SIGKILL from outside is often the OOM killer: dmesg | grep -i 'killed process'"],
         ),
-        (
-            replace(UP, last_cause=ExitCause.SIGNAL, last_outcome=Outcome(signum=11)),
-            ["a fault of the program itself: look for a core dump (coredumpctl list)"],
+        *(
+            (
+                replace(UP, last_cause=ExitCause.SIGNAL, last_outcome=Outcome(signum=fault)),
+                ["a fault of the program itself: look for a core dump (coredumpctl list)"],
+            )
+            for fault in (11, 7, 4, 8, 6)
         ),
         (
             replace(UP, last_cause=ExitCause.SIGNAL, last_outcome=Outcome(signum=1)),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from opsvisor.client import sse
 from opsvisor.control import logs
 from opsvisor.control.logs import Followed, LogPiece, NoLogError, follow, read_lines, read_range
 from opsvisor.core.spec import LogSpec
@@ -135,6 +136,22 @@ async def test_following_gives_what_is_there_and_then_what_comes(capture: Stream
     asyncio.get_running_loop().call_soon(capture.close)
     async with asyncio.timeout(10):
         assert [piece async for piece in pieces] == []
+
+
+async def test_a_follower_gets_pieces_of_bounded_size() -> None:
+    """As JSON a piece may be six times as long, and a client bounds what it takes for a line."""
+    capture = StreamCapture(
+        LogSpec(), ring_size=1024 * 1024, loop=asyncio.get_running_loop(), wall=time.time
+    )
+    longest = logs.LONGEST_FOLLOWED
+    capture.write(b"lost")
+    capture.write(b"\x01" * 1024 * 1024)
+    pieces = await take(follow(capture, start=0), 4)
+    capture.close()
+    assert {len(piece.text) for piece in pieces} == {longest}
+    assert longest * len(r"\u0001") < sse._LINE_MAX
+    assert [piece.end for piece in pieces] == [4 + longest * n for n in (1, 2, 3, 4)]
+    assert [piece.lost for piece in pieces] == [4, 0, 0, 0]
 
 
 async def test_a_follower_that_is_too_slow_is_told_what_it_lost(capture: StreamCapture) -> None:

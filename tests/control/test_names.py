@@ -81,6 +81,24 @@ def test_names_together_mean_each_process_once(typed: list[str], meant: list[Res
     assert resolve(typed, KNOWN) == meant
 
 
+class Unscanned(list[ProcessId]):
+    """Processes that must not be searched from front to back for each name."""
+
+    def __contains__(self, item: object) -> bool:
+        """Fail: that is a search."""
+        pytest.fail(f"{item} was searched for in a list")
+
+
+def test_many_names_of_many_processes_are_looked_up() -> None:
+    """A thousand names of a thousand processes would else be compared half a million times."""
+    known = Unscanned(key(f"w:{number}") for number in range(5))
+    assert resolve(["w:4", "w:0", "w:9"], known) == [
+        named("w:4"),
+        named("w:0"),
+        NoSuchProcess("w:9"),
+    ]
+
+
 _words = st.text("ab:*?[]-", max_size=4)
 _ids = st.builds(ProcessId, st.text("ab-", min_size=1, max_size=3), st.text("ab-", max_size=3))
 

@@ -7,6 +7,7 @@ import pytest
 from ctl_runs import Ctl
 from recorded_daemon import (
     DAEMON,
+    NOW,
     RecordedDaemon,
     Request,
     fatal,
@@ -77,6 +78,7 @@ def test_status_makes_room_for_long_names(ctl: Ctl, daemon: RecordedDaemon) -> N
         ("nope off", ["off"], ["nope: ERROR (no such process)"], 3),
         ("nope all", ["off", "w:0", "w:1", "web"], [], 3),
         ("backoff", ["backoff"], [], 0),
+        ("all", ["off", "w:0", "w:1", "web"], [], 3),
     ],
 )
 def test_status_of_names(
@@ -162,19 +164,86 @@ def test_all_swallows_the_other_names(ctl: Ctl, daemon: RecordedDaemon) -> None:
     assert ctl("start", "a", "all", "nope") == (0, "b: started\n", "")
 
 
-def test_restart_stops_all_before_it_starts_any(ctl: Ctl, daemon: RecordedDaemon) -> None:
-    """Both texts of both names, stops first; one that was not running is no failure."""
-    _outcomes(
-        daemon,
-        {
-            "stop a": [result("a")],
-            "stop b": [result("b", "not_running")],
-            "start a": [result("a")],
-            "start b": [result("b")],
-        },
+def test_restart_is_one_request_that_tells_of_stops_and_starts(
+    ctl: Ctl, daemon: RecordedDaemon
+) -> None:
+    """Both texts of every name, stops first; one that was not running is no failure."""
+    waiting = msgspec.structs.replace(fatal("c"), state="BACKOFF", retry_at=NOW + 1)
+    _record(daemon, running("a"), stopped("b"), waiting)
+    _outcomes(daemon, {"restart a b c": [result("a"), result("b"), result("c")]})
+    assert ctl("restart", "a", "b", "c") == (
+        0,
+        ("a: stopped\nb: ERROR (not running)\nc: stopped\na: started\nb: started\nc: started\n"),
+        "",
     )
-    ran = ctl("restart", "a", "b")
-    assert ran == (0, "a: stopped\nb: ERROR (not running)\na: started\nb: started\n", "")
+    assert daemon.lines() == [_PROCESSES, _ACTIONS]
+
+
+def test_restart_of_many_says_nothing_of_what_was_not_running(
+    ctl: Ctl, daemon: RecordedDaemon
+) -> None:
+    """It is started all the same."""
+    _record(daemon, running("a"), stopped("b"))
+    _outcomes(daemon, {"restart all": [result("a"), result("b")]})
+    assert ctl("restart", "x", "all").out == "a: stopped\na: started\nb: started\n"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "after", "lines", "status"),
+    [
+        ("no_file", running("x", 4211), ["x: ERROR (no such file)"], 1),
+        ("not_executable", running("x", 4211), ["x: ERROR (file is not executable)"], 1),
+        ("no_file", stopped("x"), ["x: stopped", "x: ERROR (no such file)"], 1),
+        ("spawn_error", fatal("x"), ["x: stopped", "x: ERROR (spawn error)"], 7),
+        ("timeout", running("x", 4211), ["x: ERROR (timeout)"], 1),
+        ("timeout", running("x", 4299), ["x: stopped", "x: ERROR (timeout)"], 1),
+        ("failed", None, ["x: stopped", "x: ERROR (failed)"], 1),
+    ],
+)
+def test_restart_that_fails(
+    ctl: Ctl,
+    daemon: RecordedDaemon,
+    *,
+    outcome: str,
+    after: wire.ProcessStatus | None,
+    lines: list[str],
+    status: int,
+) -> None:
+    """It was stopped only if the process of before is gone: most failures are found earlier."""
+    looks = iter([[running("x", 4211)], [after] if after else []])
+    daemon.answers[_PROCESSES] = lambda _: wire.ProcessList(processes=next(looks))
+    _outcomes(daemon, {"restart x": [result("x", outcome)]})
+    assert ctl("restart", "x") == (status, "".join(f"{line}\n" for line in lines), "")
+
+
+def test_restart_of_names_that_are_none(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """As `start` has it, once."""
+    _record(daemon)
+    _outcomes(
+        daemon, {"restart n g:*": [result("n", "no_such_process"), result("g", "no_such_group")]}
+    )
+    assert ctl("restart", "n", "g:*") == (
+        2,
+        "n: ERROR (no such process)\ng: ERROR (no such group)\n",
+        "",
+    )
+
+
+def test_restart_as_json(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """The daemon's own answer."""
+    _record(daemon, running("a"))
+    _outcomes(daemon, {"restart a": [result("a")]})
+    told = msgspec.json.decode(ctl("--json", "restart", "a").out, type=wire.ActionResponse)
+    assert told == results(result("a"))
+
+
+def test_a_name_comes_before_a_pattern(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """As the daemon has it: what is called `w[0]` is meant by that, not what it would match."""
+    _record(daemon, running("w0", 1), running("w[0]", 2))
+    assert ctl("pid", "w[0]") == (0, "2\n", "")
+    assert [line.split()[0] for line in ctl("status", "w[0]").out.splitlines()] == ["w[0]"]
+    _outcomes(daemon, {"start w[0]": [result("w[0]", "already_started")]})
+    assert ctl("start", "w[0]").out == "w[0]: ERROR (already started)\n"
 
 
 def test_no_such_signal(ctl: Ctl, daemon: RecordedDaemon) -> None:

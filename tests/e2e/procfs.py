@@ -1,5 +1,6 @@
 """What the kernel says about a process."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -60,4 +61,14 @@ def descriptors_of(pid: int) -> dict[int, str]:
     for link in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):
             found[int(link.name)] = str(link.readlink())
+    return found
+
+
+def members_of(group: int) -> set[int]:
+    """Everything that is in this process group now."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        with suppress(ValueError, ProcessLookupError):
+            if os.getpgid(int(entry.name)) == group:
+                found.add(int(entry.name))
     return found

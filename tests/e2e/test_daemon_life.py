@@ -1,5 +1,6 @@
 """The daemon itself: one per socket, checked files, signals, quiet when nothing happens."""
 
+import http.client
 import os
 import signal
 import socket
@@ -8,6 +9,7 @@ import pytest
 from commands import run_program
 from daemon import StartDaemon, eventually, nothing_happens_for
 from home import Dialect, Home, Programs, in_both_languages
+from http_requests import request
 from procfs import children_of, is_gone, status_of
 
 PROGRAM = """
@@ -265,3 +267,39 @@ def test_ini_daemon_says_what_supervisord_says(start_daemon: StartDaemon) -> Non
     assert f"INFO supervisord started with pid {daemon.pid}" in daemon.log
     assert ("CRIT Supervisor is running as root." in daemon.log) == (os.geteuid() == 0)
     assert "without any HTTP authentication checking" in daemon.log
+
+
+def test_a_reload_that_could_not_begin_stops_nothing(start_daemon: StartDaemon) -> None:
+    """A port that somebody else has is found before anything is stopped, like a bad file."""
+    daemon = start_daemon(PROGRAM)
+    before = daemon.until("web", "RUNNING")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        daemon.home.write(Programs(PROGRAM), main=f'http.listen = "127.0.0.1:{port}"')
+        refused = daemon.ctl("reload")
+        assert refused.status == 1
+        assert f"cannot listen on http://127.0.0.1:{port}" in refused.out + refused.err
+        assert daemon.status("web").pid == before.pid
+    assert daemon.ctl("reload").status == 0
+    daemon.until_begun_anew(after=before.started_at)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    assert request(connection, "/readyz").status == 200
+
+
+def test_a_shutdown_outranks_a_reload(start_daemon: StartDaemon) -> None:
+    """While a slow program holds up a reload, a shutdown is obeyed: nothing comes back."""
+    daemon = start_daemon(
+        """
+        [program.slow]
+        command = "$VICTIM 'ignore TERM'"
+        stdin = "pipe"
+        kill_delay = "30s"
+        """
+    )
+    daemon.until_says("slow", "ignoring TERM")
+    assert daemon.ctl("reload").out == "Restarted supervisord\n"
+    eventually(lambda: daemon.client.daemon().state == "reloading")
+    assert daemon.ctl("shutdown").out == "Shut down\n"
+    assert daemon.client.daemon().state == "stopping"
+    daemon.client.write_stdin("slow", "exit 0\n")
+    assert daemon.wait() == 0

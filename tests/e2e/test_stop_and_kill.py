@@ -5,7 +5,7 @@ import os
 import signal
 
 from daemon import StartDaemon, eventually
-from procfs import children_of, is_alive, is_gone
+from procfs import children_of, is_alive, is_gone, members_of
 
 
 def test_stop_right_after_start_is_never_lost(start_daemon: StartDaemon) -> None:
@@ -184,3 +184,21 @@ def test_child_in_a_session_of_its_own_is_adopted_and_reaped(start_daemon: Start
     os.kill(child, signal.SIGKILL)
     daemon.until_logged(f"reaped an orphan of web pid {child} (terminated by SIGKILL)")
     assert is_gone(child)
+
+
+STRAY = """
+[program.web]
+command = ["sh", "-c", "(trap '' TERM; echo $$; while :; do sleep 1; done) & exec sleep 1000"]
+kill_delay = "1s"
+"""
+
+
+def test_a_stop_is_over_when_the_last_member_of_the_group_is(start_daemon: StartDaemon) -> None:
+    """A member that ignores TERM outlives its leader, but not the stop: SIGKILL reaches it."""
+    daemon = start_daemon(STRAY)
+    daemon.until("web", "RUNNING")
+    members = members_of(group=daemon.status("web").pid)
+    assert len(members) > 1
+    assert daemon.ctl("stop", "web").out == "web: stopped\n"
+    assert not [pid for pid in members if is_alive(pid)]
+    daemon.until_logged("killing 'web'")

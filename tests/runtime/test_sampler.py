@@ -15,6 +15,7 @@ import pytest
 
 from opsvisor.core.outcome import Usage
 from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.runtime.members import look_at
 from opsvisor.runtime.reaper import become_subreaper, usage_of
 from opsvisor.runtime.sampler import Sampler, Sweep
 
@@ -473,6 +474,39 @@ async def test_a_process_forgotten_during_the_sweep_stays_forgotten(
     assert world.sampler.cpu_seconds(WEB) == (0.0, 0.0)
 
 
+async def test_the_orphans_of_a_process_forgotten_during_the_sweep_are_strangers(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """The answer of a sweep names no owner that left the plan meanwhile."""
+    world = world_of(web=victim)
+    worker = victim.do("worker")
+    under_way = await world.begin_to_look()
+    world.sampler.forget(WEB)
+    del world.roots[WEB]
+    await under_way
+    assert world.sampler.owner_of(worker) is None
+
+
+async def test_forgetting_touches_only_what_the_process_owned(
+    victim: Victim, world_of: WorldOf, tmp_path: Path
+) -> None:
+    """Removing a thousand processes must not walk over all members of all trees each time."""
+    other = Victim(tmp_path)
+    try:
+        world = world_of(web=victim, api=other)
+        mine, theirs = victim.do("worker"), other.do("worker")
+        await world.look()
+        owners = world.sampler._owners
+        world.sampler.forget(WEB)
+        assert world.sampler._owners is owners
+        assert set(owners) == {other.pid, theirs}
+        del world.roots[WEB]
+        assert world.sampler.owner_of(mine) is None
+        assert world.sampler.owner_of(theirs) == API
+    finally:
+        other.leave_nothing()
+
+
 async def test_concurrent_callers_share_one_sweep(victim: Victim, world_of: WorldOf) -> None:
     """Ten requests at once read the machine once."""
     world = world_of(web=victim)
@@ -588,3 +622,41 @@ async def test_members_of_a_run_younger_than_the_sweep_are_told_too(
 async def test_a_process_that_does_not_run_has_no_members(world_of: WorldOf) -> None:
     """Nothing is read for it."""
     assert await world_of().sampler.members(WEB) == []
+
+
+async def test_the_command_line_of_a_member_is_told_in_full(
+    world_of: WorldOf,
+) -> None:
+    """Java needs more than a page for its class path; what tells two apart stands at the end."""
+    words = [sys.executable, "-I", "-S", "-c", "input()", "x" * 5000, "two words", "--port=8081"]
+    process = _waiting_for_a_line(words)
+    try:
+        world = world_of()
+        world.roots[WEB] = Pid(process.pid)
+        (member,) = await world.sampler.members(WEB)
+        assert member.command == " ".join(words)
+    finally:
+        process.communicate(b"\n")
+
+
+def _waiting_for_a_line(words: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(words, stdin=subprocess.PIPE)
+
+
+async def test_members_that_vanish_or_have_ended_are_no_error(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """What is gone is left out; a zombie has no command line any more, only a name in brackets."""
+    world = world_of(web=victim)
+    zombie, worker = victim.do("zombie 0"), victim.do("waited 0")
+    await world.look()
+    assert [one.pid for one in look_at([worker, victim.pid])] == [victim.pid]
+    root, ended = await world.sampler.members(WEB)
+    assert (root.pid, ended.pid, ended.rss_bytes) == (victim.pid, zombie, 0)
+    assert ended.command.startswith("[python")
+
+
+def test_nobody_pays_for_psutil_who_does_not_ask() -> None:
+    """It is loaded by the first question about the members of a tree."""
+    code = "import sys, opsvisor.runtime.sampler; sys.exit('psutil' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -26,6 +26,7 @@ from opsvisor.core.state import StartCause
 from opsvisor.runtime.bus import Subscription
 from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.runtime.sampler import Sampler
+from opsvisor.telemetry.instruments import Component
 from opsvisor.telemetry.metrics import Metrics
 
 REASONS = ("success", "failure", "signal", "start_failure", "manual", "config")
@@ -299,7 +300,7 @@ async def test_failing_log_statistics_cost_theirs_only(scene: Scene) -> None:
 
 
 async def test_a_process_may_leave_while_it_is_being_rendered(scene: Scene) -> None:
-    """The scrape gives the loop back in between, and the plan may change then."""
+    """The scrape gives the loop back in between: what left then is neither told nor kept."""
     scene.views[:] = [stopped(ProcessId("many", f"p{n}")) for n in range(1200)]
     last = scene.views[-1].id
 
@@ -309,8 +310,23 @@ async def test_a_process_may_leave_while_it_is_being_rendered(scene: Scene) -> N
         return {"stdout": STATS}
 
     scene.metrics._log_stats = stats_of
-    assert len(await scene.samples("opsvisor_process_state_code")) == 1200
+    assert len(await scene.samples("opsvisor_process_state_code")) == 1199
+    assert last not in scene.metrics._counts
     assert scene.errors == []
+
+
+async def test_bugs_are_counted_by_component_from_zero_on(scene: Scene) -> None:
+    """Every part is there before its first bug, and a name of none of them makes no new series."""
+    for component in ("reaper", Component.LOOP, "reaper", "made up"):
+        scene.metrics.internal_error(component)
+    counted = {"reaper": 2, "loop": 1, "other": 1}
+    assert await scene.samples("opsvisor_internal_errors_total") == {
+        (name,): counted.get(name, 0)
+        for name in (
+            "api", "core", "engine", "listener", "loop", "reaper", "processes", "resources",
+            "logs", "other",
+        )
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("accept", [TEXT, OPENMETRICS])

@@ -1,10 +1,10 @@
 """Unix users and groups as Supervisor's files name them."""
 
 import grp
-import os
-import pwd
 
-from opsvisor.compat.supervisor.refused import Refused, did_you_mean
+from opsvisor.compat.supervisor.refused import Refused
+from opsvisor.config import units
+from opsvisor.config.accounts import look_up
 from opsvisor.core.spec import UserSpec
 
 _UNCHANGED = -1  # chown(2) leaves what is given as -1
@@ -13,15 +13,14 @@ _UNCHANGED = -1  # chown(2) leaves what is given as -1
 def user(text: str) -> UserSpec:
     """An existing user by name or number, with all groups that the group database gives it."""
     number = _number(text)
+    if ":" in text or "\0" in text:  # the colon is our own format's; no C string holds a NUL
+        raise Refused(f"Invalid user name {text}")
     try:
-        account = pwd.getpwnam(text) if number is None else pwd.getpwuid(number)
-    except (KeyError, OverflowError):  # OverflowError: a number beyond 32 bits
+        return look_up(text if number is None else str(number))
+    except units.Refused as why:
         if number is not None:
             raise Refused(f"Invalid user id {text}") from None
-        known = (entry.pw_name for entry in pwd.getpwall())
-        raise Refused(f"Invalid user name {text}", did_you_mean(text, known)) from None
-    groups = tuple(os.getgrouplist(account.pw_name, account.pw_gid))
-    return UserSpec(name=account.pw_name, uid=account.pw_uid, gid=account.pw_gid, groups=groups)
+        raise Refused(f"Invalid user name {text}", why.hint) from None
 
 
 def owner(text: str) -> tuple[int, int]:
@@ -29,11 +28,12 @@ def owner(text: str) -> tuple[int, int]:
     name, colon, group = text.partition(":")
     try:
         return user(name).uid, _gid(group) if colon else _UNCHANGED
-    except (Refused, KeyError, OverflowError):
+    except (ValueError, KeyError, OverflowError):  # ValueError: refused, or a NUL in the name
         raise Refused(f"Invalid sockchown value {text}") from None
 
 
 def _gid(group: str) -> int:
+    """The number of an existing group: unlike our own format, Supervisor looks numbers up too."""
     number = _number(group)
     return (grp.getgrnam(group) if number is None else grp.getgrgid(number)).gr_gid
 

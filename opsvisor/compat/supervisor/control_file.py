@@ -13,6 +13,8 @@ from opsvisor.compat.supervisor.ini import read_alone
 from opsvisor.compat.supervisor.refused import Refused
 from opsvisor.config.problems import ConfigError, Place, Problem
 
+_SECRETS = ("username", "password")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlSettings:
@@ -43,7 +45,8 @@ def read_control_settings(path: Path, environ: Mapping[str, str]) -> ControlSett
             continue
         try:
             here = {"here": entry.here}
-            values[key] = expand(entry.value, {**names, **here}, of=f"supervisorctl.{key}")
+            of, secret = f"supervisorctl.{key}", key in _SECRETS
+            values[key] = expand(entry.value, {**names, **here}, of=of, secret=secret)
         except Refused as why:
             problems.append(Problem(entry.where, why.what, why.hint))
     if problems:

@@ -17,23 +17,24 @@ from opsvisor.core.spec import LogSpec
 
 
 def read_settings(
-    reader: SectionReader, servers: tuple[UnixServer | TcpServer, ...]
+    reader: SectionReader, servers: tuple[UnixServer | TcpServer, ...], *, start: Path
 ) -> DaemonSettings:
-    """What [supervisord] says about the daemon. Relative paths begin in the current folder.
+    """What [supervisord] says about the daemon. Relative paths begin in `start`.
 
     Supervisor changes its folder and its umask only on its way to the background, so with
     nodaemon they are None here.
     """
     nodaemon = reader.get(Supervisord.NODAEMON)
     umask, directory = reader.get(Supervisord.UMASK), reader.get(Supervisord.DIRECTORY)
+    _warn_of_nocleanup(reader)
     return DaemonSettings(
         dialect=Dialect.SUPERVISOR,
         identifier=reader.get(Supervisord.IDENTIFIER),
         servers=servers,
-        log=_log(reader),
+        log=_log(reader, start),
         log_level=reader.get(Supervisord.LOGLEVEL),
         echo_log=nodaemon and not reader.get(Supervisord.SILENT),
-        pid_file=_absolute(reader.get(Supervisord.PIDFILE)),
+        pid_file=str(start / reader.get(Supervisord.PIDFILE)),
         daemonize=not nodaemon,
         working_dir=None if nodaemon else directory,
         umask=None if nodaemon else umask,
@@ -43,29 +44,36 @@ def read_settings(
     )
 
 
-def _log(reader: SectionReader) -> LogSpec:
+def _warn_of_nocleanup(reader: SectionReader) -> None:
+    """AUTO logs are never removed, whatever it says. Who says nothing has nothing to be told."""
+    value = "true" if reader.get(Supervisord.NOCLEANUP) else "false"
+    if reader.has(Supervisord.NOCLEANUP):
+        what = f"nocleanup = {value} is not supported yet and has no effect"
+        reader.warn(Supervisord.NOCLEANUP, what, "AUTO logs stay where they are")
+
+
+def _log(reader: SectionReader, start: Path) -> LogSpec:
     path = reader.get(Supervisord.LOGFILE)
     to_syslog = path == "syslog"
     if to_syslog:
         what = "logfile = syslog is not supported yet and has no effect"
         reader.warn(Supervisord.LOGFILE, what, "name a file, there is no log on the disk now")
     return LogSpec(
-        path=None if to_syslog else _absolute(path),
+        path=None if to_syslog else str(start / path),
         rotate_size=max(0, reader.get(Supervisord.LOGFILE_MAXBYTES)),
         rotate_keep=max(0, reader.get(Supervisord.LOGFILE_BACKUPS)),
     )
 
 
-def _absolute(path: str) -> str:
-    return str(Path(path).absolute())
-
-
-def read_servers(ini: Ini, names: Names, findings: Findings) -> tuple[UnixServer | TcpServer, ...]:
+def read_servers(
+    ini: Ini, names: Names, findings: Findings, *, start: Path
+) -> tuple[UnixServer | TcpServer, ...]:
     """The servers, those on unix sockets first, in order of appearance.
 
     Sections are servers if their name only begins with the words, as in [inet_http_server:two].
     """
-    readers = [SectionReader(section, names, findings) for section in ini.sections.values()]
+    sections = ini.sections.values()
+    readers = [SectionReader(section, names, findings, start=start) for section in sections]
     on_unix = [_unix(r) for r in readers if r.section.name.startswith("unix_http_server")]
     on_tcp = [_tcp(r) for r in readers if r.section.name.startswith("inet_http_server")]
     return tuple(server for server in (*on_unix, *on_tcp) if server is not None)

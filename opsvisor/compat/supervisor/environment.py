@@ -3,6 +3,8 @@
 Supervisor reads them with `shlex`: up to 4.3 in its old mode, which has no escapes and takes
 quotes off both ends of a value, later in POSIX mode. POSIX is what counts here; a text that only
 the old mode understands (`A=it's`) is still read in the old mode.
+
+Values are often secrets, so no message quotes more than the name of a variable.
 """
 
 import shlex
@@ -49,17 +51,18 @@ def _words(text: str, *, posix: bool, comments: str = "#") -> list[str]:
 
 def _pairs(text: str, words: list[str], *, ends: str) -> Variables:
     values: dict[str, str] = {}
-    doubts = []
+    doubts: list[str] = []
     for start in range(0, len(words), 4):
         pair, separator = words[start : start + 3], words[start + 3 : start + 4]
         if len(pair) < 3 or pair[1] != "=":  # noqa: PLR2004 - a key, an equals sign, a value
             raise Refused(
-                f"Unexpected end of key/value pairs in value '{text}'",
+                "Unexpected end of key/value pairs in the value",
                 f'write KEY="value",KEY2="value"; unquoted are letters, digits and _{_UNQUOTED}',
             )
         values[pair[0]] = pair[2].strip(ends) if ends else pair[2]
-        if separator not in ([], [","]):
-            doubts.append(f"{pair[0]} ends at '{separator[0]}', quote its value if it goes on")
+        # After the first doubt, what looks like a name may be a piece of the value before.
+        if separator not in ([], [","]) and not doubts:
+            doubts.append(f"{pair[0]} ends early, quote its value if it goes on")
     if _comment_hides_something(text, words, posix=not ends):
         doubts.append("'#' begins a comment, quote the value if it belongs to it")
     return Variables(values, tuple(doubts))

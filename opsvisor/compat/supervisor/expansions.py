@@ -8,12 +8,15 @@ be followed by a conversion then prints the whole table, every environment varia
 import re
 from collections.abc import Mapping
 
-from opsvisor.compat.supervisor.refused import Refused, did_you_mean
+from opsvisor.compat.supervisor.refused import Refused
 
 Names = Mapping[str, str | int]
 
 # `%%`, or `%(name)` with at most one pair of parentheses in the name, or a percent sign alone.
 _CONVERSION = re.compile(r"%(?:%|\((?:[^()]|\([^()]*\))*\))?")
+_PLAIN_NAME = re.compile(r"\w+")
+
+_DOUBLE_IT = "write %% for a percent sign"
 
 
 def environment_names(environ: Mapping[str, str]) -> dict[str, str | int]:
@@ -21,49 +24,56 @@ def environment_names(environ: Mapping[str, str]) -> dict[str, str | int]:
     return {f"ENV_{name}": value for name, value in environ.items()}
 
 
-def expand(text: str, names: Names, *, of: str) -> str:
+def expand(text: str, names: Names, *, of: str, secret: bool = False) -> str:
     """The text with all names replaced. `of` is `section.option`, for the message.
 
-    Raises Refused, worded as Supervisor words it.
+    Raises Refused, worded as Supervisor words it. Of a `secret` text it quotes no more than what
+    follows the percent sign by the rules of formatting: a name, or a conversion character.
     """
     if "%" not in text:
         return text
     try:
         expanded = text % names
     except KeyError as why:
-        raise _unknown(text, names, of=of, name=str(why.args[0])) from None
+        what = _format_string(text, of=of, secret=secret)
+        raise _unknown(what, names, name=str(why.args[0]), secret=secret) from None
     except (TypeError, ValueError, OverflowError) as why:
-        raise _malformed(text, of, str(why)) from None
+        raise _malformed(_format_string(text, of=of, secret=secret), str(why)) from None
     for found in _CONVERSION.finditer(text):
         if found.group() == "%":
-            stray = text[found.start() : found.start() + 3]
-            raise _malformed(text, of, f"'{stray}' at index {found.start()} names nothing")
+            stray = "%" if secret else text[found.start() : found.start() + 3]
+            why_not = f"'{stray}' at index {found.start()} names nothing"
+            raise _malformed(_format_string(text, of=of, secret=secret), why_not)
     return expanded
 
 
-def expand_log_path(text: str, names: Names, *, of: str) -> str:
+def expand_log_path(text: str, names: Names, *, of: str, secret: bool = False) -> str:
     """As `expand`, for the options that Supervisor expands twice.
 
     There a percent sign must be written `%%%%`. Here it may be, and `%%` does as well.
     """
-    return expand(text.replace("%%%%", "%%"), names, of=of)
+    return expand(text.replace("%%%%", "%%"), names, of=of, secret=secret)
 
 
-def _unknown(text: str, names: Names, *, of: str, name: str) -> Refused:
-    available = ", ".join(sorted(names))
-    hint = did_you_mean(name, names)
+def _format_string(text: str, *, of: str, secret: bool) -> str:
+    return f"Format string for {of!r}" if secret else f"Format string {text!r} for {of!r}"
+
+
+def _unknown(what: str, names: Names, *, name: str, secret: bool) -> Refused:
+    available = f"which cannot be expanded. Available names: {', '.join(sorted(names))}"
+    if secret and not _PLAIN_NAME.fullmatch(name):
+        # Between stray parentheses: more likely a piece of the secret than a name.
+        return Refused(f"{what} contains names {available}", _DOUBLE_IT)
     if name.startswith("ENV_"):
         variable = name.removeprefix("ENV_")
         hint = f"set {variable} before the daemon starts, or in environment of [supervisord]"
-    return Refused(
-        f"Format string {text!r} for {of!r} contains names ({name!r}) "
-        f"which cannot be expanded. Available names: {available}",
-        hint,
-    )
+    else:
+        # Here, because it loads modules that opsvisorctl does without until something is wrong.
+        from opsvisor.config.units import did_you_mean  # noqa: PLC0415 - see above
+
+        hint = did_you_mean(name, names)
+    return Refused(f"{what} contains names ({name!r}) {available}", hint)
 
 
-def _malformed(text: str, of: str, why: str) -> Refused:
-    return Refused(
-        f"Format string {text!r} for {of!r} is badly formatted: {why}",
-        "write %% for a percent sign",
-    )
+def _malformed(what: str, why: str) -> Refused:
+    return Refused(f"{what} is badly formatted: {why}", _DOUBLE_IT)

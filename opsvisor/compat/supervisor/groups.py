@@ -4,9 +4,10 @@ from opsvisor.compat.supervisor.ini import Ini, Section
 from opsvisor.compat.supervisor.options import Group as GroupOptions
 from opsvisor.compat.supervisor.options import Program
 from opsvisor.compat.supervisor.programs import Surroundings, read_program
-from opsvisor.compat.supervisor.refused import Refused, did_you_mean
+from opsvisor.compat.supervisor.refused import Refused
 from opsvisor.compat.supervisor.sections import Findings, SectionReader
-from opsvisor.compat.supervisor.values import NAME
+from opsvisor.compat.supervisor.values import name as valid_name
+from opsvisor.config.units import did_you_mean
 from opsvisor.core.plan import Group, Plan
 from opsvisor.core.spec import ProcessId, ProcessSpec
 
@@ -22,7 +23,7 @@ def read_plan(ini: Ini, around: Surroundings) -> Plan:
     groups: list[Group] = []
     members: set[str] = set()
     for name, section in _by_name(ini.of_kind("group"), around.findings).items():
-        reader = SectionReader(section, around.names, around.findings)
+        reader = SectionReader(section, around.names, around.findings, start=around.start)
         wanted = _members(reader, programs, left_out)
         members.update(wanted)
         processes = [spec for p in wanted for spec in read_program(programs[p], name, around)]
@@ -31,7 +32,7 @@ def read_plan(ini: Ini, around: Surroundings) -> Plan:
     for name, section in programs.items():
         if name in members:
             continue
-        reader = SectionReader(section, around.names, around.findings)
+        reader = SectionReader(section, around.names, around.findings, start=around.start)
         processes = read_program(section, name, around)
         sections.append(section)
         groups.append(_group(reader, name, reader.get(Program.PRIORITY), processes))
@@ -43,7 +44,7 @@ def _by_name(sections: list[Section], findings: Findings) -> dict[str, Section]:
     found: dict[str, Section] = {}
     for section in sections:
         try:
-            name = NAME.parse(section.label)
+            name = valid_name(section.label)
         except Refused as why:
             findings.reject(section.where, why.what, why.hint)
             continue

@@ -17,6 +17,9 @@ from opsvisor.compat.supervisor.expansions import Names, expand
 from opsvisor.compat.supervisor.refused import Refused
 from opsvisor.config.problems import ConfigError, Place, Problem
 
+# A first word, if it could be a key.
+_KEY = re.compile(r"\s*([A-Za-z_][\w.-]{0,39})(?=[\s=:]|$)")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -233,15 +236,21 @@ class _Reading:
         try:
             self._parser.read_text(text, file)
         except configparser.MissingSectionHeaderError as why:
-            what = f"File contains no section headers: {why.line.strip()!r}"
+            what = f"File contains no section headers{_key_in(why.line)}"
             hint = "begin with a line like [supervisord]"
             self._problems.append(Problem(Place(file, why.lineno), what, hint))
         except configparser.ParsingError as why:
             hint = "write key = value; a line that continues the value above must be indented"
             lines = list(io.StringIO(text))
             for number, _ in why.errors:  # the line comes quoted or not, depending on Python
-                what = f"Source contains parsing errors: {lines[number - 1]!r}"
+                what = f"Source contains parsing errors{_key_in(lines[number - 1])}"
                 self._problems.append(Problem(Place(file, number), what, hint))
+
+
+def _key_in(line: str) -> str:
+    """`: 'key'` of a line that can't be read, or nothing: the rest of it may be a secret."""
+    found = _KEY.match(line)
+    return f": '{found[1]}'" if found else ""
 
 
 def _not_utf8(file: str, why: UnicodeDecodeError) -> Problem:

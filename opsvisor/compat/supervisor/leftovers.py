@@ -1,10 +1,14 @@
 """What a configuration says that has no effect here: said aloud, instead of passed over."""
 
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
 from opsvisor.compat.supervisor.expansions import Names
 from opsvisor.compat.supervisor.ini import Ini, Section
 from opsvisor.compat.supervisor.options import KNOWN_KEYS, RpcInterface
-from opsvisor.compat.supervisor.refused import did_you_mean
 from opsvisor.compat.supervisor.sections import Findings, SectionReader
+from opsvisor.config.units import did_you_mean
 
 # The factory of Supervisor's own interface. We serve that one without being asked.
 _BUILT_IN = "supervisor.rpcinterface:make_main_rpcinterface"
@@ -14,7 +18,7 @@ _KINDS = (*KNOWN_KEYS, *_NOT_SUPPORTED, "rpcinterface")
 _SERVERS = ("unix_http_server", "inet_http_server")
 
 
-def warn_of_leftovers(ini: Ini, names: Names, findings: Findings) -> None:
+def warn_of_leftovers(ini: Ini, names: Names, findings: Findings, *, start: Path) -> None:
     """Note sections that aren't supported yet, and names that look like slips of the keyboard.
 
     Supervisor ignores what it doesn't know. So do we, unless it is close to something known.
@@ -28,10 +32,10 @@ def warn_of_leftovers(ini: Ini, names: Names, findings: Findings) -> None:
         elif kind in _NOT_SUPPORTED:
             findings.warn(section.where, _not_supported(section))
         elif kind == "rpcinterface":
-            _check_rpc_interface(SectionReader(section, names, findings))
+            _check_rpc_interface(SectionReader(section, names, findings, start=start))
         elif kind in (*_NAMED, *_SERVERS) or (kind in KNOWN_KEYS and not is_named):
             _warn_of_unknown_keys(section, KNOWN_KEYS[kind], findings)
-        elif meant := did_you_mean(kind, _KINDS):
+        elif meant := _surely_meant(kind, _KINDS):
             findings.warn(section.where, f"[{section.name}] is unknown and has no effect", meant)
 
 
@@ -46,9 +50,15 @@ def _warn_of_unknown_keys(section: Section, known: frozenset[str], findings: Fin
     for key, entry in section.entries.items():
         if key in known or entry.inherited:
             continue
-        if meant := did_you_mean(key, sorted(known)):
+        if meant := _surely_meant(key, sorted(known)):
             what = f"[{section.name}] has no option '{key}', it has no effect"
             findings.warn(entry.where, what, meant)
+
+
+def _surely_meant(typed: str, known: Sequence[str]) -> str:
+    """As `did_you_mean`, but surer: a private note gets no warning for looking like an option."""
+    near = difflib.get_close_matches(typed, known, n=1, cutoff=0.7)
+    return did_you_mean(typed, near)
 
 
 def _check_rpc_interface(reader: SectionReader) -> None:

@@ -17,13 +17,17 @@ from opsvisor.config.problems import ConfigError, Place, Problem
 from opsvisor.config.settings import Loaded
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Loaded:
+def load(path: Path, environ: Mapping[str, str], *, start_directory: Path | None = None) -> Loaded:
     """Read a configuration of Supervisor and everything it includes.
 
-    `environ` is the environment the daemon was started with. The names that values may use are a
+    `environ` is the environment the daemon was started with, and `start_directory` the folder:
+    relative paths begin there, so that rereading finds what reading found although the daemon has
+    gone to a folder of its own since. None is the current one. The names that values may use are a
     superset of Supervisor's: `here` and `host_node_name` are known everywhere. Raises ConfigError
     with all problems at once; syntax errors come alone, because they make values doubtful.
     """
+    start = (start_directory or Path()).absolute()
+    path = start / path
     names: Names = {**environment_names(environ), "host_node_name": platform.node()}
     ini = read_all(path, names)
     findings = Findings(ini.warnings)
@@ -31,26 +35,27 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     if supervisord is None:
         what = ".ini file does not include supervisord section"
         raise ConfigError([Problem(Place(str(path)), what, "add a line [supervisord]")])
-    reader = SectionReader(supervisord, names, findings)
+    reader = SectionReader(supervisord, names, findings, start=start)
     environment = reader.get(Supervisord.ENVIRONMENT)
     for doubt in environment.doubts:
         reader.warn(Supervisord.ENVIRONMENT, f"environment of [supervisord]: {doubt}")
     # From here on texts may also use what [supervisord] gives to all children.
     names = {**names, **environment_names(environment.values)}
-    servers = read_servers(ini, names, findings)
-    settings = read_settings(reader, servers)
+    servers = read_servers(ini, names, findings, start=start)
+    settings = read_settings(reader, servers, start=start)
     around = Surroundings(
         names=names,
         environment=environment.values,
         server_url=server_url(servers),
         identifier=settings.identifier,
-        config_path=str(path.absolute()),
+        config_path=str(path),
+        start=start,
         child_log_dir=reader.get(Supervisord.CHILDLOGDIR) or tempfile.gettempdir(),
         strip_ansi=reader.get(Supervisord.STRIP_ANSI),
         findings=findings,
     )
     plan = read_plan(ini, around)
-    warn_of_leftovers(ini, names, findings)
+    warn_of_leftovers(ini, names, findings, start=start)
     findings.raise_problems(ini.files)
     return Loaded(
         plan=plan, settings=settings, files=ini.files, warnings=findings.warnings(ini.files)

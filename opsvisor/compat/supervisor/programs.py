@@ -4,6 +4,7 @@ import hashlib
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from opsvisor.compat.supervisor.expansions import Names, environment_names
 from opsvisor.compat.supervisor.ini import Section
@@ -33,7 +34,8 @@ class Surroundings:
     """What programs take over from the rest of the configuration.
 
     `names` are expanded in every section; `environment` is that of [supervisord]; `config_path`
-    is absolute; `server_url` is "" where nothing listens.
+    is absolute, `start` is the absolute folder in which relative paths begin; `server_url` is ""
+    where nothing listens.
     """
 
     names: Names
@@ -41,6 +43,7 @@ class Surroundings:
     server_url: str
     identifier: str
     config_path: str
+    start: Path
     child_log_dir: str
     strip_ansi: bool
     findings: Findings
@@ -51,9 +54,10 @@ def read_program(section: Section, group: str, around: Surroundings) -> list[Pro
     program = section.label.strip()
     names = {**around.names, "program_name": program, "group_name": group}
     suffix = f" in section '{section.name}' (file: '{section.where.file}')"
-    reader = SectionReader(section, names, around.findings, suffix=suffix)
+    reader = SectionReader(section, names, around.findings, start=around.start, suffix=suffix)
     # The priority is read with the group's eyes: fewer names, and no suffix.
-    priority = SectionReader(section, around.names, around.findings).get(Program.PRIORITY)
+    outside = SectionReader(section, around.names, around.findings, start=around.start)
+    priority = outside.get(Program.PRIORITY)
     template = _template(reader, ProcessId(group, program), priority)
     count, first = reader.get(Program.NUMPROCS), reader.get(Program.NUMPROCS_START)
     name = reader.get_unexpanded(Program.PROCESS_NAME)
@@ -61,7 +65,7 @@ def read_program(section: Section, group: str, around: Surroundings) -> list[Pro
         what = "%(process_num) must be present within process_name when numprocs > 1"
         hint = "process_name = %(program_name)s_%(process_num)02d"
         reader.reject(Program.NUMPROCS, what, hint)
-        return []
+        count = 1  # to look at the rest
     specs = []
     problems_before = around.findings.problem_count
     for number in range(first, first + count):
@@ -187,7 +191,7 @@ def _log(
             f"For [{reader.section.name}], AUTO logging used for {stream.logfile.name} without "
             "rollover, set maxbytes > 0 to avoid filling up filesystem unintentionally",
         )
-    path = _auto_path(process_id, stream.channel, around)
+    path = _auto_path(process_id, stream.name, around)
     if target is not LogTarget.AUTO:
         path = target if isinstance(target, str) else ""
     return LogSpec(
@@ -199,14 +203,14 @@ def _log(
     )
 
 
-def _auto_path(process_id: ProcessId, channel: str, around: Surroundings) -> str:
+def _auto_path(process_id: ProcessId, stream: str, around: Surroundings) -> str:
     """A path in the shape of Supervisor's, whose eight random characters aren't random here.
 
     The same configuration has to give the same path, or every reading of it would be a change.
     """
-    key = (around.identifier, around.config_path, process_id.group, process_id.name, channel)
+    key = (around.identifier, around.config_path, process_id.group, process_id.name, stream)
     letters = hashlib.sha256("\0".join(key).encode(errors="surrogateescape")).hexdigest()[:8]
-    name = f"{process_id.name}-{channel}---{around.identifier}-{letters}.log"
+    name = f"{process_id.name}-{stream}---{around.identifier}-{letters}.log"
     return f"{around.child_log_dir}/{name}"
 
 

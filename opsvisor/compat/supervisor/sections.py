@@ -1,6 +1,7 @@
 """From the texts of a section to values, noting every problem instead of stopping at the first."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from opsvisor.compat.supervisor.expansions import Names, expand, expand_log_path
@@ -39,7 +40,7 @@ class Findings:
     def raise_problems(self, files: Sequence[str]) -> None:
         """Raise ConfigError with all problems, in the order of these files and their lines."""
         if self._problems:
-            raise ConfigError(_in_order(self._problems, files))
+            raise ConfigError(_in_order(self._problems, files), self.warnings(files))
 
 
 def _in_order(found: Mapping[Problem, None], files: Sequence[str]) -> tuple[Problem, ...]:
@@ -53,21 +54,25 @@ class SectionReader:
     `names` are what its values may be expanded with; `%(here)s` always means the folder of the
     file that the value stands in. `suffix` is added to every refusal: Supervisor names the section
     in the errors of programs, and only there. A value that is refused is noted and read as the
-    option's default, so that the rest of the section can be looked at too.
+    option's default, so that the rest of the section can be looked at too. `start` is the folder
+    in which relative paths begin: never the current one, which the daemon changes on its way.
     """
 
     def __init__(
-        self, section: Section, names: Names, findings: Findings, *, suffix: str = ""
+        self, section: Section, names: Names, findings: Findings, *, start: Path, suffix: str = ""
     ) -> None:
         self.section = section
         self._names = names
         self._findings = findings
+        self._start = start
         self._suffix = suffix
 
     def with_names(self, names: Names) -> "SectionReader":
         """The same reader with more names to expand."""
         merged = {**self._names, **names}
-        return SectionReader(self.section, merged, self._findings, suffix=self._suffix)
+        return SectionReader(
+            self.section, merged, self._findings, start=self._start, suffix=self._suffix
+        )
 
     def has(self, option: Option[object]) -> bool:
         """Whether the option is written down, with whatever value."""
@@ -94,8 +99,9 @@ class SectionReader:
         """A text that `get_unexpanded` gave, with all names expanded."""
         entry = self.section.entries.get(option.name)
         here = {"here": entry.here} if entry else {}
+        of = f"{self.section.name}.{option.name}"
         try:
-            return expand(text, {**self._names, **here}, of=f"{self.section.name}.{option.name}")
+            return expand(text, {**self._names, **here}, of=of, secret=option.secret)
         except Refused as why:
             self.reject(option, why.what, why.hint)
             return text
@@ -116,15 +122,16 @@ class SectionReader:
             # Only a value with a percent sign pays for the table of names.
             names = {**self._names, "here": entry.here} if "%" in entry.value else {}
             of = f"{self.section.name}.{option.name}"
-            return option.kind.parse(expander(entry.value, names, of=of))
+            text = expander(entry.value, names, of=of, secret=option.secret)
+            return option.kind.read(text, self._start)
         except Refused as why:
             self.reject(option, why.what, why.hint or f"{option.name} takes {option.kind.takes}")
             return option.default
 
 
 class _Expander(Protocol):
-    def __call__(self, text: str, names: Names, *, of: str) -> str: ...
+    def __call__(self, text: str, names: Names, *, of: str, secret: bool) -> str: ...
 
 
-def _leave(text: str, names: Names, *, of: str) -> str:  # noqa: ARG001 - as expand
+def _leave(text: str, names: Names, *, of: str, secret: bool) -> str:  # noqa: ARG001 - as expand
     return text

@@ -11,10 +11,13 @@ from typing import Generic, TypeVar
 
 from opsvisor.compat.supervisor import accounts
 from opsvisor.compat.supervisor.environment import parse_environment
-from opsvisor.compat.supervisor.refused import Refused, did_you_mean
+from opsvisor.compat.supervisor.refused import Refused
+from opsvisor.config.kinds import quote
 from opsvisor.config.settings import LogLevel
+from opsvisor.config.units import DURATION_MAX, SIZE_MAX, did_you_mean
 from opsvisor.core.spec import ExitSet, RestartMode
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 _YES = frozenset({"yes", "true", "on", "1"})
@@ -22,13 +25,20 @@ _NO = frozenset({"no", "false", "off", "0"})
 _SIZE_UNITS = {"kb": 1024, "mb": 1024**2, "gb": 1024**3}
 _PORT_MAX = 65535
 _EXIT_CODE_MAX = 255
+_MODE_MAX = 0o7777
+_PROCESSES_MAX = 10_000  # of one program: each costs memory before it runs
+# Supervisor has no bounds. Ours are far beyond what is meant, and within what the kernel takes.
+_INTEGER_MIN, _INTEGER_MAX = -(2**31), 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[T_co]):
-    """A type of value. `takes` completes "autostart takes …" in the hint of a refusal."""
+    """A type of value. `takes` completes "autostart takes …" in the hint of a refusal.
 
-    parse: Callable[[str], T_co]
+    `read` is given the text and the absolute folder in which relative paths begin.
+    """
+
+    read: Callable[[str, Path], T_co]
     takes: str
 
 
@@ -75,6 +85,18 @@ def byte_size(typed: str) -> int:
         raise Refused(str(why), meant) from None
 
 
+def within(low: int, high: int, parse: Callable[[str], int]) -> Callable[[str], int]:
+    """The same numbers, but none below `low` or above `high`."""
+
+    def bounded(typed: str) -> int:
+        number = parse(typed)
+        if not low <= number <= high:
+            raise Refused(f"value out of range: {quote(typed)}")
+        return number
+
+    return bounded
+
+
 def octal(typed: str) -> int:
     """A file mode or mask: 022, 0o22 or 22."""
     try:
@@ -83,10 +105,13 @@ def octal(typed: str) -> int:
         raise Refused(f"{typed} can not be converted to an octal type") from None
 
 
+_mode = within(0, _MODE_MAX, octal)
+
+
 def socket_mode(typed: str) -> int:
     """An octal number in the words that Supervisor has for sockets."""
     try:
-        return octal(typed)
+        return _mode(typed)
     except Refused:
         raise Refused(f"Invalid chmod value {typed}") from None
 
@@ -142,25 +167,29 @@ def log_level(typed: str) -> LogLevel:
         raise Refused(f"bad logging level name {typed!r}", meant) from None
 
 
-def existing_directory(typed: str) -> str:
-    """A folder that is there now, `~` expanded."""
+def existing_directory(typed: str, start: Path) -> str:
+    """A folder that is there now, `~` expanded, made absolute."""
     folder = os.path.expanduser(typed)  # noqa: PTH111 - Path raises for an unknown ~user
-    if not os.path.isdir(folder):  # noqa: PTH112 - Path("") is the current folder
+    if not folder or not os.path.isdir(start / folder):  # noqa: PTH112 - as below
         raise Refused(f"{typed} is not an existing directory", f"mkdir -p {folder}")
-    return folder
+    return str(start / folder)
 
 
-def path_in_directory(typed: str) -> str:
-    """A path whose folder is there now, `~` expanded. A bare file name is taken unchecked."""
+def path_in_directory(typed: str, start: Path) -> str:
+    """A path whose folder is there now, `~` expanded. A bare file name is taken unchecked.
+
+    It stays relative where it was: the log of a process begins where the daemon is by then, as
+    with Supervisor.
+    """
     path = os.path.expanduser(typed)  # noqa: PTH111 - Path raises for an unknown ~user
     folder = os.path.dirname(path)  # noqa: PTH120 - Path has "." for "nothing in front"
-    if folder and not Path(folder).is_dir():
+    if folder and not os.path.isdir(start / folder):  # noqa: PTH112 - Path raises without access
         what = f"The directory named as part of the path {typed} does not exist"
         raise Refused(what, f"mkdir -p {folder}")
     return path
 
 
-def log_file(typed: str) -> str | LogTarget:
+def log_file(typed: str, start: Path) -> str | LogTarget:
     """A path as above, or one of the words NONE (also off), AUTO and syslog."""
     match typed.lower():
         case "none" | "off":
@@ -170,12 +199,13 @@ def log_file(typed: str) -> str | LogTarget:
         case "syslog":
             return LogTarget.SYSLOG
         case _:
-            return path_in_directory(typed)
+            return path_in_directory(typed, start)
 
 
-def socket_path(typed: str) -> str:
+def socket_path(typed: str, start: Path) -> str:
     """A path made absolute, `~` expanded."""
-    return os.path.abspath(os.path.expanduser(typed))  # noqa: PTH100, PTH111 - Path keeps `..`
+    path = os.path.expanduser(typed)  # noqa: PTH111 - Path raises for an unknown ~user
+    return os.path.normpath(start / path)
 
 
 def inet_port(typed: str) -> tuple[str, int]:
@@ -213,24 +243,41 @@ def server_url(typed: str) -> str | None:
     return None if typed.strip().upper() == "AUTO" else typed
 
 
-TEXT = Kind(text, "any text")
-BOOLEAN = Kind(boolean, "yes, true, on, 1 or no, false, off, 0")
-INTEGER = Kind(integer, "a whole number")
-BYTE_SIZE = Kind(byte_size, "a number of bytes, or KB, MB or GB behind a whole number")
-OCTAL = Kind(octal, "an octal number such as 022")
-SOCKET_MODE = Kind(socket_mode, "an octal number such as 0700")
-EXIT_CODES = Kind(exit_codes, "exit codes from 0 to 255 with commas between them")
-SIGNAL = Kind(stop_signal, "a signal such as TERM, SIGTERM or 15")
-AUTORESTART = Kind(autorestart, "true, false or unexpected")
-LOG_LEVEL = Kind(log_level, "critical, error, warn, info, debug, trace or blather")
+def _kind(parse: Callable[[str], T], takes: str) -> Kind[T]:
+    """A type of value that has nothing to do with folders."""
+    return Kind(lambda typed, _: parse(typed), takes)
+
+
+TEXT = _kind(text, "any text")
+BOOLEAN = _kind(boolean, "yes, true, on, 1 or no, false, off, 0")
+INTEGER = _kind(
+    within(_INTEGER_MIN, _INTEGER_MAX, integer),
+    f"a whole number from {_INTEGER_MIN} to {_INTEGER_MAX}",
+)
+SECONDS = _kind(
+    within(_INTEGER_MIN, int(DURATION_MAX), integer), "a whole number of seconds up to ten years"
+)
+COUNT = _kind(
+    within(_INTEGER_MIN, _PROCESSES_MAX, integer), f"a whole number up to {_PROCESSES_MAX}"
+)
+BYTE_SIZE = _kind(
+    within(-SIZE_MAX, SIZE_MAX, byte_size),
+    "a number of bytes, or KB, MB or GB behind a whole number",
+)
+OCTAL = _kind(_mode, "an octal number such as 022, up to 7777")
+SOCKET_MODE = _kind(socket_mode, "an octal number such as 0700, up to 7777")
+EXIT_CODES = _kind(exit_codes, "exit codes from 0 to 255 with commas between them")
+SIGNAL = _kind(stop_signal, "a signal such as TERM, SIGTERM or 15")
+AUTORESTART = _kind(autorestart, "true, false or unexpected")
+LOG_LEVEL = _kind(log_level, "critical, error, warn, info, debug, trace or blather")
 EXISTING_DIRECTORY = Kind(existing_directory, "a folder that exists")
 PATH_IN_DIRECTORY = Kind(path_in_directory, "a path in a folder that exists")
 LOG_FILE = Kind(log_file, "NONE, AUTO or a path in a folder that exists")
 SOCKET_PATH = Kind(socket_path, "a path")
-USER = Kind(accounts.user, "the name or number of a user of this machine")
-OWNER = Kind(accounts.owner, "user or user:group, by names or numbers")
-INET_PORT = Kind(inet_port, "a port, *:port or host:port; ports go from 1 to 65535")
-NAME = Kind(name, "a name without blank, colon and slash")
-NAMES = Kind(list_of_names, "names with commas between them")
-SERVER_URL = Kind(server_url, "AUTO or a URL")
-ENVIRONMENT = Kind(parse_environment, 'KEY="value",KEY2="value"')
+USER = _kind(accounts.user, "the name or number of a user of this machine")
+OWNER = _kind(accounts.owner, "user or user:group, by names or numbers")
+INET_PORT = _kind(inet_port, "a port, *:port or host:port; ports go from 1 to 65535")
+NAME = _kind(name, "a name without blank, colon and slash")
+NAMES = _kind(list_of_names, "names with commas between them")
+SERVER_URL = _kind(server_url, "AUTO or a URL")
+ENVIRONMENT = _kind(parse_environment, 'KEY="value",KEY2="value"')

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from contextlib import suppress
 
 from opsvisor.client import ApiError, LogGap, LogPiece, NoDaemon, Stream
@@ -11,6 +12,9 @@ from opsvisor.ctl.exit_codes import Exit
 from opsvisor.ctl.session import BadArguments, Session
 
 _FOLLOW_BYTES = 1024
+# Seconds between attempts while the process does not read; doubled from one to the next.
+_FIRST_WAIT = 0.05
+_LONGEST_WAIT = 1.0
 
 
 def fg(session: Session, words: list[str]) -> int:
@@ -52,9 +56,26 @@ def _print_all(session: Session, stream: Stream[LogPiece | LogGap]) -> None:
 def _pass_lines_on(session: Session, name: str) -> None:
     for line in sys.stdin:
         try:
-            session.client.write_stdin(name, line)
+            _send(session, name, line)
         except ApiError:
             if session.client.process(name).status.state == "RUNNING":
                 raise  # it is there, but has no standard input
             session.output.say("Process got killed")
             return
+
+
+def _send(session: Session, name: str, line: str) -> None:
+    """Write all of it, however slowly the process reads."""
+    rest = line.encode(errors="replace")  # what was typed may be in no encoding at all
+    wait = _FIRST_WAIT
+    while rest:
+        try:
+            written = session.client.write_stdin(name, rest.decode()).written
+        except ApiError as error:
+            if error.problem.code != "stdin_full":
+                raise
+            time.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
+            continue
+        rest = rest[written:]
+        wait = _FIRST_WAIT

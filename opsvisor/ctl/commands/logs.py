@@ -10,7 +10,7 @@ from opsvisor.wire import ActionResult, LogText
 
 _LAST_BYTES = 1600
 _FOLLOW_BYTES = 1024  # what supervisord sends before it follows
-_TAIL_WORDS = (1, 3)  # [modifier] name [channel]
+_TAIL_WORDS = (1, 3)  # [modifier] name [stream]
 _READING_FAILED = {
     "no_such_process": "no such process name",
     "no_such_group": "no such process name",
@@ -103,11 +103,11 @@ def _parse_tail(words: list[str]) -> _Wanted:
         words = words[1:]
     if not words:
         raise BadArguments("tail requires process name", with_help=False)
-    channel = words[-1].lower() if len(words) > 1 else "stdout"
-    if channel not in {"stdout", "stderr"}:
+    stream = words[-1].lower() if len(words) > 1 else "stdout"
+    if stream not in {"stdout", "stderr"}:
         # Three words without a modifier end here too, as they do in supervisorctl.
         raise BadArguments(f"bad channel {words[-1]!r}", with_help=False)
-    return _Wanted(words[0], cast("StreamName", channel), last_bytes)
+    return _Wanted(words[0], cast("StreamName", stream), last_bytes)
 
 
 def _modifier(word: str) -> int | None:

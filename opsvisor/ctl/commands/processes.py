@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from msgspec.structs import replace
+
 from opsvisor.client import ApiError
 from opsvisor.ctl import exit_codes, failures, names, render
 from opsvisor.ctl.exit_codes import Exit
@@ -49,15 +51,29 @@ def stop(session: Session, words: list[str]) -> int:
 
 
 def restart(session: Session, words: list[str]) -> int:
-    """Stop everything that was named, then start it; the last failure is the exit status."""
+    """Stop and start everything that was named; the last failure is the exit status.
+
+    One request: between two, a lost connection would leave everything stopped, and the daemon
+    leaves running what it could not start again.
+    """
     if not words:
         raise BadArguments("restart requires a process name")
-    stopped, stop_status = _act(session, "stop", words)
-    started, start_status = _act(session, "start", words)
-    session.output.show(
-        {"stop": ActionResponse(results=stopped), "start": ActionResponse(results=started)}
-    )
-    return start_status or stop_status
+    wanted = names.all_or(words)
+    before = _by_name(session)
+    response = session.client.act("restart", wanted)
+    results = response.results
+    after = {} if all(r.result == "ok" for r in results) else _by_name(session)
+    for result in results:
+        is_named = any(names.exactly(name, [result]) for name in wanted)
+        line = _stop_line(result, before.get(result.name), after.get(result.name))
+        if line and (is_named or line.result != _NO_CHANGE["stop"]):
+            session.output.say(render.action_line("stop", line, session.output.format))
+    exit_status = int(Exit.OK)
+    for result in results:
+        session.output.say(render.action_line("start", result, session.output.format))
+        exit_status = exit_codes.of_action("start", result) or exit_status
+    session.output.show(response)
+    return exit_status
 
 
 def signal(session: Session, words: list[str]) -> int:
@@ -89,7 +105,7 @@ def _pids(session: Session, words: list[str], everything: list[ProcessStatus]) -
     listed, unknown, exit_status = list[ProcessStatus](), list[str](), Exit.OK
     for name in words:
         # supervisorctl knows no groups here: one name, one number
-        found = [] if names.is_wildcard(name) else names.matching(name, everything)
+        found = names.exactly(name, everything)
         if not found:
             session.output.say(f"No such process {name}")
             unknown.append(name)
@@ -153,8 +169,28 @@ def _ask(session: Session, action: Action, name: str, signum: str | None) -> lis
         ]
 
 
+def _by_name(session: Session) -> dict[str, ProcessStatus]:
+    return {one.name: one for one in session.client.processes().processes}
+
+
+def _stop_line(
+    result: ActionResult, before: ProcessStatus | None, after: ProcessStatus | None
+) -> ActionResult | None:
+    """What supervisorctl would have said of the stop before the start; None if there was none.
+
+    `after` is looked up where anything failed: the daemon refuses some restarts before the stop.
+    """
+    if before is None:
+        return None
+    if result.result == "ok":
+        was_up = bool(before.pid or before.retry_at)
+        return replace(result, result="ok" if was_up else "not_running", reason="")
+    was_stopped = before.pid and (after is None or after.pid != before.pid)
+    return replace(result, result="ok", reason="") if was_stopped else None
+
+
 def _concerned(action: Action, name: str, results: list[ActionResult]) -> list[ActionResult]:
     """`start all` says nothing of what is running already; `start web` does."""
-    if not names.is_wildcard(name):
+    if not names.is_wildcard(name) or names.exactly(name, results):
         return results
     return [result for result in results if result.result != _NO_CHANGE[action]]

@@ -104,11 +104,6 @@ class StreamCapture:
             file_size=0 if self._target is None else self._target.size,
         )
 
-    @property
-    def read_ends(self) -> tuple[int, ...]:
-        """The descriptors being read, that of the newest run last: to hand to a successor."""
-        return tuple(pipe.fd for pipe in self._pipes)
-
     def open_pipe(self) -> int:
         """A pipe for a new run: returns the program's end. The caller closes it after the spawn.
 

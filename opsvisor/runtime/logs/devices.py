@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from opsvisor.runtime.logs.links import located, read_link
 from opsvisor.runtime.logs.targets import Tally, Target
 
 PENDING_LIMIT = 1024 * 1024  # bytes kept for a reader that is slow or has not come yet
@@ -18,6 +19,7 @@ _STANDARD = {"stdin": 0, "stdout": 1, "stderr": 2}
 _DESCRIPTOR = re.compile(r"/dev/(stdin|stdout|stderr)|/(?:dev|proc/self)/fd/(\d+)")
 _LINKS_FOLLOWED = 8
 _PIPE_BUF = select.PIPE_BUF
+_NONBLOCKING = os.O_NONBLOCK | os.O_NOCTTY | os.O_APPEND
 
 
 def is_device(path: str) -> bool:
@@ -28,10 +30,11 @@ def is_device(path: str) -> bool:
     if own_descriptor(path) is not None:
         return True
     try:
-        mode = Path(path).stat().st_mode
-    except (OSError, ValueError):
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+        with located(path) as spot:
+            mode = spot.stat().st_mode
+    except (OSError, ValueError):  # also a link that must not be followed: opening it as a file
+        return False  # says why
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
 
 
 def own_descriptor(path: str) -> int | None:
@@ -41,7 +44,7 @@ def own_descriptor(path: str) -> int | None:
         if match is not None:
             return _STANDARD[match[1]] if match[1] else int(match[2])
         try:
-            path = str(Path(path).parent / Path(path).readlink())
+            path = str(Path(path).parent / read_link(path))
         except (OSError, ValueError):
             return None
     return None
@@ -63,12 +66,9 @@ def open_outlet(path: str) -> Outlet:
         return _own_outlet(number)
     # A FIFO is opened for reading too: then it needs no reader to be opened, and keeps what is
     # written until one comes.
-    is_fifo = Path(path).is_fifo()
-    return _outlet(_open_nonblocking(path, os.O_RDWR if is_fifo else os.O_WRONLY))
-
-
-def _open_nonblocking(path: str, access: int) -> int:
-    return os.open(path, access | os.O_NONBLOCK | os.O_NOCTTY | os.O_APPEND)
+    with located(path) as spot:
+        is_fifo = stat.S_ISFIFO(spot.stat().st_mode)
+        return _outlet(spot.open(_NONBLOCKING | (os.O_RDWR if is_fifo else os.O_WRONLY)))
 
 
 def _outlet(fd: int) -> Outlet:
@@ -88,7 +88,7 @@ def _own_outlet(number: int) -> Outlet:
         return _outlet(os.dup(number))
     try:
         # Not a duplicate: O_NONBLOCK would then hold for everybody who shares the terminal.
-        return _outlet(_open_nonblocking(f"/proc/self/fd/{number}", os.O_WRONLY))
+        return _outlet(os.open(f"/proc/self/fd/{number}", _NONBLOCKING | os.O_WRONLY))
     except (FileNotFoundError, PermissionError):
         # Containers: the pipe belongs to root, and we don't. Write through a duplicate, and look
         # first: a pipe that polls writable takes PIPE_BUF bytes without blocking.

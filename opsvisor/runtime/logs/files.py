@@ -165,9 +165,13 @@ class FileTarget(Target):
                 self._size = actual.st_size
                 self._limit = self._spec.rotate_size
                 return
-            if not self._replaced(actual):  # renamed or removed by somebody else
-                self.reopen()
-                return
+            with self._located(self._name) as spot:
+                if not os.path.samestat(actual, spot.stat()):  # renamed by somebody else
+                    self.reopen()
+                    return
+                self._start_afresh(spot)
+        except FileNotFoundError:  # removed by somebody else
+            self.reopen()
         except OSError as error:
             self._tally.write_errors += 1
             blocked = error.filename2 or error.filename
@@ -177,19 +181,6 @@ class FileTarget(Target):
         else:
             self._rotation_failure = ""
             self._tally.rotations += 1
-
-    def _replaced(self, actual: os.stat_result) -> bool:
-        """Begin a new file in place of this one, if it still is what its name leads to."""
-        try:
-            with self._located(self._name) as spot:
-                if not os.path.samestat(actual, spot.stat()):
-                    return False
-                self._start_afresh(spot)
-        except FileNotFoundError as error:
-            if self._is_there():  # then it is a backup that vanished while it was renamed
-                raise
-            return False
-        return True
 
     def _start_afresh(self, spot: Spot) -> None:
         if not self._spec.rotate_keep:

@@ -99,9 +99,7 @@ def _walk(path: str) -> Spot:
                 continue
             if not ahead and _is_magic(folder, target):
                 return Spot(folder=folder, name=part, path=here, is_magic=True)
-            links += 1
-            if links > _LINKS_FOLLOWED:
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), here)
+            links = _counted(links, here)
             if target.startswith("/"):
                 folder, at = _entered(folder, "/", "/"), "/"
             ahead += _parts(target)
@@ -109,6 +107,13 @@ def _walk(path: str) -> Spot:
         os.close(folder)
         raise
     return Spot(folder=folder, name=".", path=at)  # a link to a directory
+
+
+def _counted(links: int, here: str) -> int:
+    """One link more. OSError if that makes too many: they may lead in a circle."""
+    if links == _LINKS_FOLLOWED:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), here)
+    return links + 1
 
 
 def _parts(path: str) -> list[str]:

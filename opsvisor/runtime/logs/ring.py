@@ -3,7 +3,6 @@
 from collections import deque
 
 PIECE_SIZE = 4096  # smaller chunks are gathered up to this, or objects would outweigh their bytes
-LINE_LIMIT = 4096  # bytes of one line that `tail_lines` shows
 
 
 class RingBuffer:
@@ -65,33 +64,7 @@ class RingBuffer:
         wanted[-1] = wanted[-1][offset - position :]
         return offset, b"".join(reversed(wanted))
 
-    def tail_lines(self, count: int) -> list[str]:
-        """The last `count` lines as text, an unfinished last line included.
-
-        What isn't UTF-8 becomes U+FFFD. A line is cut after LINE_LIMIT bytes and then ends in "…".
-        The first line lacks its beginning if that was longer ago than the ring reaches.
-        """
-        if count <= 0:
-            return []
-        newlines = 0
-        position = self.end
-        for piece in reversed(self._pieces):
-            position -= len(piece)
-            newlines += piece.count(b"\n")
-            if newlines > count:  # one more than lines: the one in front of the first line
-                break
-        _, tail = self.read(position)
-        lines = tail.split(b"\n")
-        if not lines[-1]:
-            lines.pop()
-        return [_shown(line) for line in lines[-count:]]
-
     def clear(self) -> None:
         """Forget every byte; offsets go on from where they were."""
         self._pieces.clear()
         self.start = self._first = self.end
-
-
-def _shown(line: bytes) -> str:
-    text = line[:LINE_LIMIT].decode(errors="replace")
-    return f"{text}…" if len(line) > LINE_LIMIT else text

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsvisor.runtime.logs.ring import LINE_LIMIT, PIECE_SIZE, RingBuffer
+from opsvisor.runtime.logs.ring import PIECE_SIZE, RingBuffer
 
 SIZES = st.sampled_from([0, 1, 2, 7, 100, PIECE_SIZE - 1, PIECE_SIZE, PIECE_SIZE + 1, 9000])
 CHUNKS = st.builds(
@@ -38,40 +38,9 @@ def test_ring_is_the_tail_of_everything_appended(
     assert ring.read(offset) == (begin, everything[begin:])
 
 
-@given(
-    chunks=st.lists(st.lists(st.sampled_from([b"a", b"bc", b"\n"]), max_size=9).map(b"".join)),
-    capacity=st.sampled_from([5, 20, 1000]),
-    count=st.integers(0, 8),
-)
-def test_tail_lines_are_the_last_lines(chunks: list[bytes], capacity: int, count: int) -> None:
-    """The same lines as splitting the whole tail, the unfinished one included."""
-    ring = RingBuffer(capacity)
-    for chunk in chunks:
-        ring.append(chunk)
-    lines = b"".join(chunks)[-capacity:].decode().split("\n")
-    if not lines[-1]:
-        lines.pop()
-    assert ring.tail_lines(count) == (lines[-count:] if count else [])
-
-
-def test_tail_lines_bound_long_lines_and_survive_binary_output() -> None:
-    """A line of a megabyte is cut and marked; bytes that aren't UTF-8 are replaced."""
-    ring = RingBuffer(1 << 21)
-    ring.append(b"\xff\x00ok\n" + b"x" * (1 << 20) + b"\nend")
-    assert ring.tail_lines(3) == ["\N{REPLACEMENT CHARACTER}\x00ok", "x" * LINE_LIMIT + "…", "end"]
-
-
 def test_small_chunks_are_gathered() -> None:
     """A program that prints byte by byte costs bytes, not objects."""
     ring = RingBuffer(1 << 20)
     for _ in range(10_000):
         ring.append(b"x")
     assert len(ring._pieces) == 10_000 // PIECE_SIZE + 1
-
-
-def test_tail_lines_reach_across_pieces() -> None:
-    """A line that came in two big chunks is one line."""
-    ring = RingBuffer(1 << 20)
-    ring.append(b"a" * PIECE_SIZE + b"\nbegin")
-    ring.append(b"c" * PIECE_SIZE + b"\n")
-    assert ring.tail_lines(1) == ["begin" + "c" * (LINE_LIMIT - 5) + "…"]
