@@ -13,8 +13,8 @@ from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import Outcome, signal_name
 from opsvisor.core.view import ProcessView
 from opsvisor.core.wording import kind_of, sentence
+from opsvisor.runtime.members import TreeMember
 from opsvisor.runtime.post_mortem import FinishedRun
-from opsvisor.runtime.sampler import TreeMember
 
 _Detail = dict[str, str | int | float | bool | list[str] | None]
 

@@ -17,7 +17,7 @@ from opsvisor.control.describe import describe_policy, hints, what_next
 from opsvisor.control.names import NoSuchGroup, NoSuchProcess, Target, resolve
 from opsvisor.core.spec import ProcessId
 from opsvisor.runtime import clock
-from opsvisor.runtime.sampler import TreeMember
+from opsvisor.runtime.members import TreeMember
 from opsvisor.runtime.streams import ProcessStreams, StdinFullError, StdinUnavailableError
 
 # A sweep of /proc takes milliseconds; a status must not wait longer for a machine in trouble.

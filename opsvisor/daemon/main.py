@@ -14,7 +14,7 @@ from pathlib import Path
 from opsvisor import __version__
 from opsvisor.config.load import load
 from opsvisor.config.problems import ConfigError, OpsvisorError
-from opsvisor.config.search import default_paths, find
+from opsvisor.config.search import default_paths, find, warning_about
 from opsvisor.config.settings import DaemonSettings, Loaded, LogLevel
 from opsvisor.daemon.host import (
     Background,
@@ -46,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     problem = _unreadable(path)
     if problem:
         return _fail(problem)
+    given = checked is not None or arguments.configuration is not None
+    if advice := warning_about(path, given=given):
+        sys.stderr.write(f"warning: {advice}\n")
 
     def read() -> Loaded:
         return _read(path, arguments, start_directory)

@@ -34,8 +34,6 @@ from opsvisor.runtime.sampler import Sampler
 from opsvisor.telemetry.journal import Journal
 from opsvisor.telemetry.metrics import Metrics
 
-# Every part whose bugs are caught and counted, for `opsvisor_internal_errors_total`.
-_COMPONENTS = ("api", "core", "engine", "listener", "loop", "metrics", "reaper")
 _DAEMON_RING_SIZE = 256 * 1024
 _PROGRESS_INTERVAL = 3.0  # between "waiting for ... to die" lines, as Supervisor has them
 
@@ -132,7 +130,6 @@ class Service:
             version=__version__,
             subscriptions=lambda: self._bus.subscriptions,
             on_error=self._internal_error,
-            components=_COMPONENTS,
         )
         self._post_mortems = PostMortems(self._engine.streams, settings.history_size)
         self._bus.report_to(

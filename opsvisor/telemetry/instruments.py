@@ -4,7 +4,6 @@ They are few, so the client library's own renderer is good enough for them.
 """
 
 import platform
-import re
 from enum import StrEnum
 from typing import get_args
 
@@ -21,6 +20,7 @@ from prometheus_client import (
 )
 
 from opsvisor.core.events import Event, SupervisorState
+from opsvisor.core.wording import kind_of
 from opsvisor.telemetry.families import Family, Kind, Source
 
 _FINE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -53,11 +53,6 @@ class Component(StrEnum):
 # What a scrape collects, each by itself: one that fails costs its own numbers only.
 COLLECTORS = (Component.PROCESSES, Component.RESOURCES, Component.LOGS)
 CHANGES = ("added", "changed", "removed")
-
-
-def kind_of(event_type: type) -> str:
-    """`process_added` for ProcessAdded: the name of a fact in labels and streams."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", event_type.__name__).lower()
 
 
 def _family(name: str, kind: Kind, text: str, *labels: str, when: str = "") -> Family:

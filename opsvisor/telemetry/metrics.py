@@ -37,12 +37,13 @@ from opsvisor.core.instant import Instant
 from opsvisor.core.plan import PlanDiff
 from opsvisor.core.spec import ProcessId
 from opsvisor.core.view import ProcessView
+from opsvisor.core.wording import kind_of
 from opsvisor.runtime.bus import Subscription
 from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.runtime.sampler import Sampler, Sweep
 from opsvisor.telemetry.exposition import Body, negotiate
 from opsvisor.telemetry.families import Format
-from opsvisor.telemetry.instruments import Component, Instruments, kind_of
+from opsvisor.telemetry.instruments import Component, Instruments
 from opsvisor.telemetry.processes import PROCESS_FAMILIES
 from opsvisor.telemetry.rows import Counts, Row
 
@@ -72,7 +73,6 @@ class Metrics:
         version: str,
         on_error: Callable[[str, Exception], None],
         subscriptions: Callable[[], Iterable[Subscription]] = tuple,
-        components: Sequence[str] = (),  # noqa: ARG002 - until no caller names any: see Component
         sweep_timeout: float = 2.0,
     ) -> None:
         self._views = views

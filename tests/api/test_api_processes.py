@@ -269,11 +269,11 @@ async def test_text_reaches_the_standard_input(serve: Serve) -> None:
 async def test_standard_input_is_taken_in_whole_characters(serve: Serve) -> None:
     """What did not fit can be sent on; half a character could not."""
     api = await serve(sleeper(stdin=StdinMode.PIPE))
-    text = "x" + "€" * 50_000
+    text = "xx" + "€" * 50_000  # the 64 KiB of a pipe end inside a character
     request = wire.StdinRequest(text=text)
     answer = await api.post("/api/v1/processes/web/stdin", wire.StdinResponse, request)
     assert 0 < answer.written < len(text.encode())
-    assert text.encode()[answer.written :].decode() == "€" * (50_000 - (answer.written - 1) // 3)
+    assert text.endswith(text.encode()[answer.written :].decode())
 
 
 async def test_why_there_is_no_standard_input(serve: Serve) -> None:

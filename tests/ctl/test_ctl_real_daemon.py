@@ -112,6 +112,24 @@ def test_a_day_at_work(run: Ctl) -> None:
     assert run("status", "nope").status == 4
 
 
+@pytest.mark.usefixtures("opsvisord")
+def test_a_restart_that_cannot_work_stops_nothing(run: Ctl, config: Path) -> None:
+    """What has lost its executable goes on, and only the failure is told."""
+    tool = config.parent / "tool"
+    tool.write_text("#!/bin/sh\nexec sleep 1000\n")
+    tool.chmod(0o755)
+    with config.open("a") as file:
+        file.write(f'[program.fleeting]\ncommand = "{tool}"\nmin_uptime = "0s"\n')
+    run("update")
+    before = run("pid", "fleeting").out
+    tool.unlink()
+    assert run("restart", "fleeting", "off")[:2] == (
+        1,
+        "off: ERROR (not running)\nfleeting: ERROR (no such file)\noff: started\n",
+    )
+    assert run("pid", "fleeting") == (0, before, "")
+
+
 def test_numbers_and_versions(run: Ctl, opsvisord: subprocess.Popen[str]) -> None:
     """Pid without a name is the daemon's; JSON carries the same."""
     assert run("pid").out == f"{opsvisord.pid}\n"

@@ -36,7 +36,6 @@ from opsvisor.core.spec import (
     StopPolicy,
 )
 from opsvisor.core.state import PublicState
-from opsvisor.runtime.engine import signal_text
 from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.spawn import SpawnError
 
@@ -405,8 +404,3 @@ async def test_requests_for_strangers_have_no_consequences(room: Room) -> None:
     """It may have left the plan a moment ago."""
     room.engine.submit(Start(key("nobody")))
     assert room.events == []
-
-
-def test_a_signal_without_a_name_is_its_number() -> None:
-    """Real-time signals have none in Python."""
-    assert (signal_text(15), signal_text(40)) == ("SIGTERM", "40")

@@ -61,15 +61,15 @@ def restart(session: Session, words: list[str]) -> int:
     wanted = names.all_or(words)
     before = _by_name(session)
     response = session.client.act("restart", wanted)
-    results = response.results
-    after = {} if all(r.result == "ok" for r in results) else _by_name(session)
-    for result in results:
+    all_well = all(result.result == "ok" for result in response.results)
+    after = {} if all_well else _by_name(session)
+    for result in response.results:
+        stopped = _stop_before(result, before.get(result.name), after.get(result.name))
         is_named = any(names.exactly(name, [result]) for name in wanted)
-        line = _stop_line(result, before.get(result.name), after.get(result.name))
-        if line and (is_named or line.result != _NO_CHANGE["stop"]):
-            session.output.say(render.action_line("stop", line, session.output.format))
+        if stopped and (is_named or stopped.result != _NO_CHANGE["stop"]):
+            session.output.say(render.action_line("stop", stopped, session.output.format))
     exit_status = int(Exit.OK)
-    for result in results:
+    for result in response.results:
         session.output.say(render.action_line("start", result, session.output.format))
         exit_status = exit_codes.of_action("start", result) or exit_status
     session.output.show(response)
@@ -173,10 +173,10 @@ def _by_name(session: Session) -> dict[str, ProcessStatus]:
     return {one.name: one for one in session.client.processes().processes}
 
 
-def _stop_line(
+def _stop_before(
     result: ActionResult, before: ProcessStatus | None, after: ProcessStatus | None
 ) -> ActionResult | None:
-    """What supervisorctl would have said of the stop before the start; None if there was none.
+    """How the stop before the start went, as supervisorctl tells it; None if there was none.
 
     `after` is looked up where anything failed: the daemon refuses some restarts before the stop.
     """

@@ -59,6 +59,7 @@ class FileTarget(Target):
         if self._fd != _CLOSED:
             return True
         try:
+            # For what is said if there is no such directory; what is opened is found below.
             self._name = self.path if self._spec.private else os.path.realpath(self.path)
             with self._located(self.path) as spot:
                 self._name = spot.path
@@ -233,6 +234,10 @@ def shift(name: str, keep: int, *, folder: int | None = None) -> None:
     OSError; what was renamed until then stays renamed.
     """
     vacant = next((n for n in range(1, keep) if not _exists(f"{name}.{n}", folder=folder)), keep)
+    # Removed rather than replaced: renaming over a file makes ext4 write the new one to disk at
+    # once (auto_da_alloc), here, in the loop. It halved the throughput of a rotated flood.
+    with suppress(FileNotFoundError):
+        os.unlink(f"{name}.{vacant}", dir_fd=folder)
     for n in range(vacant, 1, -1):
         _rename(f"{name}.{n - 1}", f"{name}.{n}", folder=folder)
     _rename(name, f"{name}.1", folder=folder)

@@ -90,7 +90,7 @@ def _walk(path: str) -> Spot:
     try:
         while ahead:
             part = ahead.pop()
-            here = os.path.join(at, part)  # noqa: PTH118 - a Path would take ".." away or keep it
+            here = str(Path(at) / part)
             target = _target(folder, part, here)
             if target is None and not ahead:
                 return Spot(folder=folder, name=part, path=here)
