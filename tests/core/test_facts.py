@@ -136,7 +136,7 @@ def test_why_it_is_not_running_is_kept_until_it_is_tried_again() -> None:
     world.play("spawned; +1; exit 101 4")
     assert world.view("web").spawn_error == "Bad exit code 4"
     world.play("start web; spawned; +1; killed 102 SEGV")
-    assert world.view("web").spawn_error == "Bad exit code -1"
+    assert world.view("web").spawn_error == "terminated by SIGSEGV"
     world.play("start web; spawned; +1; exit 103 0")
     assert world.view("web").spawn_error == ""
 
