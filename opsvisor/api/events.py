@@ -48,6 +48,7 @@ async def _send(response: EventSourceResponse, item: Numbered, last_seen: int) -
 def _last_seen(request: web.Request, bus: EventBus) -> int:
     resume = read_last_event_id(request)
     if resume is not None:
-        return min(resume, bus.last_number)
+        # 0 is said by who has seen nothing: it misses nothing either.
+        return min(resume or bus.first_number, bus.last_number)
     replay = max(0, read_number(request, "replay", 0) or 0)
-    return max(0, bus.last_number - replay)
+    return max(bus.first_number, bus.last_number - replay)

@@ -112,7 +112,10 @@ class Actions:
             match name:
                 case Target():
                     view = views[name.id]
-                    if action is Action.START and not may_start(name, view.spec):
+                    is_start = action is Action.START or (
+                        action is Action.RESTART and view.pid is None
+                    )
+                    if is_start and not may_start(name, view.spec):
                         continue
                     pending.append(self._begin(action, view, signum))
                 case NoSuchProcess():

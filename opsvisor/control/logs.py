@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import stat
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import BinaryIO
 
 from opsvisor.runtime.logs.capture import StreamCapture
+from opsvisor.runtime.logs.links import located
 
 # One answer holds at most this much; a client asks on from the offset it was given.
 LONGEST_ANSWER = 1024 * 1024
@@ -97,14 +99,23 @@ def _of_ring(capture: StreamCapture, offset: int, length: int) -> LogPiece:
 
 def _of_file(path: str, offset: int, length: int) -> LogPiece | None:
     """The piece of a regular file, None for anything else: a device can't be read again."""
-    if not Path(path).is_file():
-        return None
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - a path as the user wrote it
-            size = file.seek(0, os.SEEK_END)
-            begin = max(0, size + offset) if offset < 0 else min(offset, size)
-            file.seek(begin)
-            text = file.read(min(length or LONGEST_ANSWER, LONGEST_ANSWER))
-    except OSError as error:
-        raise NoLogError(f"cannot read {path}: {error.strerror}") from error
+        with located(path) as spot:
+            # As it is written: through no link that a program could have laid to others' files.
+            descriptor = spot.open(os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        with os.fdopen(descriptor, "rb") as file:
+            is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            return _piece_of(file, offset, length) if is_regular else None
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise NoLogError(f"cannot read {path}: {reason}") from error
+
+
+def _piece_of(file: BinaryIO, offset: int, length: int) -> LogPiece:
+    size = file.seek(0, os.SEEK_END)
+    begin = max(0, size + offset) if offset < 0 else min(offset, size)
+    file.seek(begin)
+    text = file.read(min(length or LONGEST_ANSWER, LONGEST_ANSWER))
     return LogPiece(text=text, end=begin + len(text), size=size)

@@ -66,19 +66,25 @@ def _resolve_one(name: str, known: Mapping[ProcessId, None]) -> list[Resolved]:
     if name == "all":
         return [Target(i, Reach.SWEPT) for i in known]
     group, colon, process = name.partition(":")
-    if colon and process in ("", "*"):
+    if colon and process in ("", "*") and not _is_pattern(group):
         members = [Target(i, Reach.SWEPT) for i in known if i.group == group]
         return list(members) or [NoSuchGroup(group)]
     exact = ProcessId(group, process if colon else group)
     if exact in known:
         return [Target(exact, Reach.NAMED)]
-    if any(c in name for c in "*?["):
+    if _is_pattern(name):
         matches = [Target(i, Reach.SWEPT) for i in known if _matches(name, i)]
         return list(matches) or [NoSuchProcess(name)]
     return [NoSuchProcess(name)]
 
 
+def _is_pattern(text: str) -> bool:
+    return any(c in text for c in "*?[")
+
+
 def _matches(pattern: str, process_id: ProcessId) -> bool:
-    return fnmatchcase(str(process_id), pattern) or fnmatchcase(
-        f"{process_id.group}:{process_id.name}", pattern
-    )
+    """Whole names match `group:name` patterns; one without a colon matches the name alone."""
+    whole = f"{process_id.group}:{process_id.name}"
+    if pattern.endswith(":"):
+        pattern += "*"
+    return fnmatchcase(whole if ":" in pattern else process_id.name, pattern)

@@ -147,14 +147,19 @@ class Background:
     def _wait_as_parent(from_child: int) -> None:
         with open(from_child, encoding="utf-8") as pipe:
             answer = pipe.read()
-        if answer == "ok":
+        if answer.startswith("ok"):
+            sys.stderr.write(answer.removeprefix("ok"))
+            sys.stderr.flush()
             os._exit(0)
         sys.stderr.write(answer or "opsvisord ended before it was ready\n")
         sys.stderr.flush()
         os._exit(2)
 
-    def ready(self, directory: str | None, umask: int) -> None:
-        """Let the parent exit with 0, and leave the terminal, its directory and its umask."""
+    def ready(self, directory: str | None, umask: int, *, warning: str) -> None:
+        """Let the parent exit with 0, and leave the terminal, its directory and its umask.
+
+        The parent prints a `warning`, if there is one.
+        """
         if self._to_parent < 0:
             return
         null = os.open(os.devnull, os.O_RDWR)
@@ -164,7 +169,7 @@ class Background:
         if directory is not None:
             os.chdir(directory)
         os.umask(umask)
-        self._tell("ok")
+        self._tell(f"okwarning: {warning}\n" if warning else "ok")
 
     def failed(self, message: str) -> None:
         """Let the parent print this and exit with 2."""

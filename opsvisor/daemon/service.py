@@ -110,7 +110,7 @@ class Service:
             self._log.write, level=settings.log_level, min_uptime=self._min_uptime
         )
         self._supervisor = Supervisor(jitter=random.random)
-        self._bus = EventBus()
+        self._bus = EventBus(first_number=int(clock.now().wall * 1000))
         self._engine = Engine(
             self._supervisor,
             self._bus,
@@ -185,6 +185,7 @@ class Service:
             orphan_reaped=self._orphan_reaped,
             forgotten=self._sampler.forget,
             internal_error=self._internal_error,
+            log_problem=self._log_problem,
         )
 
     def _http_observer(self) -> HttpObserver:
@@ -241,7 +242,10 @@ class Service:
         name = "supervisord" if settings.dialect is Dialect.SUPERVISOR else "opsvisord"
         self._journal.log(LogLevel.INFO, f"{name} started with pid {os.getpid()}")
         umask = 0o022 if settings.umask is None else settings.umask
-        self._background.ready(settings.working_dir, umask)
+        log_problem = self._log.capture.problem
+        if log_problem:  # told where it can be told: in memory, and to whoever started us
+            self._journal.log(LogLevel.CRITICAL, f"the daemon's own log: {log_problem}")
+        self._background.ready(settings.working_dir, umask, warning=log_problem)
 
     async def _close(self) -> None:
         for server in self._servers:
@@ -363,6 +367,13 @@ class Service:
             self._journal.log(
                 LogLevel.ERROR, "the configuration can't be used; everything goes on as it was"
             )
+
+    def _log_problem(self, process_id: ProcessId, stream: str, problem: str) -> None:
+        if problem:
+            text = f"log of {process_id} ({stream}) is not written: {problem}"
+            self._journal.log(LogLevel.WARN, text)
+        else:
+            self._journal.log(LogLevel.INFO, f"log of {process_id} ({stream}) is written again")
 
     def _orphan_reaped(self, orphan: Orphan) -> None:
         owner = self._owner_of(orphan)

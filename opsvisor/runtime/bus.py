@@ -19,7 +19,7 @@ SUBSCRIPTION_CAPACITY = 1000
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """An event with its place in the daemon's history, from 1."""
+    """An event with its place in the daemon's history."""
 
     number: int
     event: Event
@@ -58,10 +58,15 @@ class Subscription:
 
 
 class EventBus:
-    """Numbers events, remembers the last ones, and hands them on."""
+    """Numbers events, remembers the last ones, and hands them on.
 
-    def __init__(self) -> None:
-        self.last_number = 0
+    Numbers count from `first_number`, exclusive. A daemon gives the milliseconds of its start, so
+    that a number of an earlier life is below all of this one, and a gap is seen to be one.
+    """
+
+    def __init__(self, first_number: int = 0) -> None:
+        self.first_number = first_number
+        self.last_number = first_number
         self._on_listener_error: Callable[[Exception], None] = lambda _error: None
         self._on_drop: Callable[[str], None] = lambda _name: None
         self._listeners: list[Callable[[Event], None]] = []

@@ -57,6 +57,8 @@ class Observer:
     orphan_reaped: Callable[[Orphan], None]
     forgotten: Callable[[ProcessId], None]
     internal_error: Callable[[str, Exception], None]
+    # process, stream, and what is wrong with its log; "" when all is well again
+    log_problem: Callable[[ProcessId, str, str], None] = lambda _id, _stream, _problem: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +325,14 @@ class Engine:
             streams.update(spec)
 
     def _new_streams(self, spec: ProcessSpec) -> ProcessStreams:
-        return ProcessStreams(spec, ring_size=self._ring_size, loop=self._loop)
+        return ProcessStreams(
+            spec,
+            ring_size=self._ring_size,
+            loop=self._loop,
+            on_problem=lambda stream, problem: self._observer.log_problem(
+                spec.id, stream.value, problem
+            ),
+        )
 
     # -- deaths ------------------------------------------------------------------------------
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from opsvisor.core.spec import ProcessSpec, StdinMode
 from opsvisor.runtime.logs.capture import Stream, StreamCapture, StreamStats
@@ -23,8 +24,14 @@ class ProcessStreams:
     """Captures standard output and error, and holds the writing end of standard input."""
 
     def __init__(
-        self, spec: ProcessSpec, *, ring_size: int, loop: asyncio.AbstractEventLoop
+        self,
+        spec: ProcessSpec,
+        *,
+        ring_size: int,
+        loop: asyncio.AbstractEventLoop,
+        on_problem: Callable[[Stream, str], None] = lambda _stream, _problem: None,
     ) -> None:
+        self._on_problem = on_problem
         self._ring_size = ring_size
         self._loop = loop
         self._spec = spec
@@ -129,7 +136,11 @@ class ProcessStreams:
                 existing.update(log)
             else:
                 self._captures[stream] = StreamCapture(
-                    log, ring_size=self._ring_size, loop=self._loop, wall=time.time
+                    log,
+                    ring_size=self._ring_size,
+                    loop=self._loop,
+                    wall=time.time,
+                    on_problem=functools.partial(self._on_problem, stream),
                 )
 
     def _close_leaving(self) -> None:

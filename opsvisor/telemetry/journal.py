@@ -40,6 +40,9 @@ _ASKED_FOR = frozenset({ExitCause.MANUAL, ExitCause.CONFIG, ExitCause.SHUTDOWN})
 _SEVERITY = {level: rank for rank, level in enumerate(LogLevel)}  # 0 is the gravest
 
 
+_TOO_MANY_RETRIES = "too many start retries too quickly"
+
+
 class Journal:
     """Writes `2026-11-23 09:37:53,628 INFO message` lines, from `level` up in gravity.
 
@@ -122,10 +125,10 @@ class Journal:
                     f" > than {seconds} seconds (startsecs)",
                 )
             case PublicState.FATAL:
-                self.log(
-                    LogLevel.INFO,
-                    f"gave up: {event.id.name} entered FATAL state, {event.reason}",
-                )
+                reason = event.reason
+                if reason.startswith(_TOO_MANY_RETRIES):
+                    reason = _TOO_MANY_RETRIES  # to the letter; the rest is at debug level
+                self.log(LogLevel.INFO, f"gave up: {event.id.name} entered FATAL state, {reason}")
             case (
                 PublicState.STOPPED
                 | PublicState.STARTING

@@ -111,7 +111,7 @@ MUTANTS = (
     Mutant(
         name="shutdown starts programs",
         module="supervisor",
-        right="may_start = self.state is not SupervisorState.STOPPING and machine.id",
+        right="may_start = not self.state.is_ending and machine.id",
         wrong="may_start = machine.id",
     ),
     Mutant(

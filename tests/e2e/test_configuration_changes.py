@@ -4,7 +4,6 @@ import os
 import re
 import select
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -167,22 +166,6 @@ def test_sighup_with_a_broken_file_keeps_everything_running(start_daemon: StartD
     assert reload.status != 0
     assert "comand" in reload.out + reload.err
     assert pids(daemon) == before
-
-
-def test_reload_onto_a_taken_port_ends_and_the_log_says_why(start_daemon: StartDaemon) -> None:
-    """A daemon that can't listen any more can't go on; its last line is the reason, exit 2."""
-    daemon = start_daemon(TWO)
-    pids(daemon)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with daemon.home.config.open("a") as file:
-            file.write(f'http.listen = "127.0.0.1:{port}"\n')
-        daemon.signal(signal.SIGHUP)
-        daemon.expected_status = 2
-        assert daemon.wait() == 2
-    lines = daemon.log.splitlines()
-    assert f"CRIT cannot listen on http://127.0.0.1:{port}: Address already in use" in lines[-2]
-    assert "hint: " in lines[-1]
 
 
 def test_reload_asks_first_in_its_interactive_form(start_daemon: StartDaemon) -> None:

@@ -85,7 +85,7 @@ def sent(signum: int, *, to_group: bool, stopping: bool) -> SignalSent:
 
 
 FATAL = PublicState.FATAL
-TOO_MANY = "too many start retries too quickly (3 allowed)"
+TOO_MANY = "too many start retries too quickly (3 allowed), the last: exit status 1"
 DIFF = PlanDiff(
     added=(WEB,), changed=(Change(id=WEB, fields=("umask",), restart=True),), removed=(WEB, WEB)
 )
@@ -144,7 +144,10 @@ DIFF = PlanDiff(
             exited(Outcome(code=1), ExitCause.CONFIG, expected=True),
             ["WARN stopped: web (exit status 1)"],
         ),
-        (changed(FATAL, TOO_MANY), [f"INFO gave up: web entered FATAL state, {TOO_MANY}"]),
+        (
+            changed(FATAL, TOO_MANY),
+            ["INFO gave up: web entered FATAL state, too many start retries too quickly"],
+        ),
         (
             sent(15, to_group=False, stopping=True),
             ["DEBG killing web (pid 21055) with signal SIGTERM"],

@@ -72,7 +72,10 @@ class StreamCapture:
         ring_size: int,
         loop: asyncio.AbstractEventLoop,
         wall: Callable[[], float],
+        on_problem: Callable[[str], None] = lambda _problem: None,
     ) -> None:
+        self._on_problem = on_problem
+        self._told_problem = ""
         self.ring = RingBuffer(ring_size)
         self.closed = False
         self._spec = spec
@@ -135,6 +138,7 @@ class StreamCapture:
         self._aim()
         if self._target is not None:
             self._target.open()
+            self._tell_problem()
 
     def _let_go_of_oldest(self) -> None:
         """Bounds the descriptors that programs can pin by leaving a grandchild behind each time.
@@ -190,6 +194,7 @@ class StreamCapture:
             return
         if self._target is not None:
             self._target.write(chunk)
+            self._tell_problem()
         self.ring.append(chunk)
         self._grown.set()
         self._grown.clear()
@@ -202,6 +207,12 @@ class StreamCapture:
             self._keep(pipe.stripper.flush())
         if not self._pipes and self._target is not None:
             self._target.rest()
+
+    def _tell_problem(self) -> None:
+        """Tell of a problem when it begins, when it becomes another one, and when it is over."""
+        if self.problem != self._told_problem:
+            self._told_problem = self.problem
+            self._on_problem(self.problem)
 
     def _new_stripper(self) -> AnsiStripper | None:
         return AnsiStripper() if self._spec.strip_ansi else None
@@ -249,6 +260,7 @@ class StreamCapture:
             return
         if self._pipes:
             self._target.reopen()
+            self._tell_problem()
         else:
             self._target.close()
 
