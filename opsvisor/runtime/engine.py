@@ -12,13 +12,12 @@ and other deaths noticed, and a single restart is still done in the very turn th
 """
 
 import asyncio
-import contextlib
 import errno
 import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from opsvisor.core.effects import (
     CancelSpawn,
@@ -67,7 +66,7 @@ class _EndedLeader:
 
     outcome: Outcome
     usage: Usage
-    session: int
+    members: groups.Members
 
 
 class Engine:
@@ -300,10 +299,7 @@ class Engine:
         leader = effect.pid
         ended = self._leaderless.get(leader)
         if ended is not None:
-            if groups.is_still_ours(leader, ended.session):
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(leader, effect.signum)
-            self._end_group_if_empty(leader)
+            self._signal_leaderless(leader, ended, effect.signum)
             return
         self._stopped_groups.add(leader)
         try:
@@ -312,6 +308,15 @@ class Engine:
             # The group is empty: it may have moved to another one (setpgid(2)). The pid is its
             # own until we have reaped it.
             os.kill(leader, effect.signum)
+
+    def _signal_leaderless(self, leader: Pid, ended: _EndedLeader, signum: int) -> None:
+        """Signal who is left of a group, as long as its number is certainly still its own."""
+        members = groups.members_of(leader)
+        if not groups.is_same(ended.members, members):
+            self._end_leaderless(leader)
+            return
+        self._leaderless[leader] = replace(ended, members=members)
+        os.killpg(leader, signum)
 
     def _forget(self, process_id: ProcessId) -> None:
         streams = self._streams.pop(process_id, None)
@@ -340,18 +345,13 @@ class Engine:
         if pid in self._stopped_groups and groups.has_members(pid):
             # It was stopped with its group, and the group is not down. The core hears of the end
             # when that is; until then its deadline stands, and SIGKILL goes to who is left.
-            session = os.getsid(0) if not self._has_own_session(pid) else pid
-            self._leaderless[pid] = _EndedLeader(outcome, usage, session)
+            self._leaderless[pid] = _EndedLeader(outcome, usage, groups.members_of(pid))
             return
         self._run_ended(pid, outcome, usage)
 
-    def _end_group_if_empty(self, leader: Pid) -> None:
-        if not groups.has_members(leader):
-            ended = self._leaderless.pop(leader)
-            self._run_ended(leader, ended.outcome, ended.usage)
-
-    def _has_own_session(self, pid: Pid) -> bool:
-        return self._supervisor.view(self._ids[pid], clock.now()).spec.new_session
+    def _end_leaderless(self, leader: Pid) -> None:
+        ended = self._leaderless.pop(leader)
+        self._run_ended(leader, ended.outcome, ended.usage)
 
     def _run_ended(self, pid: Pid, outcome: Outcome, usage: Usage) -> None:
         began = time.monotonic()
@@ -371,8 +371,8 @@ class Engine:
         else:
             self._observer.orphan_reaped(orphan)
             group = Pid(orphan.process_group)
-            if group in self._leaderless:
-                self._end_group_if_empty(group)
+            if group in self._leaderless and not groups.has_members(group):
+                self._end_leaderless(group)
 
 
 def _no_streams(spec: ProcessSpec, error: OSError) -> str:

@@ -1,9 +1,13 @@
 """Process groups: what is left of one when its leader has ended."""
 
 import os
+from collections.abc import Mapping
 
 from opsvisor.core.spec import Pid
 from opsvisor.runtime.proctree import read_machine
+
+# A pid and the tick it was born in: together they are never given away again.
+Members = Mapping[Pid, int]
 
 
 def has_members(group: Pid) -> bool:
@@ -17,12 +21,15 @@ def has_members(group: Pid) -> bool:
     return True
 
 
-def is_still_ours(group: Pid, session: int) -> bool:
-    """Whether every member of this group is in the session it was made in.
+def members_of(group: Pid) -> Members:
+    """Who is in this process group. Reads the whole of /proc: for the rare case only."""
+    return {stat.pid: stat.born for stat in read_machine().values() if stat.group == group}
 
-    A group keeps its number from being given away only while it has members. Once its leader has
-    been reaped, and before a signal goes to the whole group, this tells whether the number may
-    belong to somebody else by now.
+
+def is_same(before: Members, now: Members) -> bool:
+    """Whether these are members of one and the same group, seen twice.
+
+    The number of a group is not given away while it has members. If one that was there is still
+    there, it had them all the time; otherwise it may be somebody else's by now.
     """
-    members = [stat for stat in read_machine().values() if stat.group == group]
-    return all(stat.session == session for stat in members)
+    return any(now.get(pid) == born for pid, born in before.items())
