@@ -72,8 +72,9 @@ async def test_one_process_in_full(serve: Serve) -> None:
     api = await serve(program("web", "sh", "-c", "sleep 1000 & echo up; wait", working_dir="/"))
     await api.house.room.output("up")
     detail = await api.get("/api/v1/processes/web", wire.ProcessDetail)
-    while detail.tree[-1].command != "sleep 1000":  # forked, but still the shell's copy
-        detail = await api.get("/api/v1/processes/web", wire.ProcessDetail)
+    async with asyncio.timeout(10):
+        while detail.tree[-1].command != "sleep 1000":  # forked, but still the shell's copy
+            detail = await api.get("/api/v1/processes/web", wire.ProcessDetail)
     assert detail.status.name == "web"
     assert (detail.command, detail.working_dir, detail.user) == (
         "sh -c sleep 1000 & echo up; wait",

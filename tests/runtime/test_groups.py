@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 
+from daemon import eventually
+
 from opsvisor.core.spec import Pid
 from opsvisor.runtime import groups
 
@@ -14,8 +16,8 @@ def test_a_group_is_known_again_by_who_stayed() -> None:
     shell = subprocess.Popen(command, process_group=0, stdout=subprocess.DEVNULL)
     try:
         group = Pid(shell.pid)
-        while len(seen := groups.members_of(group)) < 3:
-            pass
+        eventually(lambda: len(groups.members_of(group)) == 3)
+        seen = groups.members_of(group)
         assert groups.has_members(group)
         assert groups.is_same(seen, groups.members_of(group))
         assert not groups.is_same({pid: born - 1 for pid, born in seen.items()}, seen)
