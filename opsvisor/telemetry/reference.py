@@ -22,9 +22,9 @@ are there from that moment on.
 `group` and `process` are the names that the API and `opsvisorctl` use. No label grows without
 bound: there are no pids, exit codes, commands or URL paths in any of them.
 
-What the children of a process use counts as its own, also after they ended. Lost to it are children
-whose parent ignores SIGCHLD, because the kernel tells nobody what they used, and those that left its
-session and ended between two looks at /proc, because nothing tells any more whose they were.
+What the children of a process use counts as its own, also after they ended. Lost to it are
+children whose parent ignores SIGCHLD, because the kernel tells nobody what they used, and those
+that left its session and ended between two looks at /proc, because nothing tells whose they were.
 """
 
 _PROCESS_TITLE = "## Of each process"
