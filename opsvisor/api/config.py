@@ -1,5 +1,7 @@
 """Configuration: what the files say, how that differs from what runs, and taking it over."""
 
+from collections.abc import Callable, Iterable
+
 from aiohttp import web
 
 from opsvisor import wire
@@ -81,15 +83,13 @@ async def add_groups(request: web.Request) -> web.Response:
     control = request.app[CONTROL]
     refuse_when_stopping(control)
     body = await read_body(request, wire.GroupRequest)
-    results = []
-    for name in body.groups:
-        try:
-            added = control.configuration.add_group(name)
-        except UnknownGroupError:
-            results.append(_group_result(name, "no_such_group", "not in the files"))
-            continue
-        already = _group_result(name, "already_added", "already in the plan")
-        results.append(_group_result(name, "ok", "added") if added else already)
+    results = _change_each(
+        body.groups,
+        control.configuration.add_group,
+        done="added",
+        refused=("already_added", "already in the plan"),
+        unknown="not in the files",
+    )
     return json_response(wire.GroupResponse(results=results))
 
 
@@ -98,16 +98,33 @@ async def remove_groups(request: web.Request) -> web.Response:
     control = request.app[CONTROL]
     refuse_when_stopping(control)
     body = await read_body(request, wire.GroupRequest)
-    results = []
-    for name in body.groups:
-        try:
-            removed = control.configuration.remove_group(name)
-        except UnknownGroupError:
-            results.append(_group_result(name, "no_such_group", "not in the plan"))
-            continue
-        running = _group_result(name, "still_running", "stop its processes first")
-        results.append(_group_result(name, "ok", "removed") if removed else running)
+    results = _change_each(
+        body.groups,
+        control.configuration.remove_group,
+        done="removed",
+        refused=("still_running", "stop its processes first"),
+        unknown="not in the plan",
+    )
     return json_response(wire.GroupResponse(results=results))
+
+
+def _change_each(
+    groups: Iterable[str],
+    change: Callable[[str], bool],
+    *,
+    done: str,
+    refused: tuple[str, str],
+    unknown: str,
+) -> list[wire.GroupResult]:
+    """Change one group after the other; what became of each."""
+    results = []
+    for name in groups:
+        try:
+            result, reason = ("ok", done) if change(name) else refused
+        except UnknownGroupError:
+            result, reason = "no_such_group", unknown
+        results.append(wire.GroupResult(group=name, result=result, reason=reason))
+    return results
 
 
 async def _reread(control: Control) -> Comparison:
@@ -119,7 +136,3 @@ async def _reread(control: Control) -> Comparison:
 
 def _no_such_group(error: UnknownGroupError) -> ApiError:
     return ApiError("no_such_group", str(error), "GET /api/v1/config/available lists them")
-
-
-def _group_result(name: str, result: str, reason: str) -> wire.GroupResult:
-    return wire.GroupResult(group=name, result=result, reason=reason)
