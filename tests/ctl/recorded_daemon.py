@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
@@ -109,6 +109,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _stream(self, text: str, until: threading.Event | None) -> None:
+        self.close_connection = True
+        with suppress(ConnectionError):  # clients hang up on streams, at any moment
+            self._send_stream(text, until)
+
+    def _send_stream(self, text: str, until: threading.Event | None) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
@@ -119,7 +124,6 @@ class _Handler(BaseHTTPRequestHandler):
             until.wait(_LIMIT)
         else:
             self.wfile.write(b"0\r\n\r\n")
-        self.close_connection = True
 
     def address_string(self) -> str:
         """Unix clients have no address."""
