@@ -287,7 +287,7 @@ class Engine:
         try:
             if effect.to_group:
                 self._signal_group(effect)
-            else:
+            elif effect.pid not in self._leaderless:  # reaped: its pid may be somebody else's
                 os.kill(effect.pid, effect.signum)
         except ProcessLookupError:
             pass  # it ended by itself; its exit is on the way
