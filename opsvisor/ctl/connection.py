@@ -106,7 +106,7 @@ def _from_file(path: Path, environ: Mapping[str, str]) -> Connection:
     if path.suffix == ".toml":
         return _from_toml(path, environ)
     # An INI file costs its parser only where there is one.
-    from opsvisor.compat.supervisor.control_file import (  # noqa: PLC0415 - see above
+    from opsvisor.compat.supervisor.config.control_file import (  # noqa: PLC0415 - see above
         read_control_settings,
     )
 

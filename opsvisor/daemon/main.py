@@ -116,7 +116,7 @@ def _frontends(
     """The formats besides our own. Supervisor's is loaded only for a file that may be one."""
     if path.suffix == ".toml":
         return {}
-    from opsvisor.compat.supervisor.load import load as load_ini  # noqa: PLC0415 - see above
+    from opsvisor.compat.supervisor.config.load import load as load_ini  # noqa: PLC0415 - see above
 
     frontend = functools.partial(load_ini, start_directory=start_directory)
     return {".conf": frontend, ".ini": frontend}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from opsvisor.compat.supervisor.load import load
+from opsvisor.compat.supervisor.config.load import load
 from opsvisor.config.problems import ConfigError, Problem
 from opsvisor.config.settings import Loaded
 from opsvisor.core.spec import ProcessSpec

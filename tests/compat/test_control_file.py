@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from supervisor_files import write
 
-from opsvisor.compat.supervisor.control_file import ControlSettings, read_control_settings
+from opsvisor.compat.supervisor.config.control_file import ControlSettings, read_control_settings
 from opsvisor.config.problems import ConfigError
 
 
@@ -78,7 +78,7 @@ def test_secrets_are_not_quoted(tmp_path: Path, key: str, value: str) -> None:
 def test_import_is_light() -> None:
     """Reading it loads neither the core nor the daemon's settings nor asyncio."""
     code = (
-        "import sys, opsvisor.compat.supervisor.control_file;"
+        "import sys, opsvisor.compat.supervisor.config.control_file;"
         "print([m for m in sys.modules if m.startswith(('opsvisor.core', 'opsvisor.config.s',"
         " 'asyncio', 'msgspec'))])"
     )

@@ -18,7 +18,7 @@ from supervisor.process import (  # type: ignore[import-untyped]  # comes withou
 )
 from supervisor_files import write
 
-from opsvisor.compat.supervisor.load import load
+from opsvisor.compat.supervisor.config.load import load
 from opsvisor.config.problems import ConfigError
 from opsvisor.config.settings import Loaded, TcpServer, UnixServer
 from opsvisor.core.spec import KillMode, LogSpec, ProcessSpec, RestartMode, Startup

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from real_supervisor import datatypes
 
-from opsvisor.compat.supervisor.environment import parse_environment
-from opsvisor.compat.supervisor.refused import Refused
+from opsvisor.compat.supervisor.config.environment import parse_environment
+from opsvisor.compat.supervisor.config.refused import Refused
 
 
 @pytest.mark.parametrize(

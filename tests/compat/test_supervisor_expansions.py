@@ -5,8 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from real_supervisor import options
 
-from opsvisor.compat.supervisor.expansions import Names, environment_names, expand, expand_log_path
-from opsvisor.compat.supervisor.refused import Refused
+from opsvisor.compat.supervisor.config.expansions import (
+    Names,
+    environment_names,
+    expand,
+    expand_log_path,
+)
+from opsvisor.compat.supervisor.config.refused import Refused
 
 NAMES: Names = {"program_name": "web", "process_num": 7, "ENV_HOME": "/root", "ENV_ODD": "50%"}
 

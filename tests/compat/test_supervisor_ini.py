@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from supervisor_files import write
 
-from opsvisor.compat.supervisor.ini import Ini, _Parser, read_all, read_alone
+from opsvisor.compat.supervisor.config.ini import Ini, _Parser, read_all, read_alone
 from opsvisor.config.problems import ConfigError, Place
 
 

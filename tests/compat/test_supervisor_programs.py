@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from supervisor_files import brief, load_text, only_spec, problems, specs
 
-from opsvisor.compat.supervisor.load import load
+from opsvisor.compat.supervisor.config.load import load
 from opsvisor.core.plan import diff
 from opsvisor.core.spec import (
     ExitSet,

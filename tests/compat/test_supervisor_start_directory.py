@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from supervisor_files import problems, write
 
-from opsvisor.compat.supervisor.load import load
+from opsvisor.compat.supervisor.config.load import load
 from opsvisor.config.settings import Loaded, UnixServer
 
 TEXT = """\

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from real_supervisor import datatypes
 
-from opsvisor.compat.supervisor import accounts, values
-from opsvisor.compat.supervisor.refused import Refused
-from opsvisor.compat.supervisor.values import LogTarget
+from opsvisor.compat.supervisor.config import accounts, values
+from opsvisor.compat.supervisor.config.refused import Refused
+from opsvisor.compat.supervisor.config.values import LogTarget
 from opsvisor.config.accounts import look_up
 from opsvisor.config.settings import LogLevel
 from opsvisor.core.spec import ExitSet, RestartMode

@@ -210,7 +210,7 @@ def test_another_server(ctl: Ctl, daemon: RecordedDaemon) -> None:
 
 def test_supervisors_file(run: Ctl, daemon: RecordedDaemon, tmp_path: Path) -> None:
     """[supervisorctl] of an INI file names the server and the credentials."""
-    pytest.importorskip("opsvisor.compat.supervisor.control_file")
+    pytest.importorskip("opsvisor.compat.supervisor.config.control_file")
     daemon.answers["GET /api/v1/daemon"] = DAEMON
     path = _written(
         tmp_path / "supervisord.conf",

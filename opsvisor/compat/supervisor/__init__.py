@@ -1,7 +1,5 @@
 """Supervisor's files and interfaces, read and spoken by opsvisor.
 
-Its configuration becomes a `Loaded` in three steps: `ini` finds sections and where each key
-stands, `sections` turns texts into values by the tables of `options`, and `programs`, `groups`
-and `daemon` build what the rest of opsvisor understands. `load` is the way in. This file imports
-nothing, because opsvisorctl reads `control_file` and pays for every import.
+`config` reads its configuration files, `edge` is what the daemon mounts beside its own API. This
+file imports nothing, because opsvisorctl reads a part of `config` and pays for every import.
 """

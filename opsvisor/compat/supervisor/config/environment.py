@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from opsvisor.compat.supervisor.refused import Refused
+from opsvisor.compat.supervisor.config.refused import Refused
 
 _UNQUOTED = "/.+-():"  # allowed in a word without quotes, besides letters, digits and _
 

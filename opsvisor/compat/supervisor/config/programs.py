@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from opsvisor.compat.supervisor.expansions import Names, environment_names
-from opsvisor.compat.supervisor.ini import Section
-from opsvisor.compat.supervisor.options import STDERR, STDOUT, Program, Stream
-from opsvisor.compat.supervisor.sections import Findings, SectionReader
-from opsvisor.compat.supervisor.values import LogTarget
+from opsvisor.compat.supervisor.config.expansions import Names, environment_names
+from opsvisor.compat.supervisor.config.ini import Section
+from opsvisor.compat.supervisor.config.options import STDERR, STDOUT, Program, Stream
+from opsvisor.compat.supervisor.config.sections import Findings, SectionReader
+from opsvisor.compat.supervisor.config.values import LogTarget
 from opsvisor.core.spec import (
     ExponentialBackoff,
     KillMode,

@@ -5,14 +5,14 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from opsvisor.compat.supervisor.daemon import read_servers, read_settings, server_url
-from opsvisor.compat.supervisor.expansions import Names, environment_names
-from opsvisor.compat.supervisor.groups import read_plan
-from opsvisor.compat.supervisor.ini import read_all
-from opsvisor.compat.supervisor.leftovers import warn_of_leftovers
-from opsvisor.compat.supervisor.options import Supervisord
-from opsvisor.compat.supervisor.programs import Surroundings
-from opsvisor.compat.supervisor.sections import Findings, SectionReader
+from opsvisor.compat.supervisor.config.daemon import read_servers, read_settings, server_url
+from opsvisor.compat.supervisor.config.expansions import Names, environment_names
+from opsvisor.compat.supervisor.config.groups import read_plan
+from opsvisor.compat.supervisor.config.ini import read_all
+from opsvisor.compat.supervisor.config.leftovers import warn_of_leftovers
+from opsvisor.compat.supervisor.config.options import Supervisord
+from opsvisor.compat.supervisor.config.programs import Surroundings
+from opsvisor.compat.supervisor.config.sections import Findings, SectionReader
 from opsvisor.config.problems import ConfigError, Place, Problem
 from opsvisor.config.settings import Loaded
 

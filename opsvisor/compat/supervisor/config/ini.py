@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from opsvisor.compat.supervisor.expansions import Names, expand
-from opsvisor.compat.supervisor.refused import Refused
+from opsvisor.compat.supervisor.config.expansions import Names, expand
+from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.config.problems import ConfigError, Place, Problem
 
 # A first word, if it could be a key.

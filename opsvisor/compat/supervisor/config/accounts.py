@@ -2,7 +2,7 @@
 
 import grp
 
-from opsvisor.compat.supervisor.refused import Refused
+from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.config import units
 from opsvisor.config.accounts import look_up
 from opsvisor.core.spec import UserSpec

@@ -8,7 +8,7 @@ be followed by a conversion then prints the whole table, every environment varia
 import re
 from collections.abc import Mapping
 
-from opsvisor.compat.supervisor.refused import Refused
+from opsvisor.compat.supervisor.config.refused import Refused
 
 Names = Mapping[str, str | int]
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from opsvisor.compat.supervisor.expansions import environment_names, expand
-from opsvisor.compat.supervisor.ini import read_alone
-from opsvisor.compat.supervisor.refused import Refused
+from opsvisor.compat.supervisor.config.expansions import environment_names, expand
+from opsvisor.compat.supervisor.config.ini import read_alone
+from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.config.problems import ConfigError, Place, Problem
 
 _SECRETS = ("username", "password")

@@ -9,9 +9,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from opsvisor.compat.supervisor import accounts
-from opsvisor.compat.supervisor.environment import parse_environment
-from opsvisor.compat.supervisor.refused import Refused
+from opsvisor.compat.supervisor.config import accounts
+from opsvisor.compat.supervisor.config.environment import parse_environment
+from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.config.kinds import quote
 from opsvisor.config.settings import LogLevel
 from opsvisor.config.units import DURATION_MAX, SIZE_MAX, did_you_mean

@@ -1,12 +1,12 @@
 """[group:x], and the group that every other program forms on its own."""
 
-from opsvisor.compat.supervisor.ini import Ini, Section
-from opsvisor.compat.supervisor.options import Group as GroupOptions
-from opsvisor.compat.supervisor.options import Program
-from opsvisor.compat.supervisor.programs import Surroundings, read_program
-from opsvisor.compat.supervisor.refused import Refused
-from opsvisor.compat.supervisor.sections import Findings, SectionReader
-from opsvisor.compat.supervisor.values import name as valid_name
+from opsvisor.compat.supervisor.config.ini import Ini, Section
+from opsvisor.compat.supervisor.config.options import Group as GroupOptions
+from opsvisor.compat.supervisor.config.options import Program
+from opsvisor.compat.supervisor.config.programs import Surroundings, read_program
+from opsvisor.compat.supervisor.config.refused import Refused
+from opsvisor.compat.supervisor.config.sections import Findings, SectionReader
+from opsvisor.compat.supervisor.config.values import name as valid_name
 from opsvisor.config.units import did_you_mean
 from opsvisor.core.plan import Group, Plan
 from opsvisor.core.spec import ProcessId, ProcessSpec

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Generic
 
-from opsvisor.compat.supervisor import values
-from opsvisor.compat.supervisor.environment import Variables
-from opsvisor.compat.supervisor.values import Kind, LogTarget, T_co
+from opsvisor.compat.supervisor.config import values
+from opsvisor.compat.supervisor.config.environment import Variables
+from opsvisor.compat.supervisor.config.values import Kind, LogTarget, T_co
 from opsvisor.config.settings import LogLevel
 from opsvisor.core.spec import ExitSet, RestartMode
 

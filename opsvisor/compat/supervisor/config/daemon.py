@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from opsvisor.compat.supervisor.expansions import Names
-from opsvisor.compat.supervisor.ini import Ini
-from opsvisor.compat.supervisor.options import Option, Server, Supervisord
-from opsvisor.compat.supervisor.sections import Findings, SectionReader
+from opsvisor.compat.supervisor.config.expansions import Names
+from opsvisor.compat.supervisor.config.ini import Ini
+from opsvisor.compat.supervisor.config.options import Option, Server, Supervisord
+from opsvisor.compat.supervisor.config.sections import Findings, SectionReader
 from opsvisor.config.settings import (
     Credentials,
     DaemonSettings,

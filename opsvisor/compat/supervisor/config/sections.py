@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from opsvisor.compat.supervisor.expansions import Names, expand, expand_log_path
-from opsvisor.compat.supervisor.ini import Section
-from opsvisor.compat.supervisor.options import Option
-from opsvisor.compat.supervisor.refused import Refused
+from opsvisor.compat.supervisor.config.expansions import Names, expand, expand_log_path
+from opsvisor.compat.supervisor.config.ini import Section
+from opsvisor.compat.supervisor.config.options import Option
+from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.config.problems import ConfigError, Place, Problem
 
 T = TypeVar("T")

@@ -4,10 +4,10 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
-from opsvisor.compat.supervisor.expansions import Names
-from opsvisor.compat.supervisor.ini import Ini, Section
-from opsvisor.compat.supervisor.options import KNOWN_KEYS, RpcInterface
-from opsvisor.compat.supervisor.sections import Findings, SectionReader
+from opsvisor.compat.supervisor.config.expansions import Names
+from opsvisor.compat.supervisor.config.ini import Ini, Section
+from opsvisor.compat.supervisor.config.options import KNOWN_KEYS, RpcInterface
+from opsvisor.compat.supervisor.config.sections import Findings, SectionReader
 from opsvisor.config.units import did_you_mean
 
 # The factory of Supervisor's own interface. We serve that one without being asked.
