@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
@@ -34,8 +34,12 @@ def create_app(
     *,
     render_metrics: RenderMetrics,
     observer: HttpObserver,
+    more_routes: Sequence[web.AbstractRouteDef] = (),
 ) -> web.Application:
-    """The API as this server offers it, behind this server's credentials."""
+    """The API as this server offers it, behind this server's credentials.
+
+    `more_routes` are other edges' paths; they are asked for only where the API has none.
+    """
     app = web.Application(
         client_max_size=_LARGEST_BODY,
         middlewares=[_observe(observer), _explain_errors(observer), _guard(server)],
@@ -49,6 +53,8 @@ def create_app(
             app.router.add_get(route.path, route.handler)  # HEAD comes with it
         else:
             app.router.add_route(route.method, route.path, route.handler)
+
+    app.router.add_routes(more_routes)
 
     async def end_streams(_: web.Application) -> None:
         for task in tuple(streams.open):

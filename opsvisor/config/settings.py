@@ -66,10 +66,12 @@ class DaemonSettings:
 
     `log.path` None keeps the daemon's log off the disk. `echo_log` copies it to standard output
     (foreground). `history_size` is the number of finished runs kept per process, `ring_size` the
-    bytes of recent output kept in memory per stream.
+    bytes of recent output kept in memory per stream. `supervisor_interfaces`: whether Supervisor's
+    XML-RPC and its event listener protocol are spoken.
     """
 
     dialect: Dialect = Dialect.NATIVE
+    supervisor_interfaces: bool = False
     identifier: str = "opsvisor"
     servers: tuple[UnixServer | TcpServer, ...] = ()
     log: LogSpec = field(default_factory=LogSpec)

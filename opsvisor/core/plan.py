@@ -1,6 +1,6 @@
 """All that should run, frozen, and what separates two such plans."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 
 from opsvisor.core.spec import ProcessId, ProcessSpec
@@ -13,12 +13,25 @@ LIVE_FIELDS = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventFeed:
+    """What the processes of a group are told on their standard input, one of them at a time.
+
+    `kinds` are names of events in the words of whoever does the telling. Up to `buffer_size`
+    events wait for a process that is ready; then the oldest is dropped.
+    """
+
+    kinds: tuple[str, ...]
+    buffer_size: int = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """A named set of processes, stopped together at shutdown in order of `priority`."""
 
     name: str
     priority: int = 999
     processes: tuple[ProcessSpec, ...] = ()
+    feed: EventFeed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +44,8 @@ class Plan:
     def of(groups: "list[Group]") -> "Plan":
         """A plan of these groups, brought into order."""
         ordered = [
-            Group(
-                name=group.name,
-                priority=group.priority,
+            replace(
+                group,
                 processes=tuple(sorted(group.processes, key=lambda p: (p.priority, p.id.name))),
             )
             for group in groups

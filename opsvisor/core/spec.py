@@ -138,7 +138,8 @@ class LogSpec:
     """Where one output stream goes.
 
     `path` None keeps the stream in memory only. `rotate_size` 0 never rotates; `rotate_keep` 0
-    truncates instead of keeping backups. `private` creates the file with mode 0600.
+    truncates instead of keeping backups. `private` creates the file with mode 0600. `told` hands
+    what is read to whoever listens to output, chunk by chunk.
     """
 
     path: str | None = None
@@ -146,6 +147,7 @@ class LogSpec:
     rotate_keep: int = 10
     strip_ansi: bool = False
     private: bool = False
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

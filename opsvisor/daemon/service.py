@@ -7,9 +7,11 @@ import random
 import signal
 import socket
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
+
+from aiohttp import web
 
 from opsvisor import __version__
 from opsvisor.api.app import create_app
@@ -44,6 +46,16 @@ class Successor:
 
     loaded: Loaded
     listeners: dict[str, socket.socket]
+
+
+class _Edge(Protocol):
+    """An interface of the daemon besides its own API."""
+
+    def routes(self) -> Sequence[web.AbstractRouteDef]: ...
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 def _address_of(server: UnixServer | TcpServer) -> str | int:
@@ -90,10 +102,14 @@ class Service:
 
     async def _supervise(self) -> None:
         self._engine.open(self._engine_observer())
+        for edge in self._other_edges:
+            edge.open()
         try:
             self._configuration.start_all()
             await self._over.wait()
         finally:
+            for edge in self._other_edges:
+                edge.close()
             self._engine.close()
 
     # -- parts -------------------------------------------------------------------------------
@@ -162,6 +178,7 @@ class Service:
             shut_down=self._shut_down,
             reload=self._reload,
         )
+        self._other_edges = self._build_other_edges()
         self._servers = [
             HttpServer(
                 server,
@@ -170,11 +187,20 @@ class Service:
                     server,
                     render_metrics=lambda accept, gzip: self._metrics.render(accept, gzip=gzip),
                     observer=self._http_observer(),
+                    more_routes=[r for edge in self._other_edges for r in edge.routes()],
                 ),
                 self._listeners.get(url_of(server)),
             )
             for server in settings.servers
         ]
+
+    def _build_other_edges(self) -> "list[_Edge]":
+        """Interfaces besides our own API. Those of Supervisor are loaded only where wanted."""
+        if not self._loaded.settings.supervisor_interfaces:
+            return []
+        from opsvisor.compat.supervisor.edge import SupervisorEdge  # noqa: PLC0415 - see above
+
+        return [SupervisorEdge(control=self._control)]
 
     def _engine_observer(self) -> Observer:
         return Observer(

@@ -37,6 +37,8 @@ from opsvisor.core.supervisor import Supervisor
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime import clock, groups
 from opsvisor.runtime.bus import EventBus
+from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.output import Output
 from opsvisor.runtime.reaper import Orphan, Reaper
 from opsvisor.runtime.spawn import SpawnError, find_executable, spawn
 from opsvisor.runtime.streams import ProcessStreams
@@ -95,6 +97,8 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for: float | None = None
         self._ids: dict[Pid, ProcessId] = {}
+        self._last_pids: dict[ProcessId, Pid] = {}  # of the present run, or the last one
+        self._output_listeners: list[Callable[[Output], None]] = []
         self._stopped_groups: set[Pid] = set()  # leaders, of groups that were told to end
         self._leaderless: dict[Pid, _EndedLeader] = {}  # those of them that lost their leader
         self._streams: dict[ProcessId, ProcessStreams] = {}
@@ -148,6 +152,10 @@ class Engine:
     def owner(self, pid: Pid) -> ProcessId | None:
         """Whose main process this is."""
         return self._ids.get(pid)
+
+    def listen_to_output(self, listener: Callable[[Output], None]) -> None:
+        """Call this with what processes print, where their spec says that it is told."""
+        self._output_listeners.append(listener)
 
     def check_command(self, spec: ProcessSpec) -> None:
         """Raise SpawnError if the command of this spec can't be executed as things are now."""
@@ -276,6 +284,7 @@ class Engine:
             return
         self._observer.spawn_took(time.monotonic() - began)
         self._ids[pid] = spec.id
+        self._last_pids[spec.id] = pid
         self._inputs.append(Spawned(spec.id, pid))
         try:
             self._reaper.watch(pid)
@@ -322,6 +331,7 @@ class Engine:
         streams = self._streams.pop(process_id, None)
         if streams is not None:
             streams.close()
+        self._last_pids.pop(process_id, None)
         self._observer.forgotten(process_id)
 
     def _spec_changed(self, spec: ProcessSpec) -> None:
@@ -337,7 +347,19 @@ class Engine:
             on_problem=lambda stream, problem: self._observer.log_problem(
                 spec.id, stream.value, problem
             ),
+            on_output=lambda stream, text: self._tell_output(spec.id, stream, text),
         )
+
+    def _tell_output(self, process_id: ProcessId, stream: Stream, text: bytes) -> None:
+        pid = self._last_pids.get(process_id)
+        if pid is None:
+            return
+        output = Output(process_id, pid, stream, text)
+        for listener in self._output_listeners:
+            try:
+                listener(output)
+            except Exception as error:  # noqa: BLE001 - a listener's bug must not cost log lines
+                self._observer.internal_error("output listener", error)
 
     # -- deaths ------------------------------------------------------------------------------
 

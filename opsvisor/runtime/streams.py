@@ -30,8 +30,10 @@ class ProcessStreams:
         ring_size: int,
         loop: asyncio.AbstractEventLoop,
         on_problem: Callable[[Stream, str], None] = lambda _stream, _problem: None,
+        on_output: Callable[[Stream, bytes], None] = lambda _stream, _text: None,
     ) -> None:
         self._on_problem = on_problem
+        self._on_output = on_output
         self._ring_size = ring_size
         self._loop = loop
         self._spec = spec
@@ -141,6 +143,7 @@ class ProcessStreams:
                     loop=self._loop,
                     wall=time.time,
                     on_problem=functools.partial(self._on_problem, stream),
+                    on_output=functools.partial(self._on_output, stream),
                 )
 
     def _close_leaving(self) -> None:

@@ -73,8 +73,10 @@ class StreamCapture:
         loop: asyncio.AbstractEventLoop,
         wall: Callable[[], float],
         on_problem: Callable[[str], None] = lambda _problem: None,
+        on_output: Callable[[bytes], None] = lambda _text: None,
     ) -> None:
         self._on_problem = on_problem
+        self._on_output = on_output
         self._told_problem = ""
         self.ring = RingBuffer(ring_size)
         self.closed = False
@@ -180,8 +182,14 @@ class StreamCapture:
         self._bytes += len(chunk)
         self._lines += chunk.count(b"\n")
         self._last_output_at = self._wall()
-        self._keep(chunk if pipe.stripper is None else pipe.stripper.feed(chunk))
+        self._hear(pipe, chunk if pipe.stripper is None else pipe.stripper.feed(chunk))
         return len(chunk)
+
+    def _hear(self, pipe: _Pipe, text: bytes) -> None:
+        self._keep(text)
+        # Only of the present run: what a grandchild of an earlier one says isn't this process's.
+        if self._spec.told and text and pipe is self._pipes[-1]:
+            self._on_output(text)
 
     def write(self, chunk: bytes) -> None:
         """Keep bytes that came by no pipe: the daemon's own log is one of these streams."""
@@ -202,9 +210,9 @@ class StreamCapture:
     def _end(self, pipe: _Pipe) -> None:
         self._loop.remove_reader(pipe.fd)
         os.close(pipe.fd)
-        self._pipes.remove(pipe)
         if pipe.stripper is not None:
-            self._keep(pipe.stripper.flush())
+            self._hear(pipe, pipe.stripper.flush())
+        self._pipes.remove(pipe)
         if not self._pipes and self._target is not None:
             self._target.rest()
 

@@ -29,6 +29,7 @@ def read_settings(
     _warn_of_nocleanup(reader)
     return DaemonSettings(
         dialect=Dialect.SUPERVISOR,
+        supervisor_interfaces=True,
         identifier=reader.get(Supervisord.IDENTIFIER),
         servers=servers,
         log=_log(reader, start),
