@@ -139,7 +139,10 @@ class LogSpec:
 
     `path` None keeps the stream in memory only. `rotate_size` 0 never rotates; `rotate_keep` 0
     truncates instead of keeping backups. `private` creates the file with mode 0600. `told` hands
-    what is read to whoever listens to output, chunk by chunk.
+    what is read to whoever listens to output, chunk by chunk. With `message_limit` the text
+    between two markers is a message to them, told or not, instead of part of the log: its newest
+    bytes, up to this many. 0 looks for no markers. `syslog` sends each line to the system's log,
+    besides.
     """
 
     path: str | None = None
@@ -148,6 +151,44 @@ class LogSpec:
     strip_ansi: bool = False
     private: bool = False
     told: bool = False
+    message_limit: int = 0
+    syslog: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnixSocketSpec:
+    """A listening socket at a path. `owner` is (uid, gid), None leaves it as it is created.
+
+    `backlog` None lets as many connections wait as the system allows.
+    """
+
+    path: str
+    mode: int = 0o700
+    owner: tuple[int, int] | None = None
+    backlog: int | None = None
+
+    @property
+    def url(self) -> str:
+        """How people write it."""
+        return f"unix://{self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TcpSocketSpec:
+    """A listening socket on TCP. `host` "" means all interfaces; `backlog` as above."""
+
+    host: str
+    port: int
+    backlog: int | None = None
+
+    @property
+    def url(self) -> str:
+        """How people write it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"tcp://{host}:{self.port}"
+
+
+SocketSpec = UnixSocketSpec | TcpSocketSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +218,8 @@ class ProcessSpec:
     leaves `argv` empty and says why in `command_problem`: that is a failed start, not a
     configuration error, because Supervisor treats it so and a team's other programs must start.
     `environment` is laid over the daemon's own environment.
-    `stderr` None sends standard error where standard output goes.
+    `stderr` None sends standard error where standard output goes. `socket` is what it finds on
+    its standard input instead of what `stdin` says: all processes of the program share it.
     """
 
     id: ProcessId
@@ -200,6 +242,7 @@ class ProcessSpec:
     rlimits: tuple[ResourceLimit, ...] = ()
     new_session: bool = False
     stdin: StdinMode = StdinMode.NULL
+    socket: SocketSpec | None = None
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     stop: StopPolicy = field(default_factory=StopPolicy)
     stdout: LogSpec = field(default_factory=LogSpec)

@@ -154,7 +154,7 @@ class Engine:
         return self._ids.get(pid)
 
     def listen_to_output(self, listener: Callable[[Output], None]) -> None:
-        """Call this with what processes print, where their spec says that it is told."""
+        """Call this with what processes print where their spec says so, and their messages."""
         self._output_listeners.append(listener)
 
     def check_command(self, spec: ProcessSpec) -> None:
@@ -348,13 +348,18 @@ class Engine:
                 spec.id, stream.value, problem
             ),
             on_output=lambda stream, text: self._tell_output(spec.id, stream, text),
+            on_message=lambda stream, text: self._tell_output(
+                spec.id, stream, text, is_message=True
+            ),
         )
 
-    def _tell_output(self, process_id: ProcessId, stream: Stream, text: bytes) -> None:
+    def _tell_output(
+        self, process_id: ProcessId, stream: Stream, text: bytes, *, is_message: bool = False
+    ) -> None:
         pid = self._last_pids.get(process_id)
         if pid is None:
             return
-        output = Output(process_id, pid, stream, text)
+        output = Output(process_id, pid, stream, text, is_message)
         for listener in self._output_listeners:
             try:
                 listener(output)

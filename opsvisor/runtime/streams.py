@@ -31,9 +31,11 @@ class ProcessStreams:
         loop: asyncio.AbstractEventLoop,
         on_problem: Callable[[Stream, str], None] = lambda _stream, _problem: None,
         on_output: Callable[[Stream, bytes], None] = lambda _stream, _text: None,
+        on_message: Callable[[Stream, bytes], None] = lambda _stream, _text: None,
     ) -> None:
         self._on_problem = on_problem
         self._on_output = on_output
+        self._on_message = on_message
         self._ring_size = ring_size
         self._loop = loop
         self._spec = spec
@@ -144,6 +146,7 @@ class ProcessStreams:
                     wall=time.time,
                     on_problem=functools.partial(self._on_problem, stream),
                     on_output=functools.partial(self._on_output, stream),
+                    on_message=functools.partial(self._on_message, stream),
                 )
 
     def _close_leaving(self) -> None:

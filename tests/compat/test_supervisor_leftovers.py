@@ -42,10 +42,6 @@ def test_foreign_interfaces_are_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "stdout_capture_maxbytes = 1MB",
-        "stderr_capture_maxbytes = 10",
-        "stdout_events_enabled = true",
-        "stderr_events_enabled = 1",
         "stdout_syslog = true",
         "stderr_syslog = on",
         "stdout_logfile = syslog",

@@ -289,3 +289,12 @@ def test_environment_arrives_whole(tmp_path: Path, variables: dict[str, str]) ->
     line = "environment=" + ",".join(f'{key}="{value}"' for key, value in variables.items())
     found = dict(only_spec(tmp_path, line, dict(os.environ)).environment)
     assert {key: found[key] for key in variables} == variables
+
+
+def test_output_is_told_and_messages_are_looked_for_where_asked(tmp_path: Path) -> None:
+    """*_events_enabled and *_capture_maxbytes, each stream for itself."""
+    lines = "stdout_events_enabled=true\nstderr_capture_maxbytes=1KB\nstdout_capture_maxbytes=-1\n"
+    spec = only_spec(tmp_path, lines)
+    assert (spec.stdout.told, spec.stdout.message_limit) == (True, 0)
+    assert spec.stderr is not None
+    assert (spec.stderr.told, spec.stderr.message_limit) == (False, 1024)

@@ -6,7 +6,15 @@ import pytest
 from programs import plan_of, process_id, program
 
 from opsvisor.core.plan import LIVE_FIELDS, Change, Group, Plan, PlanDiff, diff, merge
-from opsvisor.core.spec import KillMode, ProcessSpec, RestartPolicy, Startup, StdinMode, StopPolicy
+from opsvisor.core.spec import (
+    KillMode,
+    ProcessSpec,
+    RestartPolicy,
+    Startup,
+    StdinMode,
+    StopPolicy,
+    UnixSocketSpec,
+)
 
 # A value that differs from the one in `program("web")`, for every field but `id`.
 OTHER: dict[str, object] = {
@@ -29,6 +37,7 @@ OTHER: dict[str, object] = {
     "rlimits": None,
     "new_session": True,
     "stdin": StdinMode.PIPE,
+    "socket": UnixSocketSpec(path="/run/web.sock"),
     "restart": RestartPolicy(failed_starts_max=1),
     "stop": StopPolicy(kill_mode=KillMode.PROCESS),
     "stdout": None,

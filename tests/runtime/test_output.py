@@ -1,9 +1,10 @@
 """Output that is told as it is read, by a real engine."""
 
-from engine_room import NEVER, Room, obedient, program
+from engine_room import NEVER, Room, key, obedient, program
 
 from opsvisor.core.events import ProcessExited
 from opsvisor.core.spec import LogSpec
+from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.output import Output
 
 TOLD = LogSpec(told=True)
@@ -45,3 +46,15 @@ async def test_a_listener_that_fails_is_reported_and_costs_no_output(room: Room)
     assert await room.output("late") == "late\n"
     assert [component for component, _ in room.errors] == ["output listener"]
     room.errors.clear()
+
+
+async def test_a_message_is_told_though_the_stream_is_not(room: Room) -> None:
+    """At its end, apart from the output around it, which the log has."""
+    heard: list[Output] = []
+    room.engine.listen_to_output(heard.append)
+    script = "printf 'one<!--XSUPERVISOR:BEGIN-->to you<!--XSUPERVISOR:END-->two'"
+    quiet = LogSpec(message_limit=100)
+    room.apply(program("web", "sh", "-c", script, stdout=quiet, restart=NEVER))
+    pid = (await room.next(ProcessExited)).pid
+    assert heard == [Output(key("web"), pid, Stream.STDOUT, b"to you", is_message=True)]
+    assert await room.output("two") == "onetwo"

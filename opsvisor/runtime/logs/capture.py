@@ -18,6 +18,7 @@ from opsvisor.core.spec import LogSpec
 from opsvisor.runtime.logs.devices import DeviceTarget, is_device
 from opsvisor.runtime.logs.files import FileTarget
 from opsvisor.runtime.logs.lines import AnsiStripper
+from opsvisor.runtime.logs.messages import BEGIN, END, MessageSplitter, Piece
 from opsvisor.runtime.logs.pipes import capacity, open_pipe
 from opsvisor.runtime.logs.ring import RingBuffer
 from opsvisor.runtime.logs.targets import Tally
@@ -52,9 +53,10 @@ class StreamStats:
 
 @dataclass(slots=True, eq=False)
 class _Pipe:
-    """The reading end of one run's pipe. Escape sequences may be split, so each has its filter."""
+    """The reading end of one run's pipe. What it filters may be split, so each has its filters."""
 
     fd: int
+    splitter: MessageSplitter | None = field(default=None, kw_only=True)
     stripper: AnsiStripper | None = field(default=None, kw_only=True)
 
 
@@ -74,9 +76,11 @@ class StreamCapture:
         wall: Callable[[], float],
         on_problem: Callable[[str], None] = lambda _problem: None,
         on_output: Callable[[bytes], None] = lambda _text: None,
+        on_message: Callable[[bytes], None] = lambda _text: None,
     ) -> None:
         self._on_problem = on_problem
         self._on_output = on_output
+        self._on_message = on_message
         self._told_problem = ""
         self.ring = RingBuffer(ring_size)
         self.closed = False
@@ -130,7 +134,7 @@ class StreamCapture:
         """
         try:
             os.set_blocking(reader, False)
-            pipe = _Pipe(reader, stripper=self._new_stripper())
+            pipe = _Pipe(reader, splitter=self._new_splitter(), stripper=self._new_stripper())
             self._loop.add_reader(reader, self._read_chunk, pipe)
         except BaseException:
             os.close(reader)
@@ -182,14 +186,38 @@ class StreamCapture:
         self._bytes += len(chunk)
         self._lines += chunk.count(b"\n")
         self._last_output_at = self._wall()
-        self._hear(pipe, chunk if pipe.stripper is None else pipe.stripper.feed(chunk))
+        if pipe.splitter is None:
+            self._hear(pipe, chunk)
+        else:
+            self._sort(pipe, pipe.splitter.feed(chunk))
         return len(chunk)
 
-    def _hear(self, pipe: _Pipe, text: bytes) -> None:
+    def _sort(self, pipe: _Pipe, pieces: list[Piece]) -> None:
+        for piece in pieces:
+            self._tally.dropped_lines += piece.lost_lines
+            if piece.is_message:
+                self._hand_over(pipe, piece.text)
+            else:
+                self._hear(pipe, piece.text)
+
+    def _hand_over(self, pipe: _Pipe, message: bytes) -> None:
+        if self._is_of_present_run(pipe):
+            whole = AnsiStripper() if pipe.stripper is not None else None
+            self._on_message(whole.feed(message) + whole.flush() if whole else message)
+        else:
+            self._hear(pipe, BEGIN + message + END)  # nobody hears it, so it is in the log
+
+    def _hear(self, pipe: _Pipe, chunk: bytes) -> None:
+        self._keep_and_tell(pipe, chunk if pipe.stripper is None else pipe.stripper.feed(chunk))
+
+    def _keep_and_tell(self, pipe: _Pipe, text: bytes) -> None:
         self._keep(text)
-        # Only of the present run: what a grandchild of an earlier one says isn't this process's.
-        if self._spec.told and text and pipe is self._pipes[-1]:
+        if self._spec.told and text and self._is_of_present_run(pipe):
             self._on_output(text)
+
+    def _is_of_present_run(self, pipe: _Pipe) -> bool:
+        """What a grandchild of an earlier run says isn't this process's: it is not told."""
+        return pipe is self._pipes[-1]
 
     def write(self, chunk: bytes) -> None:
         """Keep bytes that came by no pipe: the daemon's own log is one of these streams."""
@@ -210,8 +238,10 @@ class StreamCapture:
     def _end(self, pipe: _Pipe) -> None:
         self._loop.remove_reader(pipe.fd)
         os.close(pipe.fd)
+        if pipe.splitter is not None:
+            self._sort(pipe, pipe.splitter.flush())
         if pipe.stripper is not None:
-            self._hear(pipe, pipe.stripper.flush())
+            self._keep_and_tell(pipe, pipe.stripper.flush())
         self._pipes.remove(pipe)
         if not self._pipes and self._target is not None:
             self._target.rest()
@@ -221,6 +251,10 @@ class StreamCapture:
         if self.problem != self._told_problem:
             self._told_problem = self.problem
             self._on_problem(self.problem)
+
+    def _new_splitter(self) -> MessageSplitter | None:
+        limit = self._spec.message_limit
+        return MessageSplitter(limit) if limit else None
 
     def _new_stripper(self) -> AnsiStripper | None:
         return AnsiStripper() if self._spec.strip_ansi else None
@@ -244,6 +278,9 @@ class StreamCapture:
     def update(self, spec: LogSpec) -> None:
         """Take over a changed configuration, for output from now on."""
         old, self._spec = self._spec, spec
+        if old.message_limit != spec.message_limit:
+            for pipe in self._pipes:
+                self._change_limit(pipe)
         if old.strip_ansi != spec.strip_ansi:
             for pipe in self._pipes:
                 if pipe.stripper is not None:
@@ -256,6 +293,15 @@ class StreamCapture:
             self._target.update(spec)
         if self._target is not None and self._pipes:
             self._target.open()
+
+    def _change_limit(self, pipe: _Pipe) -> None:
+        if pipe.splitter is None:
+            pipe.splitter = self._new_splitter()
+        elif self._spec.message_limit:
+            pipe.splitter.limit = self._spec.message_limit  # a message may be on its way
+        else:
+            self._sort(pipe, pipe.splitter.flush())
+            pipe.splitter = None
 
     def reopen(self) -> None:
         """Close the file and open it by its name, as after logrotate has renamed it.

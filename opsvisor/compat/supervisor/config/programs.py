@@ -200,6 +200,8 @@ def _log(
         rotate_keep=max(0, reader.get(stream.backups)),
         strip_ansi=around.strip_ansi,
         private=target is LogTarget.AUTO,
+        told=reader.get(stream.events),
+        message_limit=max(0, reader.get(stream.capture)),
     )
 
 
@@ -228,8 +230,6 @@ def _warn_of_missing_features(
     reader: SectionReader, stream: Stream, target: str | LogTarget
 ) -> None:
     set_in_vain = {
-        stream.capture: reader.get(stream.capture) > 0,
-        stream.events: reader.get(stream.events),
         stream.syslog: reader.get(stream.syslog),
         stream.logfile: target is LogTarget.SYSLOG,
     }
