@@ -1,9 +1,6 @@
 """The command line of opsvisord: find and check the configuration, then serve."""
 
-import argparse
 import asyncio
-import dataclasses
-import functools
 import gc
 import os
 import stat
@@ -15,7 +12,8 @@ from opsvisor import __version__
 from opsvisor.config.load import load
 from opsvisor.config.problems import ConfigError, OpsvisorError
 from opsvisor.config.search import default_paths, find, warning_about
-from opsvisor.config.settings import DaemonSettings, Loaded, LogLevel
+from opsvisor.config.settings import Dialect, Loaded
+from opsvisor.daemon.flags import BadFlags, Flags, help_text, parse
 from opsvisor.daemon.host import (
     Background,
     become,
@@ -23,6 +21,7 @@ from opsvisor.daemon.host import (
     keep_descriptors_from_children,
     raise_limits,
 )
+from opsvisor.daemon.overrides import override
 from opsvisor.daemon.service import Service, Successor
 from opsvisor.runtime import signals
 
@@ -30,34 +29,44 @@ EXIT_OK = 0
 EXIT_UNUSABLE = 2  # usage, configuration, or a place that is taken: what Supervisor exits with
 
 
+class _SupervisorFileError(ConfigError):
+    """A ConfigError about a file of Supervisor's, whose users know one form of message."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run opsvisord; gives its exit status: 0 after a shutdown, 2 if it could not start."""
-    arguments = _parser().parse_args(argv)
+    try:
+        flags = parse(sys.argv[1:] if argv is None else argv)
+    except BadFlags as error:
+        return _fail(str(error))
+    if flags.info:
+        known = {"help": help_text(sys.argv[0]), "version": f"{__version__}\n"}
+        sys.stdout.write(known[flags.info])
+        return EXIT_OK
     # Where we are now: a daemon leaves it, and a file that is reread must mean the same as before.
     start_directory = Path.cwd()
-    checked = arguments.check if isinstance(arguments.check, str) else None
-    path = _config_path(checked or arguments.configuration)
-    if path is None:
+    found = Path(flags.config_file) if flags.config_file is not None else find(sys.argv[0])
+    if found is None:
         tried = ", ".join(str(p) for p in default_paths(sys.argv[0]))
         return _fail(
             f"No config file found at default paths ({tried}); use the -c option to specify a"
             " config file at a different path"
         )
-    problem = _unreadable(path)
+    problem = _unreadable(found)
     if problem:
         return _fail(problem)
-    given = checked is not None or arguments.configuration is not None
-    if advice := warning_about(path, given=given):
+    path = start_directory / found
+    if advice := warning_about(path, given=flags.config_file is not None):
         sys.stderr.write(f"warning: {advice}\n")
 
     def read() -> Loaded:
-        return _read(path, arguments, start_directory)
+        return _read(path, flags, start_directory)
 
     try:
         loaded = read()
     except ConfigError as error:
         return _report_problems(error)
-    if arguments.check:
+    if flags.only_check:
         return _report_check(path, loaded)
     return _serve(loaded, read)
 
@@ -87,12 +96,6 @@ def _serve(loaded: Loaded, read: Callable[[], Loaded]) -> int:
     return EXIT_OK
 
 
-def _config_path(given: str | None) -> Path | None:
-    """An absolute path, so that a later change of directory doesn't change what is reread."""
-    path = Path(given) if given is not None else find(sys.argv[0])
-    return path.absolute() if path is not None else None
-
-
 def _unreadable(path: Path) -> str:
     """Why this can't be a configuration file, "" if it may be one."""
     try:
@@ -104,53 +107,40 @@ def _unreadable(path: Path) -> str:
     return f"could not read config file {path}: Is a directory" if stat.S_ISDIR(mode) else ""
 
 
-def _read(path: Path, arguments: argparse.Namespace, start_directory: Path) -> Loaded:
-    loaded = load(path, _frontends(path, start_directory), os.environ)
-    settings = _override(loaded.settings, arguments, start_directory)
-    return dataclasses.replace(loaded, settings=settings)
+def _read(path: Path, flags: Flags, start_directory: Path) -> Loaded:
+    """The configuration, with what the flags say instead. ConfigError if it can't be used."""
+    loaded = load(path, _frontends(path, flags, start_directory), os.environ)
+    if loaded.settings.dialect is Dialect.SUPERVISOR:
+        return loaded  # its reader knows all of these options
+    return override(loaded, flags.settings)
 
 
 def _frontends(
-    path: Path, start_directory: Path
+    path: Path, flags: Flags, start_directory: Path
 ) -> Mapping[str, Callable[[Path, Mapping[str, str]], Loaded]]:
     """The formats besides our own. Supervisor's is loaded only for a file that may be one."""
     if path.suffix == ".toml":
         return {}
     from opsvisor.compat.supervisor.config.load import load as load_ini  # noqa: PLC0415 - see above
 
-    frontend = functools.partial(load_ini, start_directory=start_directory)
-    return {".conf": frontend, ".ini": frontend}
+    def read(path: Path, environ: Mapping[str, str]) -> Loaded:
+        try:
+            return load_ini(path, environ, start_directory=start_directory, given=flags.settings)
+        except ConfigError as error:
+            raise _SupervisorFileError(error.problems, error.warnings) from error
 
-
-def _override(
-    settings: DaemonSettings, arguments: argparse.Namespace, start_directory: Path
-) -> DaemonSettings:
-    """The settings with what the command line says instead."""
-    if arguments.nodaemon:
-        # Supervisor changes umask and directory in the background only.
-        settings = dataclasses.replace(
-            settings, daemonize=False, echo_log=True, umask=None, working_dir=None
-        )
-    if arguments.silent:
-        settings = dataclasses.replace(settings, echo_log=False)
-    if arguments.loglevel:
-        settings = dataclasses.replace(settings, log_level=LogLevel(arguments.loglevel))
-    if arguments.logfile:
-        log = dataclasses.replace(settings.log, path=str(start_directory / arguments.logfile))
-        settings = dataclasses.replace(settings, log=log)
-    if arguments.pidfile:
-        settings = dataclasses.replace(settings, pid_file=str(start_directory / arguments.pidfile))
-    if arguments.identifier:
-        settings = dataclasses.replace(settings, identifier=arguments.identifier)
-    return settings
+    return {".conf": read, ".ini": read}
 
 
 def _report_problems(error: ConfigError) -> int:
     for warning in error.warnings:
         sys.stderr.write(f"warning: {warning}\n")
+    sys.stderr.write(f"{error}\n")
     count = len(error.problems)
-    plural = "s" if count > 1 else ""
-    sys.stderr.write(f"{error}\nError: {count} problem{plural} in the configuration\n")
+    summary = f"{count} problem{'s' if count > 1 else ''} in the configuration"
+    if isinstance(error, _SupervisorFileError):
+        return _fail(error.problems[0].what if count == 1 else summary)
+    sys.stderr.write(f"Error: {summary}\n")
     return EXIT_UNUSABLE
 
 
@@ -166,35 +156,3 @@ def _report_check(path: Path, loaded: Loaded) -> int:
 def _fail(message: str) -> int:
     sys.stderr.write(f"Error: {message}\nFor help, use {sys.argv[0]} -h\n")
     return EXIT_UNUSABLE
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> "None":  # type: ignore[override]  # it exits, as the original
-        sys.exit(_fail(message))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="opsvisord",
-        description="Keep programs running: start, restart, log, explain, measure.",
-        epilog="Exit status: 0 after a shutdown or a good --check, 2 if it could not start.",
-    )
-    add = parser.add_argument
-    add("-c", "--configuration", metavar="FILE", help="opsvisor.toml, or a Supervisor file")
-    add(
-        "-t",
-        "--check",
-        nargs="?",
-        const=True,
-        default=False,
-        metavar="FILE",
-        help="check the configuration, start nothing",
-    )
-    add("-n", "--nodaemon", action="store_true", help="stay in the foreground")
-    add("-s", "--silent", action="store_true", help="no copy of the log on standard output")
-    add("-l", "--logfile", metavar="FILE", help="the daemon's own log")
-    add("-e", "--loglevel", choices=[level.value for level in LogLevel], help="how much it says")
-    add("-j", "--pidfile", metavar="FILE", help="where to write the process id")
-    add("-i", "--identifier", metavar="NAME", help="name of this daemon")
-    add("-v", "--version", action="version", version=__version__)
-    return parser

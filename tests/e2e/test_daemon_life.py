@@ -112,7 +112,7 @@ def test_check_of_a_bad_file_tells_every_problem_with_its_line(
 ) -> None:
     """--check: exit 2 and all problems at once, each with file and line; a start says that too."""
     home.write(programs)
-    checked = run_program("opsvisord", "-t", str(home.config), directory=home.directory)
+    checked = run_program("opsvisord", "--check", str(home.config), directory=home.directory)
     assert checked.status == 2
     places = [line.split(" ")[0] for line in checked.err.splitlines() if line[0] == "/"]
     lines = [int(place.split(":")[1]) for place in places]

@@ -4,6 +4,8 @@ import platform
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from opsvisor.compat.supervisor.config.daemon import read_servers, read_settings, server_url
 from opsvisor.compat.supervisor.config.expansions import Names, environment_names
@@ -17,12 +19,19 @@ from opsvisor.config.problems import ConfigError, Place, Problem
 from opsvisor.config.settings import Loaded
 
 
-def load(path: Path, environ: Mapping[str, str], *, start_directory: Path | None = None) -> Loaded:
+def load(
+    path: Path,
+    environ: Mapping[str, str],
+    *,
+    start_directory: Path | None = None,
+    given: Mapping[str, Any] = MappingProxyType({}),
+) -> Loaded:
     """Read a configuration of Supervisor and everything it includes.
 
     `environ` is the environment the daemon was started with, and `start_directory` the folder:
     relative paths begin there, so that rereading finds what reading found although the daemon has
-    gone to a folder of its own since. None is the current one. The names that values may use are a
+    gone to a folder of its own since. None is the current one. `given` are values for options of
+    [supervisord] that the command line sets instead. The names that values may use are a
     superset of Supervisor's: `here` and `host_node_name` are known everywhere. Raises ConfigError
     with all problems at once; syntax errors come alone, because they make values doubtful.
     """
@@ -35,7 +44,7 @@ def load(path: Path, environ: Mapping[str, str], *, start_directory: Path | None
     if supervisord is None:
         what = ".ini file does not include supervisord section"
         raise ConfigError([Problem(Place(str(path)), what, "add a line [supervisord]")])
-    reader = SectionReader(supervisord, names, findings, start=start)
+    reader = SectionReader(supervisord, names, findings, start=start, given=given)
     environment = reader.get(Supervisord.ENVIRONMENT)
     for doubt in environment.doubts:
         reader.warn(Supervisord.ENVIRONMENT, f"environment of [supervisord]: {doubt}")

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar, cast
 
 from opsvisor.compat.supervisor.config.expansions import Names, expand, expand_log_path
 from opsvisor.compat.supervisor.config.ini import Section
@@ -11,6 +12,8 @@ from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.config.problems import ConfigError, Place, Problem
 
 T = TypeVar("T")
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Findings:
@@ -56,16 +59,26 @@ class SectionReader:
     in the errors of programs, and only there. A value that is refused is noted and read as the
     option's default, so that the rest of the section can be looked at too. `start` is the folder
     in which relative paths begin: never the current one, which the daemon changes on its way.
+    `given` are values of options that count instead of what the section says, which is looked at
+    all the same.
     """
 
     def __init__(
-        self, section: Section, names: Names, findings: Findings, *, start: Path, suffix: str = ""
+        self,
+        section: Section,
+        names: Names,
+        findings: Findings,
+        *,
+        start: Path,
+        suffix: str = "",
+        given: Mapping[str, Any] = _NOTHING,
     ) -> None:
         self.section = section
         self._names = names
         self._findings = findings
         self._start = start
         self._suffix = suffix
+        self._given = given
 
     def with_names(self, names: Names) -> "SectionReader":
         """The same reader with more names to expand."""
@@ -85,7 +98,8 @@ class SectionReader:
 
     def get(self, option: Option[T]) -> T:
         """The option's value, all names expanded."""
-        return self._read(option, expand)
+        value = self._read(option, expand)
+        return cast("T", self._given[option.name]) if option.name in self._given else value
 
     def get_log_path(self, option: Option[T]) -> T:
         """The value of an option that Supervisor expands twice."""
