@@ -174,11 +174,12 @@ class _Reader:
             broken=frozenset(draft.broken),
         )
 
-    def _read_table(self, table: type, value: Any, draft: _Draft) -> None:
+    def _read_table(self, table: type, value: Any, draft: _Draft, *, shorthand: str = "") -> None:
         if isinstance(value, dict):
             self._read(table, value, draft)
         else:
-            self._refuse(draft, (), _no_table(value))
+            wanted = "a string or a table" if shorthand else "a table"
+            self._refuse(draft, (), _no_table(value, wanted=wanted))
 
     def _read(self, table: type, raw: Mapping[str, Any], draft: _Draft) -> None:
         """Read the options in `raw` into `draft`."""
@@ -207,7 +208,7 @@ class _Reader:
         if isinstance(kind, Section):
             by_shorthand = isinstance(value, str) and kind.shorthand
             table = {kind.shorthand: value} if by_shorthand else value
-            self._read_table(kind.options, table, draft.inside(name))
+            self._read_table(kind.options, table, draft.inside(name), shorthand=kind.shorthand)
             return
         try:
             draft.values[name] = kind.read(value)
@@ -265,9 +266,9 @@ def _build(table: type, values: Mapping[str, Any]) -> Any:
     return table(**given)
 
 
-def _no_table(value: Any, named: str = "") -> Refused:
+def _no_table(value: Any, named: str = "", *, wanted: str = "a table") -> Refused:
     hint = f"each {named} has a name: [{named}.web]" if named else ""
-    return Refused(f": expected a table, got {type_name(value)}", hint)
+    return Refused(f": expected {wanted}, got {type_name(value)}", hint)
 
 
 def _suggest(name: str, table: type) -> str:

@@ -29,7 +29,8 @@ _TYPE_NAMES: Mapping[type, str] = {
     date: "a date",
     time: "a time",
 }
-_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_NAME = re.compile(r"[\w.+@-]+")
+_EVENT_KIND = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
 _UNLIMITED = "unlimited"
 _NEVER = "never"
@@ -214,6 +215,8 @@ def size(low: int, high: int) -> Kind:
 
 
 def _signal(value: Any) -> int:
+    if type(value) is int and value == 0:
+        return 0  # kill(2): no signal is sent
     return units.check_signal(value) if type(value) is int else units.parse_signal(_text(value))
 
 
@@ -348,12 +351,30 @@ def _address(value: Any) -> Address:
 def check_name(name: str) -> None:
     """Raise Refused unless programs and groups may be called so."""
     if not _NAME.fullmatch(name):
-        raise Refused("is not a usable name", "names consist of letters, digits, '_', '.' and '-'")
+        hint = "names consist of letters, digits, '_', '.', '-', '+' and '@'"
+        raise Refused("is not a usable name", hint)
 
 
 def _group_name(value: Any) -> str:
     check_name(_text(value))
     return str(value)
+
+
+def _group_names(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (_group_name(value),)
+    names = _array(value, _group_name, "a name or an array of names")
+    return tuple(dict.fromkeys(names))
+
+
+def _event_kind(value: Any) -> str:
+    if not _EVENT_KIND.fullmatch(_text(value)):
+        raise Refused("is not a kind of event", 'they look like "PROCESS_STATE" or "TICK_60"')
+    return str(value)
+
+
+def _event_kinds(value: Any) -> tuple[str, ...]:
+    return tuple(_array(value, _event_kind, "an array of kinds of events"))
 
 
 def _show_text(text: str) -> str:
@@ -394,5 +415,6 @@ RLIMITS = Kind(
     name='table of integers, "unlimited" or [soft, hard]', read=_rlimits, show=_show_table
 )
 USER = Kind(name='"name", "name:group" or uid', read=_user, show=_show_text)
-GROUP_NAME = Kind(name="name", read=_group_name, show=_show_text)
+GROUP_NAMES = Kind(name="name or array of names", read=_group_names, show=_show_array)
+EVENT_KINDS = Kind(name="array of kinds of events", read=_event_kinds, show=_show_array)
 ADDRESS = Kind(name='"host:port"', read=_address, show=lambda a: f'"{a.host}:{a.port}"')

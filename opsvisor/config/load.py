@@ -48,7 +48,7 @@ def native(path: Path, environ: Mapping[str, str]) -> Loaded:
     findings.problems.extend(problems)
     decoded, problems = decode(document)
     findings.problems.extend(problems)
-    plan = resolve(decoded, findings)
+    plan = resolve(decoded, environ, findings)
     settings = resolve_daemon(decoded, environ, findings)
     ordered = findings.in_order(tuple(map(str, (path, *documents))))
     if ordered.problems:

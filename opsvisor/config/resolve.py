@@ -1,19 +1,26 @@
 """Options become a Plan: replicas are numbered, templates filled, users and files looked up."""
 
 import shlex
+import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from opsvisor.config import accounts, envfile
+from opsvisor.config.auto_log import auto_path
 from opsvisor.config.decode import Declared, Decoded
 from opsvisor.config.findings import Findings
+from opsvisor.config.kinds import check_name
 from opsvisor.config.problems import Problem
-from opsvisor.config.schema import ProgramOptions
-from opsvisor.config.template import fill
+from opsvisor.config.schema import EarlyExit, KillTargets, ProgramOptions, StreamOptions
+from opsvisor.config.template import Names, fill, fill_variables
 from opsvisor.config.units import Refused, did_you_mean, format_duration
-from opsvisor.core.plan import Group, Plan
+from opsvisor.core.plan import EventFeed, Group, Plan
 from opsvisor.core.spec import (
     ExponentialBackoff,
     FlappingPolicy,
+    KillMode,
+    LinearBackoff,
     LogSpec,
     ProcessId,
     ProcessSpec,
@@ -28,6 +35,13 @@ Program = Declared[ProgramOptions]
 
 _SHARED_GROUP_PRIORITY = 999  # Supervisor's, for groups whose members don't decide it
 _MERGE = "merge"
+_AUTO = "auto"
+_DEFAULT_NAME = "{program}_{replica}"
+_WHOM = {  # the stop signal, SIGKILL
+    KillTargets.PROCESS: (KillMode.PROCESS, KillMode.PROCESS),
+    KillTargets.GROUP: (KillMode.GROUP, KillMode.GROUP),
+    KillTargets.MIXED: (KillMode.PROCESS, KillMode.GROUP),
+}
 # What a warning about the restart limit is about; the first that was written shows where.
 _RESTART_LIMIT = (
     "restart_limit_interval",
@@ -38,15 +52,18 @@ _RESTART_LIMIT = (
 )
 
 
-def resolve(decoded: Decoded, findings: Findings) -> Plan:
-    """The plan that the decoded options ask for. What is wrong with them goes to `findings`."""
-    resolver = _Resolver(findings)
+def resolve(decoded: Decoded, environ: Mapping[str, str], findings: Findings) -> Plan:
+    """The plan that the decoded options ask for. What is wrong with them goes to `findings`.
+
+    `environ` is the daemon's own environment, for values that name its variables.
+    """
+    resolver = _Resolver(_auto_logs(decoded, environ), environ, findings)
     members: dict[str, list[ProcessSpec]] = {}
     names: dict[str, list[str]] = {}
     for name, program in decoded.programs.items():
-        group = program.options.group or name
-        members.setdefault(group, []).extend(resolver.specs(name, group, program))
-        names.setdefault(group, []).append(name)
+        for group in program.options.group or (name,):
+            members.setdefault(group, []).extend(resolver.specs(name, group, program))
+            names.setdefault(group, []).append(name)
     groups = []
     for group, specs in members.items():
         own = decoded.groups.get(group)
@@ -54,41 +71,104 @@ def resolve(decoded: Decoded, findings: Findings) -> Plan:
         if priority is None:
             alone = decoded.programs[names[group][0]] if len(names[group]) == 1 else None
             priority = alone.options.priority if alone else _SHARED_GROUP_PRIORITY
-        groups.append(Group(name=group, priority=priority, processes=tuple(specs)))
+        feed = _feed(decoded, group, names[group], findings)
+        groups.append(Group(name=group, priority=priority, processes=tuple(specs), feed=feed))
     _check_ids(decoded, members, findings)
     _check_groups(decoded, members, findings)
     _check_log_paths(decoded, members, findings)
     return Plan.of(groups)
 
 
+def _feed(
+    decoded: Decoded, group: str, members: list[str], findings: Findings
+) -> EventFeed | None:
+    """What the processes of a group are told, if its one program is an event listener."""
+    listeners = [name for name in members if decoded.programs[name].options.events]
+    if not listeners:
+        return None
+    program = decoded.programs[listeners[0]]
+    if len(members) > 1:
+        says = f"makes it an event listener, which can't share the group '{group}'"
+        why = Refused(says, "leave out its group: its replicas are one pool")
+        findings.problems.append(program.problem(("events",), why))
+    if not decoded.server.options.supervisor_interfaces:
+        says = "needs Supervisor's protocol, which isn't spoken"
+        why = Refused(says, "set supervisor_interfaces = true in [server]")
+        findings.problems.append(program.problem(("events",), why))
+    return EventFeed(kinds=program.options.events, buffer_size=program.options.events_buffer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AutoLogs:
+    """What the paths of logs called "auto" follow from, besides the process."""
+
+    folder: str
+    identifier: str
+    config_path: str
+
+    def path(self, process_id: ProcessId, stream: str) -> str:
+        return auto_path(
+            process_id,
+            stream,
+            folder=self.folder,
+            identifier=self.identifier,
+            config_path=self.config_path,
+        )
+
+
+def _auto_logs(decoded: Decoded, environ: Mapping[str, str]) -> _AutoLogs:
+    daemon = decoded.daemon
+    folder, identifier = daemon.options.child_log_dir, daemon.options.identifier
+    try:
+        folder = fill_variables(folder, environ) if folder else None
+        identifier = fill_variables(identifier, environ)
+    except Refused:  # noted where the daemon's own settings are resolved
+        pass
+    return _AutoLogs(
+        folder=daemon.absolute(("child_log_dir",), folder) if folder else tempfile.gettempdir(),
+        identifier=identifier,
+        # Of the main file, the only one that may hold [daemon].
+        config_path=str(Path(daemon.place.file).absolute()),
+    )
+
+
 class _Resolver:
     """Resolves one program after the other and remembers what it looked up for them."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(
+        self, auto_logs: _AutoLogs, environ: Mapping[str, str], findings: Findings
+    ) -> None:
+        self._auto_logs = auto_logs
+        self._environ = environ
         self._findings = findings
         self._users: dict[str, UserSpec | Refused] = {}
         self._env_files: dict[str, Mapping[str, str] | Refused] = {}
 
     def specs(self, name: str, group: str, program: Program) -> Iterator[ProcessSpec]:
-        """The processes of one program, until one of them turns out to be wrong."""
+        """The processes of one program in one group, until one of them turns out to be wrong."""
         options = program.options
         before = len(self._findings.problems)
         user = self._user(program)
         restart = self._restart(program)
+        signal_mode, kill_mode = _WHOM[options.kill_mode]
         stop = StopPolicy(
             signal=options.stop_signal,
             kill_delay=options.kill_delay,
-            signal_mode=options.kill_mode,
-            kill_mode=options.kill_mode,
+            signal_mode=signal_mode,
+            kill_mode=kill_mode,
         )
-        for replica in range(options.replicas):
+        taken: set[str] = set()
+        for replica in range(options.first_replica, options.first_replica + options.replicas):
+            names: Names = {"replica": replica, "program": name, "group": group}
+            process = self._process_name(program, names, taken)
+            names = {**names, "process": process}
             argv = tuple(
-                self._fill(program, ("command",), word, replica) for word in options.command.argv
+                self._fill(program, ("command",), word, names) for word in options.command.argv
             )
-            written = self._fill(program, ("command",), options.command.text, replica)
-            process = name if options.replicas == 1 else f"{name}_{replica}"
+            written = self._fill(program, ("command",), options.command.text, names)
+            process_id = ProcessId(group, process)
             yield ProcessSpec(
-                id=ProcessId(group, process),
+                id=process_id,
                 program=name,
                 replica=replica,
                 command=written or shlex.join(argv),
@@ -99,9 +179,9 @@ class _Resolver:
                 startup=options.startup,
                 min_uptime=options.min_uptime,
                 user=user,
-                working_dir=self._path(program, ("working_dir",), options.working_dir, replica),
+                working_dir=self._path(program, ("working_dir",), options.working_dir, names),
                 umask=options.umask,
-                environment=self._environment(program, replica),
+                environment=self._environment(program, names),
                 nice=options.nice,
                 oom_score_adj=options.oom_score_adj,
                 rlimits=tuple(limit for _, limit in sorted(options.rlimits.items())),
@@ -109,13 +189,34 @@ class _Resolver:
                 stdin=options.stdin,
                 restart=restart,
                 stop=stop,
-                stdout=self._log(program, "stdout", options.log.stdout, replica),
+                stdout=self._log(program, "stdout", process_id, names),
                 stderr=None
-                if options.log.stderr == _MERGE
-                else self._log(program, "stderr", options.log.stderr, replica),
+                if options.log.stderr.path == _MERGE
+                else self._log(program, "stderr", process_id, names),
             )
             if len(self._findings.problems) > before:
                 return
+
+    def _process_name(self, program: Program, names: Names, taken: set[str]) -> str:
+        """What a process is called: different from all in `taken`, which it is added to."""
+        options = program.options
+        template = options.process_name
+        if not template:
+            return (
+                f"{names['program']}" if options.replicas == 1 else fill(_DEFAULT_NAME, names, {})
+            )
+        process = self._fill(program, ("process_name",), template, names)
+        try:
+            check_name(process)
+        except Refused as why:
+            problem = program.problem(("process_name",), why, typed=f"'{process}'")
+            self._findings.problems.append(problem)
+        if process in taken:
+            again = Refused("calls several replicas the same", "put {replica} into it")
+            problem = program.problem(("process_name",), again, typed=f"'{template}'")
+            self._findings.problems.append(problem)
+        taken.add(process)
+        return process
 
     def _user(self, program: Program) -> UserSpec | None:
         text = program.options.user
@@ -123,7 +224,7 @@ class _Resolver:
             return None
         if text not in self._users:
             try:
-                self._users[text] = accounts.look_up(text)
+                self._users[text] = accounts.look_up(fill_variables(text, self._environ))
             except Refused as why:
                 self._users[text] = why
         found = self._users[text]
@@ -140,6 +241,7 @@ class _Resolver:
             limit=options.backoff_limit,
             jitter=options.backoff_jitter,
         )
+        step = options.start_backoff_step
         limit = RestartLimit(
             count=options.restart_limit_count, interval=options.restart_limit_interval
         )
@@ -147,8 +249,9 @@ class _Resolver:
             mode=options.restart,
             success=options.success_exit_codes,
             prevent=options.restart_prevent_exit_codes,
+            early_exit_fails=options.early_exit is EarlyExit.FAILURE,
             failed_starts_max=options.start_retries,
-            start_backoff=backoff,
+            start_backoff=backoff if step is None else LinearBackoff(step=step),
             run_backoff=backoff,
             backoff_reset=options.backoff_reset,
             limit=limit if options.restart_limit_count else None,
@@ -163,14 +266,14 @@ class _Resolver:
             self._findings.warnings.extend(_unreachable_limit(program, policy, backoff))
         return policy
 
-    def _environment(self, program: Program, replica: int) -> tuple[tuple[str, str], ...]:
+    def _environment(self, program: Program, names: Names) -> tuple[tuple[str, str], ...]:
         variables: dict[str, str] = {}
         for written in program.options.env_file:
-            path = self._path(program, ("env_file",), written, replica)
+            path = self._path(program, ("env_file",), written, names)
             assert path is not None
             variables |= self._env_file(program, path)
         for name, value in program.options.environment.items():
-            variables[name] = self._fill(program, ("environment", name), value, replica)
+            variables[name] = self._fill(program, ("environment", name), value, names)
         # Sorted, so that moving a line in a file isn't a change that restarts a program.
         return tuple(sorted(variables.items()))
 
@@ -188,25 +291,31 @@ class _Resolver:
             return {}
         return found
 
-    def _log(self, program: Program, stream: str, path: str | None, replica: int) -> LogSpec:
-        options = program.options.log
+    def _log(self, program: Program, stream: str, process_id: ProcessId, names: Names) -> LogSpec:
+        shared = program.options.log
+        own: StreamOptions = getattr(shared, stream)
+        if own.path == _AUTO:
+            path: str | None = self._auto_logs.path(process_id, stream)
+        else:
+            path = self._path(program, ("log", stream), own.path, names)
         return LogSpec(
-            path=self._path(program, ("log", stream), path, replica),
-            rotate_size=options.rotate_size,
-            rotate_keep=options.rotate_keep,
-            strip_ansi=options.strip_ansi,
+            path=path,
+            rotate_size=shared.rotate_size if own.rotate_size is None else own.rotate_size,
+            rotate_keep=shared.rotate_keep if own.rotate_keep is None else own.rotate_keep,
+            strip_ansi=shared.strip_ansi,
+            private=own.private or own.path == _AUTO,
         )
 
     def _path(
-        self, program: Program, option: tuple[str, ...], path: str | None, replica: int
+        self, program: Program, option: tuple[str, ...], path: str | None, names: Names
     ) -> str | None:
         if path is None:
             return None
-        return program.absolute(option, self._fill(program, option, path, replica))
+        return program.absolute(option, self._fill(program, option, path, names))
 
-    def _fill(self, program: Program, option: tuple[str, ...], text: str, replica: int) -> str:
+    def _fill(self, program: Program, option: tuple[str, ...], text: str, names: Names) -> str:
         try:
-            return fill(text, replica)
+            return fill(text, names, self._environ)
         except Refused as why:
             self._findings.problems.append(program.problem(option, why))
             return text

@@ -4,16 +4,28 @@ import ipaddress
 import os
 from collections.abc import Mapping
 
+from opsvisor.config import accounts
 from opsvisor.config.decode import Declared, Decoded
+from opsvisor.config.document import KeyPath
 from opsvisor.config.findings import Findings
-from opsvisor.config.schema_daemon import HttpOptions, LoginOptions, ServerOptions, UnixOptions
+from opsvisor.config.schema_daemon import (
+    DaemonOptions,
+    HttpOptions,
+    LoginOptions,
+    ServerOptions,
+    UnixOptions,
+)
 from opsvisor.config.search import default_socket
 from opsvisor.config.settings import Credentials, DaemonSettings, TcpServer, UnixServer
+from opsvisor.config.template import fill_variables
 from opsvisor.config.units import Refused
-from opsvisor.core.spec import LogSpec
+from opsvisor.core.spec import LogSpec, UserSpec
 
 Server = Declared[ServerOptions]
 
+_Table = Declared[ServerOptions] | Declared[DaemonOptions]
+
+_UNCHANGED = -1  # chown(2) leaves what is given as -1
 _SOCKET_PATH_MAX = 107  # sun_path in unix(7), less the NUL at its end
 
 
@@ -21,80 +33,125 @@ def resolve_daemon(
     decoded: Decoded, environ: Mapping[str, str], findings: Findings
 ) -> DaemonSettings:
     """The settings that the decoded options ask for."""
-    daemon = decoded.daemon
-    options = daemon.options
-    return DaemonSettings(
-        identifier=options.identifier,
-        servers=_servers(decoded.server, environ, findings),
-        log=LogSpec(
-            path=daemon.absolute(("log",), options.log) if options.log else None,
-            rotate_size=options.log_rotate_size,
-            rotate_keep=options.log_rotate_keep,
-        ),
-        log_level=options.log_level,
-        pid_file=daemon.absolute(("pid_file",), options.pid_file) if options.pid_file else None,
-        min_fds=options.min_fds,
-        history_size=options.history_size,
-        ring_size=options.ring_size,
-    )
+    return _Resolver(environ, findings).settings(decoded)
 
 
-def _servers(
-    server: Server, environ: Mapping[str, str], findings: Findings
-) -> tuple[UnixServer | TcpServer, ...]:
-    unix, http = server.options.unix, server.options.http
-    if unix is None and http is None:
-        return (UnixServer(name="unix", path=str(default_socket(environ))),)
-    servers: list[UnixServer | TcpServer] = []
-    if unix is not None and server.is_sound("unix"):
-        servers.append(_unix(server, unix, findings))
-    if http is not None and server.is_sound("http"):
-        servers.append(_http(server, http, findings))
-    return tuple(servers)
+class _Resolver:
+    """Resolves the daemon's options, in which variables of its environment may be named."""
 
+    def __init__(self, environ: Mapping[str, str], findings: Findings) -> None:
+        self._environ = environ
+        self._findings = findings
 
-def _unix(server: Server, options: UnixOptions, findings: Findings) -> UnixServer:
-    path = server.absolute(("unix", "path"), options.path)
-    if len(os.fsencode(path)) > _SOCKET_PATH_MAX:
-        says = f"is too long for a socket: '{path}'"
-        why = Refused(says, f"the kernel takes {_SOCKET_PATH_MAX} bytes")
-        findings.problems.append(server.problem(("unix", "path"), why))
-    credentials = _credentials(server, "unix", options, findings)
-    return UnixServer(name="unix", path=path, mode=options.mode, credentials=credentials)
-
-
-def _http(server: Server, options: HttpOptions, findings: Findings) -> TcpServer:
-    host, port = options.listen.host, options.listen.port
-    credentials = _credentials(server, "http", options, findings)
-    is_open = not (options.username or options.allow_anonymous or _is_loopback(host))
-    if is_open:
-        why = Refused(
-            "would let anybody on the network control the programs",
-            "set username and password, listen on 127.0.0.1, or say allow_anonymous = true",
+    def settings(self, decoded: Decoded) -> DaemonSettings:
+        daemon = decoded.daemon
+        options = daemon.options
+        return DaemonSettings(
+            supervisor_interfaces=decoded.server.options.supervisor_interfaces,
+            identifier=self._text(daemon, ("identifier",), options.identifier),
+            servers=self._servers(decoded.server),
+            log=LogSpec(
+                path=self._path(daemon, ("log",), options.log),
+                rotate_size=options.log_rotate_size,
+                rotate_keep=options.log_rotate_keep,
+            ),
+            log_level=options.log_level,
+            echo_log=options.echo_log and not options.daemonize,
+            pid_file=self._path(daemon, ("pid_file",), options.pid_file),
+            daemonize=options.daemonize,
+            working_dir=self._path(daemon, ("working_dir",), options.working_dir),
+            umask=options.umask,
+            user=self._user(daemon, ("user",), options.user),
+            min_fds=options.min_fds,
+            min_procs=options.min_procs,
+            history_size=options.history_size,
+            ring_size=options.ring_size,
         )
-        typed = f"'{host}:{port}'"
-        findings.problems.append(server.problem(("http", "listen"), why, typed=typed))
-    return TcpServer(
-        name="http",
-        host=host,
-        port=port,
-        credentials=credentials,
-        allow_anonymous=options.allow_anonymous,
-    )
 
+    def _servers(self, server: Server) -> tuple[UnixServer | TcpServer, ...]:
+        unix, http = server.options.unix, server.options.http
+        if unix is None and http is None:
+            return (UnixServer(name="unix", path=str(default_socket(self._environ))),)
+        servers: list[UnixServer | TcpServer] = []
+        if unix is not None and server.is_sound("unix"):
+            servers.append(self._unix(server, unix))
+        if http is not None and server.is_sound("http"):
+            servers.append(self._http(server, http))
+        return tuple(servers)
 
-def _credentials(
-    server: Server, name: str, options: LoginOptions, findings: Findings
-) -> Credentials | None:
-    if bool(options.username) != bool(options.password):
-        given, lacking = "username", "password"
-        if options.password:
-            given, lacking = lacking, given
-        why = Refused(f"is set without a {lacking}", "clients log in with both")
-        findings.problems.append(server.problem((name, given), why))
-    if not options.username:
-        return None
-    return Credentials(username=options.username, password=options.password)
+    def _unix(self, server: Server, options: UnixOptions) -> UnixServer:
+        option = ("unix", "path")
+        path = self._path(server, option, options.path)
+        assert path is not None
+        if len(os.fsencode(path)) > _SOCKET_PATH_MAX:
+            says = f"is too long for a socket: '{path}'"
+            why = Refused(says, f"the kernel takes {_SOCKET_PATH_MAX} bytes")
+            self._findings.problems.append(server.problem(option, why))
+        owner = self._user(server, ("unix", "owner"), options.owner)
+        has_group = ":" in (options.owner or "")
+        return UnixServer(
+            name="unix",
+            path=path,
+            mode=options.mode,
+            owner=(owner.uid, owner.gid if has_group else _UNCHANGED) if owner else None,
+            credentials=self._credentials(server, "unix", options),
+        )
+
+    def _http(self, server: Server, options: HttpOptions) -> TcpServer:
+        host, port = options.listen.host, options.listen.port
+        credentials = self._credentials(server, "http", options)
+        is_open = not (options.username or options.allow_anonymous or _is_loopback(host))
+        if is_open:
+            why = Refused(
+                "would let anybody on the network control the programs",
+                "set username and password, listen on 127.0.0.1, or say allow_anonymous = true",
+            )
+            problem = server.problem(("http", "listen"), why, typed=f"'{host}:{port}'")
+            self._findings.problems.append(problem)
+        return TcpServer(
+            name="http",
+            host=host,
+            port=port,
+            credentials=credentials,
+            allow_anonymous=options.allow_anonymous,
+        )
+
+    def _credentials(self, server: Server, name: str, options: LoginOptions) -> Credentials | None:
+        if bool(options.username) != bool(options.password):
+            given, lacking = "username", "password"
+            if options.password:
+                given, lacking = lacking, given
+            why = Refused(f"is set without a {lacking}", "clients log in with both")
+            self._findings.problems.append(server.problem((name, given), why))
+        if not options.username:
+            return None
+        username = self._text(server, (name, "username"), options.username)
+        password = self._text(server, (name, "password"), options.password)
+        for option, value in (("username", username), ("password", password)):
+            if (
+                options.password and not value
+            ):  # a variable that is set to nothing would open the door
+                self._findings.problems.append(server.problem((name, option), Refused("is empty")))
+        return Credentials(username=username, password=password)
+
+    def _user(self, table: _Table, option: KeyPath, text: str | None) -> UserSpec | None:
+        if text is None:
+            return None
+        try:
+            return accounts.look_up(fill_variables(text, self._environ))
+        except Refused as why:
+            self._findings.problems.append(table.problem(option, why))
+            return None
+
+    def _path(self, table: _Table, option: KeyPath, path: str | None) -> str | None:
+        return None if path is None else table.absolute(option, self._text(table, option, path))
+
+    def _text(self, table: _Table, option: KeyPath, text: str) -> str:
+        try:
+            return fill_variables(text, self._environ)
+        except Refused as why:
+            self._findings.problems.append(table.problem(option, why))
+            return text
 
 
 def _is_loopback(host: str) -> bool:

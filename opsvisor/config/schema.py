@@ -6,6 +6,7 @@ classes; option.py says how they are written. What concerns the daemon is in sch
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Annotated
 
 from opsvisor.config import kinds, units
@@ -14,15 +15,58 @@ from opsvisor.config.option import Doc, PerProgram, Required, Section
 from opsvisor.config.schema_daemon import DaemonOptions, ServerOptions
 from opsvisor.core.spec import (
     ExitSet,
-    KillMode,
     ResourceLimit,
     RestartMode,
     Startup,
     StdinMode,
 )
 
-_PRIORITY = kinds.integer(-kinds.INTEGER_MAX, kinds.INTEGER_MAX)
+_PRIORITY = kinds.integer(-kinds.INTEGER_MAX - 1, kinds.INTEGER_MAX)
 _COUNT = kinds.integer(0, 1000)
+
+
+class EarlyExit(Enum):
+    """What an exit before `min_uptime` is."""
+
+    BY_CODE = "by-code"
+    FAILURE = "failure"
+
+
+class KillTargets(Enum):
+    """Who receives the stop signal, and who the SIGKILL."""
+
+    PROCESS = "process"
+    GROUP = "group"
+    MIXED = "mixed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamOptions:
+    """[program.X.log.stdout] and stderr: what differs from the other stream."""
+
+    path: Annotated[
+        str | None,
+        kinds.PATH,
+        Doc(
+            text="The file, if the stream has further options; otherwise write its path alone.",
+            supervisor=("logfile",),
+        ),
+    ] = None
+    rotate_size: Annotated[
+        int | None,
+        kinds.size(0, units.SIZE_MAX),
+        Doc(text="As `log.rotate_size`, for this stream alone."),
+    ] = None
+    rotate_keep: Annotated[
+        int | None,
+        kinds.integer(0, kinds.INTEGER_MAX),
+        Doc(text="As `log.rotate_keep`, for this stream alone."),
+    ] = None
+    private: Annotated[
+        bool,
+        kinds.BOOLEAN,
+        Doc(text="Create the file for its owner's eyes only, with mode 0600."),
+    ] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,22 +74,22 @@ class LogOptions:
     """[program.X.log]: where a program's output goes."""
 
     stdout: Annotated[
-        str | None,
-        kinds.PATH,
+        StreamOptions,
+        Section(options=StreamOptions, shorthand="path"),
         Doc(
-            text="File for standard output; may contain `{replica}`. "
-            "Without it the output is kept in memory only.",
+            text='File for standard output. `"auto"` is a private one in `child_log_dir` of '
+            "[daemon]. Without it the output is kept in memory only.",
             supervisor=("stdout_logfile",),
         ),
-    ] = None
+    ] = field(default_factory=StreamOptions)
     stderr: Annotated[
-        str | None,
-        kinds.PATH,
+        StreamOptions,
+        Section(options=StreamOptions, shorthand="path"),
         Doc(
             text='File for standard error; `"merge"` sends it where standard output goes.',
             supervisor=("stderr_logfile", "redirect_stderr"),
         ),
-    ] = None
+    ] = field(default_factory=StreamOptions)
     rotate_size: Annotated[
         int,
         kinds.size(0, units.SIZE_MAX),
@@ -56,7 +100,7 @@ class LogOptions:
     ] = 50 * 1024**2
     rotate_keep: Annotated[
         int,
-        kinds.integer(0, 10_000),
+        kinds.integer(0, kinds.INTEGER_MAX),
         Doc(
             text="Number of rotated files kept; 0 empties the file instead.",
             supervisor=("stdout_logfile_backups", "stderr_logfile_backups"),
@@ -78,7 +122,7 @@ class ProgramOptions:
         kinds.COMMAND,
         Doc(
             text="What to execute. An array is taken as it is, a string is split into words; "
-            "no shell is involved. Words may contain `{replica}`.",
+            "no shell is involved. Words may contain `{replica}` and `${NAME}`.",
             supervisor=("command",),
         ),
         Required('command = "/usr/bin/python3 -u web.py"'),
@@ -98,14 +142,16 @@ class ProgramOptions:
         ),
     ] = Startup.ENABLED
     group: Annotated[
-        str,
-        kinds.GROUP_NAME,
+        tuple[str, ...],
+        kinds.GROUP_NAMES,
         Doc(
-            text="Group it belongs to; by default one of its own, called like the program.",
+            text="Group it belongs to; by default one of its own, called like the program. In "
+            "each of several groups it runs once more.",
             source="Supervisor",
+            supervisor=("programs",),
         ),
         PerProgram(),
-    ] = ""
+    ] = ()
     labels: Annotated[
         Mapping[str, str],
         kinds.LABELS,
@@ -114,14 +160,30 @@ class ProgramOptions:
     ] = field(default_factory=dict)
     replicas: Annotated[
         int,
-        kinds.integer(1, 1000),
+        kinds.integer(0, 10_000),
         Doc(
             text="Number of processes. More than one are called `X_0`, `X_1`, ….",
             source="Compose",
-            supervisor=("numprocs", "numprocs_start", "process_name"),
+            supervisor=("numprocs",),
         ),
         PerProgram(),
     ] = 1
+    first_replica: Annotated[
+        int,
+        kinds.integer(-kinds.INTEGER_MAX - 1, kinds.INTEGER_MAX),
+        Doc(text="Number of the first replica.", supervisor=("numprocs_start",)),
+        PerProgram(),
+    ] = 0
+    process_name: Annotated[
+        str,
+        kinds.WORD,
+        Doc(
+            text="What its processes are called, if not as above: `{program}-{replica:02}`.",
+            source="Supervisor",
+            supervisor=("process_name",),
+        ),
+        PerProgram(),
+    ] = ""
     priority: Annotated[
         int,
         _PRIORITY,
@@ -140,7 +202,7 @@ class ProgramOptions:
         str | None,
         kinds.PATH,
         Doc(
-            text="Directory to run in; may contain `{replica}`.",
+            text="Directory to run in.",
             source="Compose",
             supervisor=("directory",),
         ),
@@ -152,7 +214,7 @@ class ProgramOptions:
         tuple[str, ...],
         kinds.PATHS,
         Doc(
-            text="Files of `NAME=value` lines, later ones winning; may contain `{replica}`. "
+            text="Files of `NAME=value` lines, later ones winning. "
             "`environment` wins over all of them.",
             source="Compose",
         ),
@@ -161,7 +223,7 @@ class ProgramOptions:
         Mapping[str, str],
         kinds.ENVIRONMENT,
         Doc(
-            text="Variables laid over the daemon's own; values may contain `{replica}`.",
+            text="Variables laid over the daemon's own.",
             source="Supervisor",
         ),
     ] = field(default_factory=dict)
@@ -225,6 +287,16 @@ class ProgramOptions:
             supervisor=("startsecs",),
         ),
     ] = 1.0
+    early_exit: Annotated[
+        EarlyExit,
+        kinds.one_of(EarlyExit),
+        Doc(
+            text='What an exit before `min_uptime` is: `"by-code"` judges it like any other, '
+            '`"failure"` calls it a failed start whatever its code, and tries again whatever '
+            "`restart` says.",
+            source="Supervisor",
+        ),
+    ] = EarlyExit.BY_CODE
     backoff_delay: Annotated[
         float,
         kinds.DURATION,
@@ -254,6 +326,15 @@ class ProgramOptions:
         kinds.DURATION,
         Doc(text="A run this long forgets all earlier failures."),
     ] = 60.0
+    start_backoff_step: Annotated[
+        float | None,
+        kinds.POSITIVE_DURATION,
+        Doc(
+            text="Makes the delays between failed starts grow by this, 1 s, 2 s, 3 s, …, instead "
+            "of by `backoff_factor`, and without limit.",
+            source="Supervisor",
+        ),
+    ] = None
     restart_limit_count: Annotated[
         int,
         _COUNT,
@@ -288,7 +369,7 @@ class ProgramOptions:
     ] = 600.0
     start_retries: Annotated[
         int | None,
-        _COUNT,
+        kinds.integer(0, kinds.INTEGER_MAX),
         Doc(
             text="This many failed starts in a row are retried, the next one is FATAL; "
             "without it only the restart limit ends the attempts.",
@@ -300,7 +381,11 @@ class ProgramOptions:
     stop_signal: Annotated[
         int,
         kinds.SIGNAL,
-        Doc(text="How it is asked to end.", source="Docker", supervisor=("stopsignal",)),
+        Doc(
+            text="How it is asked to end; 0 sends nothing and waits for `kill_delay`.",
+            source="Docker",
+            supervisor=("stopsignal",),
+        ),
     ] = 15
     kill_delay: Annotated[
         float,
@@ -312,14 +397,37 @@ class ProgramOptions:
         ),
     ] = 10.0
     kill_mode: Annotated[
-        KillMode,
-        kinds.one_of(KillMode),
+        KillTargets,
+        kinds.one_of(KillTargets),
         Doc(
-            text="Who receives both signals: the process, or its whole process group.",
+            text='Who receives both signals: the `"process"`, or its whole process `"group"`. '
+            '`"mixed"`: the stop signal goes to the process, SIGKILL to the group.',
             source="systemd",
             supervisor=("stopasgroup", "killasgroup"),
         ),
-    ] = KillMode.GROUP
+    ] = KillTargets.GROUP
+
+    events: Annotated[
+        tuple[str, ...],
+        kinds.EVENT_KINDS,
+        Doc(
+            text="Makes it an event listener: kinds of events that it is told on its standard "
+            "input, by Supervisor's protocol. Needs `supervisor_interfaces` of [server].",
+            source="Supervisor",
+            supervisor=("events",),
+        ),
+        PerProgram(),
+    ] = ()
+    events_buffer: Annotated[
+        int,
+        kinds.integer(1, kinds.INTEGER_MAX),
+        Doc(
+            text="Number of events that wait for a listener; beyond it the oldest is dropped.",
+            source="Supervisor",
+            supervisor=("buffer_size",),
+        ),
+        PerProgram(),
+    ] = 10
 
     log: Annotated[LogOptions, Section(options=LogOptions), Doc(text="Its output.")] = field(
         default_factory=LogOptions

@@ -34,6 +34,15 @@ class UnixOptions(LoginOptions):
         Required('path = "/run/opsvisor.sock"'),
     ] = ""
     mode: Annotated[int, kinds.MODE, Doc(text="Who may connect.", supervisor=("chmod",))] = 0o600
+    owner: Annotated[
+        str | None,
+        kinds.USER,
+        Doc(
+            text='Whose the socket is, `"user"` or `"user:group"`; without it, who started the '
+            "daemon.",
+            supervisor=("chown",),
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +80,14 @@ class ServerOptions:
         Section(options=HttpOptions, shorthand="listen"),
         Doc(text="A TCP port; a plain string is its address."),
     ] = None
+    supervisor_interfaces: Annotated[
+        bool,
+        kinds.BOOLEAN,
+        Doc(
+            text="Serve Supervisor's interfaces too: its XML-RPC on both servers, and its "
+            "protocol for event listeners."
+        ),
+    ] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +116,7 @@ class DaemonOptions:
     ] = 50 * 1024**2
     log_rotate_keep: Annotated[
         int,
-        kinds.integer(0, 10_000),
+        kinds.integer(0, kinds.INTEGER_MAX),
         Doc(text="As `log.rotate_keep` of a program.", supervisor=("logfile_backups",)),
     ] = 10
     pid_file: Annotated[
@@ -117,9 +134,53 @@ class DaemonOptions:
     ] = 32 * 1024
     min_fds: Annotated[
         int,
-        kinds.integer(1, kinds.INTEGER_MAX),
+        kinds.integer(0, kinds.INTEGER_MAX),
         Doc(
             text="File descriptors the daemon needs; it raises its limit, or refuses to start.",
             supervisor=("minfds",),
         ),
     ] = 1024
+    min_procs: Annotated[
+        int,
+        kinds.integer(0, kinds.INTEGER_MAX),
+        Doc(
+            text="Processes its user must be allowed; it raises its limit, or refuses to start.",
+            supervisor=("minprocs",),
+        ),
+    ] = 0
+    user: Annotated[
+        str | None,
+        kinds.USER,
+        Doc(text="Unix user that root gives way to, for the daemon and all it runs."),
+    ] = None
+    daemonize: Annotated[
+        bool,
+        kinds.BOOLEAN,
+        Doc(text="Go to the background once everything listens.", supervisor=("nodaemon",)),
+    ] = False
+    working_dir: Annotated[
+        str | None,
+        kinds.PATH,
+        Doc(text="Where it goes in the background.", supervisor=("directory",)),
+    ] = None
+    umask: Annotated[
+        int | None,
+        kinds.MODE,
+        Doc(text="File mode creation mask of the daemon and of what it runs."),
+    ] = None
+    echo_log: Annotated[
+        bool,
+        kinds.BOOLEAN,
+        Doc(
+            text="Copy the daemon's log to standard output, unless in the background.",
+            supervisor=("silent",),
+        ),
+    ] = True
+    child_log_dir: Annotated[
+        str | None,
+        kinds.PATH,
+        Doc(
+            text='Where logs called `"auto"` are; by default the system\'s temporary directory.',
+            supervisor=("childlogdir",),
+        ),
+    ] = None

@@ -129,7 +129,8 @@ def _from_toml(path: Path, environ: Mapping[str, str]) -> Connection:
     if isinstance(http, str):
         http = {"listen": http}
     if isinstance(unix, dict) and isinstance(unix.get("path"), str):
-        url, table = f"unix://{path.absolute().parent / unix['path']}", unix
+        socket = _text(unix["path"], environ)
+        url, table = f"unix://{path.absolute().parent / (socket or '')}", unix
     elif isinstance(http, dict) and isinstance(http.get("listen"), str):
         url, table = _tcp_url(http["listen"]), http
     else:
@@ -137,8 +138,8 @@ def _from_toml(path: Path, environ: Mapping[str, str]) -> Connection:
     return Connection(
         url=url,
         found=f"as {path} says",
-        username=_text(table.get("username")),
-        password=_password(table.get("password")),
+        username=_text(table.get("username"), environ),
+        password=_password(table.get("password"), environ),
         history_file=_own_history(environ),
     )
 
@@ -186,13 +187,22 @@ def _tcp_url(listen: str) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+def _text(value: object, environ: Mapping[str, str]) -> str | None:
+    """A string with its variables filled in; as it is written if one of them isn't set here."""
+    if not isinstance(value, str) or "${" not in value:
+        return value if isinstance(value, str) else None
+    from opsvisor.config.template import fill_variables  # noqa: PLC0415 - few files need it
+    from opsvisor.config.units import Refused  # noqa: PLC0415 - few files need it
+
+    try:
+        return fill_variables(value, environ)
+    except Refused:
+        return value
 
 
-def _password(value: object) -> str | None:
+def _password(value: object, environ: Mapping[str, str]) -> str | None:
     """A hash is of no use to a client: it has to send the password itself."""
-    text = _text(value)
+    text = _text(value, environ)
     return None if text is None or text.startswith("{SHA}") else text
 
 

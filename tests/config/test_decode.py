@@ -54,7 +54,7 @@ opsvisor.toml:5: defaults: backoff_limit = '1ms' is shorter than backoff_delay =
 opsvisor.toml:6: unknown table 'programs'
     hint: did you mean 'program'?
 opsvisor.toml:7: program 'a b' is not a usable name
-    hint: names consist of letters, digits, '_', '.' and '-'
+    hint: names consist of letters, digits, '_', '.', '-', '+' and '@'
 opsvisor.toml:8: program 'a b': command = "x 'y" can't be split into words: no closing quotation
     hint: no shell reads it; an array is taken as it is: ["/bin/echo", "it's"]
 opsvisor.toml:9: program 'web': command is missing
@@ -72,7 +72,7 @@ opsvisor.toml:15: program 'web': nice = 20 is out of range
     hint: it goes from -20 to 19
 opsvisor.toml:16: program 'web': backoff_factor = 0.5 is out of range
     hint: it is 1 or more
-opsvisor.toml:17: program 'web': log.stdout = 3: expected a string, got an integer
+opsvisor.toml:17: program 'web': log.stdout: expected a string or a table, got an integer
 opsvisor.toml:17: program 'web': unknown option 'log.stdot'
     hint: did you mean 'stdout'?
 opsvisor.toml:18: program 'web': environment.A: expected a string, got an array
@@ -93,7 +93,7 @@ opsvisor.toml:22: program 'web': unknown option 'stdout_logfile'
 opsvisor.toml:23: program 'web': description = 'a\\x00b' holds a NUL character, which ends every \
 string in the kernel's eyes
 opsvisor.toml:25: program 'ok': command holds '{port}', which means nothing here
-    hint: only {replica} is filled in; for a brace write it twice: {{ or }}
+    hint: known: {replica}, {program}, {group}, {process}; for a brace write {{ or }}
 opsvisor.toml:26: program 'ok': restart = 'sometimes' is not one of always, on-failure, no
 opsvisor.toml:27: program 'ok': umask = 27 is not an octal mode
     hint: write the octal digits in quotes, such as "027"
@@ -130,8 +130,8 @@ def test_all_problems_at_once(complaints: Complaints) -> None:
         ("new_session = 1", "new_session = 1: expected true or false, got an integer"),
         ("priority = true", "priority = true: expected an integer, got a boolean"),
         ("priority = 1.0", "priority = 1.0: expected an integer, got a float"),
-        ("replicas = 0", "replicas = 0 is out of range"),
-        ("replicas = 1001", "replicas = 1001 is out of range"),
+        ("replicas = -1", "replicas = -1 is out of range"),
+        ("replicas = 10001", "replicas = 10001 is out of range"),
         ("backoff_factor = nan", "backoff_factor = nan is out of range"),
         ("backoff_factor = inf", "backoff_factor = inf is out of range"),
         ("backoff_factor = '2'", "backoff_factor = '2': expected a number, got a string"),
@@ -206,7 +206,7 @@ def test_what_is_no_address(listen: str, complaints: Complaints) -> None:
         ("[[program]]\n", "program: expected a table, got an array"),
         ("[program]\ncommand = 'x'", "program 'command': expected a table, got a string"),
         ("schema = 2", "schema = 2 is out of range"),
-        ("[server]\nunix = 3", "server: unix: expected a table, got an integer"),
+        ("[server]\nunix = 3", "server: unix: expected a string or a table, got an integer"),
     ],
 )
 def test_tables_are_tables(text: str, what: str, complaints: Complaints) -> None:
@@ -234,7 +234,7 @@ def test_a_problem_in_defaults_is_told_once(complaints: Complaints) -> None:
     assert text == textwrap.dedent("""\
         opsvisor.toml:2: defaults: user names a user that doesn't exist: 'no-such-user'
         opsvisor.toml:3: defaults: log.stdout holds '{x}', which means nothing here
-            hint: only {replica} is filled in; for a brace write it twice: {{ or }}""")
+            hint: known: {replica}, {program}, {group}, {process}; for a brace write {{ or }}""")
 
 
 def test_a_refused_option_draws_no_further_problems(complaints: Complaints) -> None:

@@ -39,6 +39,8 @@ OTHER_VALUES = {
     "program.group": '"x"',
     "program.labels": '{ a = "1" }',
     "program.replicas": "2",
+    "program.first_replica": "1",
+    "program.process_name": '"x"',
     "program.priority": "1",
     "program.user": f'"{pwd.getpwuid(os.geteuid()).pw_name}"',
     "program.working_dir": '"/"',
@@ -54,11 +56,13 @@ OTHER_VALUES = {
     "program.success_exit_codes": "[0, 2]",
     "program.restart_prevent_exit_codes": '["SEGV"]',
     "program.min_uptime": '"2s"',
+    "program.early_exit": '"failure"',
     "program.backoff_delay": '"1s"',
     "program.backoff_factor": "3",
     "program.backoff_limit": '"20s"',
     "program.backoff_jitter": "0",
     "program.backoff_reset": '"2m"',
+    "program.start_backoff_step": '"1s"',
     "program.restart_limit_count": "0",
     "program.restart_limit_interval": '"20m"',
     "program.fatal_retry_delay": '"never"',
@@ -68,20 +72,30 @@ OTHER_VALUES = {
     "program.stop_signal": '"INT"',
     "program.kill_delay": '"1s"',
     "program.kill_mode": '"process"',
-    "program.log.stdout": '"out.log"',
-    "program.log.stderr": '"merge"',
+    "program.events": '["TICK_60"]',
+    "program.events_buffer": "20",
+    "program.log.stdout.path": '"out.log"',
+    "program.log.stdout.rotate_size": '"1M"',
+    "program.log.stdout.rotate_keep": "2",
+    "program.log.stdout.private": "true",
+    "program.log.stderr.path": '"merge"',
+    "program.log.stderr.rotate_size": '"1M"',
+    "program.log.stderr.rotate_keep": "2",
+    "program.log.stderr.private": "true",
     "program.log.rotate_size": '"1M"',
     "program.log.rotate_keep": "2",
     "program.log.strip_ansi": "true",
     "group.priority": "5",
     "server.unix.path": '"other.sock"',
     "server.unix.mode": '"0660"',
+    "server.unix.owner": '"0:0"',
     "server.unix.username": '"other"',
     "server.unix.password": '"other"',
     "server.http.listen": '"[::1]:9002"',
     "server.http.username": '"other"',
     "server.http.password": '"other"',
     "server.http.allow_anonymous": "true",
+    "server.supervisor_interfaces": "true",
     "daemon.identifier": '"x"',
     "daemon.log": '"x.log"',
     "daemon.log_level": '"debug"',
@@ -91,6 +105,23 @@ OTHER_VALUES = {
     "daemon.history_size": "20",
     "daemon.ring_size": '"64K"',
     "daemon.min_fds": "64",
+    "daemon.min_procs": "64",
+    "daemon.user": '"root"',
+    "daemon.daemonize": "true",
+    "daemon.working_dir": '"/"',
+    "daemon.umask": '"027"',
+    "daemon.echo_log": "false",
+    "daemon.child_log_dir": '"logs"',
+}
+
+# What else must be said for an option to mean anything.
+NEEDS: dict[str, dict[str, str]] = {
+    "program.events": {"server.supervisor_interfaces": "true"},
+    "program.events_buffer": {
+        "server.supervisor_interfaces": "true",
+        "program.events": '["EVENT"]',
+    },
+    "daemon.child_log_dir": {"program.log.stdout": '"auto"'},
 }
 
 BASE: dict[str, str] = {
@@ -122,8 +153,9 @@ def outcome(loaded: Loaded) -> tuple[Any, Any]:
 def test_every_option_changes_something(path: str, load: Load, tmp_path: Path) -> None:
     """No option is accepted and then ignored."""
     (tmp_path / "app.env").write_text("B=1\n")
-    assert outcome(load(written(BASE))) != outcome(
-        load(written({**BASE, path: OTHER_VALUES[path]}))
+    base = {**BASE, **NEEDS.get(path, {})}
+    assert outcome(load(written(base))) != outcome(
+        load(written({**base, path: OTHER_VALUES[path]}))
     )
 
 

@@ -86,6 +86,15 @@ def test_credentials_of_a_native_file(tmp_path: Path) -> None:
     assert discover(Wishes(config_file=path), _NOWHERE, {}).password is None
 
 
+def test_variables_in_a_native_file(tmp_path: Path) -> None:
+    """Those that are set here; the others are the daemon's to complain about."""
+    text = '[server.unix]\npath = "${DIR}/s"\nusername = "ops"\npassword = "${SECRET}"\n'
+    path = _written(tmp_path / "x.toml", text)
+    found = discover(Wishes(config_file=path), _NOWHERE, {"DIR": "/run/x", "SECRET": "xyzzy"})
+    assert (found.url, found.password) == ("unix:///run/x/s", "xyzzy")
+    assert discover(Wishes(config_file=path), _NOWHERE, {"DIR": "/"}).password == "${SECRET}"
+
+
 def test_credentials_stay_where_they_belong(tmp_path: Path) -> None:
     """The password of a file that merely lies around is not sent to an address typed by hand."""
     text = '[server.unix]\npath = "/s"\nusername = "ops"\npassword = "secret"\n'

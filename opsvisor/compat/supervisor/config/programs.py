@@ -1,6 +1,5 @@
 """[program:x] becomes the specs of its processes."""
 
-import hashlib
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from opsvisor.compat.supervisor.config.ini import Section
 from opsvisor.compat.supervisor.config.options import STDERR, STDOUT, Program, Stream
 from opsvisor.compat.supervisor.config.sections import Findings, SectionReader
 from opsvisor.compat.supervisor.config.values import LogTarget
+from opsvisor.config.auto_log import auto_path
 from opsvisor.core.spec import (
     ExponentialBackoff,
     KillMode,
@@ -191,7 +191,13 @@ def _log(
             f"For [{reader.section.name}], AUTO logging used for {stream.logfile.name} without "
             "rollover, set maxbytes > 0 to avoid filling up filesystem unintentionally",
         )
-    path = _auto_path(process_id, stream.name, around)
+    path = auto_path(
+        process_id,
+        stream.name,
+        folder=around.child_log_dir,
+        identifier=around.identifier,
+        config_path=around.config_path,
+    )
     if target is not LogTarget.AUTO:
         path = target if isinstance(target, str) else ""
     return LogSpec(
@@ -203,17 +209,6 @@ def _log(
         told=reader.get(stream.events),
         message_limit=max(0, reader.get(stream.capture)),
     )
-
-
-def _auto_path(process_id: ProcessId, stream: str, around: Surroundings) -> str:
-    """A path in the shape of Supervisor's, whose eight random characters aren't random here.
-
-    The same configuration has to give the same path, or every reading of it would be a change.
-    """
-    key = (around.identifier, around.config_path, process_id.group, process_id.name, stream)
-    letters = hashlib.sha256("\0".join(key).encode(errors="surrogateescape")).hexdigest()[:8]
-    name = f"{process_id.name}-{stream}---{around.identifier}-{letters}.log"
-    return f"{around.child_log_dir}/{name}"
 
 
 def _warn_of_ignored_file(reader: SectionReader) -> None:
