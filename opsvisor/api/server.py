@@ -1,9 +1,11 @@
 """Listening sockets, and the applications behind them."""
 
 import contextlib
+import errno
 import os
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from aiohttp import web
@@ -16,9 +18,15 @@ _BACKLOG = 128
 # How long requests in flight may take to finish once the daemon ends, in seconds.
 _SHUTDOWN_PATIENCE = 1.0
 
+_ByPath = Callable[[str], None]
+
 
 class BindError(OpsvisorError):
-    """A server can't listen where it was told to."""
+    """A server can't listen where it was told to. `errno` says why, as the system would."""
+
+    def __init__(self, message: str, errno: int | None) -> None:
+        self.errno = errno
+        super().__init__(message)
 
 
 class HttpServer:
@@ -41,9 +49,12 @@ class HttpServer:
         """Where it listens, as opsvisorctl takes it."""
         return url_of(self.settings)
 
-    async def open(self) -> None:
-        """Bind, unless a listener was given, and serve. BindError if that can't be."""
-        listener = self._listener or bind(self.settings)
+    async def open(self, *, on_stale: _ByPath = lambda _path: None) -> None:
+        """Bind, unless a listener was given, and serve. BindError if that can't be.
+
+        `on_stale` is told of a socket that nobody listens on, before it is removed.
+        """
+        listener = self._listener or bind(self.settings, on_stale=on_stale)
         if isinstance(self.settings, UnixServer):
             self._inode = Path(self.settings.path).stat().st_ino  # noqa: ASYNC240 - once, at start
         self._runner = web.AppRunner(
@@ -78,18 +89,21 @@ def url_of(server: UnixServer | TcpServer) -> str:
             )
 
 
-def bind(server: UnixServer | TcpServer) -> socket.socket:
+def bind(
+    server: UnixServer | TcpServer, *, on_stale: _ByPath = lambda _path: None
+) -> socket.socket:
     """A listening socket, not inherited by programs. BindError if another daemon has it."""
     try:
         match server:
             case UnixServer():
-                return _bind_unix(server)
+                return _bind_unix(server, on_stale)
             case TcpServer():
                 return _bind_tcp(server)
     except OSError as error:
         raise BindError(
             f"cannot listen on {url_of(server)}: {error.strerror}\n"
-            f"    hint: {_hint(server, error)}"
+            f"    hint: {_hint(server, error)}",
+            error.errno,
         ) from error
 
 
@@ -106,10 +120,10 @@ def _bind_tcp(server: TcpServer) -> socket.socket:
     return listener
 
 
-def _bind_unix(server: UnixServer) -> socket.socket:
+def _bind_unix(server: UnixServer, on_stale: _ByPath) -> socket.socket:
     path = Path(server.path)
     _make_directory(server, path)
-    _take_over(server, path)
+    _take_over(server, path, on_stale)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # Nobody may connect between bind and chmod: the file begins with no permissions for others.
     before = os.umask(0o177)
@@ -135,10 +149,11 @@ def _make_directory(server: UnixServer, path: Path) -> None:
     with contextlib.suppress(FileExistsError):  # what is there is judged next
         path.parent.mkdir(mode=0o700)
     if reason := untrusted(path):
-        raise BindError(f"cannot listen on {url_of(server)}: {reason}\n    hint: {UNTRUSTED_HINT}")
+        message = f"cannot listen on {url_of(server)}: {reason}\n    hint: {UNTRUSTED_HINT}"
+        raise BindError(message, errno.EPERM)
 
 
-def _take_over(server: UnixServer, path: Path) -> None:
+def _take_over(server: UnixServer, path: Path, on_stale: _ByPath) -> None:
     """Remove a socket that nobody listens on any more."""
     try:
         mode = path.stat().st_mode
@@ -147,17 +162,20 @@ def _take_over(server: UnixServer, path: Path) -> None:
     if not stat.S_ISSOCK(mode):
         raise BindError(
             f"cannot listen on {url_of(server)}: there is a file that is not a socket\n"
-            "    hint: move it away, or choose another path"
+            "    hint: move it away, or choose another path",
+            errno.EEXIST,
         )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
+            on_stale(server.path)
             path.unlink(missing_ok=True)
             return
     raise BindError(
         f"cannot listen on {url_of(server)}: another program is already listening there\n"
-        "    hint: another opsvisord? opsvisorctl shutdown ends it"
+        "    hint: another opsvisord? opsvisorctl shutdown ends it",
+        errno.EADDRINUSE,
     )
 
 

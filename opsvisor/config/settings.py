@@ -66,7 +66,8 @@ class DaemonSettings:
 
     `log.path` None keeps the daemon's log off the disk. `echo_log` copies it to standard output
     (foreground). `history_size` is the number of finished runs kept per process, `ring_size` the
-    bytes of recent output kept in memory per stream. `supervisor_interfaces`: whether Supervisor's
+    bytes of recent output kept in memory per stream. `auto_log_dir` is where the AUTO logs of an
+    earlier life are removed, None leaves them. `supervisor_interfaces`: whether Supervisor's
     XML-RPC and its event listener protocol are spoken.
     """
 
@@ -86,6 +87,7 @@ class DaemonSettings:
     min_procs: int = 0
     history_size: int = 10
     ring_size: int = 32 * 1024
+    auto_log_dir: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

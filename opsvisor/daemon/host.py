@@ -6,9 +6,10 @@ import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from opsvisor.config.problems import OpsvisorError
-from opsvisor.config.settings import DaemonSettings
+from opsvisor.config.settings import DaemonSettings, Dialect
 from opsvisor.core.spec import UserSpec
 
 # Descriptors of a running program (two pipes, a pidfd, two log files, a stdin), and of ours.
@@ -48,48 +49,73 @@ def why_not(settings: DaemonSettings) -> str:
     user = settings.user
     if user is not None and user.uid != os.geteuid() and not is_root:
         return "Can't drop privilege as nonroot user"
-    for kind, wanted, option, where in (
-        (resource.RLIMIT_NOFILE, settings.min_fds, "min_fds", "ulimit -Hn, LimitNOFILE="),
-        (resource.RLIMIT_NPROC, settings.min_procs, "min_procs", "ulimit -Hu, LimitNPROC="),
-    ):
-        _, hard = resource.getrlimit(kind)
-        if hard != resource.RLIM_INFINITY and hard < wanted and not is_root:
+    for demand in _demands(settings):
+        _, hard = resource.getrlimit(demand.kind)
+        if hard != resource.RLIM_INFINITY and hard < demand.wanted and not is_root:
             return (
-                f"{option} = {wanted}, but the limit of this user is {hard}\n"
-                f"    hint: raise it ({where}), or lower {option}"
+                f"{demand.option} = {demand.wanted}, but the limit of this user is {hard}\n"
+                f"    hint: raise it ({demand.where}), or lower {demand.option}"
             )
     return ""
 
 
-def raise_limits(settings: DaemonSettings, processes: int) -> None:
+class _Demand(NamedTuple):
+    """A limit that the configuration asks for: what it is called there, and who else sets it."""
+
+    kind: int
+    name: str
+    wanted: int
+    option: str
+    where: str
+
+
+def _demands(settings: DaemonSettings) -> tuple[_Demand, ...]:
+    fds, procs = "min_fds", "min_procs"
+    if settings.dialect is Dialect.SUPERVISOR:
+        fds, procs = "minfds", "minprocs"
+    at_fds, at_procs = "ulimit -Hn, LimitNOFILE=", "ulimit -Hu, LimitNPROC="
+    return (
+        _Demand(resource.RLIMIT_NOFILE, "RLIMIT_NOFILE", settings.min_fds, fds, at_fds),
+        _Demand(resource.RLIMIT_NPROC, "RLIMIT_NPROC", settings.min_procs, procs, at_procs),
+    )
+
+
+def raise_limits(settings: DaemonSettings, processes: int) -> list[str]:
     """Have descriptors for every program, and at least what the configuration asks for.
 
-    HostError if the system forbids what is asked for. What the number of programs would need
-    beyond that is raised as far as it goes.
+    Gives a line for the log per limit that was raised. HostError if the system forbids what is
+    asked for. What the number of programs would need beyond that is raised as far as it goes.
     """
     problem = why_not(settings)
     if problem:
         raise HostError(problem)
-    _raise(resource.RLIMIT_NOFILE, settings.min_fds, "min_fds")
-    _raise(resource.RLIMIT_NPROC, settings.min_procs, "min_procs")
+    before = {d.kind: resource.getrlimit(d.kind)[0] for d in _demands(settings)}
+    for demand in _demands(settings):
+        _raise(demand)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OWN_FDS + _FDS_PER_PROCESS * processes
     if soft != resource.RLIM_INFINITY and soft < wanted:
         reachable = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
+    now = {d.name: (d.kind, resource.getrlimit(d.kind)[0]) for d in _demands(settings)}
+    return [
+        f"Increased {name} limit to {soft}"
+        for name, (kind, soft) in now.items()
+        if soft != before[kind]
+    ]
 
 
-def _raise(kind: int, wanted: int, option: str) -> None:
-    soft, hard = resource.getrlimit(kind)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
+def _raise(demand: _Demand) -> None:
+    soft, hard = resource.getrlimit(demand.kind)
+    if soft == resource.RLIM_INFINITY or soft >= demand.wanted:
         return
-    highest = hard if hard == resource.RLIM_INFINITY else max(hard, wanted)
+    highest = hard if hard == resource.RLIM_INFINITY else max(hard, demand.wanted)
     try:
-        resource.setrlimit(kind, (wanted, highest))
+        resource.setrlimit(demand.kind, (demand.wanted, highest))
     except (OSError, ValueError) as error:  # root without CAP_SYS_RESOURCE, as in containers
         raise HostError(
-            f"{option} = {wanted}, but the system allows {hard} ({error})\n"
-            f"    hint: raise the limit of the container or unit, or lower {option}"
+            f"{demand.option} = {demand.wanted}, but the system allows {hard} ({error})\n"
+            f"    hint: raise the limit of the container or unit, or lower {demand.option}"
         ) from error
 
 
@@ -155,26 +181,27 @@ class Background:
         sys.stderr.flush()
         os._exit(2)
 
-    def ready(self, directory: str | None, umask: int, *, warning: str) -> None:
-        """Let the parent exit with 0, and leave the terminal, its directory and its umask.
+    @property
+    def is_entered(self) -> bool:
+        """Whether there is a parent that waits: not in the foreground, and not after a reload."""
+        return self._to_parent >= 0
 
-        The parent prints a `warning`, if there is one.
-        """
-        if self._to_parent < 0:
+    def ready(self, warning: str) -> None:
+        """Leave the terminal, and let the parent print the `warning`, if any, and exit with 0."""
+        if not self.is_entered:
             return
         null = os.open(os.devnull, os.O_RDWR)
         for standard in (0, 1, 2):
             os.dup2(null, standard)
         os.close(null)
-        if directory is not None:
-            os.chdir(directory)
-        os.umask(umask)
         self._tell(f"okwarning: {warning}\n" if warning else "ok")
 
-    def failed(self, message: str) -> None:
-        """Let the parent print this and exit with 2."""
-        if self._to_parent >= 0:
-            self._tell(message)
+    def failed(self, message: str) -> bool:
+        """Let the parent print this and exit with 2; False if there is none."""
+        if not self.is_entered:
+            return False
+        self._tell(message)
+        return True
 
     def _tell(self, text: str) -> None:
         with contextlib.suppress(OSError):

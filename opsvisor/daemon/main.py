@@ -1,6 +1,7 @@
 """The command line of opsvisord: find and check the configuration, then serve."""
 
 import asyncio
+import errno
 import gc
 import os
 import stat
@@ -9,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from opsvisor import __version__
+from opsvisor.api.server import BindError
 from opsvisor.config.load import load
 from opsvisor.config.problems import ConfigError, OpsvisorError
 from opsvisor.config.search import default_paths, find, warning_about
-from opsvisor.config.settings import Dialect, Loaded
+from opsvisor.config.settings import DaemonSettings, Dialect, Loaded
 from opsvisor.daemon.flags import BadFlags, Flags, help_text, parse
 from opsvisor.daemon.host import (
     Background,
@@ -84,16 +86,41 @@ def _serve(loaded: Loaded, read: Callable[[], Loaded]) -> int:
         keep_descriptors_from_children()
         following: Successor | None = Successor(loaded, {})
         while following is not None:
-            settings = following.loaded.settings
-            raise_limits(settings, len(following.loaded.plan.specs()))
-            if settings.user is not None:
-                become(settings.user)
-            following = asyncio.run(Service(following, read, background).run())
+            done = _prepare_host(following.loaded)
+            following = asyncio.run(Service(following, read, background, done).run())
     except OpsvisorError as error:
-        background.failed(f"Error: {error}\n")
-        return _fail(str(error))
+        message = _usage(_as_supervisor_says(error, loaded.settings))
+        if not background.failed(message):
+            sys.stderr.write(message)
+        return EXIT_UNUSABLE
     gc.freeze()  # the interpreter need not look for cycles at its end: 100 ms of every stop
     return EXIT_OK
+
+
+def _prepare_host(loaded: Loaded) -> list[str]:
+    """Make this process what a configuration asks for; lines for the log. Or HostError."""
+    settings = loaded.settings
+    raised = raise_limits(settings, len(loaded.plan.specs()))
+    if settings.user is None:
+        return raised
+    become(settings.user)
+    return [f"Set uid to user {settings.user.uid} succeeded", *raised]
+
+
+def _as_supervisor_says(error: OpsvisorError, settings: DaemonSettings) -> str:
+    """Why a server can't listen begins with a sentence that scripts know, if they are about us."""
+    if settings.dialect is not Dialect.SUPERVISOR or not isinstance(error, BindError):
+        return str(error)
+    if error.errno == errno.EADDRINUSE:
+        known = (
+            "Another program is already listening on a port that one of our HTTP servers is"
+            " configured to use.  Shut this program down first before starting supervisord."
+        )
+    else:
+        name = errno.errorcode.get(error.errno or 0)
+        number = f"errno.{name} ({error.errno})" if name else str(error.errno)
+        known = f"Cannot open an HTTP server: socket.error reported {number}"
+    return f"{known}\n    {error}"
 
 
 def _unreadable(path: Path) -> str:
@@ -154,5 +181,10 @@ def _report_check(path: Path, loaded: Loaded) -> int:
 
 
 def _fail(message: str) -> int:
-    sys.stderr.write(f"Error: {message}\nFor help, use {sys.argv[0]} -h\n")
+    sys.stderr.write(_usage(message))
     return EXIT_UNUSABLE
+
+
+def _usage(message: str) -> str:
+    """The form in which supervisord says that it won't start."""
+    return f"Error: {message}\nFor help, use {sys.argv[0]} -h\n"

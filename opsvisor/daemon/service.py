@@ -18,13 +18,16 @@ from opsvisor.api.app import create_app
 from opsvisor.api.context import HttpObserver
 from opsvisor.api.server import BindError, HttpServer, bind, url_of
 from opsvisor.config.problems import ConfigError, OpsvisorError, Place, Problem
-from opsvisor.config.settings import Dialect, Loaded, LogLevel, TcpServer, UnixServer
+from opsvisor.config.settings import Loaded, LogLevel, TcpServer, UnixServer
 from opsvisor.control.actions import Actions
 from opsvisor.control.configuration import Configuration, LoadReport
 from opsvisor.control.control import Control
+from opsvisor.core.events import Event, ProcessAdded
 from opsvisor.core.inputs import Shutdown
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.supervisor import Supervisor
+from opsvisor.daemon import auto_logs
+from opsvisor.daemon.announcer import Announcer
 from opsvisor.daemon.host import Background, HostError, pid_file, raise_limits, why_not
 from opsvisor.runtime import clock, signals
 from opsvisor.runtime.bus import EventBus
@@ -70,11 +73,19 @@ def close_all(listeners: dict[str, socket.socket]) -> None:
 
 
 class Service:
-    """One life of the daemon, from one configuration. A reload ends it and begins another."""
+    """One life of the daemon, from one configuration. A reload ends it and begins another.
+
+    `prepared` are lines for its log about what was done to the process before it began.
+    """
 
     def __init__(
-        self, begin: Successor, load: Callable[[], Loaded], background: Background
+        self,
+        begin: Successor,
+        load: Callable[[], Loaded],
+        background: Background,
+        prepared: Sequence[str] = (),
     ) -> None:
+        self._prepared = prepared
         self._loaded = begin.loaded
         self._listeners = begin.listeners
         self._load = load
@@ -89,13 +100,14 @@ class Service:
         """
         self._build()
         try:
+            self._announcer.tell_what_was_found(self._prepared)
             await self._open_servers()
-            with (
-                self._listening_to_signals(),
-                pid_file(self._loaded.settings.pid_file) as pid_file_problem,
-            ):
-                self._announce(pid_file_problem)
-                await self._supervise()
+            self._remove_old_logs()  # not before: a second daemon would take the first one's
+            with self._listening_to_signals():
+                self._settle_in_background()
+                with pid_file(self._loaded.settings.pid_file) as problem:
+                    self._announce(problem)
+                    await self._supervise()
         finally:
             await self._close()
         return self._next
@@ -125,6 +137,7 @@ class Service:
         self._journal = Journal(
             self._log.write, level=settings.log_level, min_uptime=self._min_uptime
         )
+        self._announcer = Announcer(self._loaded, self._journal)
         self._supervisor = Supervisor(jitter=random.random)
         self._bus = EventBus(first_number=int(clock.now().wall * 1000))
         self._engine = Engine(
@@ -155,6 +168,7 @@ class Service:
         self._bus.listen(self._metrics.on_event)
         self._bus.listen(self._journal.on_event)
         self._bus.listen(self._post_mortems.on_event)
+        self._bus.listen(self._create_auto_logs)
         self._actions = Actions(self._engine, self._bus, is_stopping=self._is_ending)
         self._configuration = Configuration(
             self._engine,
@@ -230,48 +244,58 @@ class Service:
         opened: list[HttpServer] = []
         try:
             for server in self._servers:
-                await server.open()
+                await server.open(on_stale=self._announcer.tell_stale_socket)
                 opened.append(server)
+                self._announcer.tell_server(server)
         except BindError as error:
             self._servers = opened  # only these are ours to close
             # After a reload nobody sees standard error: the log must say why we are gone.
             self._journal.log(LogLevel.CRITICAL, str(error))
             raise
 
-    def _announce(self, pid_file_problem: str) -> None:
-        """Say who we are, what is odd, and where to find us; from here on we are a daemon."""
+    def _settle_in_background(self) -> None:
+        """Go to the directory and the umask of a daemon, on the way to the background only."""
+        if not self._background.is_entered:
+            return
         settings = self._loaded.settings
-        if settings.dialect is Dialect.SUPERVISOR and os.geteuid() == 0 and not settings.user:
-            self._journal.log(
-                LogLevel.CRITICAL,
-                "Supervisor is running as root.  Privileges were not dropped because no user is"
-                " specified in the config file.  If you intend to run as root, you can set"
-                " user=root in the config file to avoid this message.",
-            )
-        for warning in self._loaded.warnings:
-            self._journal.log(LogLevel.WARN, str(warning))
-        for server in self._servers:
-            if server.settings.credentials is None and (
-                settings.dialect is Dialect.SUPERVISOR or isinstance(server.settings, TcpServer)
-            ):
-                self._journal.log(
-                    LogLevel.CRITICAL if settings.dialect is Dialect.SUPERVISOR else LogLevel.INFO,
-                    f"Server '{server.settings.name}' running without any HTTP authentication"
-                    " checking",
-                )
-            where = f"API at {server.url}"
-            if isinstance(server.settings, TcpServer):
-                where = f"API at {server.url}/api/v1, metrics at {server.url}/metrics"
-            self._journal.log(LogLevel.INFO, where)
+        self._journal.log(LogLevel.INFO, f"daemonizing the {self._announcer.name} process")
+        if settings.working_dir is not None:
+            try:
+                os.chdir(settings.working_dir)
+            except OSError as error:
+                text = f"can't chdir into {settings.working_dir!r}: {error}"
+                self._journal.log(LogLevel.CRITICAL, text)
+            else:
+                text = f"set current directory: {settings.working_dir!r}"
+                self._journal.log(LogLevel.INFO, text)
+        os.umask(0o022 if settings.umask is None else settings.umask)
+
+    def _announce(self, pid_file_problem: str) -> None:
+        """Say that we are there; from here on we are a daemon."""
         if pid_file_problem:
             self._journal.log(LogLevel.CRITICAL, pid_file_problem)
-        name = "supervisord" if settings.dialect is Dialect.SUPERVISOR else "opsvisord"
-        self._journal.log(LogLevel.INFO, f"{name} started with pid {os.getpid()}")
-        umask = 0o022 if settings.umask is None else settings.umask
+        self._journal.log(LogLevel.INFO, f"{self._announcer.name} started with pid {os.getpid()}")
         log_problem = self._log.capture.problem
         if log_problem:  # told where it can be told: in memory, and to whoever started us
             self._journal.log(LogLevel.CRITICAL, f"the daemon's own log: {log_problem}")
-        self._background.ready(settings.working_dir, umask, warning=log_problem)
+        self._background.ready(log_problem)
+
+    # -- AUTO logs ---------------------------------------------------------------------------
+
+    def _remove_old_logs(self) -> None:
+        settings = self._loaded.settings
+        if settings.auto_log_dir is not None:
+            for problem in auto_logs.remove_old(settings.auto_log_dir, settings.identifier):
+                self._journal.log(LogLevel.WARN, problem)
+
+    def _create_auto_logs(self, event: Event) -> None:
+        if not isinstance(event, ProcessAdded):
+            return
+        spec = self._engine.view(event.id).spec
+        for log in (spec.stdout, spec.stderr):
+            problem = auto_logs.create(log) if log is not None else ""
+            if problem:
+                self._journal.log(LogLevel.WARN, problem)
 
     async def _close(self) -> None:
         for server in self._servers:
@@ -319,6 +343,7 @@ class Service:
 
     def _asked_to_reopen(self) -> None:
         self._journal.log(LogLevel.INFO, "received SIGUSR2 indicating log reopen request")
+        self._journal.log(LogLevel.INFO, f"{self._announcer.name} logreopen")
         self._log.capture.reopen()
         self._engine.reopen_logs()
 
@@ -357,7 +382,8 @@ class Service:
         problem = why_not(coming.settings)
         if problem:
             raise HostError(problem)
-        raise_limits(coming.settings, len(coming.plan.specs()))
+        for line in raise_limits(coming.settings, len(coming.plan.specs())):
+            self._journal.log(LogLevel.INFO, line)
         ours = {_address_of(server.settings) for server in self._servers}
         listeners: dict[str, socket.socket] = {}
         try:

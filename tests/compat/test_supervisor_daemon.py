@@ -1,5 +1,6 @@
 """[supervisord] and the servers as settings of the daemon."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,14 @@ def test_log_rotation(tmp_path: Path) -> None:
     text = f"{HEAD}logfile_maxbytes=-1\nlogfile_backups=-2\nstrip_ansi=true\n"
     found = load_text(tmp_path, text).settings.log
     assert (found.rotate_size, found.rotate_keep, found.strip_ansi) == (0, 0, False)
+
+
+def test_old_auto_logs_are_removed_unless_nocleanup(tmp_path: Path) -> None:
+    """From childlogdir, or from where temporary files are."""
+    found = load_text(tmp_path, f"{HEAD}childlogdir={tmp_path}\n").settings
+    assert found.auto_log_dir == str(tmp_path)
+    assert load_text(tmp_path, HEAD).settings.auto_log_dir == tempfile.gettempdir()
+    assert load_text(tmp_path, f"{HEAD}nocleanup=on\n").settings.auto_log_dir is None
 
 
 def test_syslog_is_not_supported_yet(tmp_path: Path) -> None:

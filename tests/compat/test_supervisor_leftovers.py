@@ -71,15 +71,6 @@ def test_environment_that_was_likely_misread(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("value", ["true", "false"])
-def test_nocleanup_has_no_effect_yet(tmp_path: Path, value: str) -> None:
-    """AUTO logs are never removed: whoever asks for either is told, and nobody else."""
-    what = f"nocleanup = {value} is not supported yet and has no effect"
-    expected = f"2: {what} (AUTO logs stay where they are)"
-    assert warnings(tmp_path, f"{HEAD}nocleanup = {value}\n") == [expected]
-    assert warnings(tmp_path, HEAD) == []
-
-
 def test_nocleanup_is_looked_at(tmp_path: Path) -> None:
     """What isn't a boolean is refused, as by Supervisor."""
     (problem,) = problems(tmp_path, f"{HEAD}nocleanup = perhaps\n")

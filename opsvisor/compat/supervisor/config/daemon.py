@@ -1,5 +1,6 @@
 """[supervisord] and the server sections become the settings of the daemon."""
 
+import tempfile
 from pathlib import Path
 
 from opsvisor.compat.supervisor.config.expansions import Names
@@ -26,7 +27,8 @@ def read_settings(
     """
     nodaemon = reader.get(Supervisord.NODAEMON)
     umask, directory = reader.get(Supervisord.UMASK), reader.get(Supervisord.DIRECTORY)
-    _warn_of_nocleanup(reader)
+    log_dir = reader.get(Supervisord.CHILDLOGDIR) or tempfile.gettempdir()
+    nocleanup = reader.get(Supervisord.NOCLEANUP)
     return DaemonSettings(
         dialect=Dialect.SUPERVISOR,
         supervisor_interfaces=True,
@@ -42,15 +44,8 @@ def read_settings(
         user=reader.get(Supervisord.USER),
         min_fds=reader.get(Supervisord.MINFDS),
         min_procs=reader.get(Supervisord.MINPROCS),
+        auto_log_dir=None if nocleanup else log_dir,
     )
-
-
-def _warn_of_nocleanup(reader: SectionReader) -> None:
-    """AUTO logs are never removed, whatever it says. Who says nothing has nothing to be told."""
-    value = "true" if reader.get(Supervisord.NOCLEANUP) else "false"
-    if reader.has(Supervisord.NOCLEANUP):
-        what = f"nocleanup = {value} is not supported yet and has no effect"
-        reader.warn(Supervisord.NOCLEANUP, what, "AUTO logs stay where they are")
 
 
 def _log(reader: SectionReader, start: Path) -> LogSpec:
