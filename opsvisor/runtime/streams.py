@@ -108,6 +108,19 @@ class ProcessStreams:
             self._close_stdin()
             raise StdinUnavailableError from None
 
+    def when_stdin_takes_more(self, then: Callable[[], None]) -> None:
+        """Call this once, as soon as the pipe has room or no reader; never if it is closed before.
+
+        A later call takes the place of an earlier one.
+        """
+        if self._stdin is not None:
+            self._loop.add_writer(self._stdin, self._stdin_is_writable, then)
+
+    def _stdin_is_writable(self, then: Callable[[], None]) -> None:
+        assert self._stdin is not None
+        self._loop.remove_writer(self._stdin)
+        then()
+
     def run_ended(self) -> None:
         """Read what the ended process left in its pipes, and close its standard input."""
         for capture in self._captures.values():
@@ -156,5 +169,6 @@ class ProcessStreams:
 
     def _close_stdin(self) -> None:
         if self._stdin is not None:
+            self._loop.remove_writer(self._stdin)
             os.close(self._stdin)
             self._stdin = None

@@ -2,15 +2,16 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_room import Room, key, obedient, program, sleeper
+from engine_room import PATIENCE, Room, key, obedient, program, sleeper
 
-from opsvisor.core.inputs import Stop
+from opsvisor.core.inputs import SendSignal, Stop
 from opsvisor.core.spec import LogSpec, ProcessSpec, StdinMode
 from opsvisor.core.state import PublicState
 from opsvisor.runtime.logs.capture import Stream
@@ -143,3 +144,40 @@ async def test_merging_and_parting_follow_the_spec(tmp_path: Path) -> None:
     assert list(streams.captures) == [Stream.STDOUT, Stream.STDERR]
     streams.close()
     assert (dict(streams.captures), out.closed) == ({}, True)
+
+
+async def test_who_has_more_to_say_hears_of_room_in_the_pipe(room: Room) -> None:
+    """Once, and the last who asked: without looking again and again."""
+    script = "trap : USR1; echo ok; sleep 1000 & wait; kill $!; exec cat >/dev/null"
+    room.apply(program("web", "sh", "-c", script, stdin=StdinMode.PIPE))
+    await room.output("ok\n")
+    streams = room.engine.streams(key("web"))
+    with pytest.raises(StdinFullError):
+        all(streams.write_stdin(b"x" * 4096) for _ in range(1000))
+    asked: list[str] = []
+    has_room = asyncio.Event()
+    streams.when_stdin_takes_more(lambda: asked.append("earlier"))
+    streams.when_stdin_takes_more(has_room.set)
+    assert not has_room.is_set()
+    room.engine.submit(SendSignal(key("web"), signal.SIGUSR1))
+    async with asyncio.timeout(PATIENCE):
+        await has_room.wait()
+    assert asked == []
+
+
+async def test_nobody_waits_for_room_in_a_pipe_that_is_gone() -> None:
+    """With the run the waiting ends: its descriptor may be another file's a moment later."""
+    loop = asyncio.get_running_loop()
+    streams = ProcessStreams(echo(), ring_size=1024, loop=loop)
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    asked: list[str] = []
+    with streams.child_files(null):
+        streams.when_stdin_takes_more(lambda: asked.append("room"))
+        streams.run_ended()
+    streams.when_stdin_takes_more(lambda: asked.append("room"))
+    turned = asyncio.Event()
+    loop.call_soon(loop.call_soon, turned.set)  # by then, what can be written to has been told
+    await turned.wait()
+    assert asked == []
+    streams.close()
+    os.close(null)
