@@ -214,7 +214,7 @@ class Service:
             return []
         from opsvisor.compat.supervisor.edge import SupervisorEdge  # noqa: PLC0415 - see above
 
-        return [SupervisorEdge(control=self._control)]
+        return [SupervisorEdge(self._control, self._journal.log)]
 
     def _engine_observer(self) -> Observer:
         return Observer(

@@ -1,18 +1,23 @@
 """What the daemon mounts beside its own API for those who come from Supervisor."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
+from opsvisor.compat.supervisor.listeners.delivery import EventDelivery
+from opsvisor.config.settings import LogLevel
 from opsvisor.control.control import Control
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisorEdge:
-    """Supervisor's interfaces on top of the use cases: paths of HTTP, and event listeners."""
+    """Supervisor's interfaces on top of the use cases: paths of HTTP, and event listeners.
 
-    control: Control
+    `log` writes a line to the activity log.
+    """
+
+    def __init__(self, control: Control, log: Callable[[LogLevel, str], None]) -> None:
+        self.control = control
+        self.listeners = EventDelivery(control, log)
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
         """What every server of the daemon answers besides the API."""
@@ -20,6 +25,8 @@ class SupervisorEdge:
 
     def open(self) -> None:
         """Begin to tell event listeners; before the first process is started."""
+        self.listeners.open()
 
     def close(self) -> None:
         """Tell nobody any more."""
+        self.listeners.close()

@@ -1,8 +1,11 @@
 """[group:x], and the group that every other program forms on its own."""
 
+from dataclasses import replace
+
 from opsvisor.compat.supervisor.config.ini import Ini, Section
+from opsvisor.compat.supervisor.config.listeners import read_feed, read_listener
+from opsvisor.compat.supervisor.config.options import EventListener, Program
 from opsvisor.compat.supervisor.config.options import Group as GroupOptions
-from opsvisor.compat.supervisor.config.options import Program
 from opsvisor.compat.supervisor.config.programs import Surroundings, read_program
 from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.compat.supervisor.config.sections import Findings, SectionReader
@@ -18,13 +21,14 @@ def read_plan(ini: Ini, around: Surroundings) -> Plan:
     A program may be a member of several groups and then runs in each of them.
     """
     programs = _by_name(ini.of_kind("program"), around.findings)
+    listeners = _by_name(ini.of_kind("eventlistener"), around.findings)
     left_out = frozenset(section.label for section in ini.of_kind("fcgi-program"))
     sections: list[Section] = []
     groups: list[Group] = []
     members: set[str] = set()
     for name, section in _by_name(ini.of_kind("group"), around.findings).items():
         reader = SectionReader(section, around.names, around.findings, start=around.start)
-        wanted = _members(reader, programs, left_out)
+        wanted = _members(reader, programs, left_out, listeners)
         members.update(wanted)
         processes = [spec for p in wanted for spec in read_program(programs[p], name, around)]
         sections.append(section)
@@ -36,6 +40,13 @@ def read_plan(ini: Ini, around: Surroundings) -> Plan:
         processes = read_program(section, name, around)
         sections.append(section)
         groups.append(_group(reader, name, reader.get(Program.PRIORITY), processes))
+    for name, section in listeners.items():
+        reader = SectionReader(section, around.names, around.findings, start=around.start)
+        feed = read_feed(reader)
+        processes = read_listener(section, name, around)
+        pool = _group(reader, name, reader.get(EventListener.PRIORITY), processes)
+        sections.append(section)
+        groups.append(replace(pool, feed=feed))
     return Plan.of(_one_of_each_name(groups, sections, around.findings))
 
 
@@ -56,7 +67,10 @@ def _by_name(sections: list[Section], findings: Findings) -> dict[str, Section]:
 
 
 def _members(
-    reader: SectionReader, programs: dict[str, Section], left_out: frozenset[str]
+    reader: SectionReader,
+    programs: dict[str, Section],
+    left_out: frozenset[str],
+    listeners: dict[str, Section],
 ) -> list[str]:
     """The programs of a group, in the order they are written."""
     group = reader.section.name
@@ -70,6 +84,8 @@ def _members(
         elif name not in left_out:
             what = f"[{group}] names unknown program or fcgi-program {name}"
             hint = did_you_mean(name, programs) or f"add a section [program:{name}]"
+            if name in listeners:
+                hint = "an event listener is a group of its own, leave it out here"
             reader.reject(GroupOptions.PROGRAMS, what, hint)
     return wanted
 

@@ -12,8 +12,14 @@ from opsvisor.config.units import did_you_mean
 
 # The factory of Supervisor's own interface. We serve that one without being asked.
 _BUILT_IN = "supervisor.rpcinterface:make_main_rpcinterface"
-_NOT_SUPPORTED = ("eventlistener", "fcgi-program", "ctlplugin")
-_NAMED = ("program", "group", "rpcinterface", *_NOT_SUPPORTED)  # as in [program:web]
+_NOT_SUPPORTED = ("fcgi-program", "ctlplugin")
+_NAMED = (
+    "program",
+    "eventlistener",
+    "group",
+    "rpcinterface",
+    *_NOT_SUPPORTED,
+)  # as in [program:web]
 _KINDS = (*KNOWN_KEYS, *_NOT_SUPPORTED, "rpcinterface")
 _SERVERS = ("unix_http_server", "inet_http_server")
 

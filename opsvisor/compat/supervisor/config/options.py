@@ -114,6 +114,18 @@ class Group:
     PRIORITY = Option("priority", values.INTEGER, 999)
 
 
+class EventListener:
+    """[eventlistener:x], beside everything that [program:x] has."""
+
+    EVENTS: Option[tuple[str, ...]] = Option("events", values.NAMES, ())
+    BUFFER_SIZE = Option("buffer_size", values.INTEGER, 10)
+    RESULT_HANDLER = Option(
+        "result_handler", values.TEXT, "supervisor.dispatchers:default_handler"
+    )
+    # Of the pool: first to be started, last to be stopped. Written down, it is the processes' too.
+    PRIORITY = Option("priority", values.INTEGER, -1)
+
+
 class RpcInterface:
     """[rpcinterface:x]: everything else in it are arguments of the factory."""
 
@@ -129,6 +141,7 @@ def _names(*tables: "Iterable[Option[Any]]") -> frozenset[str]:
     return frozenset(option.name for table in tables for option in table)
 
 
+_PROGRAM = _names(options_of(Program), STDOUT.options(), STDERR.options())
 _UNIX_ONLY = _names([Server.FILE, Server.CHMOD, Server.CHOWN])
 
 # Which keys a kind of section knows. Kinds that aren't here take any key, or are left out.
@@ -136,7 +149,8 @@ KNOWN_KEYS = {
     "supervisord": _names(options_of(Supervisord)),
     "unix_http_server": _names(options_of(Server)) - {Server.PORT.name},
     "inet_http_server": _names(options_of(Server)) - _UNIX_ONLY,
-    "program": _names(options_of(Program), STDOUT.options(), STDERR.options()),
+    "program": _PROGRAM,
+    "eventlistener": _PROGRAM | _names(options_of(EventListener)),
     "group": _names(options_of(Group)),
     "include": frozenset({"files"}),
     "supervisorctl": frozenset({"serverurl", "username", "password", "prompt", "history_file"}),
