@@ -65,6 +65,9 @@ ACCEPTED = {
         f"{HEAD}[program:a]\ncommand=x\npriority=3\n[program:b]\ncommand=y %(group_name)s\n"
         "[group:g]\nprograms=b, a\npriority=7\n[program:c]\ncommand=z\npriority=1\n"
     ),
+    "priority of a member by its name": (
+        f"{HEAD}[program:5]\ncommand=x\npriority=%(program_name)s\n[group:g]\nprograms=5\n"
+    ),
     "member of two groups": (
         f"{HEAD}[program:a]\ncommand=%(group_name)s\n[group:g]\nprograms=a\n[group:h]\nprograms=a\n"
     ),
@@ -80,6 +83,10 @@ ACCEPTED = {
         "[unix_http_server]\nfile=%(here)s/s.sock\nusername=u\npassword={SHA}82ab876d1387bfafe46c\n"
     ),
     "tcp on all interfaces": f"{CAT}[inet_http_server]\nport=*:9001\n",
+    "ports alone": (
+        f"{CAT}[inet_http_server]\nport=9001\n[inet_http_server:b]\nport=127.0.0.1:9002\n"
+    ),
+    "socket on a line of its own": f"{CAT}[unix_http_server]\nfile =\n  s.sock\n",
     "own server url": f"{CAT}serverurl=http://x:1\n[inet_http_server]\nport=9001\n",
     "daemon": (
         "[supervisord]\nlogfile=%(here)s/d.log\nlogfile_maxbytes=1MB\nlogfile_backups=2\n"
@@ -113,6 +120,11 @@ REFUSED = {
     "own variable of another program": (
         f"{HEAD}[program:a]\ncommand=x\nenvironment=ZZZ=1\n[program:b]\ncommand=%(ENV_ZZZ)s\n"
     ),
+    "priority by the name": f"{HEAD}[program:5]\ncommand=x\npriority=%(program_name)s\n",
+    "priority of a member": f"{CAT}priority=high\n[group:g]\nprograms=cat\n",
+    "own variable for all": f"{CAT}environment=A=1\nredirect_stderr=%(ENV_A)s\n",
+    "process_num in a stream's switch": f"{CAT}stdout_events_enabled=%(process_num)d\n",
+    "switch of no process": f"{CAT}numprocs=0\nredirect_stderr=perhaps\n",
     "process_num for all": f"{CAT}autostart=%(process_num)d\n",
     "bad format": f"{HEAD}[program:a]\ncommand=date %H\n",
     "group member": f"{HEAD}[group:g]\nprograms=zzz\n",
@@ -131,6 +143,7 @@ REFUSED = {
     "daemon folder": "[supervisord]\nchildlogdir=/nodir\n",
     "daemon log": "[supervisord]\nlogfile=/nodir/x\n",
     "daemon user": "[supervisord]\nuser=nosuch\n",
+    "silence in the background": "[supervisord]\nsilent=perhaps\n",
     "rpc interface": f"{HEAD}[rpcinterface:x]\n",
     "include": f"{HEAD}[include]\n",
     "no supervisord": "[program:a]\ncommand=x\n",
@@ -318,7 +331,15 @@ def our_daemon(loaded: Loaded) -> dict[str, Any]:
 
 def their_daemon(theirs: Any) -> dict[str, Any]:
     """The same of Supervisor's; umask and directory only count in the background."""
-    levels = {50: "critical", 40: "error", 30: "warn", 20: "info", 10: "debug"}
+    levels = {
+        50: "critical",
+        40: "error",
+        30: "warn",
+        20: "info",
+        10: "debug",
+        5: "trace",
+        3: "blather",
+    }
     return {
         "log": theirs.logfile,
         "size": theirs.logfile_maxbytes,

@@ -25,7 +25,7 @@ def read_settings(
     Supervisor changes its folder and its umask only on its way to the background, so with
     nodaemon they are None here.
     """
-    nodaemon = reader.get(Supervisord.NODAEMON)
+    nodaemon, silent = reader.get(Supervisord.NODAEMON), reader.get(Supervisord.SILENT)
     umask, directory = reader.get(Supervisord.UMASK), reader.get(Supervisord.DIRECTORY)
     log_dir = reader.get(Supervisord.CHILDLOGDIR) or tempfile.gettempdir()
     nocleanup = reader.get(Supervisord.NOCLEANUP)
@@ -36,7 +36,7 @@ def read_settings(
         servers=servers,
         log=_log(reader, start),
         log_level=reader.get(Supervisord.LOGLEVEL),
-        echo_log=nodaemon and not reader.get(Supervisord.SILENT),
+        echo_log=nodaemon and not silent,
         pid_file=str(start / reader.get(Supervisord.PIDFILE)),
         daemonize=not nodaemon,
         working_dir=None if nodaemon else directory,
@@ -76,11 +76,14 @@ def read_servers(
 
 
 def server_url(servers: tuple[UnixServer | TcpServer, ...]) -> str:
-    """What children get as SUPERVISOR_SERVER_URL: the first server, "" if there is none."""
-    match servers[:1]:
-        case (UnixServer(path=path),):
+    """What children get as SUPERVISOR_SERVER_URL: the first unix socket, or else the last port.
+
+    "" if there is no server. That it is the last of several ports is Supervisor's choice.
+    """
+    match servers[:1], servers[-1:]:
+        case (UnixServer(path=path),), _:
             return f"unix://{path}"
-        case (TcpServer(host=host, port=port),):
+        case _, (TcpServer(host=host, port=port),):
             return f"http://{host or 'localhost'}:{port}"
         case _:
             return ""

@@ -30,7 +30,11 @@ def read_plan(ini: Ini, around: Surroundings) -> Plan:
         reader = SectionReader(section, around.names, around.findings, start=around.start)
         wanted = _members(reader, programs, left_out, listeners)
         members.update(wanted)
-        processes = [spec for p in wanted for spec in read_program(programs[p], name, around)]
+        processes = [
+            spec
+            for p in wanted
+            for spec in read_program(programs[p], name, around, as_member=True)
+        ]
         sections.append(section)
         groups.append(_group(reader, name, reader.get(GroupOptions.PRIORITY), processes))
     for name, section in programs.items():

@@ -49,15 +49,30 @@ class Surroundings:
     findings: Findings
 
 
-def read_program(section: Section, group: str, around: Surroundings) -> list[ProcessSpec]:
-    """The processes of one program as members of `group`, in order of their numbers."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Common:
+    """What stands beside the number of a process, but is read for all of a program at once."""
+
+    redirect_stderr: bool
+    server_url: str | None
+    told: Mapping[Stream, bool]
+    captured: Mapping[Stream, int]
+
+
+def read_program(
+    section: Section, group: str, around: Surroundings, *, as_member: bool = False
+) -> list[ProcessSpec]:
+    """The processes of one program in `group`, in order of their numbers.
+
+    `as_member` says that the group has a section of its own, and so a priority of its own.
+    """
     program = section.label.strip()
     names = {**around.names, "program_name": program, "group_name": group}
     suffix = f" in section '{section.name}' (file: '{section.where.file}')"
     reader = SectionReader(section, names, around.findings, start=around.start, suffix=suffix)
-    # The priority is read with the group's eyes: fewer names, and no suffix.
+    # It is that of the group as well, and read with its eyes then: fewer names, and no suffix.
     outside = SectionReader(section, around.names, around.findings, start=around.start)
-    priority = outside.get(Program.PRIORITY)
+    priority = (reader if as_member else outside).get(Program.PRIORITY)
     template = _template(reader, ProcessId(group, program), priority)
     count, first = reader.get(Program.NUMPROCS), reader.get(Program.NUMPROCS_START)
     name = reader.get_unexpanded(Program.PROCESS_NAME)
@@ -66,11 +81,17 @@ def read_program(section: Section, group: str, around: Surroundings) -> list[Pro
         hint = "process_name = %(program_name)s_%(process_num)02d"
         reader.reject(Program.NUMPROCS, what, hint)
         count = 1  # to look at the rest
+    common = _Common(
+        redirect_stderr=reader.get(Program.REDIRECT_STDERR),
+        server_url=reader.get(Program.SERVERURL),
+        told={stream: reader.get(stream.events) for stream in (STDOUT, STDERR)},
+        captured={stream: reader.get(stream.capture) for stream in (STDOUT, STDERR)},
+    )
     specs = []
     problems_before = around.findings.problem_count
     for number in range(first, first + count):
         mine = reader.with_names({"process_num": number, "numprocs": count})
-        specs.append(_process(mine, replace(template, replica=number), name, around))
+        specs.append(_process(mine, common, replace(template, replica=number), name, around))
         if around.findings.problem_count > problems_before:
             break  # the other processes would only say the same again
     return specs
@@ -123,7 +144,11 @@ def _stop_policy(reader: SectionReader) -> StopPolicy:
 
 
 def _process(
-    reader: SectionReader, template: ProcessSpec, name: str, around: Surroundings
+    reader: SectionReader,
+    common: _Common,
+    template: ProcessSpec,
+    name: str,
+    around: Surroundings,
 ) -> ProcessSpec:
     """One process: the template and what may be different for each."""
     own = reader.get(Program.ENVIRONMENT)
@@ -136,9 +161,9 @@ def _process(
         reader.reject(Program.COMMAND, what, "add command = /path/to/program")
     command = reader.get(Program.COMMAND)
     argv, command_problem = _split(command)
-    stdout = _log(reader, STDOUT, process_id, around)
-    stderr: LogSpec | None = _log(reader, STDERR, process_id, around)
-    if reader.get(Program.REDIRECT_STDERR):
+    stdout = _log(reader, STDOUT, common, process_id, around)
+    stderr: LogSpec | None = _log(reader, STDERR, common, process_id, around)
+    if common.redirect_stderr:
         _warn_of_ignored_file(reader)
         stderr = None
     return replace(
@@ -149,7 +174,7 @@ def _process(
         command_problem=command_problem,
         # Supervisor fails to change into a folder called "". Nobody means that.
         working_dir=reader.get(Program.DIRECTORY) or None,
-        environment=_environment(reader, process_id, own.values, around),
+        environment=_environment(common.server_url, process_id, own.values, around),
         stdout=stdout,
         stderr=stderr,
     )
@@ -165,11 +190,9 @@ def _split(command: str) -> tuple[tuple[str, ...], str]:
 
 
 def _environment(
-    reader: SectionReader, process_id: ProcessId, own: Mapping[str, str], around: Surroundings
+    server_url: str | None, process_id: ProcessId, own: Mapping[str, str], around: Surroundings
 ) -> tuple[tuple[str, str], ...]:
-    url = reader.get(Program.SERVERURL)
-    if url is None:
-        url = around.server_url
+    url = around.server_url if server_url is None else server_url
     variables = {
         "SUPERVISOR_ENABLED": "1",
         "SUPERVISOR_PROCESS_NAME": process_id.name,
@@ -180,7 +203,11 @@ def _environment(
 
 
 def _log(
-    reader: SectionReader, stream: Stream, process_id: ProcessId, around: Surroundings
+    reader: SectionReader,
+    stream: Stream,
+    common: _Common,
+    process_id: ProcessId,
+    around: Surroundings,
 ) -> LogSpec:
     target = reader.get_log_path(stream.logfile)
     size = max(0, reader.get(stream.maxbytes))
@@ -206,8 +233,8 @@ def _log(
         rotate_keep=max(0, reader.get(stream.backups)),
         strip_ansi=around.strip_ansi,
         private=target is LogTarget.AUTO,
-        told=reader.get(stream.events),
-        message_limit=max(0, reader.get(stream.capture)),
+        told=common.told[stream],
+        message_limit=max(0, common.captured[stream]),
     )
 
 

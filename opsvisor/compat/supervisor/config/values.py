@@ -203,8 +203,8 @@ def log_file(typed: str, start: Path) -> str | LogTarget:
 
 
 def socket_path(typed: str, start: Path) -> str:
-    """A path made absolute, `~` expanded."""
-    path = os.path.expanduser(typed)  # noqa: PTH111 - Path raises for an unknown ~user
+    """A path made absolute, `~` expanded, blanks and line ends around it taken off."""
+    path = os.path.expanduser(typed.strip())  # noqa: PTH111 - Path raises for an unknown ~user
     return os.path.normpath(start / path)
 
 
