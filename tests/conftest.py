@@ -11,6 +11,8 @@ from hypothesis import settings
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("opsvisor", deadline=None)
+# Chosen by --hypothesis-profile=long: a search for hours in which nobody waits.
+settings.register_profile("long", deadline=None, max_examples=5000)
 settings.load_profile("opsvisor")
 
 

@@ -1,0 +1,321 @@
+"""Where opsvisord reads a configuration otherwise than Supervisor 4.3.0, on purpose.
+
+`Readings` are one configuration read by both, and `disagreements` says in what they differ. Each
+of `DIFFERENCES` is a reason why they may: it looks at the disagreement and at what is written in
+the files, so that our own wording alone excuses nothing.
+"""
+
+import configparser
+import contextlib
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ini_files import ENVIRON, IniFiles
+from test_supervisor_conformance import (
+    our_daemon,
+    our_process,
+    our_server,
+    their_daemon,
+    their_process,
+    their_servers,
+)
+
+from opsvisor.config.problems import ConfigError
+from opsvisor.config.settings import Loaded
+
+ACCEPTED = "accepted"
+
+
+@dataclass(frozen=True)
+class Readings:
+    """One configuration, and what came of it: a result, or why there is none."""
+
+    files: IniFiles
+    ours: Loaded | ConfigError
+    theirs: Any  # options of Supervisor, or an exception
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """One fact about a configuration that the two see differently; None is no such fact."""
+
+    about: str
+    ours: object
+    theirs: object
+
+
+def disagreements(readings: Readings) -> list[Disagreement]:
+    """All that the two readings differ in. How a refusal is worded is no matter here."""
+    ours, theirs = readings.ours, readings.theirs
+    if isinstance(ours, ConfigError) and isinstance(theirs, Exception):
+        return []
+    if isinstance(ours, ConfigError):
+        # Each problem alone would be enough to refuse the file, so each needs a reason.
+        return [Disagreement("outcome", problem.what, ACCEPTED) for problem in ours.problems]
+    if isinstance(theirs, Exception):
+        return [Disagreement("outcome", ACCEPTED, f"{type(theirs).__name__}: {theirs}")]
+    of_ours, of_theirs = our_facts(ours, theirs.parse_warnings), their_facts(theirs)
+    return [
+        Disagreement(about, of_ours.get(about), of_theirs.get(about))
+        for about in of_ours | of_theirs
+        if of_ours.get(about) != of_theirs.get(about)
+    ]
+
+
+def our_facts(loaded: Loaded, their_warnings: list[str]) -> dict[str, object]:
+    """All that we know of a configuration, and which warnings of Supervisor's we give too."""
+    said = {warning.what for warning in loaded.warnings}
+    facts: dict[str, object] = {f"warning {w}": True for w in their_warnings if w in said}
+    facts |= _named("daemon", our_daemon(loaded))
+    for server in map(our_server, loaded.settings.servers):
+        facts |= _named(f"server {server['section']}", server)
+    facts["groups"] = [group.name for group in loaded.plan.groups]
+    for group in loaded.plan.groups:
+        facts[f"group {group.name}.priority"] = group.priority
+        for spec in group.processes:
+            facts |= _named(f"process {group.name}:{spec.id.name}", our_process(spec))
+    return facts
+
+
+def their_facts(theirs: Any) -> dict[str, object]:
+    """The same of Supervisor's, as far as it is run: one of two that have the same name."""
+    facts: dict[str, object] = {f"warning {warning}": True for warning in theirs.parse_warnings}
+    facts |= _named("daemon", their_daemon(theirs))
+    for server in their_servers(theirs):
+        facts |= _named(f"server {server['section']}", server)
+    groups: dict[str, Any] = {}
+    for group in theirs.process_group_configs:  # sorted: the first of a name is activated
+        groups.setdefault(group.name, group)
+    facts["groups"] = list(groups)
+    for name, group in groups.items():
+        facts[f"group {name}.priority"] = group.priority
+        # The last of a name replaces the others.
+        for config in {config.name: config for config in group.process_configs}.values():
+            process = their_process(name, config, theirs)
+            facts |= _named(f"process {name}:{config.name}", process)
+    return facts
+
+
+def _named(prefix: str, facts: Mapping[str, object]) -> dict[str, object]:
+    named: dict[str, object] = {}
+    for key, value in facts.items():
+        match key, value:
+            case "stdout" | "stderr", (path, size, keep):  # a log is three facts
+                parts = {"path": path, "size": size, "keep": keep}
+                named |= {f"{prefix}.{key}.{part}": one for part, one in parts.items()}
+            case _:
+                named[f"{prefix}.{key}"] = value
+    return named
+
+
+# -- the reasons -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A reason for the two to disagree, how to see that it is the one, and a file that shows it.
+
+    The example is what comes behind an empty [supervisord].
+    """
+
+    why: str
+    explains: Callable[[Disagreement, IniFiles], bool]
+    example: str
+
+
+def explanations(found: Disagreement, files: IniFiles) -> list[str]:
+    """The names of the reasons that this disagreement has."""
+    return [name for name, one in DIFFERENCES.items() if one.explains(found, files)]
+
+
+def _we_refuse(what: str, because: str) -> Callable[[Disagreement, IniFiles], bool]:
+    """We refuse in words like these, because of something like that in the files."""
+
+    def explains(found: Disagreement, files: IniFiles) -> bool:
+        return bool(
+            found.about == "outcome"
+            and found.theirs == ACCEPTED
+            and re.search(what, str(found.ours))
+            and re.search(because, files.texts())
+        )
+
+    return explains
+
+
+def _they_refuse(what: str, because: str) -> Callable[[Disagreement, IniFiles], bool]:
+    """They refuse in words like these, because of something like that in the files."""
+
+    def explains(found: Disagreement, files: IniFiles) -> bool:
+        return bool(
+            found.about == "outcome"
+            and found.ours == ACCEPTED
+            and re.search(what, str(found.theirs))
+            and re.search(because, files.texts())
+        )
+
+    return explains
+
+
+def _zero_for_negative(found: Disagreement, _: IniFiles) -> bool:
+    """Supervisor keeps a number below zero, and it does then what zero does."""
+    numbers = (int, float)
+    ours, theirs = found.ours, found.theirs
+    return isinstance(ours, numbers) and ours == 0 and isinstance(theirs, numbers) and theirs < 0
+
+
+def _no_path_for_empty(found: Disagreement, _: IniFiles) -> bool:
+    """`directory=` and `stdout_logfile=` name nothing."""
+    about = found.about.rpartition(".")[2]
+    return about in ("directory", "path") and found.ours is None and found.theirs == ""
+
+
+def _absolute_folder(found: Disagreement, _: IniFiles) -> bool:
+    """[supervisord] directory, which Supervisor leaves relative to where it will be then."""
+    return (
+        found.about == "daemon.directory"
+        and isinstance(found.theirs, str)
+        and str(Path(found.theirs).absolute()) == found.ours
+    )
+
+
+def _no_login_without_a_name(found: Disagreement, files: IniFiles) -> bool:
+    """Supervisor keeps the password beside an empty name, and asks nobody for it."""
+    return (
+        found.about.startswith("server ")
+        and found.about.endswith((".username", ".password"))
+        and found.ours is None
+        and bool(re.search(r"(?im)^\s*username", files.texts()))
+    )
+
+
+def _environment_of_4_4(found: Disagreement, files: IniFiles) -> bool:
+    """An `environment=` is written so that 4.3's lexer and 4.4's read it differently."""
+    touches = found.about.startswith("process ") or (
+        # 4.3 can't read it, or it names a variable as only one of the two does.
+        found.ours == ACCEPTED
+        and re.search("key/value pairs|No closing quotation|'ENV_", str(found.theirs))
+    )
+    return bool(touches) and any(map(_is_of_two_minds, _values_of("environment", files)))
+
+
+def _is_of_two_minds(text: str) -> bool:
+    try:
+        filled_in = text % _Anything()
+    except (TypeError, ValueError):
+        return False
+    return _lexed(filled_in, posix=True) != _lexed(filled_in, posix=False)
+
+
+def _lexed(text: str, *, posix: bool) -> list[str] | None:
+    """The words of an environment, quotes taken off; None if it can't be read."""
+    lexer = shlex.shlex(text, posix=posix)
+    lexer.wordchars += "/.+-():"
+    try:
+        words = list(lexer)
+    except ValueError:
+        return None
+    return words if posix else [word.strip("'\"") for word in words]
+
+
+class _Anything(dict[str, str]):
+    """The names that a value is expanded with, known or not."""
+
+    def __missing__(self, name: str) -> str:
+        return ENVIRON.get(name.removeprefix("ENV_"), "1")
+
+
+def _values_of(key: str, files: IniFiles) -> Iterator[str]:
+    """Every value that this key has in any section of any file."""
+    for text in (files.main, *files.included.values()):
+        parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=False)
+        # What can't be read to the end is no matter here.
+        with contextlib.suppress(configparser.Error):
+            parser.read_string(text)
+        for section in ("DEFAULT", *parser.sections()):
+            if key in parser[section]:
+                yield parser[section][key]
+
+
+def _no_foreign_factory(found: Disagreement, files: IniFiles) -> bool:
+    """Something other than Supervisor's own factory, or something besides it in the section."""
+    return (
+        found.about == "outcome"
+        and found.ours == ACCEPTED
+        and bool(re.search(r"\[rpcinterface:|'rpcinterface:", str(found.theirs)))
+        and "[rpcinterface:" in files.texts()
+    )
+
+
+def _syslog_not_yet(found: Disagreement, files: IniFiles) -> bool:
+    return found.about.startswith("warning ") and "syslog" in files.texts()
+
+
+DIFFERENCES: Mapping[str, Difference] = {
+    "a percent sign that names nothing is refused": Difference(
+        "`100% sure` would put the whole environment into the command",
+        _we_refuse("names nothing", r"%[^%(]"),
+        "[program:a]\ncommand=echo 100% sure\n",
+    ),
+    "numbers have bounds": Difference(
+        "those beyond them only end in a traceback or in no memory",
+        _we_refuse(r"value out of range|Invalid (chmod|socket_mode) value", r"-1|\d{5}|\d\wB"),
+        "[program:a]\ncommand=x\nstartsecs=2147483648\n",
+    ),
+    "a number below zero is zero": Difference(
+        "it has the same effect, and is no length of anything",
+        _zero_for_negative,
+        "[program:a]\ncommand=x\nstartretries=-1\n",
+    ),
+    "here and host_node_name are known everywhere": Difference(
+        "there is no reason to know them in some options only",
+        _they_refuse(r"names \(['\"]+(here|host_node_name)", r"%\((here|host_node_name)\)"),
+        "[unix_http_server]\nfile=%(host_node_name)s\n",
+    ),
+    "a percent sign in a log path may be doubled once": Difference(
+        "Supervisor expands these paths twice, so it has to be written four times there",
+        _they_refuse(r"for '(stdout|stderr)_logfile' is badly", r"(?i)_logfile[\s\S]*%%"),
+        "[program:a]\ncommand=x\nstdout_logfile=a%%b\n",
+    ),
+    "a percent sign in the daemon's environment may be doubled": Difference(
+        "Supervisor expands it twice up to 4.3, and once from 4.4 on",
+        _they_refuse(r"for 'environment' is badly formatted", r"(?i)environment[\s\S]*%%"),
+        'environment=A="50%%"\n',
+    ),
+    "environment= is read as 4.4 reads it": Difference(
+        "quotes, escapes and umlauts mean there what everybody takes them for",
+        _environment_of_4_4,
+        "[program:a]\ncommand=x\nenvironment=A=\"'q'\"\n",
+    ),
+    "every real-time signal has a number": Difference(
+        "Supervisor knows only those with a name of their own",
+        _they_refuse("not a valid signal number", r"(?i)stopsignal[\s\S]*\d"),
+        "[program:a]\ncommand=x\nstopsignal=40\n",
+    ),
+    "an empty path is no path": Difference(
+        "Supervisor writes no log either, and fails to enter such a folder",
+        _no_path_for_empty,
+        "[program:a]\ncommand=x\ndirectory=\n",
+    ),
+    "a relative folder begins where the daemon was started": Difference(
+        "it goes there once, so it is the same folder", _absolute_folder, "directory=.\n"
+    ),
+    "a login without a name is no login": Difference(
+        "Supervisor asks nobody for it either, and here that is warned of",
+        _no_login_without_a_name,
+        "[inet_http_server]\nport=1\nusername=\npassword=x\n",
+    ),
+    "only Supervisor's own RPC interface is looked at": Difference(
+        "no code of others runs in the daemon, so nothing is imported or handed arguments",
+        _no_foreign_factory,
+        "[rpcinterface:other]\nsupervisor.rpcinterface_factory=no.such:factory\n",
+    ),
+    "syslog is not supported yet": Difference(
+        "it is warned of in other words",
+        _syslog_not_yet,
+        "[program:a]\ncommand=x\nstdout_logfile=syslog\n",
+    ),
+}
