@@ -226,6 +226,8 @@ class Service:
             forgotten=self._sampler.forget,
             internal_error=self._internal_error,
             log_problem=self._log_problem,
+            socket_told=lambda line: self._journal.log(LogLevel.INFO, line),
+            socket_problem=lambda problem: self._journal.log(LogLevel.ERROR, problem),
         )
 
     def _http_observer(self) -> HttpObserver:

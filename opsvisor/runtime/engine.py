@@ -28,11 +28,11 @@ from opsvisor.core.effects import (
     SignalProcess,
     Spawn,
 )
-from opsvisor.core.events import ProcessChanged
+from opsvisor.core.events import ProcessAdded, ProcessChanged
 from opsvisor.core.inputs import DeadlinePassed, Exited, Input, SignalFault, Spawned, SpawnFault
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import Outcome, Usage, signal_name
-from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
+from opsvisor.core.spec import Pid, ProcessId, ProcessSpec, Startup
 from opsvisor.core.supervisor import Supervisor
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime import clock, groups
@@ -40,6 +40,7 @@ from opsvisor.runtime.bus import EventBus
 from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.output import Output
 from opsvisor.runtime.reaper import Orphan, Reaper
+from opsvisor.runtime.sockets import SharedSockets, SocketError
 from opsvisor.runtime.spawn import SpawnError, find_executable, spawn
 from opsvisor.runtime.streams import ProcessStreams
 
@@ -60,6 +61,9 @@ class Observer:
     internal_error: Callable[[str, Exception], None]
     # process, stream, and what is wrong with its log; "" when all is well again
     log_problem: Callable[[ProcessId, str, str], None] = lambda _id, _stream, _problem: None
+    # a line about a socket that programs share; and why one can't be made, before it has to be
+    socket_told: Callable[[str], None] = lambda _line: None
+    socket_problem: Callable[[str], None] = lambda _problem: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ class Engine:
         self._leaderless: dict[Pid, _EndedLeader] = {}  # those of them that lost their leader
         self._streams: dict[ProcessId, ProcessStreams] = {}
         self._null_input = -1
+        self._sockets = SharedSockets(tell=self._tell_of_socket)
         self._reaper = Reaper(loop, on_exit=self._exited, on_orphan=self._inherited)
         self._observer: Observer
 
@@ -123,6 +128,7 @@ class Engine:
         for streams in self._streams.values():
             streams.close()
         self._streams.clear()
+        self._sockets.close()
         os.close(self._null_input)
 
     # -- what others ask ---------------------------------------------------------------------
@@ -232,6 +238,8 @@ class Engine:
             case Publish():
                 if isinstance(effect.event, ProcessChanged):
                     self._spec_changed(effect.event.spec)
+                if isinstance(effect.event, ProcessAdded | ProcessChanged):
+                    self._try_socket(effect.event.spec)
                 self._bus.publish(effect.event)
             case Spawn():
                 self._spawns[effect.spec.id] = effect.spec
@@ -270,17 +278,21 @@ class Engine:
             streams = self._streams.get(spec.id)
             if streams is None:
                 streams = self._streams[spec.id] = self._new_streams(spec)
-            with streams.child_files(self._null_input) as files:
+            stdin = self._null_input if spec.socket is None else self._sockets.take(spec)
+            with streams.child_files(stdin) as files:
                 pid = spawn(spec, files, self._environment)
         except SpawnError as error:
-            self._inputs.append(SpawnFault(spec.id, error.reason, error.kind))
+            self._not_spawned(SpawnFault(spec.id, error.reason, error.kind))
+            return
+        except SocketError as error:
+            self._not_spawned(SpawnFault(spec.id, str(error)))
             return
         except OSError as error:
-            self._inputs.append(SpawnFault(spec.id, _no_streams(spec, error)))
+            self._not_spawned(SpawnFault(spec.id, _no_streams(spec, error)))
             return
         except Exception as error:  # noqa: BLE001 - one spec must not cost the others their daemon
             self._observer.internal_error("engine", error)
-            self._inputs.append(SpawnFault(spec.id, f"cannot start '{spec.id}': {error}"))
+            self._not_spawned(SpawnFault(spec.id, f"cannot start '{spec.id}': {error}"))
             return
         self._observer.spawn_took(time.monotonic() - began)
         self._ids[pid] = spec.id
@@ -291,6 +303,10 @@ class Engine:
         except OSError as error:
             # Out of descriptors. Its end comes by SIGCHLD then, like that of an orphan.
             self._observer.internal_error("reaper", error)
+
+    def _not_spawned(self, fault: SpawnFault) -> None:
+        self._sockets.give_back(fault.id)
+        self._inputs.append(fault)
 
     def _signal(self, effect: SignalProcess) -> None:
         try:
@@ -338,6 +354,16 @@ class Engine:
         streams = self._streams.get(spec.id)
         if streams is not None:
             streams.update(spec)
+
+    def _tell_of_socket(self, line: str) -> None:
+        self._observer.socket_told(line)
+
+    def _try_socket(self, spec: ProcessSpec) -> None:
+        """Tell of trouble with a socket now. A process that starts by itself is about to tell."""
+        if spec.socket is not None and spec.startup is not Startup.ENABLED:
+            problem = self._sockets.problem_of(spec)
+            if problem:
+                self._observer.socket_problem(problem)
 
     def _new_streams(self, spec: ProcessSpec) -> ProcessStreams:
         return ProcessStreams(
@@ -388,6 +414,7 @@ class Engine:
         if streams is not None:
             # Its last words are in the log, and in the post-mortem, before its end is handled.
             streams.run_ended()
+        self._sockets.give_back(process_id)
         self._observer.run_ended(process_id, pid, usage)
         self.submit(Exited(process_id, pid, outcome, usage))
         self._observer.reap_took(time.monotonic() - began)

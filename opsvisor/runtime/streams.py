@@ -68,8 +68,11 @@ class ProcessStreams:
         return "; ".join(c.problem for c in self._captures.values() if c.problem)
 
     @contextlib.contextmanager
-    def child_files(self, null_input: int) -> Iterator[ChildFiles]:
-        """The child's ends for a new run, closed on this side when the block ends."""
+    def child_files(self, given_input: int) -> Iterator[ChildFiles]:
+        """The child's ends for a new run, closed on this side when the block ends.
+
+        `given_input` is for a process whose standard input isn't a pipe: nothing, or its socket.
+        """
         self._close_stdin()
         opened: list[int] = []
         try:
@@ -83,8 +86,8 @@ class ProcessStreams:
                 # A pipe belongs to who made it; to open /dev/stdout, the program must own it.
                 for descriptor in opened:
                     os.fchown(descriptor, user.uid, user.gid)
-            stdin = null_input
-            if self._spec.stdin is StdinMode.PIPE:
+            stdin = given_input
+            if self._spec.stdin is StdinMode.PIPE and self._spec.socket is None:
                 stdin, self._stdin = os.pipe2(os.O_CLOEXEC)
                 os.set_blocking(self._stdin, False)
                 opened.append(stdin)

@@ -1,0 +1,245 @@
+"""Listening sockets that the processes of a program share as their standard input.
+
+Theory of operation
+-------------------
+A FastCGI server accepts connections on descriptor 0: whoever starts it has made the socket, bound
+it and listens. Because all processes of a program get the same socket, the kernel hands each
+connection to one that is free. The socket is made when the first of them is started and closed
+when the last has ended; in between it survives any restart, and clients wait in its backlog.
+
+A socket belongs to its address and to one program. A change of its mode, owner or backlog is made
+to the socket that is there, since processes with the old settings may still hold it.
+
+The path of a unix socket is taken over only if nobody listens there: a daemon that was killed
+leaves its file behind, a second daemon on the same configuration must not cut off the first one's
+clients. What isn't a socket is never removed.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from opsvisor.core.spec import ProcessId, ProcessSpec, SocketSpec, TcpSocketSpec, UnixSocketSpec
+
+_Address = str | tuple[str, int]
+
+
+class SocketError(Exception):
+    """A listening socket could not be made. The text says which, why, and what may help."""
+
+
+class SharedSockets:
+    """The sockets of all programs, each with the processes that hold it.
+
+    `tell` is given a line for the log whenever one is made or closed, in Supervisor's words.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._listeners: dict[_Address, _Listener] = {}
+
+    def take(self, spec: ProcessSpec) -> int:
+        """The descriptor for this process, which holds the socket from now on. SocketError."""
+        assert spec.socket is not None
+        address = _address(spec.socket)
+        listener = self._listeners.get(address)
+        if listener is None:
+            self._tell(f"Creating socket {spec.socket.url}")
+            listener = _Listener(spec)
+            listener.open()
+            self._listeners[address] = listener
+        elif listener.program != spec.program:
+            raise SocketError(
+                f"could not create socket {spec.socket.url}: it is that of program"
+                f" '{listener.program}' (give each program its own)"
+            )
+        else:
+            listener.follow(spec.socket)
+        listener.holders.add(spec.id)
+        return listener.fileno()
+
+    def give_back(self, process_id: ProcessId) -> None:
+        """The process has ended, or wasn't started: a socket that nobody else holds is closed."""
+        for address, listener in tuple(self._listeners.items()):
+            listener.holders.discard(process_id)
+            if not listener.holders:
+                del self._listeners[address]
+                self._close(listener)
+
+    def problem_of(self, spec: ProcessSpec) -> str:
+        """Why the socket of a process that isn't started yet could not be made, "" if it could.
+
+        Makes it and closes it, as Supervisor does, so that trouble is known before it hurts.
+        """
+        assert spec.socket is not None
+        if _address(spec.socket) in self._listeners:
+            return ""
+        listener = _Listener(spec)
+        try:
+            listener.open()
+        except SocketError as error:
+            return str(error)
+        listener.close()
+        return ""
+
+    def close(self) -> None:
+        """Close every socket, whoever holds it."""
+        for listener in self._listeners.values():
+            self._close(listener)
+        self._listeners.clear()
+
+    def _close(self, listener: "_Listener") -> None:
+        self._tell(f"Closing socket {listener.spec.url}")
+        listener.close()
+
+
+class _Listener:
+    """One open socket: of which program it is, and who holds it."""
+
+    def __init__(self, spec: ProcessSpec) -> None:
+        assert spec.socket is not None
+        self.spec: SocketSpec = spec.socket
+        self.program = spec.program
+        self.holders: set[ProcessId] = set()
+        self._file: os.stat_result | None = None  # of a unix socket
+        self._socket: socket.socket
+
+    def open(self) -> None:
+        """Bind and listen. SocketError, and nothing is open, if that can't be."""
+        try:
+            self._socket = self._bound()
+        except (OSError, ValueError, TypeError) as error:  # a path, a host that can't be one
+            raise _refusal(self.spec, error) from error
+        try:
+            self._listen()
+        except OSError as error:
+            self.close()
+            raise _refusal(self.spec, error) from error
+
+    def fileno(self) -> int:
+        """Its descriptor, in blocking mode: the processes that share it share that too."""
+        return self._socket.fileno()
+
+    def follow(self, spec: SocketSpec) -> None:
+        """Take over what a changed configuration says of the same address. SocketError."""
+        if spec == self.spec:
+            return
+        before, self.spec = self.spec, spec
+        try:
+            self._listen()
+        except OSError as error:
+            self.spec = before
+            raise _refusal(spec, error) from error
+
+    def close(self) -> None:
+        """Close it, and remove its file unless that is somebody else's by now."""
+        if isinstance(self.spec, UnixSocketSpec) and self._file is not None:
+            path = Path(self.spec.path)
+            with contextlib.suppress(OSError):
+                if os.path.samestat(path.lstat(), self._file):
+                    path.unlink()
+        self._socket.close()
+
+    def _bound(self) -> socket.socket:
+        match self.spec:
+            case TcpSocketSpec(host=host, port=port):
+                # A name is looked up here, in the loop: of names to listen at, /etc/hosts knows.
+                family = socket.AF_INET6 if ":" in host else socket.AF_INET
+                bound = socket.socket(family, socket.SOCK_STREAM)
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                return _bind(bound, (host, port))
+            case UnixSocketSpec(path=path):
+                _make_way(path)
+                bound = _bind(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), path)
+                self._file = os.lstat(path)
+                return bound
+
+    def _listen(self) -> None:
+        if isinstance(self.spec, UnixSocketSpec):
+            assert self._file is not None
+            _permit(self.spec, self._file)
+        backlog = self.spec.backlog
+        self._socket.listen(socket.SOMAXCONN if backlog is None else backlog)
+
+
+def _address(spec: SocketSpec) -> _Address:
+    """What can be taken only once."""
+    return spec.path if isinstance(spec, UnixSocketSpec) else (spec.host, spec.port)
+
+
+def _bind(bound: socket.socket, address: _Address) -> socket.socket:
+    # Until its owner and mode are set, nobody else may have the file.
+    umask = os.umask(0o177)
+    try:
+        bound.bind(address)
+    except BaseException:
+        bound.close()
+        raise
+    finally:
+        os.umask(umask)
+    return bound
+
+
+def _make_way(path: str) -> None:
+    """Remove a socket that nobody listens on any more. OSError if there is anything else."""
+    try:
+        found = os.lstat(path)  # as bind sees it: a link isn't followed
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise FileExistsError(0, "there is a file that is not a socket (move it away)")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # to a full backlog a connection would wait
+        try:
+            probe.connect(path)
+        except FileNotFoundError:
+            return
+        except ConnectionRefusedError:
+            Path(path).unlink(missing_ok=True)
+            return
+        except PermissionError:
+            raise PermissionError(
+                0, "there is a socket that we may not connect to (if nobody listens, remove it)"
+            ) from None
+        except OSError:  # full, or of another type: somebody is there
+            pass
+    raise FileExistsError(0, "another program is listening there (another daemon? end it first)")
+
+
+def _permit(spec: UnixSocketSpec, file: os.stat_result) -> None:
+    """Give the file its owner and mode.
+
+    Through a descriptor: its folder may not be ours alone, and what somebody puts in its place
+    meanwhile must not get them.
+    """
+    descriptor = os.open(spec.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not os.path.samestat(os.fstat(descriptor), file):
+            raise FileExistsError(0, "the socket was replaced by somebody else")
+        by_descriptor = Path(f"/proc/self/fd/{descriptor}")
+        if spec.owner is not None:
+            os.chown(by_descriptor, *spec.owner)
+        by_descriptor.chmod(spec.mode)
+    finally:
+        os.close(descriptor)
+
+
+def _refusal(spec: SocketSpec, error: Exception) -> SocketError:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    hint = ""
+    match spec, error:
+        case UnixSocketSpec(path=path), FileNotFoundError():
+            hint = f" (create {Path(path).parent}: directories are not made)"
+        case UnixSocketSpec(path=path), PermissionError(errno=number) if number:
+            hint = f" (in {path}: may this user write to its directory, and give files away?)"
+        case TcpSocketSpec(port=port), PermissionError():
+            hint = f" (port {port} needs root or CAP_NET_BIND_SERVICE)"
+        case TcpSocketSpec(port=port), OSError(errno=errno.EADDRINUSE):
+            hint = f" (who listens on port {port}: ss -ltnp)"
+        case _:
+            pass
+    return SocketError(f"could not create socket {spec.url}: {reason}{hint}")

@@ -1,0 +1,319 @@
+"""Sockets that programs share: made with their first process, closed with their last."""
+
+import asyncio
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine_room import NEVER, Room, program
+
+from opsvisor.core.events import ProcessExited, ProcessSpawned, SpawnFailed
+from opsvisor.core.inputs import Start, Stop
+from opsvisor.core.spec import (
+    ExponentialBackoff,
+    KillMode,
+    ProcessId,
+    ProcessSpec,
+    ResourceLimit,
+    RestartMode,
+    RestartPolicy,
+    SocketSpec,
+    Startup,
+    StdinMode,
+    StopPolicy,
+    TcpSocketSpec,
+    UnixSocketSpec,
+)
+from opsvisor.core.state import PublicState
+from opsvisor.runtime.sockets import SharedSockets, SocketError
+
+# Answers every connection with its pid, and ends by itself when it is asked to.
+SERVER = """
+import os, socket
+listener = socket.socket(fileno=0)
+while True:
+    connection, _ = listener.accept()
+    connection.sendall(str(os.getpid()).encode())
+    if connection.recv(9) == b"end":
+        break
+"""
+AT_ONCE = RestartPolicy(
+    mode=RestartMode.ALWAYS, run_backoff=ExponentialBackoff(delay=0.0, jitter=0.0)
+)
+
+
+@pytest.fixture(autouse=True)
+def no_descriptor_stays_open() -> Iterator[None]:
+    """Every test gives back each descriptor it opened."""
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names alone
+    yield
+    assert set(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
+
+
+def server(name: str, where: SocketSpec, **options: Any) -> ProcessSpec:
+    """A process of program `web` that accepts on its standard input."""
+    options = {"stop": StopPolicy(kill_mode=KillMode.PROCESS), "restart": AT_ONCE, **options}
+    spec = program(name, "python3", "-I", "-S", "-c", SERVER, group="web", socket=where, **options)
+    return ProcessSpec(**{**{f: getattr(spec, f) for f in spec.__slots__}, "program": "web"})
+
+
+def key(name: str) -> ProcessId:
+    """A process of the group that all of these are in."""
+    return ProcessId("web", name)
+
+
+def at(folder: Path, **options: Any) -> UnixSocketSpec:
+    """A unix socket in this folder."""
+    return UnixSocketSpec(path=str(folder / "web.sock"), **options)
+
+
+def free_port() -> int:
+    """A port of TCP that nobody listens on right now."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def file_of(where: UnixSocketSpec) -> os.stat_result:
+    """What is at the path of a socket."""
+    return Path(where.path).lstat()
+
+
+def is_there(where: UnixSocketSpec) -> bool:
+    """Whether anything is at the path of a socket."""
+    return os.path.lexists(where.path)
+
+
+async def ask(where: SocketSpec, farewell: bytes = b"") -> int:
+    """The pid of the process that answers there."""
+    async with asyncio.timeout(10):
+        if isinstance(where, UnixSocketSpec):
+            reader, writer = await asyncio.open_unix_connection(where.path)
+        else:
+            reader, writer = await asyncio.open_connection(where.host, where.port)
+        answer = await reader.read(20)
+        writer.write(farewell)
+        writer.close()
+        await writer.wait_closed()
+    return int(answer)
+
+
+def lines_of(room: Room) -> list[str]:
+    """What is told of sockets from now on. Before the engine has anything to tell."""
+    lines: list[str] = []
+    room.engine._sockets._tell = lines.append
+    return lines
+
+
+async def test_processes_of_a_program_share_one_socket(room: Room, tmp_path: Path) -> None:
+    """Either answers, the other if one is stopped; it is closed when the last has ended."""
+    lines = lines_of(room)
+    where = at(tmp_path)
+    room.apply(server("a", where), server("b", where))
+    await room.settled()
+    pids = {name: room.engine.view(key(name)).pid for name in "ab"}
+    assert await ask(where) in pids.values()
+    file = file_of(where)
+    room.engine.submit(Stop(key("a")))
+    await room.next(ProcessExited, id=key("a"))
+    assert await ask(where) == pids["b"]
+    room.engine.submit(Start(key("a")))
+    await room.next(ProcessSpawned, id=key("a"))
+    assert os.path.samestat(file_of(where), file)
+    assert lines == [f"Creating socket {where.url}"]
+    for name in "ab":
+        room.engine.submit(Stop(key(name)))
+    await room.until(lambda: not room.engine.live())
+    assert not is_there(where)
+    assert lines == [f"Creating socket {where.url}", f"Closing socket {where.url}"]
+
+
+async def test_the_socket_is_made_anew_with_the_next_first_process(room: Room) -> None:
+    """On the same port at once: connections of the last run, still in TIME_WAIT, don't matter."""
+    where = TcpSocketSpec(host="127.0.0.1", port=free_port())
+    room.apply(server("a", where))
+    first = await ask(where)
+    await ask(where, b"end")
+    await room.next(ProcessSpawned, id=key("a"), pid=first)
+    again = await room.next(ProcessSpawned, id=key("a"))
+    assert await ask(where) == again.pid != first
+
+
+async def test_a_connection_waits_for_a_process_to_take_it(room: Room, tmp_path: Path) -> None:
+    """While all are busy or on their way up it is in the backlog, not refused."""
+    where = at(tmp_path)
+    room.apply(server("a", where), server("b", where))
+    await room.settled()
+    ended = await ask(where, b"end")
+    assert await ask(where, b"end") != ended
+    assert await ask(where)  # of a process that is restarted only now
+
+
+async def test_the_file_has_the_mode_and_owner_it_should(room: Room, tmp_path: Path) -> None:
+    """0700 by default. Only root can give it away."""
+    owner = (12, 34) if os.geteuid() == 0 else (os.geteuid(), -1)
+    where = at(tmp_path, mode=0o624, owner=owner)
+    room.apply(server("a", where))
+    await room.settled()
+    found = file_of(where)
+    assert stat.S_IMODE(found.st_mode) == 0o624
+    assert found.st_uid == owner[0]
+    other = UnixSocketSpec(path=str(tmp_path / "other.sock"))
+    room.apply(server("a", other))
+    await room.next(ProcessExited, id=key("a"))
+    await room.next(ProcessSpawned, id=key("a"))
+    assert await ask(other)
+    assert stat.S_IMODE(file_of(other).st_mode) == 0o700
+    assert not is_there(where)
+
+
+async def test_a_changed_mode_is_taken_over_by_the_socket_that_is_there(
+    room: Room, tmp_path: Path
+) -> None:
+    """Its processes are restarted one by one; the second may still hold it for the first."""
+    lines = lines_of(room)
+    where, wider = at(tmp_path), at(tmp_path, mode=0o666, backlog=5)
+    room.apply(server("a", where), server("b", where))
+    await room.settled()
+    room.apply(server("a", wider), server("b", where))
+    await room.next(ProcessExited, id=key("a"))
+    await room.next(ProcessSpawned, id=key("a"))
+    assert stat.S_IMODE(file_of(where).st_mode) == 0o666
+    assert len(lines) == 1
+    assert await ask(where)
+
+
+async def test_launched_programs_have_their_socket_too(room: Room, tmp_path: Path) -> None:
+    """With limits a launcher is in between; and the socket stands in for the pipe asked for."""
+    where = at(tmp_path)
+    limit = ResourceLimit(name="nofile", soft=64, hard=64)
+    room.apply(server("a", where, rlimits=(limit,), stdin=StdinMode.PIPE))
+    await room.settled()
+    assert await ask(where) == room.engine.view(key("a")).pid
+
+
+async def test_a_socket_in_use_is_never_taken(room: Room, tmp_path: Path) -> None:
+    """It is a failed start that says who is in the way, and the other goes on listening."""
+    where = at(tmp_path)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(where.path)
+        other.listen(0)
+        room.apply(server("a", where, restart=NEVER))
+        reason = (await room.next(SpawnFailed)).reason
+        assert reason == (
+            f"could not create socket {where.url}: another program is listening there"
+            " (another daemon? end it first)"
+        )
+        assert stat.S_ISSOCK(file_of(where).st_mode)
+        for _ in range(3):  # also when so many wait that a connection would not be taken
+            with socket.socket(socket.AF_UNIX) as client:
+                client.setblocking(False)
+                try:
+                    client.connect(where.path)
+                except BlockingIOError:
+                    break
+        with pytest.raises(SocketError, match="another program is listening there"):
+            SharedSockets(tell=print).take(server("a", where))
+
+
+async def test_what_a_killed_daemon_left_is_taken_over(room: Room, tmp_path: Path) -> None:
+    """A socket file with nobody behind it."""
+    where = at(tmp_path)
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(where.path)
+    room.apply(server("a", where))
+    assert await ask(where)
+
+
+async def test_the_spawn_of_a_bad_command_leaves_no_socket(room: Room, tmp_path: Path) -> None:
+    """It was made for that process, so it is closed with the failure."""
+    lines = lines_of(room)
+    where = at(tmp_path)
+    room.apply(program("web", "/nonexistent", socket=where, restart=NEVER))
+    await room.next(SpawnFailed)
+    assert [line.partition(" ")[0] for line in lines] == ["Creating", "Closing"]
+    assert not is_there(where)
+
+
+async def test_trouble_is_told_before_anything_is_started(room: Room, tmp_path: Path) -> None:
+    """Of a program that waits to be started by hand; and the try leaves nothing behind."""
+    problems: list[str] = []
+    object.__setattr__(room.engine._observer, "socket_problem", problems.append)
+    bad = UnixSocketSpec(path=str(tmp_path / "none" / "x.sock"))
+    room.apply(server("bad", bad, startup=Startup.MANUAL))
+    missing = f"No such file or directory (create {tmp_path}/none: directories are not made)"
+    assert problems == [f"could not create socket {bad.url}: {missing}"]
+    room.apply(server("good", at(tmp_path), startup=Startup.MANUAL))
+    assert len(problems) == 1
+    assert not is_there(at(tmp_path))
+
+
+def test_what_is_no_socket_is_not_removed(tmp_path: Path) -> None:
+    """Supervisor unlinks whatever is at the path."""
+    where = at(tmp_path)
+    Path(where.path).write_text("precious")
+    with pytest.raises(SocketError, match="a file that is not a socket"):
+        SharedSockets(tell=print).take(server("a", where))
+    assert Path(where.path).read_text() == "precious"
+
+
+def test_a_link_is_not_followed_to_what_it_names(tmp_path: Path) -> None:
+    """Who owns the folder could have a file removed, or be given it."""
+    where = at(tmp_path)
+    (tmp_path / "target").write_text("precious")
+    Path(where.path).symlink_to(tmp_path / "target")
+    with pytest.raises(SocketError, match="a file that is not a socket"):
+        SharedSockets(tell=print).take(server("a", where))
+
+
+def test_somebody_elses_file_is_left_alone_at_the_end(tmp_path: Path) -> None:
+    """The socket was replaced while it was open: what is there now isn't ours to remove."""
+    where = at(tmp_path)
+    sockets = SharedSockets(tell=print)
+    sockets.take(server("a", where))
+    Path(where.path).unlink()
+    Path(where.path).write_text("theirs")
+    sockets.give_back(key("a"))
+    assert Path(where.path).read_text() == "theirs"
+
+
+def test_two_programs_do_not_share_by_accident(tmp_path: Path) -> None:
+    """Each would take requests that are meant for the other."""
+    where = at(tmp_path)
+    sockets = SharedSockets(tell=print)
+    sockets.take(server("a", where))
+    with pytest.raises(SocketError, match="it is that of program 'web' "):
+        sockets.take(program("other", "x", socket=where))
+    sockets.close()
+
+
+@pytest.mark.parametrize(
+    ("where", "reason"),
+    [
+        (UnixSocketSpec(path="/" + "x" * 200), "AF_UNIX path too long"),
+        (UnixSocketSpec(path="/a\0b"), "embedded null"),
+        (TcpSocketSpec(host="é" * 64, port=1), "encoding of hostname failed"),
+        (TcpSocketSpec(host="192.0.2.1", port=1), "Cannot assign requested address"),
+    ],
+)
+def test_an_impossible_address_is_refused(where: SocketSpec, reason: str) -> None:
+    """By its own error, whatever kind that is, and with no descriptor left open."""
+    with pytest.raises(SocketError, match=reason):
+        SharedSockets(tell=print).take(server("a", where))
+
+
+async def test_a_taken_port_is_told(room: Room) -> None:
+    """With the way to find out who has it."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        where = TcpSocketSpec(host="127.0.0.1", port=other.getsockname()[1])
+        room.apply(server("a", where, restart=NEVER))
+        reason = (await room.next(SpawnFailed)).reason
+    assert reason == (
+        f"could not create socket {where.url}: Address already in use"
+        f" (who listens on port {where.port}: ss -ltnp)"
+    )
+    assert room.engine.view(key("a")).state in (PublicState.BACKOFF, PublicState.FATAL)
