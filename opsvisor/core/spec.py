@@ -185,7 +185,7 @@ class TcpSocketSpec:
     def url(self) -> str:
         """How people write it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"tcp://{host}:{self.port}"
+        return f"tcp://{host or '*'}:{self.port}"
 
 
 SocketSpec = UnixSocketSpec | TcpSocketSpec

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from supervisor_files import load_text, problems, specs
 
+from opsvisor.core.spec import TcpSocketSpec
+
 HEAD = "[supervisord]\n"
 TWO = f"{HEAD}[program:a]\ncommand=run a\n[program:b]\ncommand=run b\n"
 
@@ -23,14 +25,14 @@ def test_processes_are_ordered_by_their_own_priority(tmp_path: Path) -> None:
     assert list(specs(loaded)) == ["g:b", "g:a"]
 
 
-def test_fcgi_members_are_passed_over(tmp_path: Path) -> None:
-    """They aren't supported yet, which is said once; the group's other members run."""
-    text = f"{TWO}[fcgi-program:f]\ncommand=x\n[group:g]\nprograms=a,f\n"
+def test_members_of_both_kinds(tmp_path: Path) -> None:
+    """In the order they are written, each with what belongs to its kind."""
+    text = f"{TWO}[fcgi-program:f]\ncommand=x\nsocket=tcp://localhost:1\n[group:g]\nprograms=f,a\n"
     loaded = load_text(tmp_path, text)
-    assert list(specs(loaded)) == ["b:b", "g:a"]
-    assert [w.what for w in loaded.warnings] == [
-        "[fcgi-program:f] is not supported yet and is left out"
-    ]
+    assert list(specs(loaded)) == ["b:b", "g:a", "g:f"]
+    assert specs(loaded)["g:f"].socket == TcpSocketSpec(host="localhost", port=1)
+    assert specs(loaded)["g:a"].socket is None
+    assert loaded.warnings == ()
 
 
 def test_two_processes_of_one_name(tmp_path: Path) -> None:

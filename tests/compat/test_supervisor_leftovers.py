@@ -16,7 +16,7 @@ def warnings(folder: Path, text: str) -> list[str]:
     return [f"{w.where.line}: {w.what}" + (f" ({w.hint})" if w.hint else "") for w in found]
 
 
-@pytest.mark.parametrize("section", ["fcgi-program:x", "ctlplugin:x"])
+@pytest.mark.parametrize("section", ["ctlplugin:x"])
 def test_sections_to_come(tmp_path: Path, section: str) -> None:
     """They are left out, whatever they contain."""
     assert warnings(tmp_path, f"{HEAD}[{section}]\ncommand=%(nope)s\n") == [

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from opsvisor.compat.supervisor.config.fcgi import read_fcgi_program
 from opsvisor.compat.supervisor.config.ini import Ini, Section
 from opsvisor.compat.supervisor.config.listeners import read_feed, read_listener
 from opsvisor.compat.supervisor.config.options import EventListener, Program
@@ -20,28 +21,28 @@ def read_plan(ini: Ini, around: Surroundings) -> Plan:
 
     A program may be a member of several groups and then runs in each of them.
     """
-    programs = _by_name(ini.of_kind("program"), around.findings)
+    plain = _by_name(ini.of_kind("program"), around.findings)
+    fcgi = _by_name(ini.of_kind("fcgi-program"), around.findings)
     listeners = _by_name(ini.of_kind("eventlistener"), around.findings)
-    left_out = frozenset(section.label for section in ini.of_kind("fcgi-program"))
+    ambiguous = frozenset(plain) & frozenset(fcgi)
+    programs = {**plain, **fcgi}
     sections: list[Section] = []
     groups: list[Group] = []
     members: set[str] = set()
     for name, section in _by_name(ini.of_kind("group"), around.findings).items():
         reader = SectionReader(section, around.names, around.findings, start=around.start)
-        wanted = _members(reader, programs, left_out, listeners)
+        wanted = _members(reader, programs, ambiguous, listeners)
         members.update(wanted)
         processes = [
-            spec
-            for p in wanted
-            for spec in read_program(programs[p], name, around, as_member=True)
+            spec for p in wanted for spec in _processes(programs[p], name, around, as_member=True)
         ]
         sections.append(section)
         groups.append(_group(reader, name, reader.get(GroupOptions.PRIORITY), processes))
-    for name, section in programs.items():
+    for name, section in (*plain.items(), *fcgi.items()):
         if name in members:
             continue
         reader = SectionReader(section, around.names, around.findings, start=around.start)
-        processes = read_program(section, name, around)
+        processes = _processes(section, name, around)
         sections.append(section)
         groups.append(_group(reader, name, reader.get(Program.PRIORITY), processes))
     for name, section in listeners.items():
@@ -52,6 +53,15 @@ def read_plan(ini: Ini, around: Surroundings) -> Plan:
         sections.append(section)
         groups.append(replace(pool, feed=feed))
     return Plan.of(_one_of_each_name(groups, sections, around.findings))
+
+
+def _processes(
+    section: Section, group: str, around: Surroundings, *, as_member: bool = False
+) -> list[ProcessSpec]:
+    """The processes of a program, of whichever kind."""
+    is_fcgi = section.kind == "fcgi-program"
+    read = read_fcgi_program if is_fcgi else read_program
+    return read(section, group, around, as_member=as_member)
 
 
 def _by_name(sections: list[Section], findings: Findings) -> dict[str, Section]:
@@ -73,19 +83,19 @@ def _by_name(sections: list[Section], findings: Findings) -> dict[str, Section]:
 def _members(
     reader: SectionReader,
     programs: dict[str, Section],
-    left_out: frozenset[str],
+    ambiguous: frozenset[str],
     listeners: dict[str, Section],
 ) -> list[str]:
     """The programs of a group, in the order they are written."""
     group = reader.section.name
     wanted = []
     for name in reader.get(GroupOptions.PROGRAMS):
-        if name in programs and name in left_out:
+        if name in ambiguous:
             what = f"[{group}] name {name} is ambiguous (exists as program and fcgi-program)"
             reader.reject(GroupOptions.PROGRAMS, what, "rename one of the two")
         elif name in programs:
             wanted.append(name)
-        elif name not in left_out:
+        else:
             what = f"[{group}] names unknown program or fcgi-program {name}"
             hint = did_you_mean(name, programs) or f"add a section [program:{name}]"
             if name in listeners:

@@ -12,9 +12,10 @@ from opsvisor.config.units import did_you_mean
 
 # The factory of Supervisor's own interface. We serve that one without being asked.
 _BUILT_IN = "supervisor.rpcinterface:make_main_rpcinterface"
-_NOT_SUPPORTED = ("fcgi-program", "ctlplugin")
+_NOT_SUPPORTED = ("ctlplugin",)
 _NAMED = (
     "program",
+    "fcgi-program",
     "eventlistener",
     "group",
     "rpcinterface",

@@ -126,6 +126,15 @@ class EventListener:
     PRIORITY = Option("priority", values.INTEGER, -1)
 
 
+class FcgiProgram:
+    """[fcgi-program:x], beside everything that [program:x] has."""
+
+    SOCKET = Option("socket", values.TEXT, "")
+    SOCKET_OWNER: Option[tuple[int, int] | None] = Option("socket_owner", values.FCGI_OWNER, None)
+    SOCKET_MODE: Option[int | None] = Option("socket_mode", values.FCGI_MODE, None)
+    SOCKET_BACKLOG: Option[int | None] = Option("socket_backlog", values.BACKLOG, None)
+
+
 class RpcInterface:
     """[rpcinterface:x]: everything else in it are arguments of the factory."""
 
@@ -151,6 +160,7 @@ KNOWN_KEYS = {
     "inet_http_server": _names(options_of(Server)) - _UNIX_ONLY,
     "program": _PROGRAM,
     "eventlistener": _PROGRAM | _names(options_of(EventListener)),
+    "fcgi-program": _PROGRAM | _names(options_of(FcgiProgram)),
     "group": _names(options_of(Group)),
     "include": frozenset({"files"}),
     "supervisorctl": frozenset({"serverurl", "username", "password", "prompt", "history_file"}),

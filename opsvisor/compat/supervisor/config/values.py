@@ -24,6 +24,7 @@ _YES = frozenset({"yes", "true", "on", "1"})
 _NO = frozenset({"no", "false", "off", "0"})
 _SIZE_UNITS = {"kb": 1024, "mb": 1024**2, "gb": 1024**3}
 _PORT_MAX = 65535
+_BACKLOG_MAX = 65535
 _EXIT_CODE_MAX = 255
 _MODE_MAX = 0o7777
 _PROCESSES_MAX = 10_000  # of one program: each costs memory before it runs
@@ -114,6 +115,30 @@ def socket_mode(typed: str) -> int:
         return _mode(typed)
     except Refused:
         raise Refused(f"Invalid chmod value {typed}") from None
+
+
+def fcgi_mode(typed: str) -> int:
+    """The same number in the words that Supervisor has for sockets of FastCGI."""
+    try:
+        return _mode(typed)
+    except Refused:
+        raise Refused(f"Invalid socket_mode value {typed}") from None
+
+
+def fcgi_owner(typed: str) -> tuple[int, int]:
+    """(uid, gid) in the words that Supervisor has for sockets of FastCGI."""
+    try:
+        return accounts.owner(typed)
+    except Refused:
+        raise Refused(f"Invalid socket_owner value {typed}") from None
+
+
+def backlog(typed: str) -> int:
+    """How many connections may wait to be accepted."""
+    number = integer(typed)
+    if not 0 < number <= _BACKLOG_MAX:
+        raise Refused(f"Invalid socket_backlog value {number}")
+    return number
 
 
 def exit_codes(typed: str) -> ExitSet:
@@ -266,6 +291,9 @@ BYTE_SIZE = _kind(
 )
 OCTAL = _kind(_mode, "an octal number such as 022, up to 7777")
 SOCKET_MODE = _kind(socket_mode, "an octal number such as 0700, up to 7777")
+FCGI_MODE = _kind(fcgi_mode, "an octal number such as 0700, up to 7777")
+FCGI_OWNER = _kind(fcgi_owner, "user or user:group, by names or numbers")
+BACKLOG = _kind(backlog, f"a whole number from 1 to {_BACKLOG_MAX}")
 EXIT_CODES = _kind(exit_codes, "exit codes from 0 to 255 with commas between them")
 SIGNAL = _kind(stop_signal, "a signal such as TERM, SIGTERM or 15")
 AUTORESTART = _kind(autorestart, "true, false or unexpected")
