@@ -374,7 +374,9 @@ def _event_kind(value: Any) -> str:
 
 
 def _event_kinds(value: Any) -> tuple[str, ...]:
-    return tuple(_array(value, _event_kind, "an array of kinds of events"))
+    kinds = _array(value, _event_kind, "an array of kinds of events")
+    # In any order, and any number of times: it is the same subscription.
+    return tuple(sorted(set(kinds)))
 
 
 def _show_text(text: str) -> str:

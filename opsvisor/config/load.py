@@ -10,7 +10,7 @@ from opsvisor.config.decode import decode, include_patterns
 from opsvisor.config.document import Document, merge
 from opsvisor.config.findings import Findings
 from opsvisor.config.problems import ConfigError, Place, Problem
-from opsvisor.config.resolve import resolve
+from opsvisor.config.resolve import EventKinds, resolve
 from opsvisor.config.resolve_daemon import resolve_daemon
 from opsvisor.config.settings import Loaded
 
@@ -38,17 +38,29 @@ def load(path: Path, frontends: Mapping[str, Frontend], environ: Mapping[str, st
     return known[suffix](path, environ)
 
 
-def native(path: Path, environ: Mapping[str, str]) -> Loaded:
-    """Read opsvisor.toml and the files it includes. Raises ConfigError."""
+def native(
+    path: Path, environ: Mapping[str, str], *, event_kinds: EventKinds | None = None
+) -> Loaded:
+    """Read opsvisor.toml and the files it includes. Raises ConfigError.
+
+    `event_kinds` names what event listeners can be told; without it any kind is taken.
+    """
+    return native_text(_read(path), path, environ, event_kinds=event_kinds)
+
+
+def native_text(
+    text: str, path: Path, environ: Mapping[str, str], *, event_kinds: EventKinds | None = None
+) -> Loaded:
+    """As `native`, for a text that is to stand in a file at `path`. Raises ConfigError."""
     findings = Findings()
-    main = toml.parse(_read(path), str(path))
+    main = toml.parse(text, str(path))
     documents = _included(main, findings)
     included = [document for document in documents.values() if document]
     document, problems = merge(main, included)
     findings.problems.extend(problems)
     decoded, problems = decode(document)
     findings.problems.extend(problems)
-    plan = resolve(decoded, environ, findings)
+    plan = resolve(decoded, environ, findings, event_kinds=event_kinds)
     settings = resolve_daemon(decoded, environ, findings)
     ordered = findings.in_order(tuple(map(str, (path, *documents))))
     if ordered.problems:

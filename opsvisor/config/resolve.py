@@ -2,7 +2,7 @@
 
 import shlex
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,8 @@ from opsvisor.core.spec import (
 )
 
 Program = Declared[ProgramOptions]
+# Names all kinds of events that can be listened to. Asked only where somebody listens.
+EventKinds = Callable[[], Collection[str]]
 
 _SHARED_GROUP_PRIORITY = 999  # Supervisor's, for groups whose members don't decide it
 _MERGE = "merge"
@@ -52,7 +54,13 @@ _RESTART_LIMIT = (
 )
 
 
-def resolve(decoded: Decoded, environ: Mapping[str, str], findings: Findings) -> Plan:
+def resolve(
+    decoded: Decoded,
+    environ: Mapping[str, str],
+    findings: Findings,
+    *,
+    event_kinds: EventKinds | None = None,
+) -> Plan:
     """The plan that the decoded options ask for. What is wrong with them goes to `findings`.
 
     `environ` is the daemon's own environment, for values that name its variables.
@@ -72,6 +80,8 @@ def resolve(decoded: Decoded, environ: Mapping[str, str], findings: Findings) ->
             alone = decoded.programs[names[group][0]] if len(names[group]) == 1 else None
             priority = alone.options.priority if alone else _SHARED_GROUP_PRIORITY
         feed = _feed(decoded, group, names[group], findings)
+        if feed is not None and event_kinds is not None:
+            _check_kinds(decoded.programs[names[group][0]], feed, event_kinds(), findings)
         groups.append(Group(name=group, priority=priority, processes=tuple(specs), feed=feed))
     _check_ids(decoded, members, findings)
     _check_groups(decoded, members, findings)
@@ -96,6 +106,16 @@ def _feed(
         why = Refused(says, "set supervisor_interfaces = true in [server]")
         findings.problems.append(program.problem(("events",), why))
     return EventFeed(kinds=program.options.events, buffer_size=program.options.events_buffer)
+
+
+def _check_kinds(
+    program: Program, feed: EventFeed, known: Collection[str], findings: Findings
+) -> None:
+    for kind in feed.kinds:
+        if kind not in known:
+            hint = did_you_mean(kind, known) or f"there are {', '.join(sorted(known))}"
+            why = Refused(f"holds '{kind}', and there are no such events", hint)
+            findings.problems.append(program.problem(("events",), why))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,6 +324,8 @@ class _Resolver:
             rotate_keep=shared.rotate_keep if own.rotate_keep is None else own.rotate_keep,
             strip_ansi=shared.strip_ansi,
             private=own.private or own.path == _AUTO,
+            # What an event listener prints are its answers.
+            told=own.events or (stream == "stdout" and bool(program.options.events)),
         )
 
     def _path(

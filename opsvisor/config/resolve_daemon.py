@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import tempfile
 from collections.abc import Mapping
 
 from opsvisor.config import accounts
@@ -66,7 +67,14 @@ class _Resolver:
             min_procs=options.min_procs,
             history_size=options.history_size,
             ring_size=options.ring_size,
+            auto_log_dir=self._auto_log_dir(daemon),
         )
+
+    def _auto_log_dir(self, daemon: Declared[DaemonOptions]) -> str | None:
+        if not daemon.options.remove_auto_logs:
+            return None
+        folder = self._path(daemon, ("child_log_dir",), daemon.options.child_log_dir)
+        return folder or tempfile.gettempdir()
 
     def _servers(self, server: Server) -> tuple[UnixServer | TcpServer, ...]:
         unix, http = server.options.unix, server.options.http

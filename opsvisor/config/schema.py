@@ -67,6 +67,14 @@ class StreamOptions:
         kinds.BOOLEAN,
         Doc(text="Create the file for its owner's eyes only, with mode 0600."),
     ] = False
+    events: Annotated[
+        bool,
+        kinds.BOOLEAN,
+        Doc(
+            text="Tell event listeners what it writes, as PROCESS_LOG events.",
+            supervisor=("stdout_events_enabled", "stderr_events_enabled"),
+        ),
+    ] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -184,3 +184,11 @@ class DaemonOptions:
             supervisor=("childlogdir",),
         ),
     ] = None
+    remove_auto_logs: Annotated[
+        bool,
+        kinds.BOOLEAN,
+        Doc(
+            text='Begin by removing the logs called `"auto"` of an earlier life.',
+            supervisor=("nocleanup",),
+        ),
+    ] = False

@@ -2,16 +2,17 @@
 
 import asyncio
 import errno
+import functools
 import gc
 import os
 import stat
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from opsvisor import __version__
 from opsvisor.api.server import BindError
-from opsvisor.config.load import load
+from opsvisor.config.load import load, native
 from opsvisor.config.problems import ConfigError, OpsvisorError
 from opsvisor.config.search import default_paths, find, warning_about
 from opsvisor.config.settings import DaemonSettings, Dialect, Loaded
@@ -145,9 +146,10 @@ def _read(path: Path, flags: Flags, start_directory: Path) -> Loaded:
 def _frontends(
     path: Path, flags: Flags, start_directory: Path
 ) -> Mapping[str, Callable[[Path, Mapping[str, str]], Loaded]]:
-    """The formats besides our own. Supervisor's is loaded only for a file that may be one."""
+    """How each format is read. Supervisor's is loaded only for a file that may be one."""
+    own = functools.partial(native, event_kinds=_event_kinds)
     if path.suffix == ".toml":
-        return {}
+        return {".toml": own}
     from opsvisor.compat.supervisor.config.load import load as load_ini  # noqa: PLC0415 - see above
 
     def read(path: Path, environ: Mapping[str, str]) -> Loaded:
@@ -156,7 +158,14 @@ def _frontends(
         except ConfigError as error:
             raise _SupervisorFileError(error.problems, error.warnings) from error
 
-    return {".conf": read, ".ini": read}
+    return {".toml": own, ".conf": read, ".ini": read}
+
+
+def _event_kinds() -> Collection[str]:
+    """What event listeners can be told. They speak Supervisor's protocol, and use its words."""
+    from opsvisor.compat.supervisor.listeners.names import KINDS  # noqa: PLC0415 - see above
+
+    return KINDS
 
 
 def _report_problems(error: ConfigError) -> int:

@@ -78,10 +78,12 @@ OTHER_VALUES = {
     "program.log.stdout.rotate_size": '"1M"',
     "program.log.stdout.rotate_keep": "2",
     "program.log.stdout.private": "true",
+    "program.log.stdout.events": "true",
     "program.log.stderr.path": '"merge"',
     "program.log.stderr.rotate_size": '"1M"',
     "program.log.stderr.rotate_keep": "2",
     "program.log.stderr.private": "true",
+    "program.log.stderr.events": "true",
     "program.log.rotate_size": '"1M"',
     "program.log.rotate_keep": "2",
     "program.log.strip_ansi": "true",
@@ -112,6 +114,7 @@ OTHER_VALUES = {
     "daemon.umask": '"027"',
     "daemon.echo_log": "false",
     "daemon.child_log_dir": '"logs"',
+    "daemon.remove_auto_logs": "true",
 }
 
 # What else must be said for an option to mean anything.

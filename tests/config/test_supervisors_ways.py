@@ -8,6 +8,7 @@ from config_files import Complaints, Load
 
 from opsvisor.config.auto_log import auto_path
 from opsvisor.config.load import native
+from opsvisor.config.problems import ConfigError
 from opsvisor.core.plan import EventFeed
 from opsvisor.core.spec import (
     ExponentialBackoff,
@@ -160,14 +161,39 @@ def test_event_listeners(load: Load) -> None:
         command = "x"
         replicas = 2
         stdin = "pipe"
-        events = ["PROCESS_STATE", "TICK_60"]
+        events = ["TICK_60", "PROCESS_STATE", "TICK_60"]
         events_buffer = 50
         [server]
         supervisor_interfaces = true
     """)
     (group,) = loaded.plan.groups
     assert group.feed == EventFeed(kinds=("PROCESS_STATE", "TICK_60"), buffer_size=50)
+    assert {(spec.stdout.told, spec.stderr and spec.stderr.told) for spec in group.processes} == {
+        (True, False)
+    }
     assert loaded.settings.supervisor_interfaces
+
+
+def test_kinds_of_events(tmp_path: Path) -> None:
+    """Whoever knows them all says which there aren't."""
+    path = tmp_path / "opsvisor.toml"
+    text = "server.supervisor_interfaces = true\nprogram.x = {{ command = 'x', events = ['{}'] }}"
+    path.write_text(text.format("TICK_5"))
+    assert native(path, {}, event_kinds=lambda: {"TICK_5"}).plan.groups[0].feed
+    path.write_text(text.format("TICK_6"))
+    with pytest.raises(ConfigError) as caught:
+        native(path, {}, event_kinds=lambda: {"TICK_5"})
+    (problem,) = caught.value.problems
+    assert problem.what == "program 'x': events holds 'TICK_6', and there are no such events"
+    assert problem.hint == "did you mean 'TICK_5'?"
+
+
+def test_old_logs_may_be_removed(load: Load, tmp_path: Path) -> None:
+    """Those in the directory of its own, or else the temporary ones."""
+    own = load("daemon = { child_log_dir = 'x', remove_auto_logs = true }").settings.auto_log_dir
+    assert own == str(tmp_path / "x")
+    assert load("daemon.remove_auto_logs = true").settings.auto_log_dir == tempfile.gettempdir()
+    assert load("daemon.child_log_dir = 'x'").settings.auto_log_dir is None
 
 
 def test_a_pool_is_alone_in_its_group(complaints: Complaints) -> None:
