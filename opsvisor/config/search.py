@@ -34,7 +34,8 @@ def default_paths(argv0: str) -> list[Path]:
 
 def find(argv0: str) -> Path | None:
     """The first of the default paths that is there, whether or not it can be read."""
-    return next((path for path in default_paths(argv0) if path.is_file()), None)
+    # Not Path.is_file: it raises where a directory on the way can't be entered.
+    return next((path for path in default_paths(argv0) if os.path.isfile(path)), None)  # noqa: PTH113 - see above
 
 
 def warning_about(path: Path, *, given: bool) -> str:

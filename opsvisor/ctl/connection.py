@@ -4,6 +4,7 @@ Only what a client needs is read here, and leniently: judging a whole file is th
 and a mistake in a program's settings must not keep anybody from asking what is running.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +19,12 @@ from opsvisor.config.search import (
 )
 
 _PROMPT = "opsvisor"
+_LOOPBACK = re.compile(r"http://(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?/?")
 _ANY_HOST = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to connect
+
+
+class BadControlFile(ConfigError):  # noqa: N818 - the name says what happened
+    """A file of Supervisor's doesn't say how to reach the daemon."""
 
 
 # Named tuples: making a dataclass costs a millisecond of every start.
@@ -51,7 +57,7 @@ def discover(wishes: Wishes, program: str, environ: Mapping[str, str]) -> Connec
     made the default socket: a stranger would be told the password, and believed.
     """
     if wishes.url is not None:
-        known = _from_file_if_named(wishes, environ)
+        known = _as_asked(wishes, program, environ)
     elif wishes.config_file is not None:
         known = _from_file(Path(wishes.config_file), environ)
     elif url := environ.get("OPSVISOR_URL"):
@@ -84,13 +90,29 @@ def _refuse_strangers(url: str) -> None:
         raise ConfigError([Problem(Place(str(socket)), f"not trusted: {reason}", UNTRUSTED_HINT)])
 
 
-def _from_file_if_named(wishes: Wishes, environ: Mapping[str, str]) -> Connection:
-    """The file's credentials go to another address only where both were named."""
+def _as_asked(wishes: Wishes, program: str, environ: Mapping[str, str]) -> Connection:
+    """The file's credentials go to another address only where both were named.
+
+    supervisorctl sends those of a file that it finds wherever -s leads. On this machine so do we:
+    `supervisorctl -s unix:///run/supervisor.sock` in a script has always been let in.
+    """
     assert wishes.url is not None
     found = "as -s says"
-    if wishes.config_file is None:
-        return Connection(url=wishes.url, found=found, history_file=_own_history(environ))
-    return _from_file(Path(wishes.config_file), environ)._replace(url=wishes.url, found=found)
+    if wishes.config_file is not None:
+        return _from_file(Path(wishes.config_file), environ)._replace(url=wishes.url, found=found)
+    nothing_known = Connection(url=wishes.url, found=found, history_file=_own_history(environ))
+    path = find(program)
+    if path is None or path.suffix == ".toml" or not _is_local(wishes.url):
+        return nothing_known
+    try:
+        return _from_file(path, environ)._replace(url=wishes.url, found=found)
+    except ConfigError:  # nobody asked for this file
+        return nothing_known
+
+
+def _is_local(url: str) -> bool:
+    """Whether this address is on this machine, as far as it can be seen."""
+    return url.startswith("unix://") or _LOOPBACK.fullmatch(url) is not None
 
 
 def _default(program: str, environ: Mapping[str, str]) -> Connection:
@@ -110,7 +132,10 @@ def _from_file(path: Path, environ: Mapping[str, str]) -> Connection:
         read_control_settings,
     )
 
-    settings = read_control_settings(path, environ)
+    try:
+        settings = read_control_settings(path, environ)
+    except ConfigError as error:
+        raise BadControlFile(error.problems) from error
     return Connection(
         url=settings.server_url,
         found=f"as {path} says",

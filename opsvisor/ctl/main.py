@@ -10,8 +10,9 @@ import click
 from opsvisor import __version__
 from opsvisor.client import BadUrl, Client
 from opsvisor.config.problems import ConfigError
-from opsvisor.ctl.connection import Connection, Wishes, discover
+from opsvisor.ctl.connection import BadControlFile, Connection, Wishes, discover
 from opsvisor.ctl.exit_codes import Exit
+from opsvisor.ctl.flags import in_full
 from opsvisor.ctl.output import Output, choose_format
 from opsvisor.ctl.registry import COMMANDS
 from opsvisor.ctl.session import Leave, Session
@@ -120,10 +121,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # programs say what terminals can't show
     try:
-        status = command.main(arguments, prog_name=_PROGRAM, standalone_mode=False)
+        typed = sys.argv[1:] if arguments is None else arguments
+        is_completing = f"_{_PROGRAM.upper()}_COMPLETE" in os.environ  # by a shell: nothing typed
+        words = list(typed) if is_completing else in_full(typed)
+        status = command.main(words, prog_name=_PROGRAM, standalone_mode=False)
         sys.stdout.flush()
     except click.UsageError as error:
         sys.stderr.write(f"Error: {_usage(error)}\nFor help, use {_PROGRAM} -h\n")
+        return Exit.BAD_ARGUMENTS
+    except BadControlFile as error:
+        text = f"{error}\nError: {error.problems[0].what}"
+        sys.stderr.write(f"{text}\nFor help, use {_PROGRAM} -h\n")
         return Exit.BAD_ARGUMENTS
     except ConfigError as error:
         sys.stderr.write(f"Error: {error}\nFor help, use {_PROGRAM} -h\n")
