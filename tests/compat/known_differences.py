@@ -240,8 +240,8 @@ def _values_of(key: str, files: IniFiles) -> Iterator[str]:
                 yield parser[section][key]
 
 
-def _no_foreign_factory(found: Disagreement, files: IniFiles) -> bool:
-    """Something other than Supervisor's own factory, or something besides it in the section."""
+def _no_arguments_of_interfaces(found: Disagreement, files: IniFiles) -> bool:
+    """Something besides the factory in the section."""
     return (
         found.about == "outcome"
         and found.ours == ACCEPTED
@@ -308,10 +308,17 @@ DIFFERENCES: Mapping[str, Difference] = {
         _no_login_without_a_name,
         "[inet_http_server]\nport=1\nusername=\npassword=x\n",
     ),
-    "only Supervisor's own RPC interface is looked at": Difference(
-        "no code of others runs in the daemon, so nothing is imported or handed arguments",
-        _no_foreign_factory,
-        "[rpcinterface:other]\nsupervisor.rpcinterface_factory=no.such:factory\n",
+    "what else is said about an RPC interface is not looked at": Difference(
+        "Supervisor hands it to the factory; ours takes no arguments",
+        _no_arguments_of_interfaces,
+        "[rpcinterface:supervisor]\n"
+        "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n"
+        "note=%(nope)s\n",
+    ),
+    "RPC interfaces of others are refused": Difference(
+        "no code of others runs in the daemon, and a client that needs it would miss it later",
+        _we_refuse("opsvisord loads no plugins", r"\[rpcinterface:"),
+        "[rpcinterface:other]\nsupervisor.rpcinterface_factory=builtins:dict\n",
     ),
     "syslog is not supported yet": Difference(
         "it is warned of in other words",

@@ -202,6 +202,19 @@ def test_files_that_are_not_utf8(tmp_path: Path) -> None:
         assert "not UTF-8" in problem.what
 
 
+def test_files_in_the_encoding_of_the_locale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What isn't UTF-8 is read as Supervisor reads it; what is UTF-8 is read as that."""
+    monkeypatch.setattr("locale.getpreferredencoding", lambda do_setlocale: "iso-8859-1")  # noqa: ARG005 - as called
+    for encoding in ("iso-8859-1", "utf-8"):
+        for name in ("supervisord.conf", "x.inc"):
+            text = f"[{name}]\r\nname = \u00e4\r\n[include]\r\nfiles = x.inc\r\n"
+            (tmp_path / name).write_bytes(text.encode(encoding))
+        ini = read_all(tmp_path / "supervisord.conf", {})
+        assert values(ini, "supervisord.conf") == values(ini, "x.inc") == {"name": "\u00e4"}
+
+
 def test_missing_and_unreadable_main_file(tmp_path: Path) -> None:
     """The two texts that supervisord has for them."""
     for path, what in (

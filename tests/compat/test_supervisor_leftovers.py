@@ -16,14 +16,6 @@ def warnings(folder: Path, text: str) -> list[str]:
     return [f"{w.where.line}: {w.what}" + (f" ({w.hint})" if w.hint else "") for w in found]
 
 
-@pytest.mark.parametrize("section", ["ctlplugin:x"])
-def test_sections_to_come(tmp_path: Path, section: str) -> None:
-    """They are left out, whatever they contain."""
-    assert warnings(tmp_path, f"{HEAD}[{section}]\ncommand=%(nope)s\n") == [
-        f"2: [{section}] is not supported yet and is left out"
-    ]
-
-
 def test_supervisors_own_interface_is_built_in(tmp_path: Path) -> None:
     """The section that every configuration carries is accepted in silence."""
     built_in = "supervisor.rpcinterface:make_main_rpcinterface"
@@ -31,12 +23,35 @@ def test_supervisors_own_interface_is_built_in(tmp_path: Path) -> None:
     assert warnings(tmp_path, text) == []
 
 
-def test_foreign_interfaces_are_left_out(tmp_path: Path) -> None:
-    """Plug-ins of Supervisor can't be loaded."""
-    text = f"{HEAD}[rpcinterface:twiddler]\n{FACTORY}=supervisor_twiddler:make\nother=1\n"
-    assert warnings(tmp_path, text) == [
-        "3: [rpcinterface:twiddler] is not supported yet and is left out"
-    ]
+@pytest.mark.parametrize(
+    ("factory", "instead"),
+    [
+        ("supervisor_twiddler.rpcinterface:make", "opsvisorctl update"),
+        ("supvisors.plugin:make", "Prometheus"),
+        ("ours:make", "/api/v1"),
+        ("supervisor.rpcinterface:make_rpcinterface", "/api/v1"),
+    ],
+)
+def test_foreign_interfaces_are_refused(tmp_path: Path, factory: str, instead: str) -> None:
+    """In Supervisor's words for a factory that it doesn't find, and with what to do instead."""
+    text = f"{HEAD}[rpcinterface:x]\n{FACTORY}={factory}\nother=1\n"
+    (problem,) = problems(tmp_path, text)
+    assert problem.where.line == 3
+    assert problem.what.startswith(f"{factory} cannot be resolved within [rpcinterface:x]")
+    assert problem.hint.startswith("remove the section; ")
+    assert instead in problem.hint
+
+
+def test_an_interface_without_a_factory(tmp_path: Path) -> None:
+    """In Supervisor's words."""
+    (problem,) = problems(tmp_path, f"{HEAD}[rpcinterface:x]\n")
+    assert problem.what == f"section [rpcinterface:x] does not specify a {FACTORY}"
+
+
+def test_plugins_of_the_control_program_are_no_matter_of_the_daemon(tmp_path: Path) -> None:
+    """Supervisord never looks at them; whoever has one is told what opsvisorctl has."""
+    (warning,) = warnings(tmp_path, f"{HEAD}[ctlplugin:x]\nsupervisor.ctl_factory = %(nope)s\n")
+    assert warning.startswith("2: [ctlplugin:x] has no effect: opsvisorctl loads no plugins (")
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ class _Reading:
 
     def read_main(self, path: Path) -> None:
         try:
-            text = path.read_text(encoding="utf-8")
+            text = _read_text(path)
         except FileNotFoundError:
             problem = Problem(Place(str(path)), f"could not find config file {path}")
             raise ConfigError([problem]) from None
@@ -180,7 +180,7 @@ class _Reading:
     def read_included(self, file: str, asked_by: Place) -> list[Problem]:
         """Add one included file; what only deserves a warning is returned."""
         try:
-            text = Path(file).read_text(encoding="utf-8")
+            text = _read_text(Path(file))
         except OSError as why:
             # Supervisor passes over such files in silence, a folder that matches `*` for example.
             return [Problem(asked_by, f"could not read {file}: {why.strerror}, it is left out")]
@@ -251,6 +251,22 @@ def _key_in(line: str) -> str:
     """`: 'key'` of a line that can't be read, or nothing: the rest of it may be a secret."""
     found = _KEY.match(line)
     return f": '{found[1]}'" if found else ""
+
+
+def _read_text(path: Path) -> str:
+    """A file in UTF-8, or else in the locale's encoding, which is what Supervisor goes by.
+
+    Raises OSError, or UnicodeDecodeError about the UTF-8 if it is neither.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as not_utf8:
+        import locale  # noqa: PLC0415 - opsvisorctl reads here too, and hardly any file needs it
+
+        try:
+            return path.read_text(encoding=locale.getpreferredencoding(do_setlocale=False))
+        except UnicodeDecodeError:
+            raise not_utf8 from None
 
 
 def _not_utf8(file: str, why: UnicodeDecodeError) -> Problem:

@@ -12,21 +12,38 @@ from opsvisor.config.units import did_you_mean
 
 # The factory of Supervisor's own interface. We serve that one without being asked.
 _BUILT_IN = "supervisor.rpcinterface:make_main_rpcinterface"
-_NOT_SUPPORTED = ("ctlplugin",)
-_NAMED = (
+# What those get who used these packages, by the module of the factory.
+_INSTEAD_OF_ANY_INTERFACE = (
+    "what runs is told and controlled at /api/v1, what happens at /api/v1/events, how it is at"
+    " /metrics"
+)
+_FROM_EVERY_DAEMON = "Prometheus brings the /metrics of many daemons together"
+_INSTEAD_OF_INTERFACES = {
+    "supervisor_twiddler": "to add programs, write a file that [include] finds, and ask for"
+    " `opsvisorctl update`",
+    "supervisor_quick": "`opsvisorctl start` and `stop` treat programs side by side",
+    "supervisor_cache": "keep values where they survive a restart, such as Redis",
+    "supvisors": _FROM_EVERY_DAEMON,
+    "multivisor": _FROM_EVERY_DAEMON,
+}
+_INSTEAD_OF_PLUGINS = (
+    "it takes patterns (web*), starts and stops programs side by side, and has why and events:"
+    " see opsvisorctl help"
+)
+_NAMED = (  # as in [program:web]
     "program",
     "fcgi-program",
     "eventlistener",
     "group",
     "rpcinterface",
-    *_NOT_SUPPORTED,
-)  # as in [program:web]
-_KINDS = (*KNOWN_KEYS, *_NOT_SUPPORTED, "rpcinterface")
+    "ctlplugin",
+)
+_KINDS = (*KNOWN_KEYS, "ctlplugin", "rpcinterface")
 _SERVERS = ("unix_http_server", "inet_http_server")
 
 
 def warn_of_leftovers(ini: Ini, names: Names, findings: Findings, *, start: Path) -> None:
-    """Note sections that aren't supported yet, and names that look like slips of the keyboard.
+    """Note sections that have no effect, and names that look like slips of the keyboard.
 
     Supervisor ignores what it doesn't know. So do we, unless it is close to something known.
     """
@@ -36,8 +53,9 @@ def warn_of_leftovers(ini: Ini, names: Names, findings: Findings, *, start: Path
         if kind in _NAMED and not is_named:
             what = f"[{section.name}] has no effect without a name"
             findings.warn(section.where, what, f"write [{kind}:name]")
-        elif kind in _NOT_SUPPORTED:
-            findings.warn(section.where, _not_supported(section))
+        elif kind == "ctlplugin":
+            what = f"[{section.name}] has no effect: opsvisorctl loads no plugins"
+            findings.warn(section.where, what, _INSTEAD_OF_PLUGINS)
         elif kind == "rpcinterface":
             _check_rpc_interface(SectionReader(section, names, findings, start=start))
         elif kind in (*_NAMED, *_SERVERS) or (kind in KNOWN_KEYS and not is_named):
@@ -75,8 +93,9 @@ def _check_rpc_interface(reader: SectionReader) -> None:
         what = f"section [{section.name}] does not specify a supervisor.rpcinterface_factory"
         reader.reject(RpcInterface.FACTORY, what)
     elif factory != _BUILT_IN:
-        reader.warn(RpcInterface.FACTORY, _not_supported(section))
-
-
-def _not_supported(section: Section) -> str:
-    return f"[{section.name}] is not supported yet and is left out"
+        module = factory.partition(":")[0].partition(".")[0]
+        reader.reject(
+            RpcInterface.FACTORY,
+            f"{factory} cannot be resolved within [{section.name}]: opsvisord loads no plugins",
+            f"remove the section; {_INSTEAD_OF_INTERFACES.get(module, _INSTEAD_OF_ANY_INTERFACE)}",
+        )
