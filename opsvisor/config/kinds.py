@@ -34,6 +34,7 @@ _EVENT_KIND = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
 _UNLIMITED = "unlimited"
 _NEVER = "never"
+SOCKET_HINT = 'it looks like "unix:///run/web.sock" or "tcp://127.0.0.1:9000"'
 _LONG = 64  # bits: what TOML promises for integers, though tomli reads longer ones
 INTEGER_MAX = 2**31 - 1  # where nothing else bounds a number
 
@@ -348,6 +349,12 @@ def _address(value: Any) -> Address:
     return Address(host=host, port=int(port))
 
 
+def _socket(value: Any) -> str:
+    if not _text(value).startswith(("unix://", "tcp://")):
+        raise Refused("is no address of a socket", SOCKET_HINT)
+    return str(value)
+
+
 def check_name(name: str) -> None:
     """Raise Refused unless programs and groups may be called so."""
     if not _NAME.fullmatch(name):
@@ -419,4 +426,5 @@ RLIMITS = Kind(
 USER = Kind(name='"name", "name:group" or uid', read=_user, show=_show_text)
 GROUP_NAMES = Kind(name="name or array of names", read=_group_names, show=_show_array)
 EVENT_KINDS = Kind(name="array of kinds of events", read=_event_kinds, show=_show_array)
+SOCKET = Kind(name='"unix://path" or "tcp://host:port"', read=_socket, show=_show_text)
 ADDRESS = Kind(name='"host:port"', read=_address, show=lambda a: f'"{a.host}:{a.port}"')

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from opsvisor.config import accounts, envfile
+from opsvisor.config import accounts, envfile, listening
 from opsvisor.config.auto_log import auto_path
 from opsvisor.config.decode import Declared, Decoded
 from opsvisor.config.findings import Findings
@@ -27,7 +27,10 @@ from opsvisor.core.spec import (
     RestartLimit,
     RestartMode,
     RestartPolicy,
+    SocketSpec,
+    StdinMode,
     StopPolicy,
+    TcpSocketSpec,
     UserSpec,
 )
 
@@ -36,6 +39,7 @@ Program = Declared[ProgramOptions]
 EventKinds = Callable[[], Collection[str]]
 
 _SHARED_GROUP_PRIORITY = 999  # Supervisor's, for groups whose members don't decide it
+_UNCHANGED = -1  # chown(2) leaves what is given as -1
 _MERGE = "merge"
 _AUTO = "auto"
 _DEFAULT_NAME = "{program}_{replica}"
@@ -86,6 +90,7 @@ def resolve(
     _check_ids(decoded, members, findings)
     _check_groups(decoded, members, findings)
     _check_log_paths(decoded, members, findings)
+    _check_sockets(decoded, members, findings)
     return Plan.of(groups)
 
 
@@ -206,7 +211,8 @@ class _Resolver:
                 oom_score_adj=options.oom_score_adj,
                 rlimits=tuple(limit for _, limit in sorted(options.rlimits.items())),
                 new_session=options.new_session,
-                stdin=options.stdin,
+                stdin=self._stdin(program),
+                socket=self._socket(program, user, names),
                 restart=restart,
                 stop=stop,
                 stdout=self._log(program, "stdout", process_id, names),
@@ -286,6 +292,17 @@ class _Resolver:
             self._findings.warnings.extend(_unreachable_limit(program, policy, backoff))
         return policy
 
+    def _stdin(self, program: Program) -> StdinMode:
+        """What standard input is, unless that is taken."""
+        options = program.options
+        if options.socket is None:
+            return options.stdin
+        is_own = program.origin("stdin").section == program.section
+        if options.stdin is StdinMode.PIPE and is_own:
+            why = Refused("is taken", "standard input is the socket; leave out one of the two")
+            self._findings.problems.append(program.problem(("stdin",), why, typed="'pipe'"))
+        return StdinMode.NULL
+
     def _environment(self, program: Program, names: Names) -> tuple[tuple[str, str], ...]:
         variables: dict[str, str] = {}
         for written in program.options.env_file:
@@ -318,15 +335,50 @@ class _Resolver:
             path: str | None = self._auto_logs.path(process_id, stream)
         else:
             path = self._path(program, ("log", stream), own.path, names)
+        told = shared.events if own.events is None else own.events
+        limit = shared.message_limit if own.message_limit is None else own.message_limit
+        is_protocol = stream == "stdout" and bool(program.options.events)
         return LogSpec(
             path=path,
             rotate_size=shared.rotate_size if own.rotate_size is None else own.rotate_size,
             rotate_keep=shared.rotate_keep if own.rotate_keep is None else own.rotate_keep,
             strip_ansi=shared.strip_ansi,
             private=own.private or own.path == _AUTO,
-            # What an event listener prints are its answers.
-            told=own.events or (stream == "stdout" and bool(program.options.events)),
+            # What an event listener prints there are its answers, which have to be heard.
+            told=told or is_protocol,
+            message_limit=0 if is_protocol else limit,
+            syslog=shared.syslog if own.syslog is None else own.syslog,
         )
+
+    def _socket(self, program: Program, user: UserSpec | None, names: Names) -> SocketSpec | None:
+        options = program.options.socket
+        if options is None or not program.is_sound("socket"):
+            return None
+        if options.owner is not None:
+            owner = self._owner(program, options.owner)
+        else:
+            owner = (user.uid, user.gid) if user else None
+        url = self._fill(program, ("socket", "listen"), options.listen, names)
+        try:
+            where = listening.read(url, options, owner)
+        except Refused as why:
+            problem = program.problem(("socket", "listen"), why, typed=f"'{url}'")
+            self._findings.problems.append(problem)
+            return None
+        for name in ("mode", "owner"):
+            if isinstance(where, TcpSocketSpec) and ("socket", name) in program.origins:
+                vain = Refused("has no meaning for a socket on TCP", "leave it out")
+                self._findings.problems.append(program.problem(("socket", name), vain))
+        return where
+
+    def _owner(self, program: Program, text: str) -> tuple[int, int] | None:
+        """(uid, gid) of a file; without a group, the file's own stays."""
+        try:
+            user = accounts.look_up(fill_variables(text, self._environ))
+        except Refused as why:
+            self._findings.problems.append(program.problem(("socket", "owner"), why))
+            return None
+        return user.uid, user.gid if ":" in text else _UNCHANGED
 
     def _path(
         self, program: Program, option: tuple[str, ...], path: str | None, names: Names
@@ -425,3 +477,19 @@ def _shared_file(first: ProcessSpec, second: ProcessSpec) -> Refused:
     if first.program == second.program:
         return Refused("is one file for several replicas", "put {replica} into the path")
     return Refused(f"is a file of program '{first.program}' too", "give each its own file")
+
+
+def _check_sockets(
+    decoded: Decoded, members: Mapping[str, list[ProcessSpec]], findings: Findings
+) -> None:
+    """Two programs on one socket would each take what is meant for the other."""
+    owners: dict[str, str] = {}
+    for spec in (spec for specs in members.values() for spec in specs):
+        if spec.socket is None:
+            continue
+        owner = owners.setdefault(spec.socket.url, spec.program)
+        if owner != spec.program:
+            why = Refused(f"is the socket of program '{owner}' too", "give each its own")
+            program = decoded.programs[spec.program]
+            option, typed = ("socket", "listen"), f"'{spec.socket.url}'"
+            findings.problems.append(program.problem(option, why, typed=typed))

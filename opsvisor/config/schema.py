@@ -67,14 +67,21 @@ class StreamOptions:
         kinds.BOOLEAN,
         Doc(text="Create the file for its owner's eyes only, with mode 0600."),
     ] = False
-    events: Annotated[
-        bool,
+    syslog: Annotated[
+        bool | None,
         kinds.BOOLEAN,
-        Doc(
-            text="Tell event listeners what it writes, as PROCESS_LOG events.",
-            supervisor=("stdout_events_enabled", "stderr_events_enabled"),
-        ),
-    ] = False
+        Doc(text="As `log.syslog`, for this stream alone."),
+    ] = None
+    events: Annotated[
+        bool | None,
+        kinds.BOOLEAN,
+        Doc(text="As `log.events`, for this stream alone."),
+    ] = None
+    message_limit: Annotated[
+        int | None,
+        kinds.size(0, units.SIZE_MAX),
+        Doc(text="As `log.message_limit`, for this stream alone."),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +126,78 @@ class LogOptions:
         kinds.BOOLEAN,
         Doc(text="Leave colours and cursor movements out of the files.", source="Supervisor"),
     ] = False
+    syslog: Annotated[
+        bool,
+        kinds.BOOLEAN,
+        Doc(
+            text="Send each line to the system's log as well, behind the name of its process.",
+            source="Supervisor",
+            supervisor=("stdout_syslog", "stderr_syslog"),
+        ),
+    ] = False
+    events: Annotated[
+        bool,
+        kinds.BOOLEAN,
+        Doc(
+            text="Tell event listeners what is printed, as PROCESS_LOG events.",
+            source="Supervisor",
+            supervisor=("stdout_events_enabled", "stderr_events_enabled"),
+        ),
+    ] = False
+    message_limit: Annotated[
+        int,
+        kinds.size(0, units.SIZE_MAX),
+        Doc(
+            text="Text between `<!--XSUPERVISOR:BEGIN-->` and `<!--XSUPERVISOR:END-->` is a "
+            "message to event listeners instead of part of the log, a PROCESS_COMMUNICATION "
+            "event: its newest bytes, up to this many. 0 looks for no messages.",
+            source="Supervisor",
+            supervisor=("stdout_capture_maxbytes", "stderr_capture_maxbytes"),
+        ),
+    ] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketOptions:
+    """[program.X.socket]: a listening socket that its processes share, as FastCGI has it."""
+
+    listen: Annotated[
+        str,
+        kinds.SOCKET,
+        Doc(
+            text='`"unix:///absolute/path"` or `"tcp://host:port"`, with `*` for all interfaces; '
+            "may contain `{replica}`, which gives each process its own.",
+            supervisor=("socket",),
+        ),
+        Required('listen = "unix:///run/web.sock"'),
+        PerProgram(),
+    ] = ""
+    mode: Annotated[
+        int,
+        kinds.MODE,
+        Doc(text="Who may connect to a unix socket.", supervisor=("socket_mode",)),
+        PerProgram(),
+    ] = 0o700
+    owner: Annotated[
+        str | None,
+        kinds.USER,
+        Doc(
+            text='Whose a unix socket is, `"user"` or `"user:group"`; without it, the user that '
+            "the program runs as.",
+            supervisor=("socket_owner",),
+        ),
+        PerProgram(),
+    ] = None
+    backlog: Annotated[
+        int | None,
+        kinds.integer(1, 65535),
+        Doc(
+            text="How many connections may wait for a process to take them; without it, as many "
+            "as the system allows.",
+            supervisor=("socket_backlog",),
+        ),
+        PerProgram(),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,6 +345,17 @@ class ProgramOptions:
             source="Compose",
         ),
     ] = StdinMode.NULL
+    socket: Annotated[
+        SocketOptions | None,
+        Section(options=SocketOptions, shorthand="listen"),
+        Doc(
+            text="Listen there, and give all processes of the program this socket as their "
+            "standard input. It is made with the first and closed with the last; a plain string "
+            "is its address.",
+            source="Supervisor",
+        ),
+        PerProgram(),
+    ] = None
 
     restart: Annotated[
         RestartMode,

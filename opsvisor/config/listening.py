@@ -1,0 +1,32 @@
+"""Where the processes of a program listen, as opsvisor.toml writes it."""
+
+import os
+
+from opsvisor.config.kinds import ADDRESS, SOCKET_HINT, Address
+from opsvisor.config.schema import SocketOptions
+from opsvisor.config.units import Refused
+from opsvisor.core.spec import SocketSpec, TcpSocketSpec, UnixSocketSpec
+
+_PATH_MAX = 107  # sun_path in unix(7), less the NUL at its end
+
+
+def read(url: str, options: SocketOptions, owner: tuple[int, int] | None) -> SocketSpec:
+    """The socket at `url`, with what else is said of it. Raises Refused."""
+    kind, _, place = url.partition("://")
+    if kind == "unix":
+        return _unix(place, options, owner)
+    address: Address = ADDRESS.read(place)
+    if not address.port:
+        raise Refused("has no port that could be told to anybody", SOCKET_HINT)
+    host = "" if address.host == "*" else address.host.lower()
+    return TcpSocketSpec(host=host, port=address.port, backlog=options.backlog)
+
+
+def _unix(path: str, options: SocketOptions, owner: tuple[int, int] | None) -> UnixSocketSpec:
+    if not path.startswith("/"):
+        raise Refused("is not an absolute path", SOCKET_HINT)
+    if len(os.fsencode(path)) > _PATH_MAX:
+        raise Refused("is too long for a socket", f"the kernel takes {_PATH_MAX} bytes")
+    return UnixSocketSpec(
+        path=os.path.normpath(path), mode=options.mode, owner=owner, backlog=options.backlog
+    )
