@@ -134,6 +134,29 @@ class Actions:
         finally:
             self._drop(under_way)
 
+    async def act_on(
+        self,
+        action: Action,
+        process_id: ProcessId,
+        *,
+        signum: int = 0,
+        wait: bool = True,
+        timeout: float | None = None,  # noqa: ASYNC109 - as above
+    ) -> ActionOutcome:
+        """Do it to this one process, whatever its startup says. KeyError if there is none.
+
+        `timeout` as above; infinity waits for as long as it takes.
+        """
+        pending = self._begin(action, self._engine.view(process_id), signum)
+        if isinstance(pending, ActionOutcome):
+            return pending
+        try:
+            if wait and not pending.verdict.done():
+                await self._wait([pending], timeout)
+            return _told(pending, wait=wait)
+        finally:
+            self._drop([pending])
+
     async def settle(
         self,
         *,

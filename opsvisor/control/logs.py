@@ -40,10 +40,21 @@ class Followed:
 
 
 async def read_range(
-    capture: StreamCapture, path: str | None, *, offset: int, length: int
+    capture: StreamCapture,
+    path: str | None,
+    *,
+    offset: int,
+    length: int,
+    limit: int = LONGEST_ANSWER,
 ) -> LogPiece:
-    """Bytes from `offset` on; a negative offset counts from the end. `length` 0: to the end."""
-    piece = None if path is None else await asyncio.to_thread(_of_file, path, offset, length)
+    """Bytes from `offset` on; a negative offset counts from the end. `length` 0: to the end.
+
+    At most `limit` bytes are read from a file; what memory holds is bounded by itself.
+    """
+    piece = None
+    if path is not None:
+        wanted = min(length or limit, limit)
+        piece = await asyncio.to_thread(_of_file, path, offset, wanted)
     return _of_ring(capture, offset, length) if piece is None else piece
 
 
@@ -97,25 +108,45 @@ def _of_ring(capture: StreamCapture, offset: int, length: int) -> LogPiece:
     return LogPiece(text=text, end=begin + len(text), size=ring.end)
 
 
-def _of_file(path: str, offset: int, length: int) -> LogPiece | None:
-    """The piece of a regular file, None for anything else: a device can't be read again."""
+def open_file(path: str) -> BinaryIO | None:
+    """A log file for reading, None if there is no regular one. NoLogError if it can't be read.
+
+    A device is none: what was written there can't be read again.
+    """
     try:
         with located(path) as spot:
             # As it is written: through no link that a program could have laid to others' files.
             descriptor = spot.open(os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-        with os.fdopen(descriptor, "rb") as file:
-            is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-            return _piece_of(file, offset, length) if is_regular else None
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise NoLogError(f"cannot read {path}: {reason}") from error
+        raise _unreadable(path, error) from error
+    file = os.fdopen(descriptor, "rb")
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return file
+    file.close()
+    return None
+
+
+def _of_file(path: str, offset: int, length: int) -> LogPiece | None:
+    file = open_file(path)
+    if file is None:
+        return None
+    try:
+        with file:
+            return _piece_of(file, offset, length)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
 
 
 def _piece_of(file: BinaryIO, offset: int, length: int) -> LogPiece:
     size = file.seek(0, os.SEEK_END)
     begin = max(0, size + offset) if offset < 0 else min(offset, size)
     file.seek(begin)
-    text = file.read(min(length or LONGEST_ANSWER, LONGEST_ANSWER))
+    text = file.read(length)
     return LogPiece(text=text, end=begin + len(text), size=size)
+
+
+def _unreadable(path: str, error: OSError | ValueError) -> NoLogError:
+    reason = getattr(error, "strerror", None) or error
+    return NoLogError(f"cannot read {path}: {reason}")

@@ -1,0 +1,92 @@
+"""Following a log file as it grows.
+
+The ring is too small for a reader who wants everything: a program can print more in one go than it
+holds. The file has it all, and the ring says when there is something new, so nothing is polled and
+a slow reader costs nobody memory.
+
+Only output wakes the reader. A file that somebody else cuts short is noticed with the next output.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator
+from typing import BinaryIO
+
+from opsvisor.control.logs import NoLogError, open_file
+from opsvisor.runtime.logs.capture import StreamCapture
+
+_PIECE = 64 * 1024
+
+
+class Truncated:
+    """The file is shorter than it was: what follows is from its beginning."""
+
+
+class FollowedFile:
+    """A log file, `back` bytes before its end at first. Both methods may block for a while.
+
+    Whoever waits for `read` in a thread can be cancelled and close the file: hence the lock.
+    """
+
+    def __init__(self, path: str, file: BinaryIO, *, back: int) -> None:
+        self._path = path
+        self._file = file
+        found = os.fstat(file.fileno())
+        self.modified_at = found.st_mtime
+        self._position = max(0, found.st_size - back)
+        self._lock = threading.Lock()
+
+    def read(self) -> bytes | Truncated:
+        """What is new, at most a piece of it; b"" if there is nothing, for now."""
+        with self._lock:
+            return b"" if self._file.closed else self._read()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._file.close()
+
+    def _read(self) -> bytes | Truncated:
+        size = os.fstat(self._file.fileno()).st_size
+        if size < self._position:
+            self._position = 0
+            return Truncated()
+        text = os.pread(self._file.fileno(), _PIECE, self._position)
+        self._position += len(text)
+        if text or not self._take_successor():
+            return text
+        return self._read()
+
+    def _take_successor(self) -> bool:
+        """Go on with the file that has the name now, after this one was read to its end.
+
+        Between two looks there is at most one rotation that matters: the files between the one we
+        have and the newest can't be found by a name.
+        """
+        try:
+            now, ours = os.stat(self._path), os.fstat(self._file.fileno())  # noqa: PTH116 - a pair
+            if (now.st_dev, now.st_ino) == (ours.st_dev, ours.st_ino):
+                return False
+            successor = open_file(self._path)
+        except (OSError, NoLogError):
+            return False  # in the middle of a rotation, or gone
+        if successor is None:
+            return False
+        self._file.close()
+        self._file = successor
+        self._position = 0
+        return True
+
+
+async def follow_file(
+    capture: StreamCapture, file: FollowedFile
+) -> AsyncIterator[bytes | Truncated]:
+    """What is in the file from where it stands, and what is added to it; until the stream ends."""
+    while True:
+        seen = capture.ring.end  # what comes while we read wakes us at once
+        while piece := await asyncio.to_thread(file.read):
+            yield piece
+        if capture.closed:
+            return
+        await capture.wait_beyond(seen)
