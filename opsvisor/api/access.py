@@ -1,13 +1,16 @@
 """Who may ask: credentials, and hosts a browser can be trusted to have meant."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import ipaddress
+import platform
+import socket
 
 from aiohttp import web
 
-from opsvisor.config.settings import Credentials
+from opsvisor.config.settings import Credentials, TcpServer
 
 _SHA_PREFIX = "{SHA}"
 
@@ -28,18 +31,42 @@ def is_authorized(header: str | None, credentials: Credentials) -> bool:
     return same_password & same_username
 
 
-def is_expected_host(request: web.Request, own_host: str) -> bool:
-    """Whether the Host header names this server by address, as `localhost`, or as configured.
+async def is_expected_host(request: web.Request, server: TcpServer) -> bool:
+    """Whether the Host header names this server by address, or by a name that is its own.
 
     A name of somebody else's that resolves to 127.0.0.1 (DNS rebinding) lets a web page speak to
-    a server on this machine that asks for no password. Addresses can't be rebound.
+    a server on this machine that asks for no password. Addresses can't be rebound; `localhost`,
+    the configured host and the machine's own names belong to whoever runs it. A server that is
+    there for everybody on the network (`allow_anonymous`) is asked by names we can't know.
     """
     named = request.headers.get("Host")
-    if named is None:
-        return True  # every browser sends one
-    host = (named if named.endswith("]") else named.rsplit(":", 1)[0]).strip("[]")
-    if host in ("localhost", own_host):
+    if named is None or (server.allow_anonymous and not _is_loopback(server.host)):
+        return True  # without a Host, it is no browser
+    host = (named if named.endswith("]") else named.rsplit(":", 1)[0]).strip("[]").lower()
+    if host in ("localhost", server.host, platform.node().lower()) or _is_address(host):
         return True
+    # Resolving our own name may ask a name server: only for those who call us by it.
+    return host == (await asyncio.to_thread(socket.getfqdn)).lower()
+
+
+def is_own_origin(request: web.Request) -> bool:
+    """Whether no web page sent this, or one that this very server gave out.
+
+    Browsers send Origin with every request that could change something (Fetch, 3.1), and no page
+    can forge it. Where TLS is taken off in front of us the scheme differs, so it is not compared.
+    """
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return True
+    _, _, place = origin.partition("://")
+    return place != "" and place == request.headers.get("Host")
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from opsvisor.api.access import is_authorized, is_expected_host
+from opsvisor.api.access import is_authorized, is_expected_host, is_own_origin
 from opsvisor.api.context import (
     CONTROL,
     IS_READY,
+    MORE_ROUTES,
     RENDER_METRICS,
     STREAMS,
     HttpObserver,
@@ -38,7 +39,8 @@ def create_app(
 ) -> web.Application:
     """The API as this server offers it, behind this server's credentials.
 
-    `more_routes` are other edges' paths; they are asked for only where the API has none.
+    `more_routes` are other edges' paths; they are asked for only where the API has none. Their
+    clients can't be made to send JSON, so there a web page is told by its Origin.
     """
     app = web.Application(
         client_max_size=_LARGEST_BODY,
@@ -54,7 +56,7 @@ def create_app(
         else:
             app.router.add_route(route.method, route.path, route.handler)
 
-    app.router.add_routes(more_routes)
+    app[MORE_ROUTES] = frozenset(app.router.add_routes(more_routes))
 
     async def end_streams(_: web.Application) -> None:
         for task in tuple(streams.open):
@@ -127,7 +129,7 @@ def _guard(server: UnixServer | TcpServer) -> Callable[..., Awaitable[web.Stream
                     "this server asks for a user name and a password",
                     "opsvisorctl -u NAME -p PASSWORD, or curl -u NAME",
                 )
-        elif isinstance(server, TcpServer) and not is_expected_host(request, server.host):
+        elif isinstance(server, TcpServer) and not await is_expected_host(request, server):
             raise ApiError(
                 "wrong_host",
                 f"this server is not {request.host}",
@@ -135,7 +137,14 @@ def _guard(server: UnixServer | TcpServer) -> Callable[..., Awaitable[web.Stream
             )
         # What leads nowhere is told as that, whatever its body.
         if request.method not in _READING and request.match_info.http_exception is None:
-            require_json(request)
+            if request.match_info.route not in request.app[MORE_ROUTES]:
+                require_json(request)
+            elif not is_own_origin(request):
+                raise ApiError(
+                    "foreign_origin",
+                    f"a page of {request.headers.get('Origin')} may change nothing here",
+                    "a program that is no browser sends no Origin",
+                )
         return await handler(request)
 
     return guard

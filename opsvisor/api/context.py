@@ -53,6 +53,7 @@ class Streams:
 CONTROL = web.AppKey("control", Control)
 RENDER_METRICS: web.AppKey[RenderMetrics] = web.AppKey("render_metrics")
 STREAMS = web.AppKey("streams", Streams)
+MORE_ROUTES: web.AppKey[frozenset[web.AbstractRoute]] = web.AppKey("more_routes")
 IS_READY: web.AppKey[Callable[[], bool]] = web.AppKey("is_ready")
 
 

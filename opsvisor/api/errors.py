@@ -25,6 +25,7 @@ STATUS_OF_CODE = {
     "bad_request": 400,
     "bad_signal": 400,
     "unauthorized": 401,
+    "foreign_origin": 403,
     "not_found": 404,
     "no_such_process": 404,
     "no_such_group": 404,
