@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from aiohttp import web
 
 from opsvisor.compat.supervisor.listeners.delivery import EventDelivery
+from opsvisor.compat.supervisor.rpc.http import Interface
 from opsvisor.config.settings import LogLevel
 from opsvisor.control.control import Control
 
@@ -18,10 +19,11 @@ class SupervisorEdge:
     def __init__(self, control: Control, log: Callable[[LogLevel, str], None]) -> None:
         self.control = control
         self.listeners = EventDelivery(control, log)
+        self._interface = Interface(control, log, tell_remote=self.listeners.tell_remote)
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
         """What every server of the daemon answers besides the API."""
-        return ()
+        return self._interface.routes()
 
     def open(self) -> None:
         """Begin to tell event listeners; before the first process is started."""
@@ -29,4 +31,5 @@ class SupervisorEdge:
 
     def close(self) -> None:
         """Tell nobody any more."""
+        self._interface.close()
         self.listeners.close()
