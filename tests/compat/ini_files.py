@@ -225,6 +225,20 @@ PROGRAM_OPTIONS: Mapping[str, Values] = {
     "serverurl": _SERVER_URL,
 }
 
+LISTENER_OPTIONS: Mapping[str, Values] = {
+    **{key: values for key, values in PROGRAM_OPTIONS.items() if key != "redirect_stderr"},
+    "redirect_stderr": Values(("false", "no"), ("oFF",), ("true", "maybe")),
+    "events": Values(
+        ("PROCESS_STATE", "EVENT", "TICK_60", "PROCESS_LOG,REMOTE_COMMUNICATION"),
+        ("tick_5,TICK_5", " process_group , TICK", "PROCESS_STATE,\nSUPERVISOR_STATE_CHANGE"),
+        ("", "FOO", "EVENT,", "PROCESS STATE", "__class__", "TICK_10"),
+    ),
+    "buffer_size": Values(("10", "1"), ("1_000", "+5", "%(ENV_SEVEN)s"), ("0", "-1", "x", "")),
+    "result_handler": Values(
+        ("supervisor.dispatchers:default_handler",), (), ("no.such:handler", "os", "")
+    ),
+}
+
 SUPERVISORD_OPTIONS: Mapping[str, Values] = {
     "logfile": _FILE,
     "logfile_maxbytes": _SIZE,
@@ -267,7 +281,7 @@ INET_SERVER_OPTIONS: Mapping[str, Values] = {
     **_LOGIN,
 }
 
-_PROGRAM_LABELS = ("a", "b", "web", "ö", "5", "x.y-z_1")
+_PROGRAM_LABELS = ("a", "b", "web", "ö", "5", "x.y-z_1", " pad ")
 _WRONG_LABELS = ("a b", "a:b", "a/b")
 _BUILT_IN_RPC = "supervisor.rpcinterface:make_main_rpcinterface"
 
@@ -334,13 +348,28 @@ def _strange_values(draw: st.DrawFn, pairs: Pairs) -> Pairs:
 
 @st.composite
 def _program(draw: st.DrawFn, mood: _Mood, label: str) -> _Drawn:
-    pairs = draw(_options(PROGRAM_OPTIONS, mood, 6))
+    return f"program:{label}", draw(_processes(PROGRAM_OPTIONS, mood))
+
+
+@st.composite
+def _listener(draw: st.DrawFn, mood: _Mood) -> _Drawn:
+    pairs = draw(_processes(LISTENER_OPTIONS, mood))
+    if not _happens(draw, mood.wrong):
+        pairs.append(("events", draw(_value(LISTENER_OPTIONS["events"], mood))))
+    label = draw(st.sampled_from(("l", "l", "m", "a", " l")))
+    return f"eventlistener:{label}", pairs
+
+
+@st.composite
+def _processes(draw: st.DrawFn, table: Mapping[str, Values], mood: _Mood) -> Pairs:
+    """What a section says about its processes, a command mostly among it."""
+    pairs = draw(_options(table, mood, 6))
     if not _happens(draw, mood.wrong):
         pairs.insert(0, ("command", draw(_value(_COMMAND, mood))))
     numprocs = dict(pairs).get("numprocs", "1")
     if numprocs in ("2", "3", "%(ENV_SEVEN)s") and not _happens(draw, mood.wrong):
         pairs.append(("process_name", draw(st.sampled_from(_PROCESS_NAME.plain[:2]))))
-    return f"program:{label}", pairs
+    return pairs
 
 
 @st.composite
@@ -402,6 +431,7 @@ def _sections(draw: st.DrawFn, mood: _Mood) -> list[_Drawn]:
     if not _happens(draw, min(mood.wrong, 5)):
         found.append(("supervisord", draw(_options(SUPERVISORD_OPTIONS, mood, 4))))
     found += [draw(_group(mood, programs)) for _ in range(draw(st.sampled_from((0, 0, 1, 2))))]
+    found += [draw(_listener(mood)) for _ in range(draw(st.sampled_from((0, 0, 0, 1, 2))))]
     found += [draw(_server(mood)) for _ in range(draw(st.sampled_from((0, 0, 1, 2))))]
     if draw(st.booleans()):
         found.append(draw(_rpc_interface(mood)))

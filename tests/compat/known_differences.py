@@ -15,6 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from ini_files import ENVIRON, IniFiles
+from real_supervisor import options
+from supervisor.events import (  # type: ignore[import-untyped]  # comes without annotations
+    getEventNameByType,
+)
 from test_supervisor_conformance import (
     our_daemon,
     our_process,
@@ -76,6 +80,9 @@ def our_facts(loaded: Loaded, their_warnings: list[str]) -> dict[str, object]:
     facts["groups"] = [group.name for group in loaded.plan.groups]
     for group in loaded.plan.groups:
         facts[f"group {group.name}.priority"] = group.priority
+        if group.feed:
+            facts[f"group {group.name}.events"] = set(group.feed.kinds)
+            facts[f"group {group.name}.buffer_size"] = group.feed.buffer_size
         for spec in group.processes:
             facts |= _named(f"process {group.name}:{spec.id.name}", our_process(spec))
     return facts
@@ -93,6 +100,9 @@ def their_facts(theirs: Any) -> dict[str, object]:
     facts["groups"] = list(groups)
     for name, group in groups.items():
         facts[f"group {name}.priority"] = group.priority
+        if isinstance(group, options.EventListenerPoolConfig):
+            facts[f"group {name}.events"] = {getEventNameByType(e) for e in group.pool_events}
+            facts[f"group {name}.buffer_size"] = group.buffer_size
         # The last of a name replaces the others.
         for config in {config.name: config for config in group.process_configs}.values():
             process = their_process(name, config, theirs)
@@ -250,6 +260,21 @@ def _no_arguments_of_interfaces(found: Disagreement, files: IniFiles) -> bool:
     )
 
 
+def _pool_with_blanks(found: Disagreement, files: IniFiles) -> bool:
+    return found.about.startswith(("group", "process ")) and bool(
+        re.search(r"(?m)^\[eventlistener:( .*|.* )\]", files.texts())
+    )
+
+
+def _same_but_for_blanks(found: Disagreement, files: IniFiles) -> bool:
+    labels = re.findall(r"(?m)^\[(program|group|eventlistener):([^\]]*)\]", files.texts())
+    written = set(labels)
+    names = {(kind, label.strip()) for kind, label in written}
+    return len(names) < len(written) and (
+        found.ours == ACCEPTED or found.about.startswith(("group", "process ", "warning "))
+    )
+
+
 def _syslog_not_yet(found: Disagreement, files: IniFiles) -> bool:
     return found.about.startswith("warning ") and "syslog" in files.texts()
 
@@ -319,6 +344,21 @@ DIFFERENCES: Mapping[str, Difference] = {
         "no code of others runs in the daemon, and a client that needs it would miss it later",
         _we_refuse("opsvisord loads no plugins", r"\[rpcinterface:"),
         "[rpcinterface:other]\nsupervisor.rpcinterface_factory=builtins:dict\n",
+    ),
+    "blanks around a program's name don't belong to it": Difference(
+        "Supervisor takes them off as well, but looks for members of groups with them",
+        _they_refuse("names unknown program", r"(?m)^\[program:( .*|.* )\]"),
+        "[program: a ]\ncommand=x\n[group:g]\nprograms=a\n",
+    ),
+    "blanks around a pool's name don't belong to it": Difference(
+        "nothing can address a group with a blank in its name",
+        _pool_with_blanks,
+        "[eventlistener: a]\ncommand=x\nevents=EVENT\n",
+    ),
+    "of two names that differ in blanks the first counts": Difference(
+        "the second could not be addressed, so it is left out with a warning and not looked at",
+        _same_but_for_blanks,
+        "[program:a]\ncommand=x\n[program: a]\n",
     ),
     "syslog is not supported yet": Difference(
         "it is warned of in other words",

@@ -77,6 +77,9 @@ ACCEPTED = {
     "blanks around names": f"{HEAD}[program: a ]\ncommand=x %(program_name)s\n",
     "umlauts": f"{HEAD}[program:test_öäü]\ncommand=x ö\n",
     "include": f"{CAT}[include]\nfiles=inc/*.conf\n",
+    "defaults of an including file": (
+        f"[DEFAULT]\nstdout_logfile=%(here)s/d.log\n{CAT}[include]\nfiles=inc/*.conf\n"
+    ),
     "unix server": f"{CAT}[unix_http_server]\nfile=s.sock\nchmod=0770\nchown=root:root\n",
     "two servers": (
         f"{CAT}[inet_http_server:b]\nport=127.0.0.1:9001\nusername=u\npassword=p\n"

@@ -124,6 +124,21 @@ def test_here_is_the_folder_of_the_file_that_says_it(tmp_path: Path) -> None:
     assert ini.sections["b"].entries["y"].here == str(tmp_path / "sub")
 
 
+def test_here_in_a_default_is_the_folder_of_the_later_file(tmp_path: Path) -> None:
+    """That of the section that takes it over, if it comes from a file behind the default's own."""
+    write(tmp_path, "[DEFAULT]\ny=%(here)s\n[b]\n", "sub/inc.conf")
+    ini = read(tmp_path, "[include]\nfiles=sub/*\n[DEFAULT]\nx=%(here)s\n[a]\n")
+    main, sub = str(tmp_path), str(tmp_path / "sub")
+    assert {key: entry.here for key, entry in ini.sections["a"].entries.items()} == {
+        "x": main,
+        "y": sub,
+    }
+    assert {key: entry.here for key, entry in ini.sections["b"].entries.items()} == {
+        "x": sub,
+        "y": sub,
+    }
+
+
 def test_no_match_is_a_warning_in_supervisors_words(tmp_path: Path) -> None:
     """An empty conf.d is fine."""
     (warning,) = read(tmp_path, "[include]\nfiles=conf.d/*.conf\n").warnings

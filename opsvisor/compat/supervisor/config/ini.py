@@ -23,16 +23,15 @@ _KEY = re.compile(r"\s*([A-Za-z_][\w.-]{0,39})(?=[\s=:]|$)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One `key = value`. `inherited` entries stand in [DEFAULT] and count for every section."""
+    """One `key = value`. `inherited` entries stand in [DEFAULT] and count for every section.
+
+    `here` is what `%(here)s` means in the value: the folder of the file that it was written in.
+    """
 
     value: str
     where: Place
+    here: str
     inherited: bool = False
-
-    @property
-    def here(self) -> str:
-        """What `%(here)s` means in this value: the folder of the file that it was written in."""
-        return str(Path(self.where.file).absolute().parent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +160,7 @@ class _Reading:
 
     def __init__(self) -> None:
         self._parser = _Parser()
-        self._files: list[str] = []
+        self._folders: dict[str, str] = {}  # by file, in the order in which they were read
         self._problems: list[Problem] = []
 
     def read_main(self, path: Path) -> None:
@@ -212,12 +211,21 @@ class _Reading:
         if self._problems or not self._parser.has_section(name):
             return None
         parser = self._parser
+        header = parser.header_places[name][0]
         entries = {}
         for key, value in parser.items(name):
             own = parser.key_places.get((name, key))
             where = own or parser.key_places[parser.default_section, key]
-            entries[key] = Entry(value=value, where=where, inherited=own is None)
-        return Section(name=name, where=parser.header_places[name][0], entries=entries)
+            # Supervisor fills in `here` file by file. A default is still as it was written when
+            # the section of a later file takes it over, and then means the folder of that file.
+            filled_in = where if own else max(where, header, key=self._rank)
+            here = self._folders[filled_in.file]
+            entries[key] = Entry(value=value, where=where, here=here, inherited=own is None)
+        return Section(name=name, where=header, entries=entries)
+
+    def _rank(self, place: Place) -> int:
+        """How many files were read before that of this place."""
+        return list(self._folders).index(place.file)
 
     def finish(self, path: str, warnings: tuple[Problem, ...]) -> Ini:
         if self._problems:
@@ -227,12 +235,12 @@ class _Reading:
         return Ini(
             path=path,
             sections=sections,
-            files=tuple(dict.fromkeys(self._files)),
+            files=tuple(self._folders),
             warnings=warnings,
         )
 
     def _parse(self, text: str, file: str) -> None:
-        self._files.append(file)
+        self._folders.setdefault(file, str(Path(file).absolute().parent))
         try:
             self._parser.read_text(text, file)
         except configparser.MissingSectionHeaderError as why:
