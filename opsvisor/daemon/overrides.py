@@ -24,9 +24,6 @@ def override(loaded: Loaded, given: Mapping[str, Any]) -> Loaded:
     `given` are values by the names of [supervisord].
     """
     useless = {name: why for name, why in _MEANINGLESS.items() if name in given}
-    if given.get("logfile") == flag_values.SYSLOG:
-        useless["logfile"] = "only a file of Supervisor's may send the log to syslog"
-        given = {name: value for name, value in given.items() if name != "logfile"}
     warnings = tuple(
         Problem(Place("command line"), f"--{name} has no effect with opsvisor.toml", why)
         for name, why in useless.items()
@@ -43,6 +40,7 @@ def override(loaded: Loaded, given: Mapping[str, Any]) -> Loaded:
 def _settings(settings: DaemonSettings, given: Mapping[str, Any]) -> DaemonSettings:
     log = settings.log
     path = given.get("logfile", log.path)
+    to_syslog = path == flag_values.SYSLOG
     return replace(
         settings,
         echo_log=settings.echo_log and not given.get("silent", False),
@@ -50,7 +48,8 @@ def _settings(settings: DaemonSettings, given: Mapping[str, Any]) -> DaemonSetti
         umask=given.get("umask", settings.umask),
         log=replace(
             log,
-            path=path,
+            path=None if to_syslog else path,
+            syslog=log.syslog or to_syslog,
             rotate_size=max(0, given.get("logfile_maxbytes", log.rotate_size)),
             rotate_keep=max(0, given.get("logfile_backups", log.rotate_keep)),
         ),
