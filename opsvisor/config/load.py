@@ -3,7 +3,10 @@
 import glob
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from opsvisor.config import toml
 from opsvisor.config.decode import decode, include_patterns
@@ -39,17 +42,27 @@ def load(path: Path, frontends: Mapping[str, Frontend], environ: Mapping[str, st
 
 
 def native(
-    path: Path, environ: Mapping[str, str], *, event_kinds: EventKinds | None = None
+    path: Path,
+    environ: Mapping[str, str],
+    *,
+    event_kinds: EventKinds | None = None,
+    given: Mapping[str, Any] = MappingProxyType({}),
 ) -> Loaded:
     """Read opsvisor.toml and the files it includes. Raises ConfigError.
 
-    `event_kinds` names what event listeners can be told; without it any kind is taken.
+    `event_kinds` names what event listeners can be told; without it any kind is taken. `given`
+    are values for options of [daemon] that the command line sets instead.
     """
-    return native_text(_read(path), path, environ, event_kinds=event_kinds)
+    return native_text(_read(path), path, environ, event_kinds=event_kinds, given=given)
 
 
 def native_text(
-    text: str, path: Path, environ: Mapping[str, str], *, event_kinds: EventKinds | None = None
+    text: str,
+    path: Path,
+    environ: Mapping[str, str],
+    *,
+    event_kinds: EventKinds | None = None,
+    given: Mapping[str, Any] = MappingProxyType({}),
 ) -> Loaded:
     """As `native`, for a text that is to stand in a file at `path`. Raises ConfigError."""
     findings = Findings()
@@ -60,6 +73,9 @@ def native_text(
     findings.problems.extend(problems)
     decoded, problems = decode(document)
     findings.problems.extend(problems)
+    if given:
+        daemon = replace(decoded.daemon, options=replace(decoded.daemon.options, **given))
+        decoded = replace(decoded, daemon=daemon)
     plan = resolve(decoded, environ, findings, event_kinds=event_kinds)
     settings = resolve_daemon(decoded, environ, findings)
     ordered = findings.in_order(tuple(map(str, (path, *documents))))

@@ -45,7 +45,7 @@ def _switch(short: str, long: str, says: str) -> Flag:
 _CHECK = _switch("", "check", "read the configuration, tell what is wrong with it, start nothing")
 # By the names that [supervisord] has for the same things.
 SETTINGS = (
-    _switch("n", "nodaemon", "stay in the foreground, where opsvisor.toml always stays"),
+    _switch("n", "nodaemon", "stay in the foreground"),
     _switch("s", "silent", "in the foreground: no copy of the log on standard output"),
     Flag("u", "user", "USER", flag_values.text, "be this user, given by name or number"),
     Flag("m", "umask", "UMASK", flag_values.umask, "umask of the daemon and its programs"),

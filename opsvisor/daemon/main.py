@@ -2,21 +2,18 @@
 
 import asyncio
 import errno
-import functools
 import gc
 import os
-import stat
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from opsvisor import __version__
 from opsvisor.api.server import BindError
-from opsvisor.config.load import load, native
 from opsvisor.config.problems import ConfigError, OpsvisorError
 from opsvisor.config.search import default_paths, find, warning_about
 from opsvisor.config.settings import DaemonSettings, Dialect, Loaded
-from opsvisor.daemon.flags import BadFlags, Flags, help_text, parse
+from opsvisor.daemon.flags import BadFlags, help_text, parse
 from opsvisor.daemon.host import (
     Background,
     become,
@@ -24,16 +21,12 @@ from opsvisor.daemon.host import (
     keep_descriptors_from_children,
     raise_limits,
 )
-from opsvisor.daemon.overrides import override
+from opsvisor.daemon.reading import SupervisorFileError, read_configuration, unreadable
 from opsvisor.daemon.service import Service, Successor
 from opsvisor.runtime import signals
 
 EXIT_OK = 0
 EXIT_UNUSABLE = 2  # usage, configuration, or a place that is taken: what Supervisor exits with
-
-
-class _SupervisorFileError(ConfigError):
-    """A ConfigError about a file of Supervisor's, whose users know one form of message."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"No config file found at default paths ({tried}); use the -c option to specify a"
             " config file at a different path"
         )
-    problem = _unreadable(found)
+    problem = unreadable(found)
     if problem:
         return _fail(problem)
     path = start_directory / found
@@ -63,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"warning: {advice}\n")
 
     def read() -> Loaded:
-        return _read(path, flags, start_directory)
+        return read_configuration(path, flags.settings, start_directory)
 
     try:
         loaded = read()
@@ -124,57 +117,13 @@ def _as_supervisor_says(error: OpsvisorError, settings: DaemonSettings) -> str:
     return f"{known}\n    {error}"
 
 
-def _unreadable(path: Path) -> str:
-    """Why this can't be a configuration file, "" if it may be one."""
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        return f"could not find config file {path}"
-    except OSError as error:
-        return f"could not read config file {path}: {error.strerror}"
-    return f"could not read config file {path}: Is a directory" if stat.S_ISDIR(mode) else ""
-
-
-def _read(path: Path, flags: Flags, start_directory: Path) -> Loaded:
-    """The configuration, with what the flags say instead. ConfigError if it can't be used."""
-    loaded = load(path, _frontends(path, flags, start_directory), os.environ)
-    if loaded.settings.dialect is Dialect.SUPERVISOR:
-        return loaded  # its reader knows all of these options
-    return override(loaded, flags.settings)
-
-
-def _frontends(
-    path: Path, flags: Flags, start_directory: Path
-) -> Mapping[str, Callable[[Path, Mapping[str, str]], Loaded]]:
-    """How each format is read. Supervisor's is loaded only for a file that may be one."""
-    own = functools.partial(native, event_kinds=_event_kinds)
-    if path.suffix == ".toml":
-        return {".toml": own}
-    from opsvisor.compat.supervisor.config.load import load as load_ini  # noqa: PLC0415 - see above
-
-    def read(path: Path, environ: Mapping[str, str]) -> Loaded:
-        try:
-            return load_ini(path, environ, start_directory=start_directory, given=flags.settings)
-        except ConfigError as error:
-            raise _SupervisorFileError(error.problems, error.warnings) from error
-
-    return {".toml": own, ".conf": read, ".ini": read}
-
-
-def _event_kinds() -> Collection[str]:
-    """What event listeners can be told. They speak Supervisor's protocol, and use its words."""
-    from opsvisor.compat.supervisor.listeners.names import KINDS  # noqa: PLC0415 - see above
-
-    return KINDS
-
-
 def _report_problems(error: ConfigError) -> int:
     for warning in error.warnings:
         sys.stderr.write(f"warning: {warning}\n")
     sys.stderr.write(f"{error}\n")
     count = len(error.problems)
     summary = f"{count} problem{'s' if count > 1 else ''} in the configuration"
-    if isinstance(error, _SupervisorFileError):
+    if isinstance(error, SupervisorFileError):
         return _fail(error.problems[0].what if count == 1 else summary)
     sys.stderr.write(f"Error: {summary}\n")
     return EXIT_UNUSABLE

@@ -1,64 +1,63 @@
-"""What flags mean for opsvisor.toml, which has no options of their names."""
+"""What flags mean for opsvisor.toml, whose options have other names."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from opsvisor.config.problems import Place, Problem
-from opsvisor.config.settings import DaemonSettings, Loaded
+from opsvisor.config.settings import Loaded
 from opsvisor.core.plan import Group, Plan
 from opsvisor.core.spec import ProcessSpec
-from opsvisor.daemon import flag_values
+from opsvisor.daemon.flag_values import SYSLOG
 
-_NO_AUTO_LOGS = "logs are only written where opsvisor.toml says so: log.stdout, log.stderr"
-_MEANINGLESS = {
-    "directory": "the daemon stays in the foreground and where it is; programs have working_dir",
-    "childlogdir": _NO_AUTO_LOGS,
-    "nocleanup": _NO_AUTO_LOGS,
+_SAME_VALUE = {
+    "umask": "umask",
+    "loglevel": "log_level",
+    "logfile_maxbytes": "log_rotate_size",
+    "logfile_backups": "log_rotate_keep",
+    "minfds": "min_fds",
+    "minprocs": "min_procs",
 }
+_TEXT = {  # in which the file may name variables, and a flag does not
+    "directory": "working_dir",
+    "logfile": "log",
+    "pidfile": "pid_file",
+    "identifier": "identifier",
+    "childlogdir": "child_log_dir",
+}
+_TURNED_OFF = {"nodaemon": "daemonize", "silent": "echo_log", "nocleanup": "remove_auto_logs"}
 
 
-def override(loaded: Loaded, given: Mapping[str, Any]) -> Loaded:
-    """The configuration with what flags say instead, and a warning for each that says nothing.
+def options_of_daemon(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of [daemon] and their values, for flags by the names of [supervisord]."""
+    options: dict[str, Any] = {_TURNED_OFF[name]: False for name in given if name in _TURNED_OFF}
+    for name, value in given.items():
+        if name in _TEXT and not _is_syslog(name, value):
+            options[_TEXT[name]] = value.replace("${", "$${")
+        elif name in _SAME_VALUE:
+            options[_SAME_VALUE[name]] = max(0, value) if isinstance(value, int) else value
+        elif name == "user":
+            options["user"] = value.name
+    return options
 
-    `given` are values by the names of [supervisord].
-    """
-    useless = {name: why for name, why in _MEANINGLESS.items() if name in given}
+
+def finished(loaded: Loaded, given: Mapping[str, Any]) -> Loaded:
+    """What no option of [daemon] says, and a warning for each flag that has no effect."""
+    useless = {}
+    if "directory" in given and not loaded.settings.daemonize:
+        useless["directory"] = "the daemon stays in the foreground; programs have working_dir"
+    if _is_syslog("logfile", given.get("logfile")):
+        useless["logfile"] = "only with a file of Supervisor's the log can go to syslog"
     warnings = tuple(
         Problem(Place("command line"), f"--{name} has no effect with opsvisor.toml", why)
         for name, why in useless.items()
     )
     plan = _without_escapes(loaded.plan) if given.get("strip_ansi") else loaded.plan
-    return replace(
-        loaded,
-        plan=plan,
-        settings=_settings(loaded.settings, given),
-        warnings=loaded.warnings + warnings,
-    )
+    return replace(loaded, plan=plan, warnings=loaded.warnings + warnings)
 
 
-def _settings(settings: DaemonSettings, given: Mapping[str, Any]) -> DaemonSettings:
-    log = settings.log
-    path = given.get("logfile", log.path)
-    to_syslog = path == flag_values.SYSLOG
-    return replace(
-        settings,
-        echo_log=settings.echo_log and not given.get("silent", False),
-        user=given.get("user", settings.user),
-        umask=given.get("umask", settings.umask),
-        log=replace(
-            log,
-            path=None if to_syslog else path,
-            syslog=log.syslog or to_syslog,
-            rotate_size=max(0, given.get("logfile_maxbytes", log.rotate_size)),
-            rotate_keep=max(0, given.get("logfile_backups", log.rotate_keep)),
-        ),
-        log_level=given.get("loglevel", settings.log_level),
-        pid_file=given.get("pidfile", settings.pid_file),
-        identifier=given.get("identifier", settings.identifier),
-        min_fds=given.get("minfds", settings.min_fds),
-        min_procs=given.get("minprocs", settings.min_procs),
-    )
+def _is_syslog(name: str, value: object) -> bool:
+    return name == "logfile" and value == SYSLOG
 
 
 def _without_escapes(plan: Plan) -> Plan:

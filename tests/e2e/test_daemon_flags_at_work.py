@@ -5,6 +5,7 @@ import signal
 from commands import run_program
 from daemon import StartDaemon
 from home import Dialect, Home, Programs
+from procfs import status_of
 
 INI = Programs("[program:web]\ncommand = $VICTIM 'say \x1b[31mred'\n", Dialect.INI)
 
@@ -27,16 +28,44 @@ def test_flags_outrank_a_file_of_supervisors(start_daemon: StartDaemon, home: Ho
     assert home.output.read_text() == ""
 
 
-def test_flags_that_mean_nothing_in_toml_say_so(home: Home) -> None:
-    """Those about AUTO logs and the background: a warning each, with the reason."""
+def test_flags_outrank_our_own_file(start_daemon: StartDaemon, home: Home) -> None:
+    """Where it says the same under another name, and also after a reload."""
+    logs, log = home.directory / "logs", home.directory / "${odd}.log"
+    logs.mkdir()
+    old = logs / "web-stdout---night-shift-00000000.log"
+    old.write_text("of an earlier life")
+    daemon = start_daemon(
+        '[program.web]\ncommand = "$VICTIM"\nlog.stdout = "auto"\n',
+        daemon=f"""
+        identifier = "day-shift"
+        daemonize = true
+        remove_auto_logs = true
+        child_log_dir = "{home.directory}"
+        umask = "077"
+        """.replace("        ", ""),
+        options=["-n", "-i", "night-shift", "-q", str(logs), "-k", "-m", "027", "-l", str(log)],
+    )
+    for _ in range(2):
+        assert daemon.client.daemon().identifier == "night-shift"
+        assert daemon.client.daemon().log_file == str(log)
+        (now,) = set(logs.glob("web-stdout---night-shift-????????.log")) - {old}
+        started = daemon.client.daemon().started_at
+        daemon.signal(signal.SIGHUP)
+        daemon.until_begun_anew(after=started)
+    assert old.exists()
+    assert now.exists()
+    assert status_of(daemon.pid)["Umask"] == "0027"
+    assert "opsvisord started" in home.output.read_text()  # in the foreground, and not silent
+
+
+def test_flags_without_an_effect_say_so(home: Home) -> None:
+    """In the foreground nobody goes anywhere, and our own files know no syslog."""
     home.write(Programs('[program.web]\ncommand = "$VICTIM"\n'))
-    words = ["--check", str(home.config), "-k", "-q", ".", "-d", ".", "-i", "x", "-t"]
+    words = ["--check", str(home.config), "-k", "-q", ".", "-d", ".", "-l", "syslog", "-t"]
     checked = run_program("opsvisord", *words, directory=home.directory)
     assert checked.status == 0
     warned = [line.split(" has ")[0] for line in checked.out.splitlines() if "warning" in line]
-    assert warned == [
-        f"warning: command line: --{name}" for name in ("directory", "childlogdir", "nocleanup")
-    ]
+    assert warned == [f"warning: command line: --{name}" for name in ("directory", "logfile")]
 
 
 def test_escapes_are_stripped_in_toml_too(start_daemon: StartDaemon) -> None:

@@ -1,0 +1,70 @@
+"""A configuration in either format, with what the command line says instead of it."""
+
+import functools
+import os
+import stat
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from opsvisor.config.load import load, native
+from opsvisor.config.problems import ConfigError
+from opsvisor.config.settings import Loaded
+from opsvisor.daemon import overrides
+
+_Reader = Callable[[Path, Mapping[str, str]], Loaded]
+
+
+class SupervisorFileError(ConfigError):
+    """A ConfigError about a file of Supervisor's, whose users know one form of message."""
+
+
+def unreadable(path: Path) -> str:
+    """Why this can't be a configuration file, "" if it may be one."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return f"could not find config file {path}"
+    except OSError as error:
+        return f"could not read config file {path}: {error.strerror}"
+    return f"could not read config file {path}: Is a directory" if stat.S_ISDIR(mode) else ""
+
+
+def read_configuration(path: Path, given: Mapping[str, Any], start_directory: Path) -> Loaded:
+    """The configuration at this absolute path. ConfigError if it can't be used.
+
+    `given` are values by their names in [supervisord]. Relative paths in a file of Supervisor's
+    begin in `start_directory`.
+    """
+
+    def read_toml(path: Path, environ: Mapping[str, str]) -> Loaded:
+        options = overrides.options_of_daemon(given)
+        loaded = native(path, environ, event_kinds=_event_kinds, given=options)
+        return overrides.finished(loaded, given)
+
+    readers: dict[str, _Reader] = {".toml": read_toml}
+    if path.suffix != ".toml":  # Supervisor's is loaded only for a file that may be one
+        from opsvisor.compat.supervisor.config.load import load as load_ini  # noqa: PLC0415
+
+        plain = functools.partial(load_ini, start_directory=start_directory, given=given)
+        readers |= dict.fromkeys((".conf", ".ini"), _told_apart(plain))
+    return load(path, readers, os.environ)
+
+
+def _told_apart(read: _Reader) -> _Reader:
+    """A reader of Supervisor's files, whose errors can be told from those about ours."""
+
+    def reader(path: Path, environ: Mapping[str, str]) -> Loaded:
+        try:
+            return read(path, environ)
+        except ConfigError as error:
+            raise SupervisorFileError(error.problems, error.warnings) from error
+
+    return reader
+
+
+def _event_kinds() -> Collection[str]:
+    """What event listeners can be told. They speak Supervisor's protocol, and use its words."""
+    from opsvisor.compat.supervisor.listeners.names import KINDS  # noqa: PLC0415 - listeners only
+
+    return KINDS
