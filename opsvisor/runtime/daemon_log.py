@@ -5,7 +5,6 @@ import time
 
 from opsvisor.core.spec import LogSpec
 from opsvisor.runtime.logs.capture import StreamCapture
-from opsvisor.runtime.logs.syslog import Syslog
 
 
 class DaemonLog:
@@ -16,18 +15,10 @@ class DaemonLog:
     """
 
     def __init__(
-        self,
-        spec: LogSpec,
-        *,
-        echo: bool,
-        ring_size: int,
-        loop: asyncio.AbstractEventLoop,
-        syslog: Syslog | None = None,
+        self, spec: LogSpec, *, echo: bool, ring_size: int, loop: asyncio.AbstractEventLoop
     ) -> None:
         self.path = spec.path
-        self.capture = StreamCapture(
-            spec, ring_size=ring_size, loop=loop, wall=time.time, syslog=syslog
-        )
+        self.capture = StreamCapture(spec, ring_size=ring_size, loop=loop, wall=time.time)
         self._echo: StreamCapture | None = None
         if echo:
             stdout = LogSpec(path="/dev/stdout", rotate_size=0)

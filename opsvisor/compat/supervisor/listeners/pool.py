@@ -105,8 +105,7 @@ class Pool:
         """The kinds of events it subscribed to."""
         return self._feed.kinds
 
-    @property
-    def waiting(self) -> int:
+    def __len__(self) -> int:
         """Events that wait; those in the hands of a listener aren't among them."""
         return len(self._buffer)
 
