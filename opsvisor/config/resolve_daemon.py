@@ -55,6 +55,7 @@ class _Resolver:
                 path=self._path(daemon, ("log",), options.log),
                 rotate_size=options.log_rotate_size,
                 rotate_keep=options.log_rotate_keep,
+                syslog=options.log_syslog,
             ),
             log_level=options.log_level,
             echo_log=options.echo_log and not options.daemonize,

@@ -109,6 +109,11 @@ class DaemonOptions:
         kinds.one_of(LogLevel),
         Doc(text="How much it says there.", supervisor=("loglevel",)),
     ] = LogLevel.INFO
+    log_syslog: Annotated[
+        bool,
+        kinds.BOOLEAN,
+        Doc(text="Send the daemon's own log to the system's log as well.", source="Supervisor"),
+    ] = False
     log_rotate_size: Annotated[
         int,
         kinds.size(0, units.SIZE_MAX),

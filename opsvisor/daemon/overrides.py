@@ -32,7 +32,9 @@ def options_of_daemon(given: Mapping[str, Any]) -> dict[str, Any]:
     """Options of [daemon] and their values, for flags by the names of [supervisord]."""
     options: dict[str, Any] = {_TURNED_OFF[name]: False for name in given if name in _TURNED_OFF}
     for name, value in given.items():
-        if name in _TEXT and not _is_syslog(name, value):
+        if name == "logfile" and value == SYSLOG:
+            options |= {"log": None, "log_syslog": True}
+        elif name in _TEXT:
             options[_TEXT[name]] = value.replace("${", "$${")
         elif name in _SAME_VALUE:
             options[_SAME_VALUE[name]] = max(0, value) if isinstance(value, int) else value
@@ -42,22 +44,14 @@ def options_of_daemon(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def finished(loaded: Loaded, given: Mapping[str, Any]) -> Loaded:
-    """What no option of [daemon] says, and a warning for each flag that has no effect."""
-    useless = {}
+    """What no option of [daemon] says, and a warning where a flag has no effect."""
+    warnings = loaded.warnings
     if "directory" in given and not loaded.settings.daemonize:
-        useless["directory"] = "the daemon stays in the foreground; programs have working_dir"
-    if _is_syslog("logfile", given.get("logfile")):
-        useless["logfile"] = "only with a file of Supervisor's the log can go to syslog"
-    warnings = tuple(
-        Problem(Place("command line"), f"--{name} has no effect with opsvisor.toml", why)
-        for name, why in useless.items()
-    )
+        what = "--directory has no effect in the foreground"
+        hint = "programs have a working_dir; daemonize = true of [daemon] leaves the foreground"
+        warnings = (*warnings, Problem(Place("command line"), what, hint))
     plan = _without_escapes(loaded.plan) if given.get("strip_ansi") else loaded.plan
-    return replace(loaded, plan=plan, warnings=loaded.warnings + warnings)
-
-
-def _is_syslog(name: str, value: object) -> bool:
-    return name == "logfile" and value == SYSLOG
+    return replace(loaded, plan=plan, warnings=warnings)
 
 
 def _without_escapes(plan: Plan) -> Plan:

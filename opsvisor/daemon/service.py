@@ -18,7 +18,7 @@ from opsvisor.api.app import create_app
 from opsvisor.api.context import HttpObserver
 from opsvisor.api.server import BindError, HttpServer, bind, url_of
 from opsvisor.config.problems import ConfigError, OpsvisorError, Place, Problem
-from opsvisor.config.settings import Loaded, LogLevel, TcpServer, UnixServer
+from opsvisor.config.settings import Dialect, Loaded, LogLevel, TcpServer, UnixServer
 from opsvisor.control.actions import Actions
 from opsvisor.control.configuration import Configuration, LoadReport
 from opsvisor.control.control import Control
@@ -33,6 +33,7 @@ from opsvisor.runtime import clock, signals
 from opsvisor.runtime.bus import EventBus
 from opsvisor.runtime.daemon_log import DaemonLog
 from opsvisor.runtime.engine import Engine, Observer
+from opsvisor.runtime.logs.syslog import Syslog
 from opsvisor.runtime.post_mortem import PostMortems
 from opsvisor.runtime.reaper import Orphan
 from opsvisor.runtime.sampler import Sampler
@@ -131,8 +132,15 @@ class Service:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._loop_error)
         self._over = asyncio.Event()
+        # Rules of whoever sorts the system's log go by this name.
+        is_supervisor = settings.dialect is Dialect.SUPERVISOR
+        syslog = Syslog(ident="supervisord" if is_supervisor else "opsvisord")
         self._log = DaemonLog(
-            settings.log, echo=settings.echo_log, ring_size=_DAEMON_RING_SIZE, loop=loop
+            settings.log,
+            echo=settings.echo_log,
+            ring_size=_DAEMON_RING_SIZE,
+            loop=loop,
+            syslog=syslog,
         )
         self._journal = Journal(
             self._log.write, level=settings.log_level, min_uptime=self._min_uptime
@@ -147,6 +155,7 @@ class Service:
             environment=dict(os.environ),
             ring_size=settings.ring_size,
             on_shutdown_complete=self._over.set,
+            syslog=syslog,
         )
         self._sampler = Sampler(
             self._engine.live, mono=lambda: clock.now().mono, wall=lambda: clock.now().wall

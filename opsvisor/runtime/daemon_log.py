@@ -5,6 +5,7 @@ import time
 
 from opsvisor.core.spec import LogSpec
 from opsvisor.runtime.logs.capture import StreamCapture
+from opsvisor.runtime.logs.syslog import Syslog
 
 
 class DaemonLog:
@@ -15,10 +16,18 @@ class DaemonLog:
     """
 
     def __init__(
-        self, spec: LogSpec, *, echo: bool, ring_size: int, loop: asyncio.AbstractEventLoop
+        self,
+        spec: LogSpec,
+        *,
+        echo: bool,
+        ring_size: int,
+        loop: asyncio.AbstractEventLoop,
+        syslog: Syslog | None = None,
     ) -> None:
         self.path = spec.path
-        self.capture = StreamCapture(spec, ring_size=ring_size, loop=loop, wall=time.time)
+        self.capture = StreamCapture(
+            spec, ring_size=ring_size, loop=loop, wall=time.time, syslog=syslog
+        )
         self._echo: StreamCapture | None = None
         if echo:
             stdout = LogSpec(path="/dev/stdout", rotate_size=0)

@@ -38,6 +38,7 @@ from opsvisor.core.view import ProcessView
 from opsvisor.runtime import clock, groups
 from opsvisor.runtime.bus import EventBus
 from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.syslog import Syslog
 from opsvisor.runtime.output import Output
 from opsvisor.runtime.reaper import Orphan, Reaper
 from opsvisor.runtime.sockets import SharedSockets, SocketError
@@ -87,12 +88,14 @@ class Engine:
         environment: Mapping[str, str],
         ring_size: int,
         on_shutdown_complete: Callable[[], None],
+        syslog: Syslog | None = None,
     ) -> None:
         self._supervisor = supervisor
         self._bus = bus
         self._loop = loop
         self._environment = environment
         self._ring_size = ring_size
+        self._syslog = syslog
         self._on_shutdown_complete = on_shutdown_complete
         self._inputs: deque[Input] = deque()
         self._draining = False
@@ -370,6 +373,7 @@ class Engine:
             spec,
             ring_size=self._ring_size,
             loop=self._loop,
+            syslog=self._syslog,
             on_problem=lambda stream, problem: self._observer.log_problem(
                 spec.id, stream.value, problem
             ),

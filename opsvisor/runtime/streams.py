@@ -6,9 +6,11 @@ import functools
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from opsvisor.core.spec import ProcessSpec, StdinMode
 from opsvisor.runtime.logs.capture import Stream, StreamCapture, StreamStats
+from opsvisor.runtime.logs.syslog import Syslog
 from opsvisor.runtime.spawn import ChildFiles
 
 
@@ -29,6 +31,7 @@ class ProcessStreams:
         *,
         ring_size: int,
         loop: asyncio.AbstractEventLoop,
+        syslog: Syslog | None = None,
         on_problem: Callable[[Stream, str], None] = lambda _stream, _problem: None,
         on_output: Callable[[Stream, bytes], None] = lambda _stream, _text: None,
         on_message: Callable[[Stream, bytes], None] = lambda _stream, _text: None,
@@ -37,6 +40,7 @@ class ProcessStreams:
         self._on_output = on_output
         self._on_message = on_message
         self._ring_size = ring_size
+        self._syslog = replace(syslog or Syslog(), prefix=spec.id.name)
         self._loop = loop
         self._spec = spec
         self._stdin: int | None = None
@@ -160,6 +164,7 @@ class ProcessStreams:
                     ring_size=self._ring_size,
                     loop=self._loop,
                     wall=time.time,
+                    syslog=self._syslog,
                     on_problem=functools.partial(self._on_problem, stream),
                     on_output=functools.partial(self._on_output, stream),
                     on_message=functools.partial(self._on_message, stream),

@@ -275,10 +275,6 @@ def _same_but_for_blanks(found: Disagreement, files: IniFiles) -> bool:
     )
 
 
-def _syslog_not_yet(found: Disagreement, files: IniFiles) -> bool:
-    return found.about.startswith("warning ") and "syslog" in files.texts()
-
-
 DIFFERENCES: Mapping[str, Difference] = {
     "a percent sign that names nothing is refused": Difference(
         "`100% sure` would put the whole environment into the command",
@@ -359,10 +355,5 @@ DIFFERENCES: Mapping[str, Difference] = {
         "the second could not be addressed, so it is left out with a warning and not looked at",
         _same_but_for_blanks,
         "[program:a]\ncommand=x\n[program: a]\n",
-    ),
-    "syslog is not supported yet": Difference(
-        "it is warned of in other words",
-        _syslog_not_yet,
-        "[program:a]\ncommand=x\nstdout_logfile=syslog\n",
     ),
 }

@@ -65,13 +65,13 @@ def test_old_auto_logs_are_removed_unless_nocleanup(tmp_path: Path) -> None:
     assert load_text(tmp_path, f"{HEAD}nocleanup=on\n").settings.auto_log_dir is None
 
 
-def test_syslog_is_not_supported_yet(tmp_path: Path) -> None:
-    """It can't be done, so nothing pretends to do it."""
+def test_the_log_may_go_to_syslog(tmp_path: Path) -> None:
+    """Then there is no file; only this very word means it."""
     loaded = load_text(tmp_path, f"{HEAD}logfile=syslog\n")
-    assert loaded.settings.log.path is None
-    (warning,) = loaded.warnings
-    assert warning.what == "logfile = syslog is not supported yet and has no effect"
-    assert warning.where.line == 2
+    assert (loaded.settings.log.path, loaded.settings.log.syslog) == (None, True)
+    assert loaded.warnings == ()
+    found = load_text(tmp_path, f"{HEAD}logfile=Syslog\n").settings.log
+    assert (found.path, found.syslog) == (f"{Path.cwd()}/Syslog", False)
 
 
 def test_servers_of_every_form(tmp_path: Path) -> None:

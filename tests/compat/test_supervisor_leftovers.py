@@ -54,29 +54,6 @@ def test_plugins_of_the_control_program_are_no_matter_of_the_daemon(tmp_path: Pa
     assert warning.startswith("2: [ctlplugin:x] has no effect: opsvisorctl loads no plugins (")
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "stdout_syslog = true",
-        "stderr_syslog = on",
-        "stdout_logfile = syslog",
-    ],
-)
-def test_options_to_come(tmp_path: Path, line: str) -> None:
-    """Set to something with an effect, they are warned about."""
-    assert warnings(tmp_path, f"{PROGRAM}{line}\n") == [
-        f"4: For [program:a], {line} is not supported yet and has no effect"
-    ]
-
-
-@pytest.mark.parametrize(
-    "line", ["stdout_capture_maxbytes=0", "stdout_events_enabled=no", "stderr_syslog=false"]
-)
-def test_options_to_come_set_to_nothing(tmp_path: Path, line: str) -> None:
-    """Their defaults written down are nothing to talk about."""
-    assert warnings(tmp_path, f"{PROGRAM}{line}\n") == []
-
-
 def test_environment_that_was_likely_misread(tmp_path: Path) -> None:
     """In a program and in [supervisord]."""
     text = f"{HEAD}environment=A=$HOME\n[program:a]\ncommand=x\nenvironment=U=http://h/?q=1\n"

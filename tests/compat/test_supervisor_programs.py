@@ -5,9 +5,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import real_supervisor
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from supervisor_files import brief, load_text, only_spec, problems, specs
+from supervisor_files import brief, load_text, only_spec, problems, specs, write
 
 from opsvisor.compat.supervisor.config.load import load
 from opsvisor.core.plan import diff
@@ -298,3 +299,24 @@ def test_output_is_told_and_messages_are_looked_for_where_asked(tmp_path: Path) 
     assert (spec.stdout.told, spec.stdout.message_limit) == (True, 0)
     assert spec.stderr is not None
     assert (spec.stderr.told, spec.stderr.message_limit) == (False, 1024)
+
+
+def test_lines_may_go_to_syslog_beside_a_file(tmp_path: Path) -> None:
+    """Each stream for itself."""
+    spec = only_spec(tmp_path, "stdout_syslog=true\nstdout_logfile=x.log\n")
+    assert (spec.stdout.path, spec.stdout.syslog) == ("x.log", True)
+    assert spec.stderr is not None
+    assert spec.stderr.syslog is False
+
+
+def test_syslog_in_the_place_of_a_file(tmp_path: Path) -> None:
+    """It does what it did, and the warning is Supervisor's to the letter."""
+    text = f"{HEAD}[program:a]\ncommand=x\nstderr_logfile=Syslog\nstderr_logfile_maxbytes=0\n"
+    loaded = load_text(tmp_path, text)
+    stderr = specs(loaded)["a:a"].stderr
+    assert stderr is not None
+    assert (stderr.path, stderr.syslog) == (None, True)
+    theirs = real_supervisor.read(write(tmp_path, text)).parse_warnings
+    assert [w.what for w in loaded.warnings] == theirs
+    (warning,) = theirs
+    assert "stderr_logfile=syslog but this is deprecated" in warning

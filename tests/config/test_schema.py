@@ -112,6 +112,7 @@ OTHER_VALUES = {
     "daemon.identifier": '"x"',
     "daemon.log": '"x.log"',
     "daemon.log_level": '"debug"',
+    "daemon.log_syslog": "true",
     "daemon.log_rotate_size": '"1M"',
     "daemon.log_rotate_keep": "2",
     "daemon.pid_file": '"x.pid"',

@@ -7,6 +7,8 @@ from daemon import StartDaemon
 from home import Dialect, Home, Programs
 from procfs import status_of
 
+from opsvisor.daemon.reading import read_configuration
+
 INI = Programs("[program:web]\ncommand = $VICTIM 'say \x1b[31mred'\n", Dialect.INI)
 
 
@@ -58,14 +60,25 @@ def test_flags_outrank_our_own_file(start_daemon: StartDaemon, home: Home) -> No
     assert "opsvisord started" in home.output.read_text()  # in the foreground, and not silent
 
 
-def test_flags_without_an_effect_say_so(home: Home) -> None:
-    """In the foreground nobody goes anywhere, and our own files know no syslog."""
+def test_a_flag_without_an_effect_says_so(home: Home) -> None:
+    """In the foreground nobody goes anywhere."""
     home.write(Programs('[program.web]\ncommand = "$VICTIM"\n'))
-    words = ["--check", str(home.config), "-k", "-q", ".", "-d", ".", "-l", "syslog", "-t"]
+    words = ["--check", str(home.config), "-k", "-q", ".", "-d", ".", "-t"]
     checked = run_program("opsvisord", *words, directory=home.directory)
     assert checked.status == 0
-    warned = [line.split(" has ")[0] for line in checked.out.splitlines() if "warning" in line]
-    assert warned == [f"warning: command line: --{name}" for name in ("directory", "logfile")]
+    (warned,) = [line for line in checked.out.splitlines() if "warning" in line]
+    assert warned == "warning: command line: --directory has no effect in the foreground"
+
+
+def test_a_log_in_syslog_is_no_file(home: Home) -> None:
+    """-l syslog means the same with either format."""
+    home.write(Programs(""))
+    given = {"logfile": "syslog"}
+    log = read_configuration(home.config, given, home.directory).settings.log
+    assert (log.path, log.syslog) == (None, True)
+    home.write(Programs("", Dialect.INI))
+    log = read_configuration(home.config, given, home.directory).settings.log
+    assert (log.path, log.syslog) == (None, True)
 
 
 def test_escapes_are_stripped_in_toml_too(start_daemon: StartDaemon) -> None:

@@ -21,9 +21,11 @@ from opsvisor.runtime.logs.lines import AnsiStripper
 from opsvisor.runtime.logs.messages import BEGIN, END, MessageSplitter, Piece
 from opsvisor.runtime.logs.pipes import capacity, open_pipe
 from opsvisor.runtime.logs.ring import RingBuffer
-from opsvisor.runtime.logs.targets import Tally
+from opsvisor.runtime.logs.syslog import Syslog, SyslogTarget
+from opsvisor.runtime.logs.targets import Tally, Target
 
 READ_SIZE = 256 * 1024  # one read per turn of the loop: a flood can't keep others waiting
+LINES_READ_SIZE = 16 * 1024  # where each line costs a system call
 LEFT_OVER_PIPES = 4  # of earlier runs, held open by grandchildren
 
 
@@ -61,10 +63,10 @@ class _Pipe:
 
 
 class StreamCapture:
-    """Reads what a process writes to one stream, and keeps it in a ring and in its target.
+    """Reads what a process writes to one stream, and keeps it in a ring and in its targets.
 
     Nothing here raises because of a target: see `problem` and `stats`. The loop must not be
-    closed before `close` was called.
+    closed before `close` was called. `syslog` is where lines go if the spec sends them there.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class StreamCapture:
         ring_size: int,
         loop: asyncio.AbstractEventLoop,
         wall: Callable[[], float],
+        syslog: Syslog | None = None,
         on_problem: Callable[[str], None] = lambda _problem: None,
         on_output: Callable[[bytes], None] = lambda _text: None,
         on_message: Callable[[bytes], None] = lambda _text: None,
@@ -89,6 +92,8 @@ class StreamCapture:
         self._wall = wall
         self._tally = Tally()
         self._target: FileTarget | DeviceTarget | None = None
+        self._to_syslog: SyslogTarget | None = None
+        self._syslog = syslog or Syslog()
         self._pipes: list[_Pipe] = []  # of the oldest run first
         self._bytes = 0
         self._lines = 0
@@ -97,8 +102,8 @@ class StreamCapture:
 
     @property
     def problem(self) -> str:
-        """What is wrong with the target and why, in one line; "" while all is well."""
-        return "" if self._target is None else self._target.problem
+        """What is wrong with the targets and why, in one line; "" while all is well."""
+        return "; ".join(target.problem for target in self._targets() if target.problem)
 
     @property
     def stats(self) -> StreamStats:
@@ -142,9 +147,9 @@ class StreamCapture:
         self._pipes.append(pipe)
         self._let_go_of_oldest()
         self._aim()
-        if self._target is not None:
-            self._target.open()
-            self._tell_problem()
+        for target in self._targets():
+            target.open()
+        self._tell_problem()
 
     def _let_go_of_oldest(self) -> None:
         """Bounds the descriptors that programs can pin by leaving a grandchild behind each time.
@@ -175,7 +180,7 @@ class StreamCapture:
     def _read_chunk(self, pipe: _Pipe) -> int:
         """Read once; 0 when there is nothing, for now or (then the pipe is gone) for ever."""
         try:
-            chunk = os.read(pipe.fd, READ_SIZE)
+            chunk = os.read(pipe.fd, LINES_READ_SIZE if self._spec.syslog else READ_SIZE)
         except BlockingIOError:
             return 0
         except OSError:  # nothing that a pipe does; whatever it is, it can't be read
@@ -221,7 +226,7 @@ class StreamCapture:
 
     def write(self, chunk: bytes) -> None:
         """Keep bytes that came by no pipe: the daemon's own log is one of these streams."""
-        if self._target is None:
+        if not self._targets():
             self._aim()
         self._keep(chunk)
 
@@ -230,6 +235,9 @@ class StreamCapture:
             return
         if self._target is not None:
             self._target.write(chunk)
+        if self._to_syslog is not None:
+            self._to_syslog.write(chunk)
+        if self._target is not None or self._to_syslog is not None:
             self._tell_problem()
         self.ring.append(chunk)
         self._grown.set()
@@ -243,8 +251,8 @@ class StreamCapture:
         if pipe.stripper is not None:
             self._keep_and_tell(pipe, pipe.stripper.flush())
         self._pipes.remove(pipe)
-        if not self._pipes and self._target is not None:
-            self._target.rest()
+        for target in () if self._pipes else self._targets():
+            target.rest()
 
     def _tell_problem(self) -> None:
         """Tell of a problem when it begins, when it becomes another one, and when it is over."""
@@ -259,8 +267,19 @@ class StreamCapture:
     def _new_stripper(self) -> AnsiStripper | None:
         return AnsiStripper() if self._spec.strip_ansi else None
 
+    def _targets(self) -> list[Target]:
+        return [target for target in (self._target, self._to_syslog) if target is not None]
+
     def _aim(self) -> None:
-        """Have the kind of target that fits what is at the path now."""
+        """Have the kinds of targets that are wanted, and fit what is at the path now."""
+        if self._spec.syslog and self._to_syslog is None:
+            self._to_syslog = SyslogTarget(self._syslog, self._tally, self._loop, self._wall)
+        elif self._to_syslog is not None and not self._spec.syslog:
+            self._to_syslog.close()
+            self._to_syslog = None
+        self._aim_at_path()
+
+    def _aim_at_path(self) -> None:
         path, target = self._spec.path, self._target
         device = path is not None and is_device(path)
         kind = DeviceTarget if device else FileTarget
@@ -286,13 +305,13 @@ class StreamCapture:
                 if pipe.stripper is not None:
                     self._keep(pipe.stripper.flush())
                 pipe.stripper = self._new_stripper()
-        if self._target is None and not self._pipes:
+        if not self._targets() and not self._pipes:
             return  # never ran: creating a file can wait until it does
         self._aim()
         if isinstance(self._target, FileTarget):
             self._target.update(spec)
-        if self._target is not None and self._pipes:
-            self._target.open()
+        for target in self._targets() if self._pipes else ():
+            target.open()
 
     def _change_limit(self, pipe: _Pipe) -> None:
         if pipe.splitter is None:
@@ -310,22 +329,22 @@ class StreamCapture:
         """
         if self._pipes:
             self._aim()
-        if self._target is None:
-            return
+        for target in self._targets():
+            if self._pipes:
+                target.reopen()
+            else:
+                target.close()
         if self._pipes:
-            self._target.reopen()
             self._tell_problem()
-        else:
-            self._target.close()
 
     def clear(self) -> None:
         """Empty the main file and the ring, whether or not the process runs. Backups stay."""
         self.ring.clear()
         self._aim()
-        if self._target is not None:
-            self._target.clear()
+        for target in self._targets():
+            target.clear()
             if not self._pipes:
-                self._target.rest()
+                target.rest()
 
     async def wait_beyond(self, offset: int) -> None:
         """Return once `ring.end` exceeds `offset`, or the stream is `closed`."""
@@ -337,7 +356,7 @@ class StreamCapture:
         self.drain()
         for pipe in tuple(self._pipes):
             self._end(pipe)
-        if self._target is not None:
-            self._target.close()
+        for target in self._targets():
+            target.close()
         self.closed = True
         self._grown.set()

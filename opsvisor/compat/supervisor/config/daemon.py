@@ -51,11 +51,9 @@ def read_settings(
 def _log(reader: SectionReader, start: Path) -> LogSpec:
     path = reader.get(Supervisord.LOGFILE)
     to_syslog = path == "syslog"
-    if to_syslog:
-        what = "logfile = syslog is not supported yet and has no effect"
-        reader.warn(Supervisord.LOGFILE, what, "name a file, there is no log on the disk now")
     return LogSpec(
         path=None if to_syslog else str(start / path),
+        syslog=to_syslog,
         rotate_size=max(0, reader.get(Supervisord.LOGFILE_MAXBYTES)),
         rotate_keep=max(0, reader.get(Supervisord.LOGFILE_BACKUPS)),
     )

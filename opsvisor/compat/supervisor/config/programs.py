@@ -211,7 +211,12 @@ def _log(
 ) -> LogSpec:
     target = reader.get_log_path(stream.logfile)
     size = max(0, reader.get(stream.maxbytes))
-    _warn_of_missing_features(reader, stream, target)
+    if target is LogTarget.SYSLOG:
+        reader.warn(
+            stream.logfile,
+            f"For [{reader.section.name}], {stream.logfile.name}=syslog but this is deprecated "
+            f"and will be removed.  Use {stream.syslog.name}=true to enable syslog instead.",
+        )
     if target is LogTarget.AUTO and size == 0:
         reader.warn(
             stream.maxbytes,
@@ -235,6 +240,7 @@ def _log(
         private=target is LogTarget.AUTO,
         told=common.told[stream],
         message_limit=max(0, common.captured[stream]),
+        syslog=reader.get(stream.syslog) or target is LogTarget.SYSLOG,
     )
 
 
@@ -246,17 +252,3 @@ def _warn_of_ignored_file(reader: SectionReader) -> None:
             f"For [{reader.section.name}], redirect_stderr=true but stderr_logfile has also been "
             "set to a filename, the filename has been ignored",
         )
-
-
-def _warn_of_missing_features(
-    reader: SectionReader, stream: Stream, target: str | LogTarget
-) -> None:
-    set_in_vain = {
-        stream.syslog: reader.get(stream.syslog),
-        stream.logfile: target is LogTarget.SYSLOG,
-    }
-    for option, is_set in set_in_vain.items():
-        if is_set:
-            text = reader.section.entries[option.name].value
-            what = f"{option.name} = {text} is not supported yet and has no effect"
-            reader.warn(option, f"For [{reader.section.name}], {what}")

@@ -105,7 +105,8 @@ class Pool:
         """The kinds of events it subscribed to."""
         return self._feed.kinds
 
-    def __len__(self) -> int:
+    @property
+    def waiting(self) -> int:
         """Events that wait; those in the hands of a listener aren't among them."""
         return len(self._buffer)
 
