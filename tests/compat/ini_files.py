@@ -239,6 +239,27 @@ LISTENER_OPTIONS: Mapping[str, Values] = {
     ),
 }
 
+FCGI_OPTIONS: Mapping[str, Values] = {
+    **PROGRAM_OPTIONS,
+    "socket": Values(
+        ("unix:///run/%(program_name)s.sock", "tcp://localhost:9001"),
+        ("tcp://LOCALHOST:1", "unix:///a/../b c", "unix://%(here)s/s", "tcp://*:65535"),
+        (
+            "",
+            "foo",
+            "tcp://h",
+            "tcp://h:0",
+            "tcp://h:65536",
+            "unix://s",
+            "tcp://[::1]:1",
+            "TCP://h:1",
+        ),
+    ),
+    "socket_owner": _OWNER,
+    "socket_mode": _OCTAL,
+    "socket_backlog": Values(("128", "1"), ("65535", "1_0"), ("0", "65536", "-1", "x", "")),
+}
+
 SUPERVISORD_OPTIONS: Mapping[str, Values] = {
     "logfile": _FILE,
     "logfile_maxbytes": _SIZE,
@@ -352,6 +373,16 @@ def _program(draw: st.DrawFn, mood: _Mood, label: str) -> _Drawn:
 
 
 @st.composite
+def _fcgi_program(draw: st.DrawFn, mood: _Mood, label: str) -> _Drawn:
+    pairs = draw(_processes(FCGI_OPTIONS, mood))
+    if not _happens(draw, mood.wrong):
+        pairs.append(("socket", draw(_value(FCGI_OPTIONS["socket"], mood))))
+        if pairs[-1][1].startswith("tcp") and not _happens(draw, mood.wrong):
+            pairs = [p for p in pairs if p[0] not in ("socket_owner", "socket_mode")]
+    return f"fcgi-program:{label}", pairs
+
+
+@st.composite
 def _listener(draw: st.DrawFn, mood: _Mood) -> _Drawn:
     pairs = draw(_processes(LISTENER_OPTIONS, mood))
     if not _happens(draw, mood.wrong):
@@ -427,7 +458,10 @@ def _sections(draw: st.DrawFn, mood: _Mood) -> list[_Drawn]:
     if _happens(draw, mood.wrong):
         labels = st.sampled_from(_WRONG_LABELS)
     programs = draw(st.lists(labels, max_size=3, unique=True))
-    found = [draw(_program(mood, label)) for label in programs]
+    kinds = st.sampled_from((_program, _program, _program, _fcgi_program))
+    found = [draw(draw(kinds)(mood, label)) for label in programs]
+    if programs and _happens(draw, 5):  # one name of two kinds
+        found.append(draw(draw(kinds)(mood, programs[0])))
     if not _happens(draw, min(mood.wrong, 5)):
         found.append(("supervisord", draw(_options(SUPERVISORD_OPTIONS, mood, 4))))
     found += [draw(_group(mood, programs)) for _ in range(draw(st.sampled_from((0, 0, 1, 2))))]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ini_files import ENVIRON, IniFiles
-from real_supervisor import options
+from real_supervisor import all_config_info, options
 from supervisor.events import (  # type: ignore[import-untyped]  # comes without annotations
     getEventNameByType,
 )
@@ -28,6 +28,8 @@ from test_supervisor_conformance import (
     their_servers,
 )
 
+from opsvisor.compat.supervisor.config.daemon import server_url
+from opsvisor.compat.supervisor.rpc.shapes import process_config
 from opsvisor.config.problems import ConfigError
 from opsvisor.config.settings import Loaded
 
@@ -78,6 +80,7 @@ def our_facts(loaded: Loaded, their_warnings: list[str]) -> dict[str, object]:
     for server in map(our_server, loaded.settings.servers):
         facts |= _named(f"server {server['section']}", server)
     facts["groups"] = [group.name for group in loaded.plan.groups]
+    own_url = server_url(loaded.settings.servers)
     for group in loaded.plan.groups:
         facts[f"group {group.name}.priority"] = group.priority
         if group.feed:
@@ -85,6 +88,8 @@ def our_facts(loaded: Loaded, their_warnings: list[str]) -> dict[str, object]:
             facts[f"group {group.name}.buffer_size"] = group.feed.buffer_size
         for spec in group.processes:
             facts |= _named(f"process {group.name}:{spec.id.name}", our_process(spec))
+            info = process_config(group, spec, in_use=False, own_url=own_url)
+            facts |= _named(f"info {group.name}:{spec.id.name}", info)
     return facts
 
 
@@ -107,6 +112,8 @@ def their_facts(theirs: Any) -> dict[str, object]:
         for config in {config.name: config for config in group.process_configs}.values():
             process = their_process(name, config, theirs)
             facts |= _named(f"process {name}:{config.name}", process)
+    for info in all_config_info(theirs, groups.values()):
+        facts |= _named(f"info {info['group']}:{info['name']}", info)
     return facts
 
 
@@ -178,9 +185,60 @@ def _zero_for_negative(found: Disagreement, _: IniFiles) -> bool:
 
 
 def _no_path_for_empty(found: Disagreement, _: IniFiles) -> bool:
-    """`directory=` and `stdout_logfile=` name nothing."""
+    """`directory=`, `stdout_logfile=` and `serverurl=` name nothing."""
+    if re.match(r"warning .* stderr_logfile has also been set", found.about):
+        return found.ours is None  # set to nothing, in fact
     about = found.about.rpartition(".")[2]
-    return about in ("directory", "path") and found.ours is None and found.theirs == ""
+    options = ("directory", "path", "stdout_logfile", "stderr_logfile", "serverurl")
+    return about in options and found.ours in (None, "none") and found.theirs == ""
+
+
+def _same_exit_codes(found: Disagreement, _: IniFiles) -> bool:
+    ours, theirs = found.ours, found.theirs
+    return (
+        found.about.endswith(".exitcodes")
+        and isinstance(theirs, list)
+        and ours == sorted(set(theirs))
+    )
+
+
+def _capture_of_a_listener(found: Disagreement, files: IniFiles) -> bool:
+    pool = found.about.removeprefix("info ").partition(":")[0]
+    return (
+        found.about.startswith("info ")
+        and found.about.endswith((".stdout_capture_maxbytes", ".stdout_events_enabled"))
+        and found.ours in (0, False)
+        and found.theirs is not None
+        and bool(re.search(rf"(?m)^\[eventlistener: ?{re.escape(pool)} ?\]", files.texts()))
+    )
+
+
+def _own_log_of_redirected(found: Disagreement, files: IniFiles) -> bool:
+    """A spec that sends standard error to standard output has no second log to speak of."""
+    return (
+        found.about.startswith("info ")
+        and ".stderr_" in found.about
+        and bool(re.search("(?i)redirect_stderr", files.texts()))
+        and found.ours in (0, False, 10, 50 * 1024 * 1024)
+    )
+
+
+def _own_url_in_words(found: Disagreement, files: IniFiles) -> bool:
+    return (
+        found.about.endswith(".serverurl")
+        and found.ours == "none"
+        and bool(re.search("(?i)serverurl", files.texts()))
+        and "http_server" in files.texts()
+    )
+
+
+def _socket_of_a_member(found: Disagreement, files: IniFiles) -> bool:
+    return (
+        found.theirs == ACCEPTED
+        and "socket" in str(found.ours)
+        and "[fcgi-program:" in files.texts()
+        and "[group:" in files.texts()
+    )
 
 
 def _absolute_folder(found: Disagreement, _: IniFiles) -> bool:
@@ -204,7 +262,7 @@ def _no_login_without_a_name(found: Disagreement, files: IniFiles) -> bool:
 
 def _environment_of_4_4(found: Disagreement, files: IniFiles) -> bool:
     """An `environment=` is written so that 4.3's lexer and 4.4's read it differently."""
-    touches = found.about.startswith("process ") or (
+    touches = found.about.startswith(("process ", "info ")) or (
         # 4.3 can't read it, or it names a variable as only one of the two does.
         found.ours == ACCEPTED
         and re.search("key/value pairs|No closing quotation|'ENV_", str(found.theirs))
@@ -261,17 +319,20 @@ def _no_arguments_of_interfaces(found: Disagreement, files: IniFiles) -> bool:
 
 
 def _pool_with_blanks(found: Disagreement, files: IniFiles) -> bool:
-    return found.about.startswith(("group", "process ")) and bool(
+    return found.about.startswith(("group", "process ", "info ")) and bool(
         re.search(r"(?m)^\[eventlistener:( .*|.* )\]", files.texts())
     )
 
 
 def _same_but_for_blanks(found: Disagreement, files: IniFiles) -> bool:
-    labels = re.findall(r"(?m)^\[(program|group|eventlistener):([^\]]*)\]", files.texts())
+    labels = re.findall(
+        r"(?m)^\[(program|fcgi-program|group|eventlistener):([^\]]*)\]", files.texts()
+    )
     written = set(labels)
     names = {(kind, label.strip()) for kind, label in written}
     return len(names) < len(written) and (
-        found.ours == ACCEPTED or found.about.startswith(("group", "process ", "warning "))
+        found.ours == ACCEPTED
+        or found.about.startswith(("group", "process ", "info ", "warning "))
     )
 
 
@@ -316,10 +377,35 @@ DIFFERENCES: Mapping[str, Difference] = {
         _they_refuse("not a valid signal number", r"(?i)stopsignal[\s\S]*\d"),
         "[program:a]\ncommand=x\nstopsignal=40\n",
     ),
-    "an empty path is no path": Difference(
+    "an empty path or URL is none": Difference(
         "Supervisor writes no log either, and fails to enter such a folder",
         _no_path_for_empty,
         "[program:a]\ncommand=x\ndirectory=\n",
+    ),
+    "what a redirected stream's log would be is not told": Difference(
+        "there is none, whatever is said of its size",
+        _own_log_of_redirected,
+        "[program:a]\ncommand=x\nredirect_stderr=true\nstderr_logfile_backups=3\n",
+    ),
+    "the daemon's own URL is AUTO, however it is written": Difference(
+        "it comes to the same for the process",
+        _own_url_in_words,
+        "[program:a]\ncommand=x\nserverurl=http://localhost:1\n[inet_http_server]\nport=1\n",
+    ),
+    "exit codes are a set": Difference(
+        "neither their order nor how often each is written matters",
+        _same_exit_codes,
+        "[program:a]\ncommand=x\nexitcodes=2,0,2\n",
+    ),
+    "capture has no effect on a listener's answers": Difference(
+        "so the configuration that is told has none, and whoever set it is warned",
+        _capture_of_a_listener,
+        "[eventlistener:a]\ncommand=x\nevents=EVENT\nstdout_capture_maxbytes=1\n",
+    ),
+    "the socket of a group's FastCGI program is looked at": Difference(
+        "Supervisor forgets it, and runs the program without",
+        _socket_of_a_member,
+        "[fcgi-program:a]\ncommand=x\n[group:g]\nprograms=a\n",
     ),
     "a relative folder begins where the daemon was started": Difference(
         "it goes there once, so it is the same folder", _absolute_folder, "directory=.\n"
@@ -343,7 +429,7 @@ DIFFERENCES: Mapping[str, Difference] = {
     ),
     "blanks around a program's name don't belong to it": Difference(
         "Supervisor takes them off as well, but looks for members of groups with them",
-        _they_refuse("names unknown program", r"(?m)^\[program:( .*|.* )\]"),
+        _they_refuse("names unknown program", r"(?m)^\[(fcgi-)?program:( .*|.* )\]"),
         "[program: a ]\ncommand=x\n[group:g]\nprograms=a\n",
     ),
     "blanks around a pool's name don't belong to it": Difference(

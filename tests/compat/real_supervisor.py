@@ -1,14 +1,17 @@
 """The real Supervisor's reading of a configuration, for comparison."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from supervisor import (  # type: ignore[import-untyped]  # comes without annotations
     datatypes,
     options,
+    rpcinterface,
 )
 
-__all__ = ["RejectedBySupervisor", "datatypes", "options", "read"]
+__all__ = ["RejectedBySupervisor", "all_config_info", "datatypes", "options", "read"]
 
 
 class RejectedBySupervisor(Exception):  # noqa: N818 - says who did it
@@ -25,3 +28,12 @@ def read(path: Path) -> Any:
     found = _Options()
     found.realize(["-c", str(path)], doc="", progname="supervisord")
     return found
+
+
+def all_config_info(found: Any, groups: Iterable[Any]) -> list[dict[str, Any]]:
+    """What Supervisor's getAllConfigInfo answers of these groups, none of them in use."""
+    options = SimpleNamespace(mood=found.mood, process_group_configs=list(groups))
+    supervisord = SimpleNamespace(options=options, process_groups={})
+    interface = rpcinterface.SupervisorNamespaceRPCInterface(supervisord)
+    answer: list[dict[str, Any]] = interface.getAllConfigInfo()
+    return answer

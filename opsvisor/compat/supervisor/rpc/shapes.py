@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 from opsvisor.compat.supervisor.rpc.faults import Fault, RpcFault
 from opsvisor.compat.supervisor.rpc.xml import INT_MAX, Value, capped
@@ -46,6 +47,8 @@ def process_info(view: ProcessView, now: Instant) -> Struct:
 def process_config(group: Group, spec: ProcessSpec, *, in_use: bool, own_url: str) -> Struct:
     """One process as the configuration has it. `own_url` is what it gets if it names none."""
     merged = LogSpec(path=None)  # where standard error goes to standard output
+    # What a listener prints is told to nobody but its pool.
+    stdout = spec.stdout if group.feed is None else replace(spec.stdout, told=False)
     url = dict(spec.environment).get(_URL_VARIABLE, own_url)
     retries = spec.restart.failed_starts_max
     return {
@@ -63,7 +66,7 @@ def process_config(group: Group, spec: ProcessSpec, *, in_use: bool, own_url: st
         "redirect_stderr": spec.stderr is None,
         "startretries": INT_MAX if retries is None else retries,
         "startsecs": math.ceil(spec.min_uptime),
-        **_log_config("stdout", spec.stdout, in_use=in_use),
+        **_log_config("stdout", stdout, in_use=in_use),
         "stopsignal": spec.stop.signal,
         "stopwaitsecs": math.ceil(spec.stop.kill_delay),
         **_log_config("stderr", spec.stderr or merged, in_use=in_use),
