@@ -335,6 +335,13 @@ def test_what_programs_print_is_not_in_the_log_otherwise(start_daemon: StartDaem
     assert "output:" not in daemon.log
 
 
+def test_a_log_on_standard_output_is_not_doubled(start_daemon: StartDaemon, home: Home) -> None:
+    """As in containers: nodaemon, and the log on /dev/stdout."""
+    daemon = start_daemon(NO_PROGRAM, daemon="logfile = /dev/stdout\nlogfile_maxbytes = 0")
+    assert daemon.terminate() == 0
+    assert home.output.read_text().count("supervisord started with pid") == 1
+
+
 def test_two_servers_listen_before_the_daemon_says_that_it_started(
     start_daemon: StartDaemon,
 ) -> None:
