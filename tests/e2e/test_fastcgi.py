@@ -3,23 +3,18 @@
 import json
 import os
 import pwd
-import signal
 import socket
 import stat
-import subprocess
 import sys
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import pytest
-from commands import BIN, environment, marked
 from daemon import Daemon, StartDaemon, eventually
 from home import Dialect, Home, Programs, in_both_languages
 from http_requests import free_port
+from real_supervisord import supervisord
 
 ACCEPTOR = f"{sys.executable} -I -S {Path(__file__).parent.with_name('acceptor.py')}"
 
@@ -235,29 +230,6 @@ startsecs = 0
 
 
 # -- beside Supervisor ---------------------------------------------------------------------------
-
-
-@contextmanager
-def supervisord(home: Home) -> Iterator[None]:
-    """The real one with the same configuration, for as long as the block lasts."""
-    mark = uuid.uuid4().hex
-    with home.output.open("wb") as output:
-        child = subprocess.Popen(
-            [BIN / "supervisord", "-c", home.config],
-            cwd=home.directory,
-            env=environment(mark),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        eventually(lambda: home.socket.exists() or child.poll() is not None)
-        yield
-    finally:
-        child.send_signal(signal.SIGTERM)
-        child.wait(30)
-        for pid in marked(mark):
-            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
