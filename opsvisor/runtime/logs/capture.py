@@ -25,7 +25,7 @@ from opsvisor.runtime.logs.syslog import Syslog, SyslogTarget
 from opsvisor.runtime.logs.targets import Tally, Target
 
 READ_SIZE = 256 * 1024  # one read per turn of the loop: a flood can't keep others waiting
-LINES_READ_SIZE = 16 * 1024  # where each line costs a system call
+LINES_READ_SIZE = 4 * 1024  # where each line costs a system call: 3 ms if all of them are empty
 LEFT_OVER_PIPES = 4  # of earlier runs, held open by grandchildren
 
 
