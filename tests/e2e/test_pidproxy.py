@@ -108,6 +108,17 @@ def test_the_command_has_signals_as_they_were(tmp_path: Path) -> None:
     assert int(ran.out.split()[1], 16) == 0
 
 
+def test_whoever_starts_it_may_have_ignored_the_death_of_children(tmp_path: Path) -> None:
+    """Inherited, that would take the command's end from us, and we would wait for ever."""
+    code = (
+        "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN);"
+        " os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    proxy = [BIN / "opsvisor-pidproxy", tmp_path / "pid", "/bin/true"]
+    command = [sys.executable, "-c", code, *proxy]
+    assert subprocess.run(command, timeout=PATIENCE, check=False).returncode == 0
+
+
 def test_usage_as_pidproxy_has_it(tmp_path: Path) -> None:
     """Too few words: a usage on standard output, exit status 1."""
     for words in ([], ["pid"]):
