@@ -24,9 +24,10 @@ class Truncated:
 
 
 class FollowedFile:
-    """A log file, `back` bytes before its end at first. Both methods may block for a while.
+    """A log file, `back` bytes before its end at first. `read` may block for a while.
 
-    Whoever waits for `read` in a thread can be cancelled and close the file: hence the lock.
+    Whoever waits for `read` in a thread can be cancelled, and closes the file in the middle of it.
+    `close` doesn't wait for the thread then: the file is closed when that is done with it.
     """
 
     def __init__(self, path: str, file: BinaryIO, *, back: int) -> None:
@@ -36,16 +37,22 @@ class FollowedFile:
         self.modified_at = found.st_mtime
         self._position = max(0, found.st_size - back)
         self._lock = threading.Lock()
+        self._is_over = False
 
     def read(self) -> bytes | Truncated:
         """What is new, at most a piece of it; b"" if there is nothing, for now."""
         with self._lock:
-            return b"" if self._file.closed else self._read()
+            text = b"" if self._file.closed else self._read()
+        if self._is_over:
+            self.close()
+        return text
 
     def close(self) -> None:
-        """Let go of the file."""
-        with self._lock:
+        """Let go of the file, at the latest when a `read` under way has ended."""
+        self._is_over = True
+        if self._lock.acquire(blocking=False):
             self._file.close()
+            self._lock.release()
 
     def _read(self) -> bytes | Truncated:
         size = os.fstat(self._file.fileno()).st_size

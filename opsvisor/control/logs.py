@@ -121,10 +121,9 @@ def open_file(path: str) -> BinaryIO | None:
         return None
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
-    file = os.fdopen(descriptor, "rb")
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return file
-    file.close()
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
     return None
 
 

@@ -1,6 +1,7 @@
 """What is asked of processes, and what becomes of it."""
 
 import asyncio
+import math
 import os
 import signal
 import sys
@@ -408,3 +409,28 @@ async def test_settling_waits_for_what_a_new_plan_restarts_and_removes(
     ]
     assert house.room.pid("kept") == kept
     assert house.control.actions._waiting == {}
+
+
+# -- one process, known already --------------------------------------------------------------
+
+
+async def test_act_on_one(with_programs: MakeControl) -> None:
+    """As with a name, but whatever its startup says."""
+    house = await with_programs(sleeper(startup=Startup.MANUAL))
+    actions = house.control.actions
+    outcome = await actions.act_on(START, key("web"), timeout=math.inf)
+    assert outcome.result is Result.OK
+    assert (await actions.act_on(START, key("web"))).result is Result.ALREADY_STARTED
+    stopped = await actions.act_on(STOP, key("web"), wait=False)
+    assert (stopped.result, stopped.reason) == (Result.OK, "requested")
+    await house.room.state(PublicState.STOPPED)
+    assert house.control.actions._waiting == {}
+    with pytest.raises(KeyError):
+        await actions.act_on(START, key("nobody"))
+
+
+async def test_act_on_one_has_a_limit_too(with_programs: MakeControl) -> None:
+    """Without one, as long as the process's own times allow."""
+    house = await with_programs(sleeper(startup=OFF, min_uptime=1000.0))
+    outcome = await house.control.actions.act_on(START, key("web"), timeout=0.01)
+    assert outcome.result is Result.TIMEOUT

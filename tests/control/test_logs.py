@@ -162,3 +162,19 @@ async def test_a_follower_that_is_too_slow_is_told_what_it_lost(capture: StreamC
     capture.write(b"x" * 15)
     capture.write(TEXT)
     assert await take(pieces, 1) == [Followed(text=b"x" * 10 + TEXT, end=30, lost=5)]
+
+
+async def test_a_range_has_a_limit(capture: StreamCapture, tmp_path: Path) -> None:
+    """Whoever asks says how much may be read for it at most."""
+    path = tmp_path / "log"
+    path.write_bytes(TEXT)
+    piece = await read_range(capture, str(path), offset=2, length=0, limit=3)
+    assert piece == LogPiece(text=b"234", end=5, size=10)
+    piece = await read_range(capture, str(path), offset=2, length=9, limit=3)
+    assert piece.text == b"234"
+
+
+async def test_a_folder_is_no_log_file(capture: StreamCapture, tmp_path: Path) -> None:
+    """As a device is none: memory has what there is."""
+    capture.write(TEXT)
+    assert (await read_range(capture, str(tmp_path), offset=0, length=0)).text == TEXT
