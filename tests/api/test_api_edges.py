@@ -232,6 +232,44 @@ async def test_the_name_it_was_configured_with_is_its_own(serve: Serve) -> None:
         assert response.status == 200
 
 
+async def test_the_names_of_the_machine_are_its_own(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients of before call it by them. The full one is resolved only for who uses it."""
+    monkeypatch.setattr("platform.node", lambda: "Web1")
+    asked = []
+
+    def full_name() -> str:
+        asked.append("full")
+        return "web1.ops.example"
+
+    monkeypatch.setattr("socket.getfqdn", full_name)
+    api = await serve(server=loopback())
+    for host, status in (
+        ("web1", 200),
+        ("WEB1:9001", 200),
+        ("web1.ops.example:9001", 200),
+        ("web1.evil.example", 421),
+    ):
+        async with api.session.get("/metrics", headers={"Host": host}) as response:
+            assert response.status == status
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("", 200), ("0.0.0.0", 200), ("127.0.0.1", 421), ("localhost", 421)],
+)
+async def test_a_server_for_the_whole_network_has_names_we_do_not_know(
+    serve: Serve, host: str, status: int
+) -> None:
+    """Where it was opened to everybody by name, whoever comes by another name gets in as well."""
+    server = TcpServer(name="test", host=host, port=0, allow_anonymous=True)
+    api = await serve(server=server)
+    async with api.session.get("/metrics", headers={"Host": "lb.ops.example"}) as response:
+        assert response.status == status
+
+
 async def test_without_a_host_there_is_no_browser_to_protect(serve: Serve) -> None:
     """HTTP/1.0 clients name none; finding out our own name could take a resolver's time."""
     api = await serve(server=loopback())
