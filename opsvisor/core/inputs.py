@@ -99,11 +99,6 @@ class Shutdown:
 
 
 @dataclass(frozen=True, slots=True)
-class FeedsSettled:
-    """Nobody who is told events (`Group.feed`) has any left to answer, or can answer any."""
-
-
-@dataclass(frozen=True, slots=True)
 class DeadlinePassed:
     """The instant the core asked for has come, or a little later.
 
@@ -113,4 +108,4 @@ class DeadlinePassed:
 
 Request = Start | Stop | Restart | SendSignal
 Report = Spawned | SpawnFault | Exited | SignalFault
-Input = Request | Report | ApplyPlan | Shutdown | FeedsSettled | DeadlinePassed
+Input = Request | Report | ApplyPlan | Shutdown | DeadlinePassed

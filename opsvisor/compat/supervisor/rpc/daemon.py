@@ -83,12 +83,11 @@ class Daemon:
 
     async def add_group(self, name: Any) -> Value:
         """Take a group of the configuration as last read into what runs."""
-        group = read_group(name)
         configuration = self._control.configuration
-        if group not in {g.name for g in configuration.available.plan.groups}:
-            raise RpcFault(Fault.BAD_NAME, group)
-        if not configuration.add_group(group):
-            raise RpcFault(Fault.ALREADY_ADDED, group)
+        if name not in [group.name for group in configuration.available.plan.groups]:
+            raise RpcFault(Fault.BAD_NAME, name)
+        if not configuration.add_group(name):
+            raise RpcFault(Fault.ALREADY_ADDED, name)
         return True
 
     async def remove_group(self, name: Any) -> Value:
@@ -103,16 +102,19 @@ class Daemon:
 
     async def all_config(self) -> Value:
         """Every process of the configuration as last read, in use or not, in order of names."""
-        configuration = self._control.configuration
-        in_use = {group.name for group in self._control.supervisor.plan.groups}
-        own_url = server_url(configuration.available.settings.servers)
-        pairs = [
-            (group, spec)
-            for group in configuration.available.plan.groups
-            for spec in group.processes
-        ]
+        available = self._control.configuration.available
+        running = self._control.supervisor.plan
+        in_use, specs = {group.name for group in running.groups}, running.specs()
+        own_url = server_url(available.settings.servers)
+        pairs = [(group, spec) for group in available.plan.groups for spec in group.processes]
         return [
-            process_config(group, spec, in_use=group.name in in_use, own_url=own_url)
+            process_config(
+                group,
+                spec,
+                in_use=group.name in in_use,
+                carried_out=specs.get(spec.id) is spec,
+                own_url=own_url,
+            )
             for group, spec in sorted(pairs, key=lambda pair: pair[1].id.name)
         ]
 

@@ -29,11 +29,11 @@ class Fault(Enum):
 
 
 class RpcFault(Exception):  # noqa: N818 - Supervisor's word for it
-    """A call that is answered with a fault. `detail` stands behind its name, unless empty."""
+    """A call that is answered with a fault. `detail` stands behind its name, unless None."""
 
-    def __init__(self, fault: Fault, detail: object = "") -> None:
+    def __init__(self, fault: Fault, detail: object = None) -> None:
         self.fault = fault
-        self.text = f"{fault.name}: {detail}" if detail != "" else fault.name
+        self.text = fault.name if detail is None else f"{fault.name}: {detail}"
         super().__init__(self.text)
 
 

@@ -1,12 +1,13 @@
 """The paths of Supervisor's server: /RPC2, /logtail, /mainlogtail, /ok.html."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from aiohttp import web
 
 from opsvisor.compat.supervisor.rpc.faults import RpcFault
+from opsvisor.compat.supervisor.rpc.processes import Log
 from opsvisor.compat.supervisor.rpc.sources import Sources
 from opsvisor.compat.supervisor.rpc.table import Table, TellRemote
 from opsvisor.compat.supervisor.rpc.tails import Tails
@@ -33,13 +34,13 @@ class Interface:
     def __init__(
         self,
         control: Control,
-        log: Callable[[LogLevel, str], None],
+        log: Log,
         *,
         tell_remote: TellRemote,
     ) -> None:
         sources = Sources(control)
         self._log = log
-        self._table = Table(control, sources, tell_remote)
+        self._table = Table(control, sources, log=log, tell=tell_remote)
         self._tails = Tails(control, sources)
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:

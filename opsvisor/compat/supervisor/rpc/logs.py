@@ -32,12 +32,11 @@ class Logs:
 
         A negative offset, with a length of 0, reads as much from the end.
         """
-        begin, count = read_number(offset), read_number(length)
         try:
             source = await self._sources.of_daemon()
         except NoSourceError as error:
-            raise _no_file(error) from None
-        return await _read(source, begin, count)
+            raise RpcFault(Fault.NO_FILE, error.path) from None
+        return await _read(source, read_number(offset), read_number(length))
 
     async def clear_main(self) -> Value:
         """Empty the daemon's own log."""
@@ -66,12 +65,11 @@ class Logs:
 
     async def _read_process(self, name: Any, offset: Any, length: Any, stream: Stream) -> Value:
         view = find_one(self._control, name)
-        begin, count = read_number(offset), read_number(length)
         try:
             source = await self._sources.of_process(view, stream)
         except NoSourceError as error:
-            raise _no_file(error) from None
-        return await _read(source, begin, count)
+            raise RpcFault(Fault.NO_FILE, error.path) from None
+        return await _read(source, read_number(offset), read_number(length))
 
     async def tail_stdout(self, name: Any, offset: Any, length: Any) -> Value:
         """The last length bytes of a process's standard output, unless offset has seen them.
@@ -91,11 +89,11 @@ class Logs:
 
     async def _tail(self, name: Any, offset: Any, length: Any, stream: Stream) -> Value:
         view = find_one(self._control, name)
-        begin, count = read_number(offset), read_number(length)
         try:
             source = await self._sources.of_process(view, stream)
         except NoSourceError:
             return ["", 0, False]
+        begin, count = read_number(offset), read_number(length)
         wanted = min(max(1, count), LONGEST_TEXT)
         try:
             piece = await _piece(source, -wanted, 0)
@@ -146,7 +144,3 @@ async def _decoded(piece: LogPiece) -> str:
     """As text. In a thread, which is what a megabyte of it needs."""
     decode: Callable[[], str] = partial(piece.text.decode, "utf-8", "replace")
     return await asyncio.to_thread(decode)
-
-
-def _no_file(error: NoSourceError) -> RpcFault:
-    return RpcFault(Fault.NO_FILE, error.path or "")

@@ -35,8 +35,7 @@ def find_one(control: Control, given: Any) -> ProcessView:
 
 def find_group(control: Control, given: Any) -> list[ProcessView]:
     """The members of the group of this name by their priorities, maybe none; else BAD_NAME."""
-    name = read_group(given)
-    return _members(control, name, asked=name)
+    return _members(control, read_group(given), asked=given)
 
 
 def _members(control: Control, group: str, *, asked: str) -> list[ProcessView]:
@@ -47,10 +46,12 @@ def _members(control: Control, group: str, *, asked: str) -> list[ProcessView]:
 
 
 def read_group(given: Any) -> str:
-    """A parameter that names a group. A number names none, but there it is no error of type."""
+    """A parameter that names a group. What is no text names none, which is no error of type."""
     if isinstance(given, list | dict):
         raise RpcFault(Fault.INCORRECT_PARAMETERS)
-    return str(given)
+    if not isinstance(given, str):
+        raise RpcFault(Fault.BAD_NAME, given)
+    return given
 
 
 def by_priority(views: Iterable[ProcessView]) -> list[ProcessView]:

@@ -2,15 +2,17 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from opsvisor.compat.supervisor.config.values import stop_signal
 from opsvisor.compat.supervisor.rpc.faults import Fault, RpcFault, raise_for
-from opsvisor.compat.supervisor.rpc.methods import read_text
 from opsvisor.compat.supervisor.rpc.naming import by_priority, find, find_group, find_one
 from opsvisor.compat.supervisor.rpc.shapes import process_info, result
+from opsvisor.compat.supervisor.rpc.stdin import Stdin
 from opsvisor.compat.supervisor.rpc.xml import Value
+from opsvisor.config.settings import LogLevel
 from opsvisor.control.actions import Action
 from opsvisor.control.control import Control
 from opsvisor.control.names import Reach, Target, may_start
@@ -20,7 +22,6 @@ from opsvisor.core.state import PublicState
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime import clock
 from opsvisor.runtime.spawn import SpawnError
-from opsvisor.runtime.streams import StdinFullError, StdinUnavailableError
 
 _UP = (PublicState.STARTING, PublicState.RUNNING, PublicState.BACKOFF)
 _SIGNALLABLE = (PublicState.STARTING, PublicState.RUNNING, PublicState.STOPPING)
@@ -33,6 +34,9 @@ _REFUSED_COMMAND = {
 _YES = True  # what `wait` is where a client leaves it out; any value of any type is taken
 
 _TICK = 0.05  # seconds
+_PROGRESS_INTERVAL = 2.0  # seconds between "waiting for ... to stop" lines
+
+Log = Callable[[LogLevel, str], None]
 _OnOne = Callable[[ProcessId], Awaitable[None]]
 
 
@@ -43,8 +47,10 @@ class Processes:
     that is under way), these methods are as strict: their clients know the faults by heart.
     """
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Control, log: Log) -> None:
         self._control = control
+        self._log = log
+        self._stdin = Stdin(control)
 
     # -- start -------------------------------------------------------------------------------
 
@@ -119,7 +125,25 @@ class Processes:
     async def _stop(self, process_id: ProcessId, name: str, wait: Any) -> None:
         if not _is_up(self._view(process_id, name)):
             raise RpcFault(Fault.NOT_RUNNING, name)
-        await self._act(Action.STOP, process_id, name, wait=wait)
+        with self._telling_of(process_id):
+            await self._act(Action.STOP, process_id, name, wait=wait)
+
+    @contextmanager
+    def _telling_of(self, process_id: ProcessId) -> Iterator[None]:
+        """Say in the log that a client waits for a stop, at once and every few seconds."""
+        loop = asyncio.get_running_loop()
+        timer: asyncio.Handle
+
+        def tell() -> None:
+            nonlocal timer
+            self._log(LogLevel.INFO, f"waiting for {process_id.name} to stop")
+            timer = loop.call_later(_PROGRESS_INTERVAL, tell)
+
+        timer = loop.call_soon(tell)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     # -- signal ------------------------------------------------------------------------------
 
@@ -193,16 +217,7 @@ class Processes:
         view = find_one(self._control, name)
         if view.pid is None or view.state is PublicState.STOPPING:
             raise RpcFault(Fault.NOT_RUNNING, name)
-        text = chars.encode()
-        try:
-            written = self._control.engine.streams(view.id).write_stdin(text)
-        except StdinUnavailableError:
-            raise RpcFault(Fault.NO_FILE, name) from None
-        except StdinFullError:
-            written = 0
-        if written < len(text):
-            reason = f"took {written} of {len(text)} bytes, it does not read its standard input"
-            raise RpcFault(Fault.FAILED, f"{read_text(name)} {reason}")
+        self._stdin.write(view, chars.encode(), name=name)
         return True
 
 

@@ -44,8 +44,15 @@ def process_info(view: ProcessView, now: Instant) -> Struct:
     }
 
 
-def process_config(group: Group, spec: ProcessSpec, *, in_use: bool, own_url: str) -> Struct:
-    """One process as the configuration has it. `own_url` is what it gets if it names none."""
+def process_config(
+    group: Group, spec: ProcessSpec, *, in_use: bool, own_url: str, carried_out: bool = False
+) -> Struct:
+    """One process as the configuration has it.
+
+    `in_use`: its group runs. `carried_out`: as this very reading of the files has it, which is
+    when Supervisor knows the path of a log that it names itself. `own_url` is the server that
+    processes are told of if they name none.
+    """
     merged = LogSpec(path=None)  # where standard error goes to standard output
     # What a listener prints is told to nobody but its pool.
     stdout = spec.stdout if group.feed is None else replace(spec.stdout, told=False)
@@ -66,10 +73,10 @@ def process_config(group: Group, spec: ProcessSpec, *, in_use: bool, own_url: st
         "redirect_stderr": spec.stderr is None,
         "startretries": INT_MAX if retries is None else retries,
         "startsecs": math.ceil(spec.min_uptime),
-        **_log_config("stdout", stdout, in_use=in_use),
+        **_log_config("stdout", stdout, carried_out=carried_out),
         "stopsignal": spec.stop.signal,
         "stopwaitsecs": math.ceil(spec.stop.kill_delay),
-        **_log_config("stderr", spec.stderr or merged, in_use=in_use),
+        **_log_config("stderr", spec.stderr or merged, carried_out=carried_out),
         "serverurl": "none" if url == own_url else url,
     }
 
@@ -90,9 +97,10 @@ def names_in_order(groups: Iterable[Group], wanted: Iterable[str]) -> list[Value
     return [group.name for group in groups if group.name in chosen]
 
 
-def _log_config(stream: str, log: LogSpec, *, in_use: bool) -> Struct:
-    # The path of a file that is named automatically is known to Supervisor only when it exists.
-    path = "auto" if log.private and not in_use else log.path or "none"
+def _log_config(stream: str, log: LogSpec, *, carried_out: bool) -> Struct:
+    path = log.path or "none"
+    if log.private and not carried_out:
+        path = "auto"
     return {
         f"{stream}_capture_maxbytes": log.message_limit,
         f"{stream}_events_enabled": log.told,

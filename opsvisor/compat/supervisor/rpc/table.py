@@ -11,7 +11,7 @@ from opsvisor.compat.supervisor.rpc.daemon import Daemon
 from opsvisor.compat.supervisor.rpc.faults import Fault, RpcFault
 from opsvisor.compat.supervisor.rpc.logs import Logs
 from opsvisor.compat.supervisor.rpc.methods import Method, Param, Returned
-from opsvisor.compat.supervisor.rpc.processes import Processes
+from opsvisor.compat.supervisor.rpc.processes import Log, Processes
 from opsvisor.compat.supervisor.rpc.sources import Sources
 from opsvisor.compat.supervisor.rpc.xml import Value
 from opsvisor.control.control import Control
@@ -40,12 +40,12 @@ _LOG = (_ONE, _OFFSET, _LENGTH)
 class Table:
     """Every method by its name, and the calling of them."""
 
-    def __init__(self, control: Control, sources: Sources, tell: TellRemote) -> None:
+    def __init__(self, control: Control, sources: Sources, *, log: Log, tell: TellRemote) -> None:
         self._control = control
         self._tell = tell
         self._methods: Mapping[str, Method] = {
             **_of_daemon(Daemon(control)),
-            **_of_processes(Processes(control)),
+            **_of_processes(Processes(control, log)),
             **_of_logs(Logs(control, sources)),
             "supervisor.sendRemoteCommEvent": Method(
                 call=self._send_remote_comm,
@@ -142,7 +142,7 @@ def _read_call(call: Any) -> tuple[Any, tuple[Any, ...]]:
     name, params = call["methodName"], call.get("params", [])
     if name == _MULTICALL:
         raise RpcFault(Fault.INCORRECT_PARAMETERS, f"Recursive {_MULTICALL} forbidden")
-    if not isinstance(params, list):
+    if not isinstance(params, list | dict | str):  # some clients write an empty struct for nothing
         raise RpcFault(Fault.INCORRECT_PARAMETERS)
     return name, tuple(params)
 

@@ -65,7 +65,8 @@ class Tails:
 
 async def _stream(request: web.Request, source: Source) -> web.StreamResponse:
     try:
-        file = await asyncio.to_thread(_open_file, source.path)
+        # Not in a thread: whoever is cancelled meanwhile would leave the file open.
+        file = _open_file(source.path)
     except NoLogError:
         return web.Response(status=HTTPStatus.NOT_FOUND)
     try:
@@ -79,7 +80,7 @@ async def _stream(request: web.Request, source: Source) -> web.StreamResponse:
         return response
     finally:
         if file is not None:
-            await asyncio.to_thread(file.close)
+            file.close()
 
 
 def _open_file(path: str | None) -> FollowedFile | None:
