@@ -92,7 +92,7 @@ class _Resolver:
         option = ("unix", "path")
         path = self._path(server, option, options.path)
         assert path is not None
-        if len(os.fsencode(path)) > _SOCKET_PATH_MAX:
+        if is_too_long(path):
             says = f"is too long for a socket: '{path}'"
             why = Refused(says, f"the kernel takes {_SOCKET_PATH_MAX} bytes")
             self._findings.problems.append(server.problem(option, why))
@@ -109,7 +109,7 @@ class _Resolver:
     def _http(self, server: Server, options: HttpOptions) -> TcpServer:
         host, port = options.listen.host, options.listen.port
         credentials = self._credentials(server, "http", options)
-        is_open = not (options.username or options.allow_anonymous or _is_loopback(host))
+        is_open = not (options.username or options.allow_anonymous or is_loopback(host))
         if is_open:
             why = Refused(
                 "would let anybody on the network control the programs",
@@ -163,7 +163,13 @@ class _Resolver:
             return text
 
 
-def _is_loopback(host: str) -> bool:
+def is_too_long(path: str) -> bool:
+    """Whether the kernel takes no socket of this path."""
+    return len(os.fsencode(path)) > _SOCKET_PATH_MAX
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to an address of this host."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

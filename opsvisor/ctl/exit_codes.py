@@ -15,6 +15,7 @@ class Exit(IntEnum):
     NOT_ALL_UP = 3  # `status`: a listed process is STOPPED, EXITED, FATAL or UNKNOWN
     NO_SUCH_PROCESS = 4  # `status` of an unknown name
     NO_CONNECTION = 4  # the same number, as in supervisorctl
+    NOT_ALL_SAID = 5  # `migrate`: the new file does not say everything the old one did
     NOT_RUNNING = 7  # not running, or failed to start
     NO_SOCKET = 7
     INTERRUPTED = 130  # Ctrl-C while waiting: 128 + SIGINT, as shells have it

@@ -10,6 +10,7 @@ import click
 from opsvisor import __version__
 from opsvisor.client import BadUrl, Client
 from opsvisor.config.problems import ConfigError
+from opsvisor.config.search import default_socket
 from opsvisor.ctl.connection import BadControlFile, Connection, Wishes, discover
 from opsvisor.ctl.exit_codes import Exit
 from opsvisor.ctl.flags import in_full
@@ -101,8 +102,12 @@ def command(
         password=password,
         history_file=history_file,
     )
-    connection = discover(wishes, sys.argv[0], os.environ)
-    line = " ".join(words).split()
+    is_alone = bool(words) and words[0] in COMMANDS and COMMANDS[words[0]].alone
+    if is_alone:
+        connection = Connection(url=f"unix://{default_socket()}", found="not looked for")
+    else:
+        connection = discover(wishes, sys.argv[0], os.environ)
+    line = list(words) if is_alone else " ".join(words).split()
     output = Output(choose_format(json=json, plain=plain))
     try:
         client = _client(connection)

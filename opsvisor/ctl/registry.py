@@ -20,7 +20,10 @@ class Follows(Enum):
 
 
 class Command(NamedTuple):
-    """One command. `home` is the module below `commands` that defines a function of its name."""
+    """One command. `home` is the module below `commands` that defines a function of its name.
+
+    One that is `alone` asks no daemon: none is looked for, and its words are files as they stand.
+    """
 
     name: str
     home: str
@@ -28,6 +31,7 @@ class Command(NamedTuple):
     forms: tuple[tuple[str, str], ...]  # what to type, what it does
     follows: Follows = Follows.NOTHING
     note: str = ""
+    alone: bool = False
 
     @property
     def help_lines(self) -> list[str]:
@@ -225,6 +229,22 @@ _COMMANDS = (
         "daemon",
         "talk to another opsvisord",
         (("open <url>", "Talk to another opsvisord: unix:///path or http://host:port"),),
+    ),
+    Command(
+        "migrate",
+        "migrate",
+        "write the opsvisor.toml for a file of Supervisor's",
+        (
+            (
+                "migrate <file>",
+                "Print the opsvisor.toml that asks for the same as supervisord.conf",
+            ),
+            ("migrate <file> --output <file>", "Write it to a file that isn't there yet"),
+            ("migrate <file> --output <file> --force", "Write it, whatever is there"),
+            ("migrate <file> --directory <dir>", "As if supervisord were started in <dir>"),
+        ),
+        note="What can't be said is listed on standard error, and the exit status is 5 then.",
+        alone=True,
     ),
     Command(
         "help",

@@ -1,0 +1,203 @@
+"""[supervisord] and the servers become [daemon] and [server.…]."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from opsvisor.compat.supervisor.config.ini import Entry, Section
+from opsvisor.compat.supervisor.migrate.expressions import Marked, escape_variables, names_in
+from opsvisor.compat.supervisor.migrate.findings import Findings
+from opsvisor.compat.supervisor.migrate.leaves import DAEMON, HTTP, UNIX, Leaves, Path, Table
+from opsvisor.compat.supervisor.migrate.source import Source
+from opsvisor.config import accounts
+from opsvisor.config.resolve_daemon import is_loopback
+from opsvisor.config.settings import TcpServer, UnixServer
+from opsvisor.config.template import fill_variables
+from opsvisor.config.units import Refused
+from opsvisor.core.spec import UserSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonTable:
+    """A table about the daemon. `frozen` as in a program's."""
+
+    header: tuple[str, ...]
+    section: Section
+    table: Table
+    leaves: Leaves
+    frozen: Mapping[str, frozenset[str]]
+
+
+def write_daemon(source: Source, findings: Findings) -> DaemonTable:
+    """[daemon]."""
+    section = source.ini.sections["supervisord"]
+    settings = source.loaded.settings
+    writer = _Writer(source, section, DAEMON)
+    if settings.identifier:
+        writer.text("identifier", "identifier", settings.identifier)
+    if settings.log.path is not None:
+        writer.path("log", "logfile", settings.log.path)
+        _note_relative(writer, "logfile", settings.log.path, findings)
+    writer.value("log_level", settings.log_level)
+    writer.value("log_rotate_size", settings.log.rotate_size)
+    writer.value("log_rotate_keep", settings.log.rotate_keep)
+    if settings.pid_file is not None:
+        writer.path("pid_file", "pidfile", settings.pid_file)
+        _note_relative(writer, "pidfile", settings.pid_file, findings)
+    writer.value("min_fds", max(0, settings.min_fds))
+    writer.value("min_procs", max(0, settings.min_procs))
+    writer.user(settings.user)
+    writer.value("daemonize", settings.daemonize)
+    writer.path("working_dir", "directory", settings.working_dir)
+    writer.value("umask", settings.umask)
+    writer.value("echo_log", settings.echo_log or settings.daemonize)
+    directory = section.entries.get("childlogdir")
+    if directory is not None:
+        marked = source.mark(directory, {}, {})
+        folder = os.path.expanduser(marked.text) if marked else ""  # noqa: PTH111 - as the reader
+        writer.path("child_log_dir", "childlogdir", folder)
+    writer.value("remove_auto_logs", settings.auto_log_dir is not None)
+    writer.frozen["environment"] = frozenset()  # the programs tell, since it is written there
+    return writer.done("daemon")
+
+
+def write_server(source: Source, server: UnixServer | TcpServer) -> DaemonTable:
+    """[server.unix] or [server.http]."""
+    section = source.ini.sections[server.name]
+    if isinstance(server, UnixServer):
+        writer = _Writer(source, section, UNIX)
+        writer.path("path", "file", server.path)
+        writer.value("mode", server.mode)
+        writer.owner(server.owner)
+    else:
+        writer = _Writer(source, section, HTTP)
+        host = f"[{server.host}]" if ":" in server.host else server.host
+        writer.value("listen", f"{host}:{server.port}")
+        is_open = server.credentials is None and not is_loopback(server.host)
+        writer.value("allow_anonymous", is_open)
+    if server.credentials is not None:
+        writer.text("username", "username", server.credentials.username)
+        writer.text("password", "password", server.credentials.password)
+    return writer.done("server", "unix" if isinstance(server, UnixServer) else "http")
+
+
+def _note_relative(writer: "_Writer", key: str, path: str, findings: Findings) -> None:
+    """Say where a path begins that began where supervisord was started."""
+    entry = writer.section.entries.get(key)
+    marked = writer.mark(key)
+    text = marked.text if marked else ""
+    if text.startswith(("/", "~", "Qm")):
+        return
+    written = f"{key} is relative" if entry else f"{key} isn't set"
+    findings.note(
+        writer.section.name,
+        entry.where if entry else writer.section.where,
+        f"{written}, so it began in the directory where supervisord was started; it is {path} now",
+        "use --directory if it was started elsewhere",
+    )
+
+
+@dataclass(slots=True)
+class _Writer:
+    source: Source
+    section: Section
+    options: Table
+    leaves: Leaves = field(default_factory=dict)
+    frozen: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def done(self, *header: str) -> DaemonTable:
+        for key, entry in self.section.entries.items():
+            self.frozen.setdefault(key, frozenset(names_in(entry.value)))
+        return DaemonTable(
+            header=header,
+            section=self.section,
+            table=self.options,
+            leaves=self.leaves,
+            frozen=self.frozen,
+        )
+
+    def value(self, option: str, value: object) -> None:
+        """A value without variables."""
+        if value is not None:
+            self.leaves[option,] = self.options.show((option,), value)
+
+    def text(self, option: str, key: str, value: str) -> None:
+        """A text that may name variables."""
+        self._choose(option, key, lambda text: text, lambda filled: filled == value, value)
+
+    def path(self, option: str, key: str, value: str | None) -> None:
+        """A path that may name variables; it is made absolute."""
+        if value is None:
+            return
+        path = self._absolute(value)
+
+        def read(text: str) -> str:
+            return self._absolute(os.path.expanduser(text.strip()))  # noqa: PTH111 - as the reader
+
+        self._choose(option, key, read, lambda filled: filled == path, path)
+
+    def user(self, user: UserSpec | None) -> None:
+        """The user by name."""
+        if user is not None:
+            names = (user.name, str(user.uid))
+            self._choose(
+                "user",
+                "user",
+                lambda text: text.strip(),
+                lambda filled: filled in names,
+                user.name,
+            )
+
+    def owner(self, owner: tuple[int, int] | None) -> None:
+        """Whose a socket is, as it was written if that is understood here."""
+        if owner is None:
+            return
+        uid, gid = owner
+        entry = self.section.entries["chown"]
+        plain = self.source.mark(entry, {}, {})
+
+        def is_same(filled: str) -> bool:
+            try:
+                user = accounts.look_up(filled)
+            except Refused:
+                return False
+            return (user.uid, user.gid if ":" in filled else -1) == owner
+
+        literal = plain.text.strip() if plain else ""
+        if not is_same(literal):
+            literal = f"{uid}" if gid < 0 else f"{uid}:{gid}"
+        self._choose("owner", "chown", lambda text: text.strip(), is_same, literal)
+
+    def mark(self, key: str) -> Marked | None:
+        """The text of an option with its variables marked."""
+        entry: Entry | None = self.section.entries.get(key)
+        return self.source.mark(entry, self.source.carried_by_daemon, {}) if entry else None
+
+    def _choose(
+        self,
+        option: str,
+        key: str,
+        read: Callable[[str], str],
+        is_right: Callable[[str], bool],
+        literal: str,
+    ) -> None:
+        """The text as it was written if it comes to the right value, or else the value."""
+        path: Path = (option,)
+        marked = self.mark(key)
+        template = marked.daemon(read(marked.text)) if marked is not None else None
+        if marked is not None and template is not None and self._is_filled(template, is_right):
+            self.frozen[key] = marked.frozen
+            self.leaves[path] = self.options.show(path, template)
+        else:
+            entry = self.section.entries.get(key)
+            self.frozen[key] = frozenset(names_in(entry.value)) if entry else frozenset()
+            self.leaves[path] = self.options.show(path, escape_variables(literal))
+
+    def _is_filled(self, template: str, is_right: Callable[[str], bool]) -> bool:
+        try:
+            return is_right(fill_variables(template, self.source.environ))
+        except Refused:
+            return False
+
+    def _absolute(self, path: str) -> str:
+        return os.path.abspath(self.source.start / path)  # noqa: PTH100 - Path keeps `..`

@@ -1,0 +1,504 @@
+"""The processes of a program become a [program.x] that asks for the same.
+
+What is written follows from the specs, so that it is right whatever the file says. The file's own
+texts are only asked for their `%(…)s`, and a template made of them is kept if it gives, for each
+process, what its spec holds.
+"""
+
+import os
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from opsvisor.compat.supervisor.config.expansions import Names
+from opsvisor.compat.supervisor.config.ini import Section
+from opsvisor.compat.supervisor.migrate import toml_text
+from opsvisor.compat.supervisor.migrate.expressions import Marked, escape_process, names_in
+from opsvisor.compat.supervisor.migrate.leaves import PROGRAM, Leaves, Path
+from opsvisor.compat.supervisor.migrate.source import Source, read_variables
+from opsvisor.config.schema import EarlyExit, KillTargets
+from opsvisor.config.template import fill, fill_variables
+from opsvisor.config.units import Refused
+from opsvisor.core.plan import EventFeed
+from opsvisor.core.spec import (
+    ExponentialBackoff,
+    KillMode,
+    LinearBackoff,
+    LogSpec,
+    ProcessId,
+    ProcessSpec,
+    StdinMode,
+    UnixSocketSpec,
+)
+
+# Names that are the same for everybody who reads the file: what is written out stays right.
+_CONSTANT = frozenset({"process_num", "program_name", "group_name"})
+_TARGETS = {
+    (KillMode.PROCESS, KillMode.PROCESS): KillTargets.PROCESS,
+    (KillMode.GROUP, KillMode.GROUP): KillTargets.GROUP,
+    (KillMode.PROCESS, KillMode.GROUP): KillTargets.MIXED,
+}
+_SPECIAL = {"SUPERVISOR_PROCESS_NAME": "{process}", "SUPERVISOR_GROUP_NAME": "{group}"}
+
+
+def usable_name(name: str) -> str:
+    """What a program, process or group is called here: a few characters can't be in a name."""
+    return re.sub(r"[^\w.+@-]", "_", name) or "_"
+
+
+class CannotSay(Exception):  # noqa: N818 - it says what happened
+    """One table can't say what all these processes are: `option` differs in no regular way."""
+
+    def __init__(self, option: str) -> None:
+        self.option = option
+        super().__init__(option)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramTable:
+    """A [program.`name`]. `ids` are its processes: as Supervisor has them, and as they are here.
+
+    `frozen` are the names, by the option of the section, that became today's values. `variables`
+    says whether words of the command come out of the environment.
+    """
+
+    name: str
+    section: Section
+    groups: tuple[str, ...]
+    priority: int
+    leaves: Leaves
+    ids: Mapping[ProcessId, ProcessId]
+    frozen: Mapping[str, frozenset[str]]
+    variables_in_command: bool = False
+
+
+def write_table(
+    source: Source,
+    section: Section,
+    specs: Sequence[ProcessSpec],
+    *,
+    name: str,
+    groups: Mapping[str, str],
+    feed: EventFeed | None,
+) -> ProgramTable:
+    """One table for all these processes of one program. Raises CannotSay.
+
+    `groups` are the names that Supervisor's groups have here.
+    """
+    return _Writer(source, section, specs, name, groups, feed).write()
+
+
+@dataclass(slots=True)
+class _Writer:
+    source: Source
+    section: Section
+    specs: Sequence[ProcessSpec]
+    name: str
+    groups: Mapping[str, str]
+    feed: EventFeed | None
+    leaves: Leaves = field(default_factory=dict)
+    frozen: dict[str, frozenset[str]] = field(default_factory=dict)
+    processes: dict[ProcessId, str] = field(default_factory=dict)  # their names here
+    carried: dict[str, str] = field(default_factory=dict)
+    own_values: dict[str, str] = field(default_factory=dict)  # of its own `environment=`
+    variables_in_command: bool = False
+
+    @property
+    def first(self) -> ProcessSpec:
+        """The process that stands for all where they must be alike."""
+        return self.specs[0]
+
+    def write(self) -> ProgramTable:
+        groups = tuple(dict.fromkeys(self.groups[spec.id.group] for spec in self.specs))
+        self.carried = {**self.source.carried, "process_num": "{replica}"}
+        if self.name == self.first.program:
+            self.carried["program_name"] = "{program}"
+        if all(self.groups[spec.id.group] == spec.id.group for spec in self.specs):
+            self.carried["group_name"] = "{group}"
+        self._numbers()
+        own = self._own_variables()
+        self.carried |= {f"ENV_{name}": t for name, t in own.items() if t is not None}
+        self._process_name()
+        self._command()
+        if groups != (self.name,):
+            self._set(("group",), groups[0] if len(groups) == 1 else groups)
+        self._same(("priority",), lambda spec: spec.priority)
+        self._same(("startup",), lambda spec: spec.startup)
+        self._user()
+        self._path(("working_dir",), "directory", lambda spec: spec.working_dir)
+        self._same(("umask",), lambda spec: spec.umask)
+        self._environment(own)
+        self._socket()
+        self._restart()
+        self._stop()
+        self._logs()
+        if self.feed is not None:
+            self._set(("events",), self.feed.kinds)
+            self._set(("events_buffer",), self.feed.buffer_size)
+        for key, entry in self.section.entries.items():
+            self.frozen.setdefault(key, frozenset(names_in(entry.value)) - _CONSTANT)
+        return ProgramTable(
+            name=self.name,
+            section=self.section,
+            groups=groups,
+            priority=self.first.priority,
+            leaves=self.leaves,
+            ids={
+                spec.id: ProcessId(self.groups[spec.id.group], self.processes[spec.id])
+                for spec in self.specs
+            },
+            frozen=self.frozen,
+            variables_in_command=self.variables_in_command,
+        )
+
+    # -- what a table is made of -------------------------------------------------------------
+
+    def _numbers(self) -> None:
+        """The same numbers in each group, without a gap."""
+        numbers: dict[str, list[int]] = {}
+        for spec in self.specs:
+            numbers.setdefault(spec.id.group, []).append(spec.replica)
+        (one, *others) = (sorted(found) for found in numbers.values())
+        if any(one != other for other in others) or one != list(range(one[0], one[0] + len(one))):
+            raise CannotSay("numprocs")
+        self._set(("replicas",), len(one))
+        self._set(("first_replica",), one[0])
+
+    def _process_name(self) -> None:
+        for spec in self.specs:
+            self.processes[spec.id] = usable_name(spec.id.name)
+            if len(self.specs) > 1 and self.processes[spec.id] != spec.id.name:
+                raise CannotSay("process_name")
+        count = sum(spec.id.group == self.first.id.group for spec in self.specs)
+        unwritten = "{program}" if count == 1 else "{program}_{replica}"
+        marked = self._mark("process_name")
+        written = marked.process(marked.text.strip()) if marked else None
+        template = self._choose(
+            "process_name",
+            lambda spec: self.processes[spec.id],
+            [unwritten, written],
+            with_process=False,
+        )
+        self._set(("process_name",), None if template == unwritten else template)
+
+    def _command(self) -> None:
+        marked = self._mark("command")
+        self.frozen["command"] = frozenset()
+        texts = [escape_process(self.first.command)]
+        words = [[escape_process(word) for word in self.first.argv]]
+        if marked is not None:
+            text = marked.process(marked.text)
+            texts = [text, *texts] if text is not None else texts
+            written = [marked.process(word) for word in split(marked.text)]
+            words.insert(0, [word for word in written if word is not None])
+        for text in texts:
+            if all(self._is_command(text, spec) for spec in self.specs):
+                self.leaves["command",] = toml_text.string(text)
+                self._note_command(text, marked)
+                return
+        for array in words:
+            if all(self._fill_all(array, spec) == spec.argv for spec in self.specs):
+                self.leaves["command",] = toml_text.array(array)
+                self._note_command(" ".join(array), marked)
+                return
+        raise CannotSay("command")
+
+    def _note_command(self, template: str, marked: Marked | None) -> None:
+        """What the chosen form took from the environment, and what it has fixed."""
+        written = marked.process(marked.text) if marked is not None else None
+        if marked is not None and template == written:
+            self.frozen["command"] = marked.frozen - _CONSTANT
+            self.variables_in_command = any(
+                word.startswith("${") for word in marked.templates.values()
+            )
+        else:
+            self.frozen["command"] = self._names("command")
+
+    def _is_command(self, template: str, spec: ProcessSpec) -> bool:
+        words = split(template)
+        return (
+            self._fill_all(words, spec) == spec.argv and self._fill(template, spec) == spec.command
+        )
+
+    def _user(self) -> None:
+        if any(spec.user != self.first.user for spec in self.specs):
+            raise CannotSay("user")
+        user = self.first.user
+        if user is None:
+            return
+        text = user.name
+        marked = self._mark("user", self.source.carried_by_daemon)
+        if marked is not None and marked.templates:
+            template = marked.daemon(marked.text.strip())
+            if template is not None and self._is_user(template, user.name, user.uid):
+                text = template
+                self.frozen["user"] = marked.frozen - _CONSTANT
+        self._set(("user",), text)
+
+    def _is_user(self, template: str, name: str, uid: int) -> bool:
+        try:
+            return fill_variables(template, self.source.environ) in (name, str(uid))
+        except Refused:
+            return False
+
+    def _own_variables(self) -> dict[str, str | None]:
+        entry = self.section.entries.get("environment")
+        if entry is None:
+            return {}
+        names = {**self.source.names, **self._names_of_first()}
+        values, templates = read_variables(entry, names, self.carried)
+        self.own_values = values
+        return templates
+
+    def _environment(self, own: Mapping[str, str | None]) -> None:
+        variables = [dict(spec.environment) for spec in self.specs]
+        if any(one.keys() != variables[0].keys() for one in variables):
+            raise CannotSay("environment")
+        url = self._mark("serverurl")
+        frozen: set[str] = set()
+        for name in variables[0]:
+            written = own[name] if name in own else self.source.environment.get(name)
+            candidates = [written, _SPECIAL.get(name)]
+            if name == "SUPERVISOR_SERVER_URL" and name not in own and url is not None:
+                candidates.append(url.process(url.text))
+            template = self._choose(
+                "environment",
+                lambda spec, name=name: dict(spec.environment)[name],  # type: ignore[misc]  # bound
+                candidates,
+            )
+            if name in own and template != own[name]:
+                frozen |= self._names("environment")
+            elif name == "SUPERVISOR_SERVER_URL" and url is not None:
+                is_carried = template == url.process(url.text)
+                self.frozen["serverurl"] = (
+                    url.frozen - _CONSTANT if is_carried else self._names("serverurl")
+                )
+            self.leaves["environment", name] = toml_text.string(template)
+        marked = self._mark("environment")
+        self.frozen["environment"] = frozenset(frozen) | (
+            marked.frozen - _CONSTANT if marked else frozenset()
+        )
+
+    def _restart(self) -> None:
+        self._same(("min_uptime",), lambda spec: spec.min_uptime)
+        policy = self.first.restart
+        if any(spec.restart != policy for spec in self.specs):
+            raise CannotSay("autorestart")
+        run = policy.run_backoff
+        assert isinstance(run, ExponentialBackoff)
+        self._set(("restart",), policy.mode)
+        self._set(("success_exit_codes",), policy.success)
+        self._set(("restart_prevent_exit_codes",), policy.prevent)
+        is_failure = policy.early_exit_fails
+        self._set(("early_exit",), EarlyExit.FAILURE if is_failure else EarlyExit.BY_CODE)
+        self._set(("backoff_delay",), run.delay)
+        self._set(("backoff_factor",), run.factor)
+        self._set(("backoff_limit",), run.limit)
+        self._set(("backoff_jitter",), run.jitter)
+        self._set(("backoff_reset",), policy.backoff_reset)
+        if isinstance(policy.start_backoff, LinearBackoff):
+            self._set(("start_backoff_step",), policy.start_backoff.step)
+        self._set(("restart_limit_count",), policy.limit.count if policy.limit else 0)
+        self._set(("fatal_retry_delay",), policy.fatal_retry_delay)
+        self._set(("start_retries",), policy.failed_starts_max)
+
+    def _stop(self) -> None:
+        stop = self.first.stop
+        if any(spec.stop != stop for spec in self.specs):
+            raise CannotSay("stopsignal")
+        self._set(("stop_signal",), stop.signal)
+        if stop.signal == 0:
+            self.leaves["stop_signal",] = "0"
+        self._set(("kill_delay",), stop.kill_delay)
+        self._set(("kill_mode",), _TARGETS[stop.signal_mode, stop.kill_mode])
+
+    def _logs(self) -> None:
+        if any((spec.stderr is None) != (self.first.stderr is None) for spec in self.specs):
+            raise CannotSay("redirect_stderr")
+        self._log("stdout", lambda spec: spec.stdout)
+        if self.first.stderr is None:
+            self._set(("log", "stderr", "path"), "merge")
+        else:
+            self._log("stderr", _stderr)
+        self._same(("log", "strip_ansi"), lambda spec: spec.stdout.strip_ansi)
+        for option in ("rotate_size", "rotate_keep", "syslog", "events", "message_limit"):
+            self._of_both(option)
+
+    def _of_both(self, option: str) -> None:
+        """An option that both streams have: said once if it is the same for both."""
+        shared, own = ("log", option), ("log", "stderr", option)
+        self._same(shared, lambda spec: self._log_value(option, "stdout", spec))
+        if self.first.stderr is None:
+            return
+        self._same(own, lambda spec: self._log_value(option, "stderr", spec))
+        if self.leaves[own] == self.leaves[shared]:
+            del self.leaves[own]
+        elif not option.startswith("rotate"):  # what is off unless one of the two says so
+            self.leaves["log", "stdout", option] = self.leaves.pop(shared)
+            for stream in ("stdout", "stderr"):
+                if self.leaves["log", stream, option] == PROGRAM.default(shared):
+                    del self.leaves["log", stream, option]
+
+    def _log_value(self, option: str, stream: str, spec: ProcessSpec) -> Any:
+        log = spec.stdout if stream == "stdout" else _stderr(spec)
+        if option == "events":
+            # What an event listener prints are its answers, heard without being asked for.
+            return log.told and not (stream == "stdout" and self.feed is not None)
+        return getattr(log, option)
+
+    def _log(self, stream: str, log_of: Callable[[ProcessSpec], LogSpec]) -> None:
+        if any(log_of(spec).private != log_of(self.first).private for spec in self.specs):
+            raise CannotSay(f"{stream}_logfile")
+        path = ("log", stream, "path")
+        if log_of(self.first).private:
+            self._set(path, "auto")
+            self.frozen[f"{stream}_logfile"] = frozenset()
+        else:
+            self._path(path, f"{stream}_logfile", lambda spec: log_of(spec).path, is_log=True)
+
+    def _socket(self) -> None:
+        """Where its processes listen, which takes the place of what `stdin` says."""
+        if any((spec.socket is None) != (self.first.socket is None) for spec in self.specs):
+            raise CannotSay("socket")
+        if self.first.socket is None:
+            self._same(("stdin",), lambda spec: spec.stdin)
+            return
+        self._set(("stdin",), StdinMode.PIPE)  # as everybody's, and dropped where it isn't
+        marked = self._mark("socket")
+        written = marked.process(marked.text) if marked else None
+        listen = self._choose("socket", _url, [written], marked=marked)
+        self._set(("socket", "listen"), listen)
+        self._same(("socket", "backlog"), lambda spec: spec.socket and spec.socket.backlog)
+        if isinstance(self.first.socket, UnixSocketSpec):
+            self._same(("socket", "mode"), lambda spec: getattr(spec.socket, "mode", None))
+            owner = self.first.socket.owner
+            user = self.first.user
+            if owner is not None and owner != ((user.uid, user.gid) if user else None):
+                uid, gid = owner
+                self._set(("socket", "owner"), f"{uid}" if gid < 0 else f"{uid}:{gid}")
+
+    # -- how a value is said -----------------------------------------------------------------
+
+    def _set(self, path: Path, value: Any) -> None:
+        text = PROGRAM.show(path, value)
+        if text is not None:
+            self.leaves[path] = text
+
+    def _same(self, path: Path, value_of: Callable[[ProcessSpec], Any]) -> None:
+        """An option without templates: it must be the same for all."""
+        value = value_of(self.first)
+        if any(value_of(spec) != value for spec in self.specs):
+            raise CannotSay(".".join(path))
+        self._set(path, value)
+
+    def _path(
+        self,
+        path: Path,
+        key: str,
+        value_of: Callable[[ProcessSpec], str | None],
+        *,
+        is_log: bool = False,
+    ) -> None:
+        """An absolute path; one that is relative begins where the daemon is started."""
+        values = [value_of(spec) for spec in self.specs]
+        if not any(values):
+            return
+        if not all(values):
+            raise CannotSay(key)
+        marked = self._mark(key, doubled=is_log)
+        written = None
+        if marked is not None:
+            text = os.path.expanduser(marked.text) if is_log else marked.text  # noqa: PTH111 - as the reader
+            written = marked.process(self._absolute(text))
+
+        def wanted(spec: ProcessSpec) -> str:
+            return self._absolute(value_of(spec) or "")
+
+        self._set(path, self._choose(key, wanted, [written], marked=marked))
+
+    def _absolute(self, text: str) -> str:
+        return os.path.abspath(self.source.base / text)  # noqa: PTH100 - Path keeps `..`
+
+    def _choose(
+        self,
+        key: str,
+        value_of: Callable[[ProcessSpec], str],
+        candidates: Iterable[str | None],
+        *,
+        marked: Marked | None = None,
+        with_process: bool = True,
+    ) -> str:
+        """The first template that gives the right value for each process, or the value itself."""
+        for template in candidates:
+            if template is not None and all(
+                self._fill(template, spec, with_process=with_process) == value_of(spec)
+                for spec in self.specs
+            ):
+                self.frozen[key] = marked.frozen - _CONSTANT if marked else frozenset()
+                return template
+        literal = value_of(self.first)
+        if any(value_of(spec) != literal for spec in self.specs):
+            raise CannotSay(key)
+        self.frozen[key] = self._names(key)
+        return escape_process(literal)
+
+    def _names(self, key: str) -> frozenset[str]:
+        entry = self.section.entries.get(key)
+        return frozenset(names_in(entry.value)) - _CONSTANT if entry else frozenset()
+
+    def _mark(
+        self, key: str, carried: Mapping[str, str] | None = None, *, doubled: bool = False
+    ) -> Marked | None:
+        """The text of an option with its names marked; of the paths of logs `%%%%` is one `%`."""
+        entry = self.section.entries.get(key)
+        if entry is None:
+            return None
+        names = self._names_of_first()
+        known = self.carried if carried is None else carried
+        return self.source.mark(entry, known, names, doubled=doubled)
+
+    def _names_of_first(self) -> Names:
+        spec = self.first
+        return {
+            "program_name": spec.program,
+            "group_name": spec.id.group,
+            "process_num": spec.replica,
+            "numprocs": sum(other.id.group == spec.id.group for other in self.specs),
+            **{f"ENV_{name}": value for name, value in self.own_values.items()},
+        }
+
+    def _fill(self, template: str, spec: ProcessSpec, *, with_process: bool = True) -> str | None:
+        names: dict[str, str | int] = {
+            "replica": spec.replica,
+            "program": self.name,
+            "group": self.groups[spec.id.group],
+        }
+        if with_process:
+            names["process"] = self.processes[spec.id]
+        try:
+            return fill(template, names, self.source.environ)
+        except Refused:
+            return None
+
+    def _fill_all(self, templates: Sequence[str], spec: ProcessSpec) -> tuple[str | None, ...]:
+        return tuple(self._fill(template, spec) for template in templates)
+
+
+def _stderr(spec: ProcessSpec) -> LogSpec:
+    assert spec.stderr is not None, "one that is merged is treated before"
+    return spec.stderr
+
+
+def _url(spec: ProcessSpec) -> str:
+    assert spec.socket is not None, "programs without one are treated before"
+    return spec.socket.url
+
+
+def split(text: str) -> list[str]:
+    """The words of a command, none if it can't be split."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return []

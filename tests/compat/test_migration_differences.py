@@ -1,0 +1,200 @@
+"""What our format can't say is told, and what a migration decided is told as well."""
+
+from pathlib import Path
+
+import pytest
+from migrations import differences, migrated, notes, program
+from supervisor_files import write
+
+from opsvisor.compat.supervisor.migrate.migration import migrate
+from opsvisor.config.problems import ConfigError
+
+A = "[program:a]\ncommand = /bin/cat\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            f"{A}priority = %(ENV_N)s\n",
+            (
+                "supervisord.conf:9: priority: %(ENV_N)s is written as the value it has today"
+                " (only texts may name variables, as ${NAME})"
+            ),
+        ),
+        (
+            f"{A}environment = A=%(host_node_name)s\n",
+            (
+                "supervisord.conf:9: environment: %(host_node_name)s is written as the name of"
+                " this machine"
+            ),
+        ),
+        (
+            "[program:a]\ncommand = x 'y\n",
+            (
+                "supervisord.conf:7: a can never start, can't parse command \"x 'y\": No closing"
+                " quotation: it is left out"
+            ),
+        ),
+        (
+            "[group:g]\nprograms =\n",
+            "supervisord.conf:7: group g has no program that could run: left out",
+        ),
+        (
+            "[unix_http_server:two]\nfile = /x\n",
+            (
+                "supervisord.conf:7: [unix_http_server:two] is a second server: left out (there is"
+                " one socket and one port at most)"
+            ),
+        ),
+        (
+            f"{A}directory = /a/../b\n",
+            "supervisord.conf: a: working_dir is '/b', was '/a/../b'",
+        ),
+        (
+            "[program:a,b]\ncommand = /bin/cat\n",
+            "supervisord.conf: a,b is called a_b: a character can't be in a name",
+        ),
+        (
+            "[supervisorctl]\nserverurl = http://elsewhere:1\n",
+            (
+                "supervisord.conf:8: serverurl: opsvisorctl asks this daemon; say -s http://elsewhere:1"
+                " if not that"
+            ),
+        ),
+        (
+            "[supervisorctl]\nserverurl = unix://%(here)s/s\nprompt = mine\n",
+            "supervisord.conf:9: prompt: opsvisorctl has its own",
+        ),
+        (
+            "[supervisorctl]\nserverurl = unix://%(here)s/s\nusername = u\npassword = p\n",
+            (
+                "supervisord.conf:10: password: opsvisorctl takes that of the server, which isn't"
+                " it; say -u and -p"
+            ),
+        ),
+        ("identifier =\n", "supervisord.conf: opsvisord: identifier is 'opsvisor', was ''"),
+    ],
+)
+def test_what_cant_be_said(tmp_path: Path, text: str, told: str) -> None:
+    """Each with its place, or for the whole file."""
+    assert told in differences(tmp_path, text, {"N": "5"})
+
+
+def test_two_programs_at_one_socket(tmp_path: Path) -> None:
+    """The second would only fail to start, or take what is meant for the first."""
+    text = "".join(
+        f"[fcgi-program:{name}]\ncommand = a\nsocket = tcp://localhost:9001\n" for name in "ab"
+    )
+    assert differences(tmp_path, text) == [
+        (
+            "supervisord.conf:10: the processes of [fcgi-program:b] are left out: [fcgi-program:a]"
+            " listens at its socket"
+        ),
+        "supervisord.conf:10: group b has no program that could run: left out",
+    ]
+
+
+def test_no_server(tmp_path: Path) -> None:
+    """The only setting that has no opposite."""
+    path = write(tmp_path, "[supervisord]\n")
+    done = migrate(path, {}, start=tmp_path, target=tmp_path / "o.toml")
+    assert [one.what for one in done.differences] == [
+        "no server is configured, but an opsvisord always has a socket for its user"
+    ]
+
+
+def test_a_path_that_is_too_long(tmp_path: Path) -> None:
+    """Neither daemon can listen there."""
+    path = write(tmp_path, f"[supervisord]\n[unix_http_server]\nfile = /{'x' * 200}\n")
+    done = migrate(path, {}, start=tmp_path, target=tmp_path / "o.toml")
+    assert (
+        done.differences[0].what
+        == "[unix_http_server] has too long a path: no daemon can listen, left out"
+    )
+
+
+def test_an_empty_password_opens_no_door(tmp_path: Path) -> None:
+    """The server is left out rather than opened."""
+    text = "[inet_http_server]\nport = *:9001\nusername = u\npassword =\n"
+    done = migrated(tmp_path, text)
+    assert "[inet_http_server] has an empty password, which is none here: left out" in [
+        one.what for one in done.differences
+    ]
+    assert "9001" not in done.text.partition("[defaults]")[0].replace(str(tmp_path), "")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "[program:a]\ncommand = x %(here)s\n",
+            "supervisord.conf:8: command: %(here)s is written as what it is here",
+        ),
+        (
+            "[program:a]\ncommand = x %(ENV_X)s\n",
+            "supervisord.conf:8: command: a variable is one word now, whatever blanks are in it",
+        ),
+        (
+            A,
+            "supervisord.conf: logs called AUTO begin anew: the letters in their names are others",
+        ),
+        (
+            f"{A}comand = y\n",
+            (
+                "supervisord.conf:9: [program:a] says comand, which means nothing to Supervisor:"
+                " left out"
+            ),
+        ),
+    ],
+)
+def test_what_is_good_to_know(tmp_path: Path, text: str, told: str) -> None:
+    """These lose nothing."""
+    assert any(one.startswith(told) for one in notes(tmp_path, text, {"X": "y"}))
+    assert differences(tmp_path, text, {"X": "y"}) == []
+
+
+def test_differences_stand_in_the_file_as_well(tmp_path: Path) -> None:
+    """Above what they are about."""
+    done = migrated(tmp_path, f"{A}priority = %(ENV_N)s\n", {"N": "5"})
+    assert (
+        "# NOTE: priority: %(ENV_N)s is written as the value it has today (only texts may name"
+        " variables, as ${NAME})\n[program.a]\n" in done.text
+    )
+
+
+def test_secrets_of_the_environment_stay_there(tmp_path: Path) -> None:
+    """Whatever names one: the file has the name, and the report no value."""
+    text = (
+        'environment = A="%(ENV_SECRET)s"\n'
+        "[inet_http_server]\nport = 9001\nusername = me\npassword = %(ENV_SECRET)s\n"
+        "[program:a]\ncommand = x --password %(ENV_SECRET)s\nenvironment = B='%(ENV_SECRET)s'\n"
+        "directory = /%(ENV_SECRET)s\nprocess_name = %(ENV_A)s\n"
+    )
+    done = migrated(tmp_path, text, {"SECRET": "hunter2"})
+    assert "hunter2" not in done.text
+    assert done.text.count("${SECRET}") == 6
+    assert "hunter2" not in str(done.differences) + str(done.notes)
+
+
+def test_variables_that_are_not_set_here(tmp_path: Path) -> None:
+    """Whoever migrates need not know the daemon's secrets."""
+    text = (
+        'environment = A="%(ENV_SECRET)s"\n'
+        "[program:a]\ncommand = x %(ENV_A)s %(ENV_OTHER)s\nautostart = true\n"
+    )
+    done = migrated(tmp_path, text)
+    assert not done.differences
+    assert 'command = "x ${SECRET} ${OTHER}"' in program(done)
+    assert [one.what for one in done.notes if "isn't set here" in one.what] == [
+        "OTHER isn't set here; ${OTHER} is written, and checked with a made-up value",
+        "SECRET isn't set here; ${SECRET} is written, and checked with a made-up value",
+    ]
+
+
+def test_a_file_that_nobody_could_use(tmp_path: Path) -> None:
+    """The reader's own problems, and where a made-up value would not do, the first ones."""
+    with pytest.raises(ConfigError, match="is not an existing directory"):
+        migrated(tmp_path, "directory = /nowhere/at/all\n")
+    with pytest.raises(ConfigError, match=r"contains names \('ENV_N'\) which cannot be expanded"):
+        migrated(tmp_path, f"{A}priority = %(ENV_N)s\n")

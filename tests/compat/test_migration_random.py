@@ -1,0 +1,90 @@
+"""Random files of Supervisor's: the same plan afterwards, or a word about what isn't."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, event, given
+from hypothesis import strategies as st
+from ini_files import ENVIRON, IniFiles, environment_of_files, ini_files
+from migrations import HEAD, both, facts
+from supervisor_files import write
+
+from opsvisor.compat.supervisor.config.load import load
+from opsvisor.compat.supervisor.migrate.migration import migrate
+from opsvisor.config.load import native_text
+from opsvisor.config.problems import ConfigError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The current folder. One for all examples: each writes its files anew."""
+    before, there = Path.cwd(), tmp_path_factory.mktemp("ini")
+    os.chdir(there)
+    yield there
+    os.chdir(before)
+
+
+@given(ini_files())
+def test_nothing_differs_in_silence(folder: Path, files: IniFiles) -> None:
+    """A file that can be used is migrated to one that can be, and what differs is told."""
+    path = files.write(folder)
+    with environment_of_files():
+        try:
+            load(path, ENVIRON, start_directory=folder)
+        except ConfigError:
+            event("refused")
+            return
+        done = migrate(path, ENVIRON, start=folder, target=folder / "opsvisor.toml")
+        before, after = both(folder, done, ENVIRON)
+    if done.differences:
+        event("with differences")
+        return
+    event("the same")
+    assert facts(before, folder) == facts(after, folder), done.text
+
+
+# What a value may be made of: all that means something to one of the readers, and more.
+_PIECES = st.sampled_from(
+    [*"'\"\\{}$%#;=,: \t", "${HOME}", "{replica}", "{{", "%(process_num)d", "%(program_name)s"]
+)
+_VALUES = st.lists(_PIECES | st.text(max_size=3), max_size=12).map("".join)
+
+
+@given(
+    _VALUES, _VALUES, st.sampled_from(["command", "directory", "stdout_logfile", "environment"])
+)
+def test_any_value_survives(folder: Path, first: str, second: str, key: str) -> None:
+    """Whatever is in it, for the three processes of a program."""
+    if key == "environment":
+        first, second = first.replace('"', ""), second.replace('"', "")
+    value = {
+        "command": f"/bin/x {first}'{second}",
+        "directory": f"/{first}{second}",
+        "stdout_logfile": f"{folder}/x{first.replace('/', '')}{second.replace('/', '')}",
+        "environment": f'A="{first}",B="{second}"',
+    }[key]
+    command = "" if key == "command" else "command = /bin/cat\n"
+    text = (
+        f"{HEAD}[program:a]\n{command}numprocs = 3\nprocess_name = p%(process_num)d\n"
+        f"{key} = {value}\n"
+    )
+    try:
+        path = write(folder, text)
+    except UnicodeEncodeError:
+        assume(False)
+    try:
+        before = load(path, {"HOME": "/home"}, start_directory=folder)
+    except ConfigError:
+        event("refused")
+        return
+    done = migrate(path, {"HOME": "/home"}, start=folder, target=folder / "opsvisor.toml")
+    after = native_text(done.text, folder / "opsvisor.toml", {"HOME": "/home"})
+    if done.differences:
+        event("told")
+        told = {one.what for one in done.differences}
+        assert ".." in value or any("can never start" in what for what in told), told
+        return
+    event("the same")
+    assert facts(before, folder) == facts(after, folder), done.text

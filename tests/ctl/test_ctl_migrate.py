@@ -1,0 +1,180 @@
+"""`opsvisorctl migrate`: what is printed, written and reported, without a daemon."""
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+import tomli
+from ctl_runs import Ctl
+
+from opsvisor.ctl.exit_codes import Exit
+
+CONF = """\
+[unix_http_server]
+file = %(here)s/s
+[supervisord]
+nodaemon = true
+[program:web]
+command = /bin/web
+"""
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    """A file of Supervisor's that can be migrated without a loss."""
+    path = tmp_path / "supervisord.conf"
+    path.write_text(CONF)
+    return path
+
+
+def test_it_is_printed(run: Ctl, conf: Path) -> None:
+    """The file to standard output, everything else to standard error."""
+    ran = run("migrate", str(conf))
+    assert ran.status == Exit.OK
+    assert tomli.loads(ran.out)["program"]["web"]["command"] == "/bin/web"
+    assert ran.err.endswith("\nthat is all: nothing is lost\n")
+    assert all(line.startswith("note: ") for line in ran.err.splitlines()[:-1])
+
+
+def test_it_is_written(run: Ctl, conf: Path, tmp_path: Path) -> None:
+    """To a file that isn't there yet; the same text."""
+    printed = run("migrate", str(conf)).out
+    ran = run("migrate", str(conf), "--output", "new file.toml")
+    assert (ran.status, ran.out) == (Exit.OK, "")
+    assert ran.err.endswith("new file.toml is written: nothing is lost\n")
+    assert (tmp_path / "new file.toml").read_text() == printed
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["new file.toml", conf.name]
+
+
+@pytest.mark.parametrize("there", ["file", "dangling link", "directory"])
+def test_nothing_is_overwritten(run: Ctl, conf: Path, tmp_path: Path, there: str) -> None:
+    """Whatever it is."""
+    output = tmp_path / "x.toml"
+    match there:
+        case "file":
+            output.write_text("mine")
+        case "directory":
+            output.mkdir()
+        case _:
+            output.symlink_to(tmp_path / "nowhere")
+    ran = run("migrate", str(conf), "-o", str(output))
+    assert ran.status == Exit.FAILED
+    assert ran.err == (f"Error: {output} is there already\nhint: say --force to replace it\n")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_unless_it_is_forced(run: Ctl, conf: Path, tmp_path: Path) -> None:
+    """The old file is there until the new one is complete."""
+    output = tmp_path / "x.toml"
+    output.write_text("mine")
+    ran = run("migrate", "--force", str(conf), f"--output={output}")
+    assert ran.status == Exit.OK
+    assert "[program.web]" in output.read_text()
+
+
+def test_secrets_are_kept_as_they_were(run: Ctl, conf: Path, tmp_path: Path) -> None:
+    """Who may not read Supervisor's file may not read ours."""
+    for mode, masked in ((0o600, 0o600), (0o640, 0o640), (0o755, 0o644)):
+        conf.chmod(mode)
+        assert run("migrate", str(conf), "-f", "-o", "x.toml").status == Exit.OK
+        assert stat.S_IMODE((tmp_path / "x.toml").stat().st_mode) == masked
+    included = tmp_path / "conf.d" / "secret.conf"
+    included.parent.mkdir()
+    included.write_text("[program:b]\ncommand = b\n")
+    included.chmod(0o600)
+    conf.write_text(f"{CONF}[include]\nfiles = conf.d/*\n")
+    run("migrate", str(conf), "-f", "-o", "x.toml")
+    assert stat.S_IMODE((tmp_path / "x.toml").stat().st_mode) == 0o600
+
+
+def test_what_cant_be_said_has_a_status(run: Ctl, conf: Path) -> None:
+    """The file is complete all the same, and says so itself."""
+    conf.write_text(f"{CONF}[group:g]\nprograms =\n")
+    ran = run("migrate", str(conf))
+    assert (ran.status, int(Exit.NOT_ALL_SAID)) == (5, 5)
+    what = "group g has no program that could run: left out"
+    assert f"\n# NOTE: {what}\n" in ran.out
+    assert f"difference: {conf}:7: {what}\n" in ran.err
+    assert ran.err.endswith("that is all: 1 difference to look at\n")
+
+
+def test_the_report_as_json(run: Ctl, conf: Path, tmp_path: Path) -> None:
+    """Everything in one object, with the text where it isn't written to a file."""
+    conf.write_text(f"{CONF}[group:g]\nprograms =\n")
+    ran = run("--json", "migrate", str(conf))
+    report = json.loads(ran.out)
+    assert (ran.status, ran.err) == (Exit.NOT_ALL_SAID, "")
+    assert (report["complete"], report["output"], report["files"]) == (False, "", [str(conf)])
+    assert report["differences"] == [
+        {
+            "file": str(conf),
+            "line": 7,
+            "section": "group:g",
+            "what": "group g has no program that could run: left out",
+            "hint": "",
+        }
+    ]
+    assert "[program.web]" in report["text"]
+    report = json.loads(run("migrate", str(conf), "-o", "x.toml", "--json").out)
+    assert (report["text"], report["output"]) == ("", str(tmp_path / "x.toml"))
+
+
+def test_a_file_with_problems(run: Ctl, conf: Path) -> None:
+    """All of them, as opsvisord would say them; nothing is written."""
+    conf.write_text(f"{CONF}priority = x\nstopsignal = NO\n")
+    ran = run("migrate", str(conf), "-o", "x.toml")
+    assert (ran.status, ran.out) == (Exit.BAD_ARGUMENTS, "")
+    assert f"{conf}:7: invalid literal for int() with base 10: 'x'" in ran.err
+    assert f"{conf}:8: value 'NO' is not a valid signal name" in ran.err
+    assert ran.err.endswith("Error: 2 problems in the configuration, nothing is written\n")
+    assert not Path("x.toml").exists()
+    error = json.loads(run("--json", "migrate", str(conf)).out)["error"]
+    assert [problem["line"] for problem in error["problems"]] == [7, 8]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "migrate takes one file of Supervisor's"),
+        (["a", "b"], "migrate takes one file of Supervisor's"),
+        (["a", "--output"], "--output needs a value"),
+        (["a", "--nope"], "migrate has no option --nope"),
+        (["a", "--force=1"], "migrate has no option --force=1"),
+    ],
+)
+def test_words_that_make_no_sense(run: Ctl, words: list[str], says: str) -> None:
+    """The help of the command follows."""
+    ran = run("migrate", *words)
+    assert ran.status == Exit.BAD_ARGUMENTS
+    assert ran.out.startswith(f"Error: {says}\nmigrate <file>  ")
+
+
+def test_a_file_that_isnt_there(run: Ctl, tmp_path: Path) -> None:
+    """As with opsvisord."""
+    ran = run("migrate", "nowhere.conf")
+    assert ran.status == Exit.BAD_ARGUMENTS
+    assert f"could not find config file {tmp_path}/nowhere.conf" in ran.err
+
+
+def test_a_directory_that_isnt_there(run: Ctl, conf: Path) -> None:
+    """Nothing is left behind."""
+    ran = run("migrate", str(conf), "-o", "no/x.toml")
+    assert ran.status == Exit.FAILED
+    assert ran.err.endswith("Error: no/x.toml can't be written: no such file or directory\n")
+
+
+def test_where_supervisord_was_started(run: Ctl, conf: Path, tmp_path: Path) -> None:
+    """Relative paths begin there."""
+    assert f'log = "{tmp_path}/supervisord.log"' in run("migrate", str(conf)).out
+    ran = run("migrate", str(conf), "--directory", "/")
+    assert 'log = "/supervisord.log"' in ran.out
+
+
+def test_no_daemon_is_looked_for(run: Ctl, conf: Path, tmp_path: Path) -> None:
+    """A configuration beside it that names no daemon is no obstacle, nor is a broken one."""
+    assert not conf.read_text().count("supervisorctl")
+    (tmp_path / "opsvisor.toml").write_text("[[[")
+    os.environ.pop("OPSVISOR_URL", None)
+    assert run("migrate", str(conf)).status == Exit.OK
