@@ -15,6 +15,10 @@ from opsvisor.compat.supervisor.config.refused import Refused
 
 _UNQUOTED = "/.+-():"  # allowed in a word without quotes, besides letters, digits and _
 
+# The kernel takes no variable of more than 128 KiB, and shlex needs seconds for a word of that.
+_LENGTH_MAX = 256 * 1024
+_USE_A_FILE = "let the program read what is long from a file"
+
 
 @dataclass(frozen=True, slots=True)
 class Variables:
@@ -30,6 +34,8 @@ def parse_environment(text: str) -> Variables:
     Supervisor never looks at what separates two pairs, so `A=http://h/z?q=1` sets A and q. That
     is kept, and doubted. Raises Refused.
     """
+    if len(text) > _LENGTH_MAX:
+        raise Refused(f"environment is longer than {_LENGTH_MAX} characters", _USE_A_FILE)
     try:
         return _pairs(text, _words(text, posix=True), ends="")
     except Refused as why:

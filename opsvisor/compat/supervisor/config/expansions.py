@@ -13,8 +13,13 @@ from opsvisor.compat.supervisor.config.refused import Refused
 Names = Mapping[str, str | int]
 
 # `%%`, or `%(name)` with at most one pair of parentheses in the name, or a percent sign alone.
-_CONVERSION = re.compile(r"%(?:%|\((?:[^()]|\([^()]*\))*\))?")
+_CONVERSION = re.compile(r"%(?:%|\((?P<name>(?:[^()]|\([^()]*\))*)\)(?P<size>[-#0 +]*[\d.]*))?")
 _PLAIN_NAME = re.compile(r"\w+")
+
+# Of what a text may become. Kept small of each name, or `%(here)999999999s` takes the memory; and
+# of all of them, or variables that consist of variables do.
+_WIDTH_MAX = 255
+_LENGTH_MAX = 1024 * 1024
 
 _DOUBLE_IT = "write %% for a percent sign"
 
@@ -32,6 +37,7 @@ def expand(text: str, names: Names, *, of: str, secret: bool = False) -> str:
     """
     if "%" not in text:
         return text
+    _check_size(text, names, of=of, secret=secret)
     try:
         expanded = text % names
     except KeyError as why:
@@ -45,6 +51,22 @@ def expand(text: str, names: Names, *, of: str, secret: bool = False) -> str:
             why_not = f"'{stray}' at index {found.start()} names nothing"
             raise _malformed(_format_string(text, of=of, secret=secret), why_not)
     return expanded
+
+
+def _check_size(text: str, names: Names, *, of: str, secret: bool) -> None:
+    """Raise Refused if the text would become larger than anything that is meant."""
+    length = len(text)
+    for found in _CONVERSION.finditer(text):
+        numbers = re.findall(r"\d+", found["size"] or "")
+        if any(
+            len(digits) > len(str(_WIDTH_MAX)) or int(digits) > _WIDTH_MAX for digits in numbers
+        ):
+            what = _format_string(text, of=of, secret=secret)
+            raise _malformed(what, f"a width is beyond {_WIDTH_MAX}")
+        length += _WIDTH_MAX if numbers else len(str(names.get(found["name"] or "", "")))
+    if length > _LENGTH_MAX:
+        what = f"the value of {of!r} becomes longer than {_LENGTH_MAX} characters"
+        raise Refused(what, "names can be written out, or a script can be run instead")
 
 
 def expand_log_path(text: str, names: Names, *, of: str, secret: bool = False) -> str:

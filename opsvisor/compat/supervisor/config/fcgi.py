@@ -71,7 +71,8 @@ def _tcp(reader: SectionReader, written: str, backlog: int | None) -> SocketSpec
         # Supervisor means to fill the value in, and prints the pair.
         _reject(reader, f"{('Bad socket format %s', written)}")
         return None
-    host, port = address[1].lower(), int(address[2])
+    digits = address[2].lstrip("0")[: len(str(_PORT_MAX)) + 1]  # int() refuses thousands of them
+    host, port = address[1].lower(), int(digits or 0)
     if port < 1:
         _reject(reader, f"{port} is below lower bound (1)")
     if port > _PORT_MAX:

@@ -11,9 +11,12 @@ from opsvisor.compat.supervisor.config.programs import Surroundings, read_progra
 from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.compat.supervisor.config.sections import Findings, SectionReader
 from opsvisor.compat.supervisor.config.values import name as valid_name
+from opsvisor.config.problems import ConfigError, Problem
 from opsvisor.config.units import did_you_mean
 from opsvisor.core.plan import Group, Plan
 from opsvisor.core.spec import ProcessId, ProcessSpec
+
+_PROCESSES_MAX = 50_000  # of all programs: each costs a kilobyte before it runs
 
 
 def read_plan(ini: Ini, around: Surroundings) -> Plan:
@@ -26,6 +29,7 @@ def read_plan(ini: Ini, around: Surroundings) -> Plan:
     listeners = _by_name(ini.of_kind("eventlistener"), around.findings)
     ambiguous = frozenset(plain) & frozenset(fcgi)
     programs = {**plain, **fcgi}
+    count = _Count()
     sections: list[Section] = []
     groups: list[Group] = []
     members: set[str] = set()
@@ -34,7 +38,9 @@ def read_plan(ini: Ini, around: Surroundings) -> Plan:
         wanted = _members(reader, programs, ambiguous, listeners)
         members.update(wanted)
         processes = [
-            spec for p in wanted for spec in _processes(programs[p], name, around, as_member=True)
+            spec
+            for p in wanted
+            for spec in count.taken(_processes(programs[p], name, around, as_member=True), reader)
         ]
         sections.append(section)
         groups.append(_group(reader, name, reader.get(GroupOptions.PRIORITY), processes))
@@ -42,17 +48,33 @@ def read_plan(ini: Ini, around: Surroundings) -> Plan:
         if name in members:
             continue
         reader = SectionReader(section, around.names, around.findings, start=around.start)
-        processes = _processes(section, name, around)
+        processes = count.taken(_processes(section, name, around), reader)
         sections.append(section)
         groups.append(_group(reader, name, reader.get(Program.PRIORITY), processes))
     for name, section in listeners.items():
         reader = SectionReader(section, around.names, around.findings, start=around.start)
         feed = read_feed(reader)
-        processes = read_listener(section, name, around)
+        processes = count.taken(read_listener(section, name, around), reader)
         pool = _group(reader, name, reader.get(EventListener.PRIORITY), processes)
         sections.append(section)
         groups.append(replace(pool, feed=feed))
     return Plan.of(_one_of_each_name(groups, sections, around.findings))
+
+
+class _Count:
+    """How many processes there are so far."""
+
+    def __init__(self) -> None:
+        self._total = 0
+
+    def taken(self, processes: list[ProcessSpec], reader: SectionReader) -> list[ProcessSpec]:
+        """These processes; ConfigError if they are too many, before more of them are made."""
+        self._total += len(processes)
+        if self._total > _PROCESSES_MAX:
+            what = f"there are more than {_PROCESSES_MAX} processes up to [{reader.section.name}]"
+            hint = "look at numprocs, and at what the groups have in common"
+            raise ConfigError([Problem(reader.section.where, what, hint)])
+        return processes
 
 
 def _processes(

@@ -9,6 +9,7 @@ import configparser
 import glob
 import io
 import re
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,10 @@ from pathlib import Path
 from opsvisor.compat.supervisor.config.expansions import Names, expand
 from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.config.problems import ConfigError, Place, Problem
+
+# Far more than anybody writes: what is larger is no configuration, or has no end (/dev/zero).
+_BYTES_MAX = 32 * 1024 * 1024  # of all files together
+_BAD_LINES_MAX = 100  # of one file. Whoever has more has named the wrong file
 
 # A first word, if it could be a key.
 _KEY = re.compile(r"\s*([A-Za-z_][\w.-]{0,39})(?=[\s=:]|$)")
@@ -36,10 +41,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """All that was written under one name. `where` is the first of its headers."""
+    """All that was written under one name. `where` is the first of its headers.
+
+    `own` are the entries written in the section itself, `entries` those of [DEFAULT] as well.
+    """
 
     name: str
     where: Place
+    own: Mapping[str, Entry]
     entries: Mapping[str, Entry]
 
     @property
@@ -99,7 +108,10 @@ def read_all(path: Path, names: Names) -> Ini:
 
 def _matches(folder: Path, pattern: str) -> list[str]:
     """The files that a relative pattern finds below `folder`, or an absolute one anywhere."""
-    found = glob.glob(pattern, root_dir=folder)  # noqa: PTH207 - Path refuses absolute patterns
+    try:
+        found = glob.glob(pattern, root_dir=folder)  # noqa: PTH207 - Path refuses absolute patterns
+    except (RecursionError, ValueError, re.error):  # a thousand folders deep; a NUL in it
+        return []
     return [str(folder / file) for file in sorted(found)]
 
 
@@ -138,10 +150,20 @@ class _Parser(configparser.RawConfigParser):
         finally:
             self._at = None
 
+    def own_values(self, section: str) -> Mapping[str, str]:
+        """What stands in a section itself. `items` would copy [DEFAULT] into every section."""
+        found: Mapping[str, str] = self._sections[section]  # type: ignore[attr-defined]  # no other way
+        return found
+
     def _lines(self, text: str, file: str) -> Iterator[str]:
+        bad_lines = 0
         for number, line in enumerate(io.StringIO(text), start=1):
             self._at = Place(file, number)
             yield line
+            # Each error copies the text of those before it: a hundred thousand take half a minute.
+            bad_lines += _is_no_pair(line)
+            if bad_lines > _BAD_LINES_MAX:
+                break
 
     def _on_header(self, name: str) -> None:
         assert self._at is not None
@@ -155,17 +177,26 @@ class _Parser(configparser.RawConfigParser):
         return key
 
 
+def _is_no_pair(line: str) -> bool:
+    """Whether this can only be an error: neither key and value nor anything else."""
+    if line[:1].isspace() or line[0] in ";#[":
+        return False
+    return not re.search("[=:]", re.split(r"\s[;#]", line, maxsplit=1)[0])
+
+
 class _Reading:
     """Files on their way into one Ini."""
 
     def __init__(self) -> None:
         self._parser = _Parser()
+        self._bytes_left = _BYTES_MAX
         self._folders: dict[str, str] = {}  # by file, in the order in which they were read
+        self._defaults: dict[str, dict[str, Entry]] = {}
         self._problems: list[Problem] = []
 
     def read_main(self, path: Path) -> None:
         try:
-            text = _read_text(path)
+            text = self._read(path)
         except FileNotFoundError:
             problem = Problem(Place(str(path)), f"could not find config file {path}")
             raise ConfigError([problem]) from None
@@ -178,8 +209,11 @@ class _Reading:
 
     def read_included(self, file: str, asked_by: Place) -> list[Problem]:
         """Add one included file; what only deserves a warning is returned."""
+        if Path(file).is_fifo():
+            return [Problem(asked_by, f"could not read {file}: it is a pipe, it is left out")]
+        is_new = file not in self._folders
         try:
-            text = _read_text(Path(file))
+            text = self._read(Path(file))
         except OSError as why:
             # Supervisor passes over such files in silence, a folder that matches `*` for example.
             return [Problem(asked_by, f"could not read {file}: {why.strerror}, it is left out")]
@@ -190,7 +224,7 @@ class _Reading:
         return [
             Problem(place, "[include] has no effect inside an included file")
             for place in self._parser.header_places.get("include", [])
-            if place.file == file
+            if is_new and place.file == file
         ]
 
     def include_patterns(self, include: Section, names: Names) -> list[str]:
@@ -212,24 +246,33 @@ class _Reading:
             return None
         parser = self._parser
         header = parser.header_places[name][0]
-        entries = {}
-        for key, value in parser.items(name):
-            own = parser.key_places.get((name, key))
-            where = own or parser.key_places[parser.default_section, key]
-            # Supervisor fills in `here` file by file. A default is still as it was written when
-            # the section of a later file takes it over, and then means the folder of that file.
-            filled_in = where if own else max(where, header, key=self._rank)
-            here = self._folders[filled_in.file]
-            entries[key] = Entry(value=value, where=where, here=here, inherited=own is None)
-        return Section(name=name, where=header, entries=entries)
+        own = {}
+        for key, value in parser.own_values(name).items():
+            where = parser.key_places[name, key]
+            own[key] = Entry(value=value, where=where, here=self._folders[where.file])
+        defaults = self._defaults_in(header.file)
+        entries = ChainMap(own, defaults) if defaults else own
+        return Section(name=name, where=header, own=own, entries=entries)
 
-    def _rank(self, place: Place) -> int:
-        """How many files were read before that of this place."""
-        return list(self._folders).index(place.file)
+    def _defaults_in(self, file: str) -> dict[str, Entry]:
+        """What [DEFAULT] is for sections that begin in this file: shared, or it would fill memory.
+
+        Supervisor fills in `here` file by file. A default is still as it was written when the
+        section of a later file takes it over, and then means the folder of that file.
+        """
+        if file not in self._defaults:
+            parser, rank = self._parser, list(self._folders)
+            found = self._defaults[file] = {}
+            for key, value in parser.defaults().items():
+                where = parser.key_places[parser.default_section, key]
+                here = self._folders[max(where.file, file, key=rank.index)]
+                found[key] = Entry(value=value, where=where, here=here, inherited=True)
+        return self._defaults[file]
 
     def finish(self, path: str, warnings: tuple[Problem, ...]) -> Ini:
         if self._problems:
             raise ConfigError(self._problems)
+        self._defaults.clear()  # [include] was looked at before the included files were there
         found = {name: self.section(name) for name in self._parser.sections()}
         sections = {name: section for name, section in found.items() if section is not None}
         return Ini(
@@ -238,6 +281,16 @@ class _Reading:
             files=tuple(self._folders),
             warnings=warnings,
         )
+
+    def _read(self, path: Path) -> str:
+        """The text of a file, its lines ended by a newline. Raises as `_decoded`, or OSError."""
+        with path.open("rb") as file:
+            raw = file.read(self._bytes_left + 1)
+        self._bytes_left -= len(raw)
+        if self._bytes_left < 0:
+            what = f"the configuration has more than {_BYTES_MAX} bytes"
+            raise ConfigError([Problem(Place(str(path)), what, "is this the file you mean?")])
+        return _decoded(raw).replace("\r\n", "\n").replace("\r", "\n")
 
     def _parse(self, text: str, file: str) -> None:
         self._folders.setdefault(file, str(Path(file).absolute().parent))
@@ -261,18 +314,18 @@ def _key_in(line: str) -> str:
     return f": '{found[1]}'" if found else ""
 
 
-def _read_text(path: Path) -> str:
-    """A file in UTF-8, or else in the locale's encoding, which is what Supervisor goes by.
+def _decoded(raw: bytes) -> str:
+    """Text in UTF-8, or else in the locale's encoding, which is what Supervisor goes by.
 
-    Raises OSError, or UnicodeDecodeError about the UTF-8 if it is neither.
+    Raises UnicodeDecodeError about the UTF-8 if it is neither.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return raw.decode()
     except UnicodeDecodeError as not_utf8:
         import locale  # noqa: PLC0415 - opsvisorctl reads here too, and hardly any file needs it
 
         try:
-            return path.read_text(encoding=locale.getpreferredencoding(do_setlocale=False))
+            return raw.decode(locale.getpreferredencoding(do_setlocale=False))
         except UnicodeDecodeError:
             raise not_utf8 from None
 

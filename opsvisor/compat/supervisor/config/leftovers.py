@@ -72,8 +72,8 @@ def _kind(section: Section) -> str:
 
 
 def _warn_of_unknown_keys(section: Section, known: frozenset[str], findings: Findings) -> None:
-    for key, entry in section.entries.items():
-        if key in known or entry.inherited:
+    for key, entry in section.own.items():
+        if key in known:
             continue
         if meant := _surely_meant(key, sorted(known)):
             what = f"[{section.name}] has no option '{key}', it has no effect"

@@ -28,6 +28,9 @@ from opsvisor.core.spec import (
 # close enough for anything that lives, and keeps the machine usable for what doesn't.
 _RUN_BACKOFF = ExponentialBackoff(delay=0.1, factor=2.0, limit=5.0, jitter=0.0)
 
+# The kernel takes no word of more than 128 KiB, and shlex needs seconds for one of that length.
+_COMMAND_MAX = 256 * 1024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
@@ -182,6 +185,8 @@ def _process(
 
 def _split(command: str) -> tuple[tuple[str, ...], str]:
     """The words of a command, or why there are none."""
+    if len(command) > _COMMAND_MAX:
+        return (), f"command is longer than {_COMMAND_MAX} characters"
     try:
         words = tuple(shlex.split(command))
     except ValueError as why:
