@@ -21,7 +21,7 @@ _RELAYED = (
     signal.SIGQUIT,
 )
 _LAST = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)  # after these there is nothing left to do
-_USAGE = """\
+USAGE = """\
 opsvisor-pidproxy -- run a command, and pass signals on to the process in its pid file.
 
 Usage: {program} PIDFILE COMMAND [ARGUMENT...]
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run opsvisor-pidproxy; gives its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if len(arguments) < 2:  # noqa: PLR2004 - a pid file and a command
-        sys.stdout.write(_USAGE.format(program=sys.argv[0]))
+        sys.stdout.write(USAGE.format(program=sys.argv[0]))
         return 1
     pid_file, command = arguments[0], arguments[1:]
     # Blocked, signals wait until we ask for the next one: none is lost, and none comes in between.

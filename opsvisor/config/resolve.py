@@ -212,7 +212,7 @@ class _Resolver:
                 rlimits=tuple(limit for _, limit in sorted(options.rlimits.items())),
                 new_session=options.new_session,
                 stdin=self._stdin(program),
-                socket=self._socket(program, user, names),
+                socket=self._socket(program, names),
                 restart=restart,
                 stop=stop,
                 stdout=self._log(program, "stdout", process_id, names),
@@ -350,14 +350,11 @@ class _Resolver:
             syslog=shared.syslog if own.syslog is None else own.syslog,
         )
 
-    def _socket(self, program: Program, user: UserSpec | None, names: Names) -> SocketSpec | None:
+    def _socket(self, program: Program, names: Names) -> SocketSpec | None:
         options = program.options.socket
         if options is None or not program.is_sound("socket"):
             return None
-        if options.owner is not None:
-            owner = self._owner(program, options.owner)
-        else:
-            owner = (user.uid, user.gid) if user else None
+        owner = self._owner(program, options.owner) if options.owner is not None else None
         url = self._fill(program, ("socket", "listen"), options.listen, names)
         try:
             where = listening.read(url, options, owner)

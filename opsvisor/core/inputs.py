@@ -99,6 +99,11 @@ class Shutdown:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedsSettled:
+    """Nobody who is told events (`Group.feed`) has any left to answer, or can answer any."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeadlinePassed:
     """The instant the core asked for has come, or a little later.
 
@@ -108,4 +113,4 @@ class DeadlinePassed:
 
 Request = Start | Stop | Restart | SendSignal
 Report = Spawned | SpawnFault | Exited | SignalFault
-Input = Request | Report | ApplyPlan | Shutdown | DeadlinePassed
+Input = Request | Report | ApplyPlan | Shutdown | FeedsSettled | DeadlinePassed

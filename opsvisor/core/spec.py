@@ -157,7 +157,7 @@ class LogSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnixSocketSpec:
-    """A listening socket at a path. `owner` is (uid, gid), None leaves it as it is created.
+    """A listening socket at a path. `owner` is (uid, gid), None is who runs the process.
 
     `backlog` None lets as many connections wait as the system allows.
     """

@@ -14,6 +14,8 @@ one number that says when to come back. Nothing here waits, and nothing is done 
   stop side by side; the next level waits until the last of them is down, or UNKNOWN: waiting for
   what no signal reaches would never end. Nothing is started or retried from its first moment on,
   on any level; what waits for its turn runs on.
+* A level with processes that are told events hears of the end of the others before its own: it is
+  stopped when all has been answered (`FeedsSettled`), or a second later.
 """
 
 import heapq
@@ -32,6 +34,7 @@ from opsvisor.core.inputs import (
     ApplyPlan,
     DeadlinePassed,
     Exited,
+    FeedsSettled,
     Input,
     Report,
     Request,
@@ -48,11 +51,15 @@ from opsvisor.core.instant import Instant
 from opsvisor.core.plan import Plan, diff
 from opsvisor.core.process import ProcessMachine
 from opsvisor.core.spec import ProcessId, ProcessSpec, Startup
-from opsvisor.core.state import StartCause, StopCause
+from opsvisor.core.state import Running, StartCause, StopCause
 from opsvisor.core.view import ProcessView
 
 # Dead entries are swept out of the heap when they outnumber the machines by this much.
 _HEAP_SLACK = 4
+
+# How long those who are told events may take to answer the last ones. Supervisor's loop takes as
+# long from one group to the next.
+_LAST_WORDS = 1.0
 
 
 class Supervisor:
@@ -68,12 +75,19 @@ class Supervisor:
         self._heap: list[tuple[float, ProcessId]] = []
         self._levels: list[list[ProcessId]] = []  # still to be stopped, first level last
         self._level: set[ProcessId] = set()  # being stopped now
+        self._lingers_until: float | None = None  # before the next level is stopped
 
     # -- what others ask ---------------------------------------------------------------------
 
     @property
     def deadline(self) -> float | None:
         """The monotonic second at which `DeadlinePassed` is wanted, None if nothing is due."""
+        of_processes, of_shutdown = self._first_due(), self._lingers_until
+        if of_processes is None or of_shutdown is None:
+            return of_shutdown if of_processes is None else of_processes
+        return min(of_processes, of_shutdown)
+
+    def _first_due(self) -> float | None:
         while self._heap:
             at, process_id = self._heap[0]
             machine = self._machines.get(process_id)
@@ -107,6 +121,8 @@ class Supervisor:
                 return self._apply(happened.plan, now, revive=happened.revive)
             case Shutdown():
                 return self._shut_down(happened, now)
+            case FeedsSettled():
+                return self._linger_no_more(now)
             case DeadlinePassed():
                 return self._deadline_passed(now)
             case Start() | Stop() | Restart() | SendSignal():
@@ -142,7 +158,9 @@ class Supervisor:
         One, not all: if others are due as well, `deadline` is past and brings us back at once, and
         a bug in one machine can neither keep us in a loop nor cost the others their effects.
         """
-        at = self.deadline
+        if self._lingers_until is not None and self._lingers_until <= now.mono:
+            return self._linger_no_more(now)
+        at = self._first_due()
         if at is None or at > now.mono:
             return []
         _, process_id = heapq.heappop(self._heap)
@@ -266,10 +284,14 @@ class Supervisor:
         self._levels = [by_priority[priority] for priority in sorted(by_priority)]
         return [*effects, *self._next_level(now)]
 
-    def _next_level(self, now: Instant) -> list[Effect]:
+    def _next_level(self, now: Instant, *, has_lingered: bool = False) -> list[Effect]:
         """Stop the next level that has anything alive; be done when there is none."""
         effects: list[Effect] = []
         while self._levels and not self._level:
+            if self._is_told_events(self._levels[-1]) and not has_lingered:
+                self._lingers_until = now.mono + _LAST_WORDS
+                return effects
+            has_lingered = False
             members = [i for i in self._levels.pop() if i in self._machines]
             # Those that are down are told too: a slow retry out of FATAL may still be due.
             for process_id in sorted(members, key=self._stop_order):
@@ -279,6 +301,17 @@ class Supervisor:
         if not self._levels and not self._level:
             effects.append(ShutdownComplete())
         return effects
+
+    def _is_told_events(self, level: list[ProcessId]) -> bool:
+        fed = {group.name for group in self.plan.groups if group.feed is not None}
+        machines = (self._machines.get(i) for i in level if i.group in fed)
+        return any(m is not None and isinstance(m.state, Running) for m in machines)
+
+    def _linger_no_more(self, now: Instant) -> list[Effect]:
+        if self._lingers_until is None:
+            return []
+        self._lingers_until = None
+        return self._next_level(now, has_lingered=True)
 
     def _stop_order(self, process_id: ProcessId) -> tuple[int, str]:
         return (-self._machines[process_id].spec.priority, process_id.name)

@@ -50,7 +50,7 @@ SETTINGS = (
     Flag("u", "user", "USER", flag_values.text, "be this user, given by name or number"),
     Flag("m", "umask", "UMASK", flag_values.umask, "umask of the daemon and its programs"),
     Flag("d", "directory", "DIRECTORY", flag_values.directory, "where to go in the background"),
-    Flag("l", "logfile", "FILENAME", flag_values.log_path, "the daemon's own log"),
+    Flag("l", "logfile", "FILENAME", flag_values.log_path, "the daemon's own log, or syslog"),
     Flag("y", "logfile_maxbytes", "BYTES", flag_values.size, "rotate that log at this size"),
     Flag("z", "logfile_backups", "NUM", flag_values.count, "how many rotated logs to keep"),
     Flag(

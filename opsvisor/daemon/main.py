@@ -97,6 +97,9 @@ def _prepare_host(loaded: Loaded) -> list[str]:
     raised = raise_limits(settings, len(loaded.plan.specs()))
     if settings.user is None:
         return raised
+    if settings.supervisor_interfaces:
+        # Now: the user that we become may not be allowed to read where they are installed.
+        import opsvisor.compat.supervisor.edge  # noqa: F401, PLC0415 - only where they are wanted
     become(settings.user)
     return [f"Set uid to user {settings.user.uid} succeeded", *raised]
 

@@ -7,12 +7,15 @@ from opsvisor.core.spec import LogSpec
 from opsvisor.runtime.logs.capture import StreamCapture
 from opsvisor.runtime.logs.syslog import Syslog
 
+_STDOUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+
 
 class DaemonLog:
     """Lines the daemon says about itself. Rotated and degraded like a program's log.
 
     `echo` also writes them to standard output, as a foreground process does: like a device, so
     that a terminal that is held or a log driver that does not read can't hold up supervision.
+    A log that goes there anyway isn't doubled.
     """
 
     def __init__(
@@ -29,7 +32,7 @@ class DaemonLog:
             spec, ring_size=ring_size, loop=loop, wall=time.time, syslog=syslog
         )
         self._echo: StreamCapture | None = None
-        if echo:
+        if echo and spec.path not in _STDOUT:  # once is enough; Supervisor writes it twice
             stdout = LogSpec(path="/dev/stdout", rotate_size=0)
             self._echo = StreamCapture(stdout, ring_size=0, loop=loop, wall=time.time)
 

@@ -16,7 +16,7 @@ import errno
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from opsvisor.core.effects import (
@@ -106,6 +106,7 @@ class Engine:
         self._ids: dict[Pid, ProcessId] = {}
         self._last_pids: dict[ProcessId, Pid] = {}  # of the present run, or the last one
         self._output_listeners: list[Callable[[Output], None]] = []
+        self._overhearing: list[Callable[[Output], None]] = []
         self._stopped_groups: set[Pid] = set()  # leaders, of groups that were told to end
         self._leaderless: dict[Pid, _EndedLeader] = {}  # those of them that lost their leader
         self._streams: dict[ProcessId, ProcessStreams] = {}
@@ -165,6 +166,11 @@ class Engine:
     def listen_to_output(self, listener: Callable[[Output], None]) -> None:
         """Call this with what processes print where their spec says so, and their messages."""
         self._output_listeners.append(listener)
+
+    def overhear_output(self, listener: Callable[[Output], None]) -> None:
+        """Call this with all that processes print, told or not; before there are any."""
+        assert not self._streams
+        self._overhearing.append(listener)
 
     def check_command(self, spec: ProcessSpec) -> None:
         """Raise SpawnError if the command of this spec can't be executed as things are now."""
@@ -377,20 +383,32 @@ class Engine:
             on_problem=lambda stream, problem: self._observer.log_problem(
                 spec.id, stream.value, problem
             ),
-            on_output=lambda stream, text: self._tell_output(spec.id, stream, text),
-            on_message=lambda stream, text: self._tell_output(
-                spec.id, stream, text, is_message=True
+            on_output=lambda stream, text: self._tell(
+                self._output_listeners, spec.id, stream, text
             ),
+            on_message=lambda stream, text: self._tell(
+                self._overhearing + self._output_listeners, spec.id, stream, text, is_message=True
+            ),
+            overhear=self._overhear_of(spec.id) if self._overhearing else None,
         )
 
-    def _tell_output(
-        self, process_id: ProcessId, stream: Stream, text: bytes, *, is_message: bool = False
+    def _overhear_of(self, process_id: ProcessId) -> Callable[[Stream, bytes], None]:
+        return lambda stream, text: self._tell(self._overhearing, process_id, stream, text)
+
+    def _tell(
+        self,
+        listeners: Iterable[Callable[[Output], None]],
+        process_id: ProcessId,
+        stream: Stream,
+        text: bytes,
+        *,
+        is_message: bool = False,
     ) -> None:
         pid = self._last_pids.get(process_id)
         if pid is None:
             return
         output = Output(process_id, pid, stream, text, is_message)
-        for listener in self._output_listeners:
+        for listener in listeners:
             try:
                 listener(output)
             except Exception as error:  # noqa: BLE001 - a listener's bug must not cost log lines

@@ -58,7 +58,7 @@ class SharedSockets:
                 f" '{listener.program}' (give each program its own)"
             )
         else:
-            listener.follow(spec.socket)
+            listener.follow(spec)
         listener.holders.add(spec.id)
         return listener.fileno()
 
@@ -103,6 +103,7 @@ class _Listener:
     def __init__(self, spec: ProcessSpec) -> None:
         assert spec.socket is not None
         self.spec: SocketSpec = spec.socket
+        self._owner = _owner(spec)
         self.program = spec.program
         self.holders: set[ProcessId] = set()
         self._file: os.stat_result | None = None  # of a unix socket
@@ -124,16 +125,19 @@ class _Listener:
         """Its descriptor, in blocking mode: the processes that share it share that too."""
         return self._socket.fileno()
 
-    def follow(self, spec: SocketSpec) -> None:
+    def follow(self, spec: ProcessSpec) -> None:
         """Take over what a changed configuration says of the same address. SocketError."""
-        if spec == self.spec:
+        assert spec.socket is not None
+        before = self.spec, self._owner
+        wanted = spec.socket, _owner(spec)
+        if wanted == before:
             return
-        before, self.spec = self.spec, spec
+        self.spec, self._owner = wanted
         try:
             self._listen()
         except OSError as error:
-            self.spec = before
-            raise _refusal(spec, error) from error
+            self.spec, self._owner = before
+            raise _refusal(spec.socket, error) from error
 
     def close(self) -> None:
         """Close it, and remove its file unless that is somebody else's by now."""
@@ -161,7 +165,7 @@ class _Listener:
     def _listen(self) -> None:
         if isinstance(self.spec, UnixSocketSpec):
             assert self._file is not None
-            _permit(self.spec, self._file)
+            _permit(self.spec, self._owner, self._file)
         backlog = self.spec.backlog
         self._socket.listen(socket.SOMAXCONN if backlog is None else backlog)
 
@@ -210,7 +214,15 @@ def _make_way(path: str) -> None:
     raise FileExistsError(0, "another program is listening there (another daemon? end it first)")
 
 
-def _permit(spec: UnixSocketSpec, file: os.stat_result) -> None:
+def _owner(spec: ProcessSpec) -> tuple[int, int] | None:
+    """Whose the file of a socket should be: if nobody is named, who runs the program."""
+    if isinstance(spec.socket, UnixSocketSpec) and spec.socket.owner is not None:
+        return spec.socket.owner
+    user = spec.user
+    return (user.uid, user.gid) if user is not None and user.uid != os.geteuid() else None
+
+
+def _permit(spec: UnixSocketSpec, owner: tuple[int, int] | None, file: os.stat_result) -> None:
     """Give the file its owner and mode.
 
     Through a descriptor: its folder may not be ours alone, and what somebody puts in its place
@@ -221,8 +233,8 @@ def _permit(spec: UnixSocketSpec, file: os.stat_result) -> None:
         if not os.path.samestat(os.fstat(descriptor), file):
             raise FileExistsError(0, "the socket was replaced by somebody else")
         by_descriptor = Path(f"/proc/self/fd/{descriptor}")
-        if spec.owner is not None:
-            os.chown(by_descriptor, *spec.owner)
+        if owner is not None:
+            os.chown(by_descriptor, *owner)
         by_descriptor.chmod(spec.mode)
     finally:
         os.close(descriptor)

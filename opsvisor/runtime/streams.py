@@ -35,7 +35,9 @@ class ProcessStreams:
         on_problem: Callable[[Stream, str], None] = lambda _stream, _problem: None,
         on_output: Callable[[Stream, bytes], None] = lambda _stream, _text: None,
         on_message: Callable[[Stream, bytes], None] = lambda _stream, _text: None,
+        overhear: Callable[[Stream, bytes], None] | None = None,
     ) -> None:
+        self._overhear = overhear
         self._on_problem = on_problem
         self._on_output = on_output
         self._on_message = on_message
@@ -168,6 +170,7 @@ class ProcessStreams:
                     on_problem=functools.partial(self._on_problem, stream),
                     on_output=functools.partial(self._on_output, stream),
                     on_message=functools.partial(self._on_message, stream),
+                    overhear=functools.partial(self._overhear, stream) if self._overhear else None,
                 )
 
     def _close_leaving(self) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import resources
 
-_USAGE = """\
+USAGE = """\
 echo_opsvisord_conf -- print a sample configuration of opsvisord.
 
 Usage: {program} [--toml]
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             text = render_sample()
         case ["-h" | "--help"]:
-            text = _USAGE.format(program=sys.argv[0])
+            text = USAGE.format(program=sys.argv[0])
         case unknown:
             program = sys.argv[0]
             sys.stderr.write(f"Error: {unknown[0]} not recognized\nFor help, use {program} -h\n")

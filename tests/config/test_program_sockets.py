@@ -45,12 +45,6 @@ def test_everything_about_a_socket(load: Load) -> None:
     assert spec.socket.owner == (ME.pw_uid, 0)
 
 
-def test_a_socket_belongs_to_who_uses_it(load: Load) -> None:
-    """The user of the program, unless its owner is told."""
-    spec = only(load, f"user = '{ME.pw_name}'\nsocket = 'unix:///x'")
-    assert spec.socket == UnixSocketSpec(path="/x", owner=(ME.pw_uid, ME.pw_gid))
-
-
 def test_a_pipe_by_default_gives_way(load: Load) -> None:
     """Only who asks for both in one program is told that it can't be."""
     text = "defaults.stdin = 'pipe'\n[program.web]\ncommand = 'x'\nsocket = 'unix:///x'"

@@ -1,8 +1,10 @@
+from dataclasses import replace
 from inspect import cleandoc
 
-from programs import program, supervisor_program
+from programs import plan_of, program, supervisor_program
 from world import World
 
+from opsvisor.core.plan import EventFeed, Plan
 from opsvisor.core.spec import RestartLimit, Startup
 
 UP = "start db; start app; start web; spawned of db; spawned of app; spawned of web; +1; "
@@ -383,4 +385,86 @@ def test_nothing_is_owed_to_an_unknown_process_in_shutdown() -> None:
     > exit 100 0              db: UNKNOWN -> STOPPED   ended after all
     > exit 101 0              web: STOPPING -> STOPPED  stopped (shutdown)
     < shutdown complete
+    """)
+
+
+def with_a_listener() -> World:
+    """A program, and a process on a lower level that is told events; both are up."""
+    plan = plan_of(program("lis"), program("web"), priorities={"lis": -1})
+    feed = EventFeed(kinds=("ANY",))
+    world = World()
+    world.plans["fed"] = Plan.of(
+        [replace(group, feed=feed if group.name == "lis" else None) for group in plan.groups]
+    )
+    world.play("apply fed; start lis; start web; spawned of lis; spawned of web; +1")
+    return world
+
+
+def test_who_is_told_events_hears_of_the_end_of_the_others() -> None:
+    """Its level is stopped when everything has been answered, and not before."""
+    told = with_a_listener().play(
+        "settled; shutdown; settled; exit 101 0; +0.5; settled; exit 100 0"
+    )
+    assert told == cleandoc("""
+    > settled
+    > shutdown
+    < TERM group 101          web: RUNNING -> STOPPING  stop requested (shutdown)
+    < CONT group 101
+    > settled
+    > exit 101 0              web: STOPPING -> STOPPED  stopped (shutdown)
+    > +0.5
+    > settled
+    < TERM group 100          lis: RUNNING -> STOPPING  stop requested (shutdown)
+    < CONT group 100
+    > exit 100 0              lis: STOPPING -> STOPPED  stopped (shutdown)
+    < shutdown complete
+    """)
+
+
+def test_a_listener_that_does_not_answer_is_waited_for_a_second() -> None:
+    """Then it is stopped like anything else."""
+    told = with_a_listener().play("shutdown; exit 101 0; +5; exit 100 0")
+    assert told == cleandoc("""
+    > shutdown
+    < TERM group 101          web: RUNNING -> STOPPING  stop requested (shutdown)
+    < CONT group 101
+    > exit 101 0              web: STOPPING -> STOPPED  stopped (shutdown)
+    > +1
+    < TERM group 100          lis: RUNNING -> STOPPING  stop requested (shutdown)
+    < CONT group 100
+    > +4
+    > exit 100 0              lis: STOPPING -> STOPPED  stopped (shutdown)
+    < shutdown complete
+    """)
+
+
+def test_nobody_waits_for_a_listener_that_is_not_up() -> None:
+    """It would be told nothing."""
+    told = with_a_listener().play("stop lis; exit 100 0; shutdown; exit 101 0")
+    assert told == cleandoc("""
+    > stop lis
+    < TERM group 100          lis: RUNNING -> STOPPING  stop requested (manual)
+    < CONT group 100
+    > exit 100 0              lis: STOPPING -> STOPPED  stopped (manual)
+    > shutdown
+    < TERM group 101          web: RUNNING -> STOPPING  stop requested (shutdown)
+    < CONT group 101
+    > exit 101 0              web: STOPPING -> STOPPED  stopped (shutdown)
+    < shutdown complete
+    """)
+
+
+def test_a_listener_that_ends_by_itself_is_not_waited_for_longer() -> None:
+    """The rest of its second at most, if nobody says that all is settled."""
+    world = with_a_listener()
+    told = world.play("shutdown; exit 101 0; exit 100 1; +2")
+    assert told == cleandoc("""
+    > shutdown
+    < TERM group 101          web: RUNNING -> STOPPING  stop requested (shutdown)
+    < CONT group 101
+    > exit 101 0              web: STOPPING -> STOPPED  stopped (shutdown)
+    > exit 100 1              lis: RUNNING -> EXITED    exit status 1; shutdown has begun
+    > +1
+    < shutdown complete
+    > +1
     """)

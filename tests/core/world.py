@@ -199,6 +199,8 @@ class World:
                 self.happens(inputs.ApplyPlan(self.plans[name], revive=revive), step)
             case "shutdown", []:
                 self.happens(inputs.Shutdown("SIGTERM"), step)
+            case "settled", []:
+                self.happens(inputs.FeedsSettled(), step)
             case _, []:
                 self.passes(float(word.removeprefix("+")))
             case _:

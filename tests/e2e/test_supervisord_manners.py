@@ -317,6 +317,31 @@ def test_every_line_has_supervisors_form(start_daemon: StartDaemon) -> None:
     assert daemon.home.output.read_text() == daemon.log
 
 
+def test_what_programs_print_is_in_the_log_at_level_debug(start_daemon: StartDaemon) -> None:
+    """Chunk by chunk, its own newline included; bytes that are no text are shown as such."""
+    odd = "[program:odd]\ncommand = printf '\\377\\n'\nautorestart = false\nstartsecs = 0\n"
+    web = "[program:web]\ncommand = $VICTIM 'say hello'\n"
+    daemon = start_daemon(Programs(f"{web}{odd}", Dialect.INI), options=["-e", "debug"])
+    daemon.until_logged("DEBG 'web' stdout output:\nhello\n\n")
+    daemon.client.write_stdin("web", "complain oops\n")
+    daemon.until_logged("DEBG 'web' stderr output:\noops\n\n")
+    daemon.until_logged("DEBG 'odd' stdout output:\nUndecodable: b'\\xff\\n'\n")
+
+
+def test_what_programs_print_is_not_in_the_log_otherwise(start_daemon: StartDaemon) -> None:
+    """It has a log of its own."""
+    daemon = start_daemon(Programs("[program:web]\ncommand = $VICTIM 'say hello'\n", Dialect.INI))
+    daemon.until_says("web", "hello")
+    assert "output:" not in daemon.log
+
+
+def test_a_log_on_standard_output_is_not_doubled(start_daemon: StartDaemon, home: Home) -> None:
+    """As in containers: nodaemon, and the log on /dev/stdout."""
+    daemon = start_daemon(NO_PROGRAM, daemon="logfile = /dev/stdout\nlogfile_maxbytes = 0")
+    assert daemon.terminate() == 0
+    assert home.output.read_text().count("supervisord started with pid") == 1
+
+
 def test_two_servers_listen_before_the_daemon_says_that_it_started(
     start_daemon: StartDaemon,
 ) -> None:

@@ -1,5 +1,7 @@
 """Output that is told as it is read, by a real engine."""
 
+from dataclasses import replace
+
 from engine_room import NEVER, Room, key, obedient, program
 
 from opsvisor.core.events import ProcessExited
@@ -58,3 +60,21 @@ async def test_a_message_is_told_though_the_stream_is_not(room: Room) -> None:
     pid = (await room.next(ProcessExited)).pid
     assert heard == [Output(key("web"), pid, Stream.STDOUT, b"to you", is_message=True)]
     assert await room.output("two") == "onetwo"
+
+
+async def test_everything_can_be_overheard(room: Room) -> None:
+    """Told or not, and messages; those who listen hear no more than before."""
+    overheard: list[Output] = []
+    heard: list[Output] = []
+    room.engine.overhear_output(overheard.append)
+    room.engine.listen_to_output(heard.append)
+    script = "printf 'one<!--XSUPERVISOR:BEGIN-->hi<!--XSUPERVISOR:END-->'; printf two >&2"
+    spec = program("web", "sh", "-c", script, stdout=LogSpec(message_limit=9), stderr=TOLD)
+    room.apply(replace(spec, restart=NEVER))
+    await room.next(ProcessExited)
+    assert sorted((o.text, o.is_message) for o in overheard) == [
+        (b"hi", True),
+        (b"one", False),
+        (b"two", False),
+    ]
+    assert sorted((o.text, o.is_message) for o in heard) == [(b"hi", True), (b"two", False)]

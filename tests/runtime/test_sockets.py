@@ -27,6 +27,7 @@ from opsvisor.core.spec import (
     StopPolicy,
     TcpSocketSpec,
     UnixSocketSpec,
+    UserSpec,
 )
 from opsvisor.core.state import PublicState
 from opsvisor.runtime.sockets import SharedSockets, SocketError
@@ -317,3 +318,27 @@ async def test_a_taken_port_is_told(room: Room) -> None:
         f" (who listens on port {where.port}: ss -ltnp)"
     )
     assert room.engine.view(key("a")).state in (PublicState.BACKOFF, PublicState.FATAL)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_the_user_of_the_program_has_its_socket(tmp_path: Path) -> None:
+    """Unless an owner is named; and the next user, when that changes."""
+    where = at(tmp_path)
+    sockets = SharedSockets(tell=print)
+    for uid, gid in ((12, 34), (56, 78)):
+        sockets.take(server("a", where, user=UserSpec(name="x", uid=uid, gid=gid)))
+        assert (file_of(where).st_uid, file_of(where).st_gid) == (uid, gid)
+    named = at(tmp_path, owner=(9, -1))
+    sockets.take(server("a", named, user=UserSpec(name="x", uid=12, gid=34)))
+    assert (file_of(where).st_uid, file_of(where).st_gid) == (9, 78)
+    sockets.close()
+
+
+def test_who_runs_the_daemon_keeps_what_is_made(tmp_path: Path) -> None:
+    """Nothing is given to oneself: that could be refused, of a group we aren't in."""
+    where = at(tmp_path)
+    sockets = SharedSockets(tell=print)
+    me = UserSpec(name="me", uid=os.geteuid(), gid=2**31 - 2)
+    sockets.take(server("a", where, user=me))
+    assert file_of(where).st_gid != me.gid
+    sockets.close()

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -148,8 +149,11 @@ async def test_merging_and_parting_follow_the_spec(tmp_path: Path) -> None:
 
 async def test_who_has_more_to_say_hears_of_room_in_the_pipe(room: Room) -> None:
     """Once, and the last who asked: without looking again and again."""
-    script = "trap : USR1; echo ok; sleep 1000 & wait; kill $!; exec cat >/dev/null"
-    room.apply(program("web", "sh", "-c", script, stdin=StdinMode.PIPE))
+    script = (
+        "import os, signal; usr1 = {signal.SIGUSR1}; signal.pthread_sigmask(0, usr1);"
+        "os.write(1, b'ok\\n'); signal.sigwait(usr1)\nwhile os.read(0, 65536): pass"
+    )
+    room.apply(program("web", sys.executable, "-c", script, stdin=StdinMode.PIPE))
     await room.output("ok\n")
     streams = room.engine.streams(key("web"))
     with pytest.raises(StdinFullError):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from aiohttp import web
 
 from opsvisor.compat.supervisor.listeners.delivery import EventDelivery
+from opsvisor.compat.supervisor.output_copies import copy_output
 from opsvisor.compat.supervisor.rpc.http import Interface
 from opsvisor.config.settings import LogLevel
 from opsvisor.control.control import Control
@@ -18,6 +19,7 @@ class SupervisorEdge:
 
     def __init__(self, control: Control, log: Callable[[LogLevel, str], None]) -> None:
         self.control = control
+        self._log = log
         self.listeners = EventDelivery(control, log)
         self._interface = Interface(control, log, tell_remote=self.listeners.tell_remote)
 
@@ -27,6 +29,7 @@ class SupervisorEdge:
 
     def open(self) -> None:
         """Begin to tell event listeners; before the first process is started."""
+        copy_output(self.control, self._log)
         self.listeners.open()
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from opsvisor.core.spec import LogSpec
 from opsvisor.runtime.logs import StreamCapture
+from opsvisor.runtime.logs.capture import LINES_READ_SIZE
 from opsvisor.runtime.logs.syslog import LINE_LIMIT, PENDING_LIMIT, Syslog, SyslogTarget
 from opsvisor.runtime.logs.targets import RETRY_DELAY, Tally
 
@@ -296,5 +297,15 @@ async def test_syslog_follows_the_spec_and_survives_a_reopen(
     capture.drain()
     assert receiver.texts() == []
     assert (tmp_path / "x.log").read_bytes() == b"unsent\n"
+    os.close(end)
+    capture.close()
+
+
+async def test_short_lines_are_taken_in_small_bites(receiver: Receiver) -> None:
+    """Each costs a system call, and the others on the loop must not wait for a pipe full."""
+    capture = capture_at(receiver, log_spec(None, syslog=True))
+    end = capture.open_pipe()
+    os.write(end, b"\n" * 50_000)
+    assert capture._read_chunk(capture._pipes[0]) == LINES_READ_SIZE
     os.close(end)
     capture.close()

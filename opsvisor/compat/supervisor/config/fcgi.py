@@ -14,7 +14,6 @@ from opsvisor.core.spec import (
     StdinMode,
     TcpSocketSpec,
     UnixSocketSpec,
-    UserSpec,
 )
 
 _UNIX = "unix://"
@@ -32,12 +31,11 @@ def read_fcgi_program(
     """
     specs = read_program(section, group, around, as_member=as_member)
     reader = SectionReader(section, around.names, around.findings, start=around.start)
-    user = specs[0].user if specs else None
-    where = _socket(reader, section.label.strip(), user)
+    where = _socket(reader, section.label.strip())
     return [replace(spec, stdin=StdinMode.NULL, socket=where) for spec in specs]
 
 
-def _socket(reader: SectionReader, program: str, user: UserSpec | None) -> SocketSpec | None:
+def _socket(reader: SectionReader, program: str) -> SocketSpec | None:
     """The socket, in Supervisor's words where it is none: they don't name the file."""
     backlog = reader.get(FcgiProgram.SOCKET_BACKLOG)
     owner, mode = reader.get(FcgiProgram.SOCKET_OWNER), reader.get(FcgiProgram.SOCKET_MODE)
@@ -50,8 +48,6 @@ def _socket(reader: SectionReader, program: str, user: UserSpec | None) -> Socke
         path = written.removeprefix(_UNIX)
         if not path.startswith("/"):
             _reject(reader, f"{('Unix socket path %s is not an absolute path', path)}")
-        if owner is None and user is not None:
-            owner = user.uid, user.gid
         return UnixSocketSpec(
             path=os.path.normpath(path),
             mode=0o700 if mode is None else mode,

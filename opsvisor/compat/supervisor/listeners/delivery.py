@@ -37,6 +37,7 @@ from opsvisor.core.events import (
     StateChanged,
     SupervisorStateChanged,
 )
+from opsvisor.core.inputs import FeedsSettled
 from opsvisor.core.spec import ProcessId
 from opsvisor.core.state import PublicState
 from opsvisor.runtime import clock
@@ -87,8 +88,11 @@ class EventDelivery:
     # -- what happens ------------------------------------------------------------------------
 
     def _on_event(self, event: Event) -> None:
-        if not self._is_open:
-            return
+        if self._is_open:
+            self._take_note(event)
+            self._settle()
+
+    def _take_note(self, event: Event) -> None:
         match event:
             case StateChanged():
                 self._on_state_changed(event)
@@ -148,8 +152,14 @@ class EventDelivery:
         pool = self.pools.of(output.id)
         if pool is not None and output.stream is Stream.STDOUT:
             self._perform(pool.heard(output.id, output.text))
+            self._settle()
         else:
             self._publish(printed(output))
+
+    def _settle(self) -> None:
+        """Let a shutdown go on to the listeners themselves, once they have answered everything."""
+        if self._supervisor.state.is_ending and self.pools.are_settled:
+            self._engine.submit(FeedsSettled())
 
     # -- what is done about it ---------------------------------------------------------------
 

@@ -79,9 +79,13 @@ class _Listener:
     in_hand: _Waiting | None = None
 
     @property
+    def may_answer(self) -> bool:
+        return self.is_up and not self.is_deaf and self.protocol.state is not ListenerState.UNKNOWN
+
+    @property
     def may_be_told(self) -> bool:
         waits = self.protocol.state is ListenerState.READY
-        return waits and self.is_up and not self.is_blocked and not self.is_deaf
+        return waits and self.may_answer and not self.is_blocked
 
 
 class Pool:
@@ -109,6 +113,13 @@ class Pool:
     def waiting(self) -> int:
         """Events that wait; those in the hands of a listener aren't among them."""
         return len(self._buffer)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no answer is to be expected: all is answered, or nobody is there to do it."""
+        listeners = self._listeners.values()
+        has_work = bool(self._buffer) or any(one.in_hand for one in listeners)
+        return not has_work or not any(one.may_answer for one in listeners)
 
     def follow(self, group: Group, feed: EventFeed) -> list[Effect]:
         """Take over a changed configuration. What waits already is still told."""
@@ -306,6 +317,11 @@ class Pools:
     def kinds(self) -> frozenset[str]:
         """Every kind of event that any pool subscribed to."""
         return frozenset(kind for pool in self._pools.values() for kind in pool.kinds)
+
+    @property
+    def are_settled(self) -> bool:
+        """Whether no pool has anything left to be answered."""
+        return all(pool.is_settled for pool in self._pools.values())
 
     def follow(self, group: Group) -> list[Effect]:
         """Take over what the plan says of a group, be it a pool or not."""

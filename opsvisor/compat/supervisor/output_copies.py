@@ -1,0 +1,54 @@
+"""At loglevel debug Supervisor copies all that programs print to its activity log."""
+
+from collections.abc import Callable
+
+from opsvisor.config.settings import Dialect, LogLevel
+from opsvisor.control.control import Control
+from opsvisor.core.spec import ProcessId
+from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.output import Output
+
+_COPYING = (LogLevel.DEBUG, LogLevel.TRACE, LogLevel.BLATHER)
+
+
+def copy_output(control: Control, log: Callable[[LogLevel, str], None]) -> None:
+    """Copy output from now on, if the daemon's settings ask for it. They seldom do.
+
+    Only for Supervisor's own files: who writes opsvisor.toml and wants to hear the daemon in
+    detail doesn't expect the words of its programs in between.
+    """
+    settings = control.configuration.settings
+    if settings.dialect is not Dialect.SUPERVISOR or settings.log_level not in _COPYING:
+        return
+
+    def copy(output: Output) -> None:
+        listens = output.stream is Stream.STDOUT and _is_listener(control, output.id)
+        for line in lines_of(output, listens=listens):
+            log(LogLevel.DEBUG, line)
+
+    control.engine.overhear_output(copy)
+
+
+def lines_of(output: Output, *, listens: bool) -> tuple[str, ...]:
+    """What the log says of one chunk: its text, with the newline it ends in.
+
+    What an event listener says to us is shown as bytes; so is what isn't UTF-8.
+    """
+    name, channel = output.id.name, output.stream.value
+    text = repr(output.text) if listens else _decoded(output.text)
+    copied = f"{name!r} {channel} output:\n{text}"
+    if output.is_message:
+        return copied, f"{name!r} {channel} emitted a comm event"
+    return (copied,)
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return f"Undecodable: {text!r}"
+
+
+def _is_listener(control: Control, process_id: ProcessId) -> bool:
+    groups = control.supervisor.plan.groups
+    return any(group.name == process_id.group and group.feed for group in groups)

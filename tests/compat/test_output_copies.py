@@ -1,0 +1,39 @@
+"""What Supervisor's activity log says at loglevel debug of what programs print."""
+
+import pytest
+
+from opsvisor.compat.supervisor.output_copies import lines_of
+from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.output import Output
+
+
+def said(text: bytes, *, is_message: bool = False, name: str = "web") -> Output:
+    """One chunk of a process's standard error."""
+    return Output(ProcessId("g", name), Pid(1), Stream.STDERR, text, is_message)
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        (said(b"one\ntwo\n"), "'web' stderr output:\none\ntwo\n"),
+        (said("caf\u00e9".encode()), "'web' stderr output:\ncaf\u00e9"),
+        (said(b"\x88\n"), "'web' stderr output:\nUndecodable: b'\\x88\\n'"),
+        (said(b"x", name="it's"), '"it\'s" stderr output:\nx'),
+    ],
+)
+def test_a_chunk_is_copied_as_it_was_read(output: Output, line: str) -> None:
+    """With the newline it ends in; bytes only where they are no text."""
+    assert lines_of(output, listens=False) == (line,)
+
+
+def test_what_a_listener_answers_is_shown_as_bytes() -> None:
+    """In one line, since it is a protocol."""
+    output = said(b"RESULT 2\nOKREADY\n")
+    assert lines_of(output, listens=True) == ("'web' stderr output:\nb'RESULT 2\\nOKREADY\\n'",)
+
+
+def test_a_message_is_copied_and_named() -> None:
+    """It is in no other log."""
+    found = lines_of(said(b"to you", is_message=True), listens=False)
+    assert found == ("'web' stderr output:\nto you", "'web' stderr emitted a comm event")
