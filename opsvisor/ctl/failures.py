@@ -81,10 +81,8 @@ def remark_problems(output: Output, problems: Sequence[ConfigProblem]) -> None:
 
 
 def first_problem(trouble: Problem) -> str:
-    """The problem of a configuration as one line."""
-    if not trouble.problems:
-        return trouble.detail
-    return f"{_place(trouble.problems[0])}: {trouble.problems[0].what}"
+    """The problem of a configuration as one line, in the words that Supervisor has for it."""
+    return trouble.problems[0].what if trouble.problems else trouble.detail
 
 
 def _place(found: ConfigProblem) -> str:

@@ -47,14 +47,14 @@ def test_a_bad_configuration(ctl: Ctl, daemon: RecordedDaemon) -> None:
     daemon.answers["POST /api/v1/config/apply"] = refusal
     assert ctl("reread") == (
         1,
-        "ERROR: CANT_REREAD: o.toml:3: 'x' is not a number\n",
+        "ERROR: CANT_REREAD: 'x' is not a number\n",
         _BAD_TEXT,
     )
     assert ctl("update") == (
         1,
         (
             "error: <class 'xmlrpc.client.Fault'>, "
-            "<Fault 92: \"CANT_REREAD: o.toml:3: 'x' is not a number\">\n"
+            "<Fault 92: \"CANT_REREAD: 'x' is not a number\">\n"
         ),
         _BAD_TEXT,
     )

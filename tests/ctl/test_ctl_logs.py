@@ -76,6 +76,20 @@ def test_a_log_that_can_not_be_read(ctl: Ctl, daemon: RecordedDaemon, code: str,
     assert ctl("maintail")[:2] == (1, f"supervisord: ERROR ({why})\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [("tail -0 web", f"{_LOGS}/stdout"), ("maintail -0", "/api/v1/daemon/log")],
+)
+def test_zero_bytes_are_all_of_a_log(
+    ctl: Ctl, daemon: RecordedDaemon, words: str, path: str
+) -> None:
+    """Supervisorctl's reading of -0; one answer holds only a part of a long log."""
+    first = wire.LogText(name="web", stream="stdout", text="one\n", offset=4, size=8)
+    daemon.answers[f"GET {path}?offset=0"] = first
+    daemon.answers[f"GET {path}?offset=4"] = _log("two\nfour")
+    assert ctl(*words.split()) == (0, "one\ntwo\nfour\n", "")
+
+
 def test_following(ctl: Ctl, daemon: RecordedDaemon) -> None:
     """The stream as it is; what was lost is said beside it."""
     daemon.answers[f"GET {_LOGS}/stderr/follow?bytes=1024"] = Sse(

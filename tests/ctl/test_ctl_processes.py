@@ -217,16 +217,23 @@ def test_restart_that_fails(
 
 
 def test_restart_of_names_that_are_none(ctl: Ctl, daemon: RecordedDaemon) -> None:
-    """As `start` has it, once."""
+    """Told of twice, as supervisorctl stops and then starts; a group as `start` has it."""
     _record(daemon)
     _outcomes(
         daemon, {"restart n g:*": [result("n", "no_such_process"), result("g", "no_such_group")]}
     )
     assert ctl("restart", "n", "g:*") == (
         2,
-        "n: ERROR (no such process)\ng: ERROR (no such group)\n",
+        "n: ERROR (no such process)\ng: ERROR (no such group)\n" * 2,
         "",
     )
+
+
+def test_restart_of_what_is_down_and_fails_again(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """There was nothing to stop, which is said."""
+    _record(daemon, msgspec.structs.replace(fatal("x"), retry_at=None))
+    _outcomes(daemon, {"restart x": [result("x", "spawn_error")]})
+    assert ctl("restart", "x") == (7, "x: ERROR (not running)\nx: ERROR (spawn error)\n", "")
 
 
 def test_restart_as_json(ctl: Ctl, daemon: RecordedDaemon) -> None:
@@ -249,8 +256,28 @@ def test_a_name_comes_before_a_pattern(ctl: Ctl, daemon: RecordedDaemon) -> None
 def test_no_such_signal(ctl: Ctl, daemon: RecordedDaemon) -> None:
     """The daemon refuses the request; it is told of every name, as supervisorctl does."""
     daemon.answers[_ACTIONS] = problem(400, "bad_signal", "no such signal: 'FOO'")
-    ran = ctl("signal", "FOO", "a", "b")
-    assert ran == (1, "a: ERROR (bad signal name)\nb: ERROR (bad signal name)\n", "")
+    _record(daemon, running("a"), stopped("b"))
+    ran = ctl("signal", "FOO", "a", "b", "c")
+    lines = "a: ERROR (bad signal name)\nb: ERROR (bad signal name)\nc: ERROR (no such process)\n"
+    assert ran == (1, lines, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "out", "status"),
+    [
+        ("all", "g:a: ERROR (bad signal name)\n", 1),
+        ("g:*", "g:a: ERROR (bad signal name)\n", 1),
+        ("h:*", "h: ERROR (no such group)\n", 1),
+        ("*z", "*z: ERROR (no such process)\n", 1),
+    ],
+)
+def test_no_such_signal_for_many(
+    ctl: Ctl, daemon: RecordedDaemon, *, name: str, out: str, status: int
+) -> None:
+    """Those that could have had it are named, one by one."""
+    daemon.answers[_ACTIONS] = problem(400, "bad_signal", "no such signal: 'FOO'")
+    _record(daemon, running("g:a"), stopped("g:b"))
+    assert ctl("signal", "FOO", name) == (status, out, "")
 
 
 def test_signal_sends_the_name_as_typed(ctl: Ctl, daemon: RecordedDaemon) -> None:

@@ -36,7 +36,8 @@ def avail(session: Session, words: list[str]) -> int:
         available = session.client.available()
     except ApiError as error:
         return _refused(session, "avail", error)
-    for one in available.processes:
+    # As supervisorctl has them: by the name that stands behind the colon.
+    for one in sorted(available.processes, key=lambda one: one.process):
         session.output.say(render.available_line(one))
     session.output.show(available)
     return Exit.OK
@@ -143,7 +144,10 @@ def _remark_beside(session: Session, diff: ConfigDiff) -> None:
 
 
 def _cannot_reread(session: Session, error: ApiError) -> int:
-    session.output.say(f"ERROR: CANT_REREAD: {failures.first_problem(error.problem)}")
+    what = failures.first_problem(error.problem)
+    if session.output.for_people:
+        what = "the configuration can't be used, nothing has changed"  # why comes next
+    session.output.say(f"ERROR: CANT_REREAD: {what}")
     failures.remark_problems(session.output, error.problem.problems)
     session.output.show({"error": error.problem})
     return Exit.FAILED

@@ -1,6 +1,10 @@
 """Read, follow and empty logs."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, cast
+
+from msgspec.structs import replace
 
 from opsvisor.client import ApiError, LogGap, LogPiece, Stream, StreamName
 from opsvisor.ctl import exit_codes, failures, names, render
@@ -31,8 +35,9 @@ def tail(session: Session, words: list[str]) -> int:
     wanted = _parse_tail(words)
     if wanted.last_bytes is None:
         return _follow_process(session, wanted)
+    read = partial(session.client.log, wanted.name, wanted.stream)
     try:
-        text = session.client.log(wanted.name, wanted.stream, last_bytes=wanted.last_bytes)
+        text = _whole(read) if wanted.last_bytes == 0 else read(last_bytes=wanted.last_bytes)
     except ApiError as error:
         return _unreadable(session, wanted.name, error)
     return _print_log(session, text)
@@ -45,8 +50,9 @@ def maintail(session: Session, words: list[str]) -> int:
     last_bytes = _modifier(words[0]) if words else _LAST_BYTES
     if last_bytes is None:
         return follow(session, session.client.follow_daemon_log(_FOLLOW_BYTES))
+    read = session.client.daemon_log
     try:
-        text = session.client.daemon_log(last_bytes=last_bytes)
+        text = _whole(read) if last_bytes == 0 else read(last_bytes=last_bytes)
     except ApiError as error:
         return _unreadable(session, "supervisord", error)
     return _print_log(session, text)
@@ -135,6 +141,14 @@ def _follow_process(session: Session, wanted: _Wanted) -> int:
         session.output.show({"error": error.problem})
         return Exit.OK
     return follow(session, stream)
+
+
+def _whole(read: Callable[..., LogText]) -> LogText:
+    """All of a log: in supervisorctl, `-0` asks for that. One answer holds a part of it."""
+    pieces = [read(offset=0)]
+    while pieces[-1].text and pieces[-1].offset < pieces[-1].size:
+        pieces.append(read(offset=pieces[-1].offset))
+    return replace(pieces[-1], text="".join(piece.text for piece in pieces))
 
 
 def _print_log(session: Session, text: LogText) -> int:

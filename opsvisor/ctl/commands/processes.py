@@ -13,6 +13,7 @@ from opsvisor.wire import ActionResponse, ActionResult, ProcessList, ProcessStat
 
 Action = Literal["start", "stop", "signal"]
 _NO_CHANGE = {"start": "already_started", "stop": "not_running", "signal": "not_running"}
+_SIGNALLABLE = frozenset({"STARTING", "RUNNING", "STOPPING"})
 
 
 def status(session: Session, words: list[str]) -> int:
@@ -157,16 +158,30 @@ def _ask(session: Session, action: Action, name: str, signum: str | None) -> lis
     except ApiError as error:
         if error.problem.code != "bad_signal":
             raise
-        group, _, process = name.partition(":")
-        return [
-            ActionResult(
-                name=name,
-                group=group,
-                process=process or group,
-                result="bad_signal",
-                reason=error.problem.detail,
-            )
-        ]
+        return _refused_signal(name, session.client.processes().processes, error.problem.detail)
+
+
+def _refused_signal(name: str, everything: list[ProcessStatus], reason: str) -> list[ActionResult]:
+    """What supervisorctl tells of a signal that is none: of each process that would have had it.
+
+    A name that stands for no process is told of as that.
+    """
+    found = names.matching(name, everything)
+    if names.is_wildcard(name) and not names.exactly(name, everything):
+        alive = [one for one in found if one.state in _SIGNALLABLE]
+        if found or name == "all":
+            return [
+                _result(one.name, one.group, one.process, "bad_signal", reason) for one in alive
+            ]
+    group, _, process = name.partition(":")
+    result = "bad_signal" if found else "no_such_process"
+    if not found and names.whole_group(name) is not None:
+        result = "no_such_group"
+    return [_result(name, group, process or group, result, reason if found else "")]
+
+
+def _result(name: str, group: str, process: str, result: str, reason: str) -> ActionResult:
+    return ActionResult(name=name, group=group, process=process, result=result, reason=reason)
 
 
 def _by_name(session: Session) -> dict[str, ProcessStatus]:
@@ -178,15 +193,17 @@ def _stop_before(
 ) -> ActionResult | None:
     """How the stop before the start went, as supervisorctl tells it; None if there was none.
 
-    `after` is looked up where anything failed: the daemon refuses some restarts before the stop.
+    A name that stands for no process is told of at both. `after` is looked up where anything
+    failed: the daemon refuses some restarts before the stop.
     """
     if before is None:
+        return result
+    if not before.pid and not before.retry_at:
+        return replace(result, result="not_running", reason="")
+    still_runs = before.pid and after is not None and after.pid == before.pid
+    if result.result != "ok" and still_runs:
         return None
-    if result.result == "ok":
-        was_up = bool(before.pid or before.retry_at)
-        return replace(result, result="ok" if was_up else "not_running", reason="")
-    was_stopped = before.pid and (after is None or after.pid != before.pid)
-    return replace(result, result="ok", reason="") if was_stopped else None
+    return replace(result, result="ok", reason="")
 
 
 def _concerned(action: Action, name: str, results: list[ActionResult]) -> list[ActionResult]:
