@@ -1,6 +1,9 @@
 """Flags of opsvisord in a daemon that runs, before and after it reads its files again."""
 
+import os
 import signal
+import subprocess
+import sys
 
 from commands import run_program
 from daemon import StartDaemon
@@ -67,6 +70,17 @@ def test_a_flag_without_an_effect_says_so(home: Home) -> None:
     assert checked.status == 0
     (warned,) = [line for line in checked.out.splitlines() if "warning" in line]
     assert warned == "warning: command line: --directory has no effect in the foreground"
+
+
+def test_our_own_file_needs_nothing_of_supervisors(home: Home) -> None:
+    """Whatever the flags: its readers and interfaces are not even loaded."""
+    home.write(Programs('[program.web]\ncommand = "$VICTIM"\n'))
+    flags = ["-k", "-t", "-s", "-n", "-y", "5MB", "-e", "info", "-u", str(os.geteuid())]
+    words = ["--check", str(home.config), *flags]
+    code = f"from opsvisor.daemon import main; main({words}); import sys; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "ok, 1 programs" in ran.stdout
+    assert "opsvisor.compat" not in ran.stdout
 
 
 def test_a_log_in_syslog_is_no_file(home: Home) -> None:

@@ -114,7 +114,7 @@ def test_whoever_starts_it_may_have_ignored_the_death_of_children(tmp_path: Path
         "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN);"
         " os.execv(sys.argv[1], sys.argv[1:])"
     )
-    proxy = [BIN / "opsvisor-pidproxy", tmp_path / "pid", "/bin/true"]
+    proxy: list[str | Path] = [BIN / "opsvisor-pidproxy", tmp_path / "pid", "/bin/true"]
     command = [sys.executable, "-c", code, *proxy]
     assert subprocess.run(command, timeout=PATIENCE, check=False).returncode == 0
 

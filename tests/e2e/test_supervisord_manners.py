@@ -80,6 +80,21 @@ def test_the_way_to_the_background(home: Home, tmp_path: Path) -> None:
         assert told[0].startswith("CRIT Supervisor is running as root.")
 
 
+def test_our_own_file_leads_to_the_background_too(home: Home, tmp_path: Path) -> None:
+    """In the same way, under our own name; -n stays."""
+    work = tmp_path / "work"
+    work.mkdir()
+    program = Programs('[program.web]\ncommand = "$VICTIM"\n')
+    home.write(program, daemon='daemonize = true\nworking_dir = "work"\numask = "027"')
+    with in_background(home) as pid:
+        assert str(Path(f"/proc/{pid}/cwd").readlink()) == str(work)
+        assert status_of(pid)["Umask"] == "0027"
+        told = messages(home.log_file.read_text())
+        assert told.index("INFO daemonizing the opsvisord process") < told.index(
+            f"INFO opsvisord started with pid {pid}"
+        )
+
+
 def test_in_the_foreground_neither_directory_nor_umask_counts(
     start_daemon: StartDaemon, tmp_path: Path
 ) -> None:
