@@ -24,7 +24,7 @@ from opsvisor.core.events import (
 )
 from opsvisor.core.outcome import ExitCause, signal_name
 from opsvisor.core.spec import ProcessId
-from opsvisor.core.state import PublicState, StopCause
+from opsvisor.core.state import PublicState
 from opsvisor.core.wording import sentence
 
 _NAMES = {
@@ -40,7 +40,6 @@ _ASKED_FOR = frozenset({ExitCause.MANUAL, ExitCause.CONFIG, ExitCause.SHUTDOWN})
 _SEVERITY = {level: rank for rank, level in enumerate(LogLevel)}  # 0 is the gravest
 
 
-_STOPPED_BY_HAND = f"stop requested ({StopCause.MANUAL.value})"
 _TOO_MANY_RETRIES = "too many start retries too quickly"
 
 
@@ -138,8 +137,6 @@ class Journal:
                 | PublicState.EXITED
                 | PublicState.UNKNOWN
             ):
-                if event.new is PublicState.STOPPING and event.reason == _STOPPED_BY_HAND:
-                    self.log(LogLevel.INFO, f"waiting for {event.id.name} to stop")
                 self.log(
                     LogLevel.TRACE,
                     f"{event.id}: {event.old.name} -> {event.new.name}: {event.reason}",

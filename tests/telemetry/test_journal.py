@@ -29,7 +29,7 @@ from opsvisor.core.events import (
 from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind, Usage
 from opsvisor.core.plan import Change, PlanDiff
 from opsvisor.core.spec import Pid
-from opsvisor.core.state import PublicState, StartCause, StopCause
+from opsvisor.core.state import PublicState, StartCause
 from opsvisor.telemetry.journal import Journal
 
 WEB = key("site:web")
@@ -57,25 +57,6 @@ def told(event: Event, *, min_uptime: float = 1.0) -> list[str]:
     one, lines = journal(LogLevel.BLATHER, min_uptime)
     one.on_event(event)
     return [line.split(" ", 2)[2] for line in lines]
-
-
-def stopping(cause: StopCause) -> StateChanged:
-    """A process that is asked to stop, for this cause."""
-    return StateChanged(
-        at=1.0,
-        id=WEB,
-        old=PublicState.RUNNING,
-        new=PublicState.STOPPING,
-        reason=f"stop requested ({cause.value})",
-        pid=PID,
-    )
-
-
-def test_who_asks_for_a_stop_is_told_to_wait() -> None:
-    """As Supervisor says it to clients that wait; a shutdown names all at once instead."""
-    assert told(stopping(StopCause.MANUAL))[0] == "INFO waiting for web to stop"
-    for other in set(StopCause) - {StopCause.MANUAL}:
-        assert all(line.startswith("TRAC") for line in told(stopping(other)))
 
 
 def exited(outcome: Outcome, cause: ExitCause, *, expected: bool) -> ProcessExited:
