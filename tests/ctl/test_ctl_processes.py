@@ -231,7 +231,7 @@ def test_restart_of_names_that_are_none(ctl: Ctl, daemon: RecordedDaemon) -> Non
 
 def test_restart_of_what_is_down_and_fails_again(ctl: Ctl, daemon: RecordedDaemon) -> None:
     """There was nothing to stop, which is said."""
-    _record(daemon, msgspec.structs.replace(fatal("x"), retry_at=None))
+    _record(daemon, msgspec.structs.replace(fatal("x"), retry_at=0.0))
     _outcomes(daemon, {"restart x": [result("x", "spawn_error")]})
     assert ctl("restart", "x") == (7, "x: ERROR (not running)\nx: ERROR (spawn error)\n", "")
 
