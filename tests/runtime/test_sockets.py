@@ -97,7 +97,9 @@ async def ask(where: SocketSpec, farewell: bytes = b"") -> int:
         else:
             reader, writer = await asyncio.open_connection(where.host, where.port)
         answer = await reader.read(20)
-        writer.write(farewell)
+        if farewell:
+            writer.write(farewell)
+            await reader.read()  # the server is the first to close, and so has to wait longer
         writer.close()
         await writer.wait_closed()
     return int(answer)
