@@ -228,10 +228,13 @@ def _permit(spec: UnixSocketSpec, owner: tuple[int, int] | None, file: os.stat_r
     Through a descriptor: its folder may not be ours alone, and what somebody puts in its place
     meanwhile must not get them.
     """
-    descriptor = os.open(spec.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(spec.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise FileExistsError(0, "somebody has removed it (stop all that use it)") from None
     try:
         if not os.path.samestat(os.fstat(descriptor), file):
-            raise FileExistsError(0, "the socket was replaced by somebody else")
+            raise FileExistsError(0, "somebody has put another file in its place")
         by_descriptor = Path(f"/proc/self/fd/{descriptor}")
         if owner is not None:
             os.chown(by_descriptor, *owner)

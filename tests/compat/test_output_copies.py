@@ -1,8 +1,13 @@
 """What Supervisor's activity log says at loglevel debug of what programs print."""
 
 import pytest
+from control_room import control_room, loaded_plan
+from engine_room import NEVER, program
 
-from opsvisor.compat.supervisor.output_copies import lines_of
+from opsvisor.compat.supervisor.output_copies import copy_output, lines_of
+from opsvisor.config.settings import DaemonSettings, Dialect, LogLevel
+from opsvisor.core.events import ProcessExited
+from opsvisor.core.plan import EventFeed, Group, Plan
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.output import Output
@@ -37,3 +42,46 @@ def test_a_message_is_copied_and_named() -> None:
     """It is in no other log."""
     found = lines_of(said(b"to you", is_message=True), listens=False)
     assert found == ("'web' stderr output:\nto you", "'web' stderr emitted a comm event")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "level", "copied"),
+    [
+        (Dialect.SUPERVISOR, LogLevel.DEBUG, True),
+        (Dialect.SUPERVISOR, LogLevel.BLATHER, True),
+        (Dialect.SUPERVISOR, LogLevel.INFO, False),
+        (Dialect.NATIVE, LogLevel.DEBUG, False),
+    ],
+)
+async def test_output_is_copied_where_it_is_asked_for(
+    dialect: Dialect, level: LogLevel, *, copied: bool
+) -> None:
+    """In Supervisor's files, from debug on; a listener's answers in their own way."""
+    script = ("sh", "-c", "echo out; echo err >&2")
+    plan = Plan.of(
+        [
+            Group(name="web", processes=(program("web", *script, restart=NEVER),)),
+            Group(
+                name="lis",
+                processes=(program("lis", *script, restart=NEVER),),
+                feed=EventFeed(kinds=("EVENT",)),
+            ),
+        ]
+    )
+    lines: list[str] = []
+    settings = DaemonSettings(dialect=dialect, log_level=level)
+    async with control_room(loaded_plan(Plan(), settings=settings)) as house:
+        copy_output(house.control, lambda _level, line: lines.append(line))
+        house.control.configuration.carry_out(plan)
+        await house.room.next(ProcessExited)
+        await house.room.next(ProcessExited)
+    assert sorted(lines) == (
+        [
+            "'lis' stderr output:\nerr\n",
+            "'lis' stdout output:\nb'out\\n'",
+            "'web' stderr output:\nerr\n",
+            "'web' stdout output:\nout\n",
+        ]
+        if copied
+        else []
+    )

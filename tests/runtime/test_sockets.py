@@ -284,6 +284,45 @@ def test_somebody_elses_file_is_left_alone_at_the_end(tmp_path: Path) -> None:
     assert Path(where.path).read_text() == "theirs"
 
 
+def test_what_took_its_place_gets_neither_its_mode_nor_its_owner(tmp_path: Path) -> None:
+    """Who owns the folder could have any file given away. What is shared goes on as it was."""
+    where, wider = at(tmp_path), at(tmp_path, mode=0o666)
+    sockets = SharedSockets(tell=print)
+    descriptor = sockets.take(server("a", where))
+    Path(where.path).unlink()
+    with pytest.raises(SocketError, match="somebody has removed it"):
+        sockets.take(server("b", wider))
+    (tmp_path / "theirs").write_text("")
+    (tmp_path / "theirs").chmod(0o600)
+    Path(where.path).hardlink_to(tmp_path / "theirs")
+    with pytest.raises(SocketError, match="another file in its place"):
+        sockets.take(server("b", wider))
+    assert stat.S_IMODE(file_of(where).st_mode) == 0o600
+    assert sockets.take(server("b", where)) == descriptor
+    sockets.close()
+
+
+def test_a_socket_of_another_kind_is_somebodys_too(tmp_path: Path) -> None:
+    """A log of the system, for instance: it can't be connected to as we do, but it is read."""
+    where = at(tmp_path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(where.path)
+        with pytest.raises(SocketError, match="another program is listening there"):
+            SharedSockets(tell=print).take(server("a", where))
+    assert is_there(where)
+
+
+def test_a_socket_that_holds_its_place_is_not_tried(tmp_path: Path) -> None:
+    """It is open: there is nothing to find out, and nothing may happen to it."""
+    where = at(tmp_path)
+    sockets = SharedSockets(tell=print)
+    sockets.take(server("a", where))
+    made = file_of(where)
+    assert sockets.problem_of(server("b", where)) == ""
+    assert os.path.samestat(file_of(where), made)
+    sockets.close()
+
+
 def test_two_programs_do_not_share_by_accident(tmp_path: Path) -> None:
     """Each would take requests that are meant for the other."""
     where = at(tmp_path)
