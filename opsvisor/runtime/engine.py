@@ -41,7 +41,7 @@ from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.logs.syslog import Syslog
 from opsvisor.runtime.output import Output
 from opsvisor.runtime.reaper import Orphan, Reaper
-from opsvisor.runtime.sockets import SharedSockets, SocketError
+from opsvisor.runtime.sockets import Hold, SharedSockets, SocketError
 from opsvisor.runtime.spawn import SpawnError, find_executable, spawn
 from opsvisor.runtime.streams import ProcessStreams
 
@@ -111,6 +111,7 @@ class Engine:
         self._leaderless: dict[Pid, _EndedLeader] = {}  # those of them that lost their leader
         self._streams: dict[ProcessId, ProcessStreams] = {}
         self._null_input = -1
+        self._holds: dict[Pid, Hold] = {}
         self._sockets = SharedSockets(tell=self._tell_of_socket)
         self._reaper = Reaper(loop, on_exit=self._exited, on_orphan=self._inherited)
         self._observer: Observer
@@ -283,27 +284,32 @@ class Engine:
 
     def _spawn(self, spec: ProcessSpec) -> None:
         began = time.monotonic()
+        hold: Hold | None = None
         try:
             streams = self._streams.get(spec.id)
             if streams is None:
                 streams = self._streams[spec.id] = self._new_streams(spec)
-            stdin = self._null_input if spec.socket is None else self._sockets.take(spec)
+            if spec.socket is not None:
+                hold = self._sockets.take(spec)
+            stdin = self._null_input if hold is None else hold.descriptor
             with streams.child_files(stdin) as files:
                 pid = spawn(spec, files, self._environment)
         except SpawnError as error:
-            self._not_spawned(SpawnFault(spec.id, error.reason, error.kind))
+            self._not_spawned(SpawnFault(spec.id, error.reason, error.kind), hold)
             return
         except SocketError as error:
-            self._not_spawned(SpawnFault(spec.id, str(error)))
+            self._not_spawned(SpawnFault(spec.id, str(error)), hold)
             return
         except OSError as error:
-            self._not_spawned(SpawnFault(spec.id, _no_streams(spec, error)))
+            self._not_spawned(SpawnFault(spec.id, _no_streams(spec, error)), hold)
             return
         except Exception as error:  # noqa: BLE001 - one spec must not cost the others their daemon
             self._observer.internal_error("engine", error)
-            self._not_spawned(SpawnFault(spec.id, f"cannot start '{spec.id}': {error}"))
+            self._not_spawned(SpawnFault(spec.id, f"cannot start '{spec.id}': {error}"), hold)
             return
         self._observer.spawn_took(time.monotonic() - began)
+        if hold is not None:
+            self._holds[pid] = hold
         self._ids[pid] = spec.id
         self._last_pids[spec.id] = pid
         self._inputs.append(Spawned(spec.id, pid))
@@ -313,8 +319,9 @@ class Engine:
             # Out of descriptors. Its end comes by SIGCHLD then, like that of an orphan.
             self._observer.internal_error("reaper", error)
 
-    def _not_spawned(self, fault: SpawnFault) -> None:
-        self._sockets.give_back(fault.id)
+    def _not_spawned(self, fault: SpawnFault, hold: Hold | None) -> None:
+        if hold is not None:
+            hold.let_go()
         self._inputs.append(fault)
 
     def _signal(self, effect: SignalProcess) -> None:
@@ -436,9 +443,11 @@ class Engine:
         if streams is not None:
             # Its last words are in the log, and in the post-mortem, before its end is handled.
             streams.run_ended()
-        self._sockets.give_back(process_id)
         self._observer.run_ended(process_id, pid, usage)
+        hold = self._holds.pop(pid, None)
         self.submit(Exited(process_id, pid, outcome, usage))
+        if hold is not None:  # only now: if it was started again at once, no client was refused
+            hold.let_go()
         self._observer.reap_took(time.monotonic() - began)
 
     def _inherited(self, orphan: Orphan) -> None:

@@ -5,7 +5,8 @@ Theory of operation
 A FastCGI server accepts connections on descriptor 0: whoever starts it has made the socket, bound
 it and listens. Because all processes of a program get the same socket, the kernel hands each
 connection to one that is free. The socket is made when the first of them is started and closed
-when the last has ended; in between it survives any restart, and clients wait in its backlog.
+when the last has ended; in between it survives any restart, and clients wait in its backlog. A run
+that is followed at once by the next lets go only when that has taken hold.
 
 A socket belongs to its address and to one program. A change of its mode, owner or backlog is made
 to the socket that is there, since processes with the old settings may still hold it.
@@ -21,9 +22,10 @@ import os
 import socket
 import stat
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from opsvisor.core.spec import ProcessId, ProcessSpec, SocketSpec, TcpSocketSpec, UnixSocketSpec
+from opsvisor.core.spec import ProcessSpec, SocketSpec, TcpSocketSpec, UnixSocketSpec
 
 _Address = str | tuple[str, int]
 
@@ -32,8 +34,19 @@ class SocketError(Exception):
     """A listening socket could not be made. The text says which, why, and what may help."""
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """One run's part in a socket: it is closed when nobody holds it any more.
+
+    `descriptor` is in blocking mode, which those that share the socket share too.
+    """
+
+    descriptor: int
+    let_go: Callable[[], None]  # once
+
+
 class SharedSockets:
-    """The sockets of all programs, each with the processes that hold it.
+    """The sockets of all programs, for as long as anybody holds them.
 
     `tell` is given a line for the log whenever one is made or closed, in Supervisor's words.
     """
@@ -42,8 +55,11 @@ class SharedSockets:
         self._tell = tell
         self._listeners: dict[_Address, _Listener] = {}
 
-    def take(self, spec: ProcessSpec) -> int:
-        """The descriptor for this process, which holds the socket from now on. SocketError."""
+    def take(self, spec: ProcessSpec) -> "Hold":
+        """The socket for a run of this process, which must be let go of when it ends.
+
+        Raises SocketError.
+        """
         assert spec.socket is not None
         address = _address(spec.socket)
         listener = self._listeners.get(address)
@@ -59,16 +75,14 @@ class SharedSockets:
             )
         else:
             listener.follow(spec)
-        listener.holders.add(spec.id)
-        return listener.fileno()
+        listener.holds += 1
+        return Hold(listener.fileno(), lambda: self._let_go(address, listener))
 
-    def give_back(self, process_id: ProcessId) -> None:
-        """The process has ended, or wasn't started: a socket that nobody else holds is closed."""
-        for address, listener in tuple(self._listeners.items()):
-            listener.holders.discard(process_id)
-            if not listener.holders:
-                del self._listeners[address]
-                self._close(listener)
+    def _let_go(self, address: _Address, listener: "_Listener") -> None:
+        listener.holds -= 1
+        if not listener.holds and self._listeners.get(address) is listener:
+            del self._listeners[address]
+            self._close(listener)
 
     def problem_of(self, spec: ProcessSpec) -> str:
         """Why the socket of a process that isn't started yet could not be made, "" if it could.
@@ -98,14 +112,14 @@ class SharedSockets:
 
 
 class _Listener:
-    """One open socket: of which program it is, and who holds it."""
+    """One open socket: of which program it is, and how many runs hold it."""
 
     def __init__(self, spec: ProcessSpec) -> None:
         assert spec.socket is not None
         self.spec: SocketSpec = spec.socket
         self._owner = _owner(spec)
         self.program = spec.program
-        self.holders: set[ProcessId] = set()
+        self.holds = 0
         self._file: os.stat_result | None = None  # of a unix socket
         self._socket: socket.socket
 
@@ -122,7 +136,7 @@ class _Listener:
             raise _refusal(self.spec, error) from error
 
     def fileno(self) -> int:
-        """Its descriptor, in blocking mode: the processes that share it share that too."""
+        """Its descriptor."""
         return self._socket.fileno()
 
     def follow(self, spec: ProcessSpec) -> None:

@@ -42,6 +42,9 @@ while True:
     if connection.recv(9) == b"end":
         break
 """
+SOON = RestartPolicy(
+    mode=RestartMode.ALWAYS, run_backoff=ExponentialBackoff(delay=0.001, jitter=0.0)
+)
 AT_ONCE = RestartPolicy(
     mode=RestartMode.ALWAYS, run_backoff=ExponentialBackoff(delay=0.0, jitter=0.0)
 )
@@ -135,10 +138,22 @@ async def test_processes_of_a_program_share_one_socket(room: Room, tmp_path: Pat
     assert lines == [f"Creating socket {where.url}", f"Closing socket {where.url}"]
 
 
+async def test_a_run_hands_its_socket_to_the_next(room: Room, tmp_path: Path) -> None:
+    """Where that begins at once: no client is refused in between, not even of a single process."""
+    lines = lines_of(room)
+    where = at(tmp_path)
+    room.apply(server("a", where, restart=AT_ONCE))
+    await ask(where, b"end")
+    await room.next(ProcessExited)
+    await room.next(ProcessSpawned)
+    assert await ask(where) == room.engine.view(key("a")).pid
+    assert lines == [f"Creating socket {where.url}"]
+
+
 async def test_the_socket_is_made_anew_with_the_next_first_process(room: Room) -> None:
     """On the same port at once: connections of the last run, still in TIME_WAIT, don't matter."""
     where = TcpSocketSpec(host="127.0.0.1", port=free_port())
-    room.apply(server("a", where))
+    room.apply(server("a", where, restart=SOON))
     first = await ask(where)
     await ask(where, b"end")
     await room.next(ProcessSpawned, id=key("a"), pid=first)
@@ -277,10 +292,10 @@ def test_somebody_elses_file_is_left_alone_at_the_end(tmp_path: Path) -> None:
     """The socket was replaced while it was open: what is there now isn't ours to remove."""
     where = at(tmp_path)
     sockets = SharedSockets(tell=print)
-    sockets.take(server("a", where))
+    hold = sockets.take(server("a", where))
     Path(where.path).unlink()
     Path(where.path).write_text("theirs")
-    sockets.give_back(key("a"))
+    hold.let_go()
     assert Path(where.path).read_text() == "theirs"
 
 
@@ -288,7 +303,7 @@ def test_what_took_its_place_gets_neither_its_mode_nor_its_owner(tmp_path: Path)
     """Who owns the folder could have any file given away. What is shared goes on as it was."""
     where, wider = at(tmp_path), at(tmp_path, mode=0o666)
     sockets = SharedSockets(tell=print)
-    descriptor = sockets.take(server("a", where))
+    descriptor = sockets.take(server("a", where)).descriptor
     Path(where.path).unlink()
     with pytest.raises(SocketError, match="somebody has removed it"):
         sockets.take(server("b", wider))
@@ -298,7 +313,7 @@ def test_what_took_its_place_gets_neither_its_mode_nor_its_owner(tmp_path: Path)
     with pytest.raises(SocketError, match="another file in its place"):
         sockets.take(server("b", wider))
     assert stat.S_IMODE(file_of(where).st_mode) == 0o600
-    assert sockets.take(server("b", where)) == descriptor
+    assert sockets.take(server("b", where)).descriptor == descriptor
     sockets.close()
 
 
