@@ -426,6 +426,23 @@ def test_a_full_pipe_is_waited_for() -> None:
     )
 
 
+def test_news_of_a_run_that_is_over_change_nothing() -> None:
+    """They were on their way when it ended."""
+    one = stage()
+    is_played(
+        one,
+        r"""
+        > ends lis
+        > ends lis
+        > up lis
+        > deaf lis
+        > blocked lis
+        > unblocked lis
+        > says lis READY\n
+        > event TICK_5 when:5""",
+    )
+
+
 def test_a_changed_feed_is_followed_at_once() -> None:
     """What waits stays, as far as it fits; new kinds come, old ones don't."""
     one = stage()

@@ -78,8 +78,7 @@ class EventDelivery:
         """Tell nobody any more."""
         self._is_open = False
         self._unsent.clear()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._wind_up()
 
     def tell_remote(self, kind: str, text: str) -> None:
         """What a client of XML-RPC has to say to listeners, as REMOTE_COMMUNICATION."""
@@ -182,8 +181,7 @@ class EventDelivery:
     def _write(self, listener: ProcessId, text: bytes) -> bool:
         """Write what the pipe takes, and keep the rest for later. False if nobody reads there."""
         pool = self.pools.of(listener)
-        if pool is None:  # dropped while this was on its way
-            return False
+        assert pool is not None, f"{listener} is no listener"
         streams = self._engine.streams(listener)
         try:
             taken = streams.write_stdin(text)

@@ -84,13 +84,11 @@ class Protocol:
         match self.state:
             case ListenerState.ACKNOWLEDGED:
                 return self._expect_ready()
-            case ListenerState.READY:
+            case ListenerState.READY | ListenerState.UNKNOWN:
                 return [self._break_off()]  # nobody asked it anything
             case ListenerState.BUSY:
                 length = self._result_length
                 return self._expect_length() if length is None else self._expect_result(length)
-            case ListenerState.UNKNOWN:
-                return []
             case never:
                 assert_never(never)
 
