@@ -59,6 +59,7 @@ ME = pwd.getpwuid(os.geteuid()).pw_name
         "stdout_events_enabled = true\nstderr_events_enabled = true",
         "stdout_capture_maxbytes = 1KB\nstderr_capture_maxbytes = 2KB",
         "stdout_syslog = true",
+        "stdout_logfile = syslog\nstderr_logfile = syslog",
         'environment = A="1",B="two, words",C="{x}",D="",E.F-G="50%%"',
         'environment = PORT="80%(process_num)02d",ME="%(program_name)s of %(group_name)s"',
         'environment = SUPERVISOR_PROCESS_NAME="mine",SUPERVISOR_SERVER_URL="other"',
@@ -84,6 +85,7 @@ def test_every_option_of_a_program(tmp_path: Path, line: str) -> None:
     "line",
     [
         "loglevel = debug",
+        "logfile = syslog",
         "logfile_maxbytes = 0",
         "logfile_backups = 3",
         "minfds = 64",

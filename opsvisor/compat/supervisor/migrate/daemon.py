@@ -38,6 +38,7 @@ def write_daemon(source: Source, findings: Findings) -> DaemonTable:
     if settings.log.path is not None:
         writer.path("log", "logfile", settings.log.path)
         _note_relative(writer, "logfile", settings.log.path, findings)
+    writer.value("log_syslog", settings.log.syslog)
     writer.value("log_level", settings.log_level)
     writer.value("log_rotate_size", settings.log.rotate_size)
     writer.value("log_rotate_keep", settings.log.rotate_keep)

@@ -54,6 +54,7 @@ _KEYS: Mapping[Path, tuple[str, ...]] = {
     ("log", "rotate_keep"): ("stdout_logfile_backups",),
     ("log",): ("logfile",),
     ("log_level",): ("loglevel",),
+    ("log_syslog",): ("logfile",),
     ("log_rotate_size",): ("logfile_maxbytes",),
     ("log_rotate_keep",): ("logfile_backups",),
     ("pid_file",): ("pidfile",),
