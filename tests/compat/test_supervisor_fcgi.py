@@ -121,3 +121,15 @@ def test_slips_in_its_options_are_noticed(tmp_path: Path) -> None:
         "[fcgi-program:a] has no option 'socket_mod', it has no effect",
         "[fcgi-program:a] has no option 'startsec', it has no effect",
     ]
+
+
+def test_programs_that_want_one_socket_are_warned_of(tmp_path: Path) -> None:
+    """However they write it, and wherever they are; not for the members of one program."""
+    text = (
+        f"{FCGI}socket=unix:///run/x.sock\n[fcgi-program:b]\ncommand=x\n"
+        "socket=unix:///run/../run/x.sock\n[group:g]\nprograms=b\n[group:h]\nprograms=b\n"
+    )
+    loaded = load_text(tmp_path, text)
+    assert [(w.where.line, w.what) for w in loaded.warnings] == [
+        (5, "[fcgi-program:b] listens at unix:///run/x.sock, as [fcgi-program:a] does")
+    ]

@@ -2,12 +2,14 @@
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from opsvisor.compat.supervisor.config.ini import Section
 from opsvisor.compat.supervisor.config.options import FcgiProgram
 from opsvisor.compat.supervisor.config.programs import Surroundings, read_program
-from opsvisor.compat.supervisor.config.sections import SectionReader
+from opsvisor.compat.supervisor.config.sections import Findings, SectionReader
+from opsvisor.core.plan import Plan
 from opsvisor.core.spec import (
     ProcessSpec,
     SocketSpec,
@@ -33,6 +35,25 @@ def read_fcgi_program(
     reader = SectionReader(section, around.names, around.findings, start=around.start)
     where = _socket(reader, section.label.strip())
     return [replace(spec, stdin=StdinMode.NULL, socket=where) for spec in specs]
+
+
+def warn_of_shared_sockets(
+    plan: Plan, sections: Mapping[str, Section], findings: Findings
+) -> None:
+    """Note programs that want one socket. With Supervisor the last to start cuts off the others.
+
+    `sections` are those of FastCGI programs, by name.
+    """
+    owners: dict[str, str] = {}
+    for spec in plan.specs().values():
+        if spec.socket is None:
+            continue
+        owner = owners.setdefault(spec.socket.url, spec.program)
+        if owner != spec.program:
+            mine, theirs = sections[spec.program], sections[owner]
+            what = f"[{mine.name}] listens at {spec.socket.url}, as [{theirs.name}] does"
+            hint = "only one of the two can be started at a time; give each its own"
+            findings.warn(mine.where, what, hint)
 
 
 def _socket(reader: SectionReader, program: str) -> SocketSpec | None:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from opsvisor.compat.supervisor.config.fcgi import read_fcgi_program
+from opsvisor.compat.supervisor.config.fcgi import read_fcgi_program, warn_of_shared_sockets
 from opsvisor.compat.supervisor.config.ini import Ini, Section
 from opsvisor.compat.supervisor.config.listeners import read_feed, read_listener
 from opsvisor.compat.supervisor.config.options import EventListener, Program
@@ -58,7 +58,9 @@ def read_plan(ini: Ini, around: Surroundings) -> Plan:
         pool = _group(reader, name, reader.get(EventListener.PRIORITY), processes)
         sections.append(section)
         groups.append(replace(pool, feed=feed))
-    return Plan.of(_one_of_each_name(groups, sections, around.findings))
+    plan = Plan.of(_one_of_each_name(groups, sections, around.findings))
+    warn_of_shared_sockets(plan, fcgi, around.findings)
+    return plan
 
 
 class _Count:
