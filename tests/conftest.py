@@ -13,6 +13,8 @@ from hypothesis import settings
 settings.register_profile("opsvisor", deadline=None)
 # Chosen by --hypothesis-profile=long: a search for hours in which nobody waits.
 settings.register_profile("long", deadline=None, max_examples=5000)
+# Chosen by --hypothesis-profile=quick, where something else is being tested: the same every time.
+settings.register_profile("quick", deadline=None, max_examples=20, derandomize=True)
 settings.load_profile("opsvisor")
 
 
