@@ -48,6 +48,10 @@ _WHOM = {  # the stop signal, SIGKILL
     KillTargets.GROUP: (KillMode.GROUP, KillMode.GROUP),
     KillTargets.MIXED: (KillMode.PROCESS, KillMode.GROUP),
 }
+_NOT_SPOKEN = Refused(
+    "needs Supervisor's protocol, which isn't spoken",
+    "set supervisor_interfaces = true in [server]",
+)
 # What a warning about the restart limit is about; the first that was written shows where.
 _RESTART_LIMIT = (
     "restart_limit_interval",
@@ -91,6 +95,7 @@ def resolve(
     _check_groups(decoded, members, findings)
     _check_log_paths(decoded, members, findings)
     _check_sockets(decoded, members, findings)
+    _check_hearing(decoded, findings)
     return Plan.of(groups)
 
 
@@ -107,9 +112,7 @@ def _feed(
         why = Refused(says, "leave out its group: its replicas are one pool")
         findings.problems.append(program.problem(("events",), why))
     if not decoded.server.options.supervisor_interfaces:
-        says = "needs Supervisor's protocol, which isn't spoken"
-        why = Refused(says, "set supervisor_interfaces = true in [server]")
-        findings.problems.append(program.problem(("events",), why))
+        findings.problems.append(program.problem(("events",), _NOT_SPOKEN))
     return EventFeed(kinds=program.options.events, buffer_size=program.options.events_buffer)
 
 
@@ -490,3 +493,17 @@ def _check_sockets(
             program = decoded.programs[spec.program]
             option, typed = ("socket", "listen"), f"'{spec.socket.url}'"
             findings.problems.append(program.problem(option, why, typed=typed))
+
+
+def _check_hearing(decoded: Decoded, findings: Findings) -> None:
+    """What is told to listeners must have somebody to tell it: a message is in no log."""
+    if decoded.server.options.supervisor_interfaces:
+        return
+    for program in decoded.programs.values():
+        log = program.options.log
+        for stream, options in ((), log), (("stdout",), log.stdout), (("stderr",), log.stderr):
+            for name in ("events", "message_limit"):
+                problem = program.problem(("log", *stream, name), _NOT_SPOKEN)
+                # Of [defaults] it is one problem, however many programs it reaches.
+                if getattr(options, name) and problem not in findings.problems:
+                    findings.problems.append(problem)

@@ -126,11 +126,28 @@ def test_one_program_in_two_groups_shares_its_socket(load: Load) -> None:
 
 def test_output_is_told_sent_and_searched_for_messages(load: Load) -> None:
     """For both streams, and for one alone."""
-    both = "[program.web.log]\nsyslog = true\nevents = true\nmessage_limit = '1K'\n"
-    spec = only(load, f"{both}stderr = {{ syslog = false, events = false, message_limit = 0 }}\n")
+    text = (
+        "[server]\nsupervisor_interfaces = true\n[program.web]\ncommand = 'x'\n"
+        "[program.web.log]\nsyslog = true\nevents = true\nmessage_limit = '1K'\n"
+        "stderr = { syslog = false, events = false, message_limit = 0 }\n"
+    )
+    (spec,) = load(text).plan.specs().values()
     assert spec.stderr is not None
     assert (spec.stdout.syslog, spec.stdout.told, spec.stdout.message_limit) == (True, True, 1024)
     assert (spec.stderr.syslog, spec.stderr.told, spec.stderr.message_limit) == (False, False, 0)
+
+
+def test_what_is_told_needs_somebody_to_tell_it(complaints: Complaints) -> None:
+    """A message is in no log: it would be lost in silence."""
+    said = complaints(
+        "[program.web]\ncommand = 'x'\nlog.message_limit = 9\nlog.stderr.events = true\n"
+    )
+    why = "needs Supervisor's protocol, which isn't spoken"
+    assert f":3: program 'web': log.message_limit {why}" in said
+    assert f":4: program 'web': log.stderr.events {why}" in said
+    programs = "[program.a]\ncommand = 'x'\n[program.b]\ncommand = 'x'\n"
+    said = complaints(f"[defaults]\nlog.events = true\n{programs}")
+    assert said.count("log.events needs") == 1
 
 
 def test_the_answers_of_a_listener_are_heard(load: Load) -> None:

@@ -137,6 +137,11 @@ NEEDS: dict[str, dict[str, str]] = {
         "program.events": '["EVENT"]',
     },
     **{
+        f"program.log.{name}": {"server.supervisor_interfaces": "true"}
+        for stream in ("", "stdout.", "stderr.")
+        for name in (f"{stream}events", f"{stream}message_limit")
+    },
+    **{
         f"program.socket.{name}": {"program.socket.listen": '"unix:///x.sock"'}
         for name in ("mode", "owner", "backlog")
     },
@@ -184,8 +189,9 @@ def test_defaults_reach_the_program(load: Load) -> None:
         value = OTHER_VALUES[f"program.{name}"]
         if option.per_program or name == "env_file":
             continue
-        shared = load(f"program.web.command = 'x'\ndefaults.{name} = {value}")
-        own = load(f"program.web.command = 'x'\nprogram.web.{name} = {value}")
+        base = "server.supervisor_interfaces = true\nprogram.web.command = 'x'\n"
+        shared = load(f"{base}defaults.{name} = {value}")
+        own = load(f"{base}program.web.{name} = {value}")
         assert outcome(shared) == outcome(own), name
 
 
