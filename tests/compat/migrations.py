@@ -71,10 +71,13 @@ def facts(loaded: Loaded, start: Path) -> dict[str, Any]:
     settings = asdict(loaded.settings)
     del settings["dialect"]
     settings["auto_log_dir"] = _plain(settings["auto_log_dir"], start)
+    for limit in ("min_fds", "min_procs"):
+        settings[limit] = max(0, settings[limit])  # below zero asks for no more than zero does
     settings["working_dir"] = _plain(settings["working_dir"], start)
     for server in settings["servers"]:
         del server["name"]
-        if "port" in server and (server["credentials"] or server["host"] == "127.0.0.1"):
+        is_local = server.get("host") == "localhost" or server.get("host", "").startswith("127.")
+        if "port" in server and (server["credentials"] or is_local):
             del server["allow_anonymous"]
     return {
         "settings": settings,

@@ -65,13 +65,13 @@ priority = 5  ; first
 MIGRATED = """\
 # Migrated from {folder}/supervisord.conf by opsvisorctl migrate.
 
-[server]
-supervisor_interfaces = true  # XML-RPC, and the protocol of event listeners
-
 # Ask operations before you change this.
 [server.unix]
 path = "/run/supervisor.sock"  # the socket
 mode = "0770"
+
+[server]
+supervisor_interfaces = true  # XML-RPC, and the protocol of event listeners
 
 [daemon]
 log = "/var/log/supervisord.log"

@@ -82,6 +82,7 @@ _WAYS = frozenset(
         "backoff_delay",
         "backoff_limit",
         "backoff_jitter",
+        "backoff_reset",
         "restart_limit_count",
         "fatal_retry_delay",
         "kill_mode",

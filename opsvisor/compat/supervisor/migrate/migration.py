@@ -101,6 +101,8 @@ class _Migration:
         self._findings = Findings()
         self._tables: dict[str, list[ProgramTable]] = {}  # by section
         self._taken: set[str] = set()
+        self._sockets: dict[str, str] = {}  # who listens where, by address
+        self._specs = source.loaded.plan.specs()
         self._groups = self._name_groups()
         # What is left out, once that is told: processes, groups, and all servers but these.
         self._left_out: set[ProcessId] = set()
@@ -165,6 +167,7 @@ class _Migration:
         if taken_by:
             self._leave_out(section, specs, f"[{taken_by}] listens at its socket")
             return []
+        self._sockets |= {spec.socket.url: section.name for spec in specs if spec.socket}
         feed = groups[0].feed if section.kind == "eventlistener" else None
         name = self._name(label)
         try:
@@ -193,14 +196,8 @@ class _Migration:
 
     def _socket_taken_by(self, specs: Sequence[ProcessSpec]) -> str:
         """The section of another program that listens at the same address, "" if none does."""
-        mine = {spec.socket.url for spec in specs if spec.socket is not None}
-        all_specs = self._source.loaded.plan.specs()
-        for table in self._all_tables():
-            for process_id in table.ids:
-                socket = all_specs[process_id].socket
-                if socket is not None and socket.url in mine:
-                    return table.section.name
-        return ""
+        urls = {spec.socket.url for spec in specs if spec.socket is not None}
+        return next((self._sockets[url] for url in sorted(urls) if url in self._sockets), "")
 
     def _write_apart(self, section: Section, specs: Sequence[ProcessSpec]) -> list[ProgramTable]:
         """A table for each group, or where that doesn't help, for each process."""
@@ -344,11 +341,12 @@ class _Migration:
             findings.note("", whole, what)
         included = [file for file in ini.files if file != ini.path]
         if included:
-            what = f"what [include] finds, {len(included)} files, is written into one"
+            count = f"{len(included)} file{'s' if len(included) > 1 else ''}"
+            what = f"what [include] finds, {count}, is written into this one"
             findings.note(
                 "include", ini.sections["include"].where, what, "files added later aren't"
             )
-        if any(_has_auto(spec) for spec in self._source.loaded.plan.specs().values()):
+        if any(_has_auto(spec) for spec in self._specs.values()):
             what = "logs called AUTO begin anew: the letters in their names are others"
             findings.note("", whole, what)
         for warning in self._source.loaded.warnings:
@@ -366,7 +364,7 @@ class _Migration:
 
     def _note_relative(self, table: ProgramTable) -> None:
         """Tell which paths began wherever the daemon was."""
-        specs = [self._source.loaded.plan.specs()[process_id] for process_id in table.ids]
+        specs = [self._specs[process_id] for process_id in table.ids]
         for key, paths in (
             ("directory", [spec.working_dir for spec in specs]),
             ("stdout_logfile", [spec.stdout.path for spec in specs]),
@@ -450,6 +448,9 @@ class _Migration:
         blocks = [self._banner()]
         file = ini.path
         for section in ini.sections.values():
+            if section.name in self._tables and not has_defaults:
+                has_defaults = True
+                blocks.append(self._defaults(defaults) if defaults else [])
             if section.where.file != file:
                 file = section.where.file
                 blocks.append([toml_text.comment(f"from {self._short(file)}")])
@@ -458,15 +459,12 @@ class _Migration:
                 if not servers:
                     blocks.append(_GENERAL_SERVER)
             elif section.name in by_section:
+                table = by_section[section.name]
+                blocks.append(self._table(table, f"[{toml_text.key(*table.header)}]"))
                 if not has_general:
                     blocks.append(_GENERAL_SERVER)
                     has_general = True
-                table = by_section[section.name]
-                blocks.append(self._table(table, f"[{toml_text.key(*table.header)}]"))
             elif section.name in self._tables:
-                if not has_defaults and defaults:
-                    blocks.append(self._defaults(defaults))
-                has_defaults = True
                 blocks += self._programs(section, defaults)
             elif section.kind == "group":
                 blocks.append(self._group(section))
