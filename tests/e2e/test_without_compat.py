@@ -54,6 +54,7 @@ def test_few_places_know_of_compat(build: tuple[Path, Cut]) -> None:
     assert cut.modules == {"opsvisor.ctl.commands.migrate"}
     assert cut.functions == {
         "opsvisor.ctl.connection._from_file",
+        "opsvisor.daemon.main._prepare_host",
         "opsvisor.daemon.reading._event_kinds",
         "opsvisor.daemon.reading.read_configuration",
         "opsvisor.daemon.service._build_other_edges",
