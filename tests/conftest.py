@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from daemon import Daemon, StartDaemon
@@ -52,3 +53,22 @@ def start_daemon(home: Home) -> Iterator[StartDaemon]:
 
     with ends:
         yield start
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Distribute tests one by one, but keep those together that share a pair of daemons.
+
+    (pytest-xdist's own `--dist loadgroup` has no effect under pytest 9.2.)
+    """
+    if config.getvalue("dist") != "load":
+        return None  # somebody knows better
+    # Imported only where it is in use. It comes without annotations.
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] # noqa: PLC0415
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # as above
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return file if "/test_conform_" in file else nodeid
+
+    return Scheduling(config, log)

@@ -37,11 +37,12 @@ def request(
     *,
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
-    body: str = "",
+    body: str | bytes = "",
 ) -> Answer:
-    """One request on a connection of its own."""
+    """One request on a connection of its own. Text is sent as UTF-8."""
     try:
-        connection.request(method, path, body or None, dict(headers or {}))
+        content = body.encode() if isinstance(body, str) else body
+        connection.request(method, path, content or None, dict(headers or {}))
         response = connection.getresponse()
         return Answer(response.status, dict(response.headers), response.read().decode())
     finally:

@@ -89,6 +89,7 @@ def our_facts(loaded: Loaded, their_warnings: list[str]) -> dict[str, object]:
         for spec in group.processes:
             facts |= _named(f"process {group.name}:{spec.id.name}", our_process(spec))
             info = process_config(group, spec, in_use=False, own_url=own_url)
+            del info["autorestart"]  # which Supervisor tells since 4.4 only
             facts |= _named(f"info {group.name}:{spec.id.name}", info)
     return facts
 

@@ -10,7 +10,7 @@ from opsvisor.control.describe import describe
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import ExitCause
 from opsvisor.core.plan import Group
-from opsvisor.core.spec import KillMode, LogSpec, ProcessId, ProcessSpec, Startup
+from opsvisor.core.spec import KillMode, LogSpec, ProcessId, ProcessSpec, RestartMode, Startup
 from opsvisor.core.state import PublicState
 from opsvisor.core.view import ProcessView
 
@@ -20,6 +20,11 @@ Struct = dict[str, Value]
 _OVER = (PublicState.STOPPED, PublicState.EXITED, PublicState.FATAL)
 _BY_SIGNAL = -1
 _URL_VARIABLE = "SUPERVISOR_SERVER_URL"
+_AUTORESTART: dict[RestartMode, Value] = {
+    RestartMode.ALWAYS: True,
+    RestartMode.ON_FAILURE: "unexpected",
+    RestartMode.NO: False,
+}
 
 
 def process_info(view: ProcessView, now: Instant) -> Struct:
@@ -60,6 +65,8 @@ def process_config(
     retries = spec.restart.failed_starts_max
     return {
         "autostart": spec.startup is Startup.ENABLED,
+        # Since 4.4. Whoever knows 4.3 only looks for other keys.
+        "autorestart": _AUTORESTART[spec.restart.mode],
         "directory": spec.working_dir or "none",
         "uid": spec.user.uid if spec.user else "none",
         "command": spec.command,

@@ -1,0 +1,130 @@
+"""Every method that takes the name of a process, asked in every state a process can be in."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from contestants import HEAD, Contestant, Fault, StartPair, timeless
+from daemon import eventually
+
+# What makes a process stay in a state for as long as the test needs it there.
+STATES = {
+    "STOPPED": "command=/bin/cat\nstartsecs=0\nautostart=false",
+    "STARTING": "command=/bin/cat\nstartsecs=3600",
+    "RUNNING": "command=/bin/cat\nstartsecs=0",
+    "BACKOFF": "command=/bin/false\nstartsecs=3600\nstartretries=1000000",
+    "STOPPING": "command=/bin/sh -c \"trap '' TERM; echo deaf; exec cat\"\n"
+    "startsecs=0\nstopwaitsecs=3600",
+    # When it is started again it stays, or nobody could say what that start came to.
+    "EXITED": 'command=/bin/sh -c "mkdir $HERE/%(program_name)s 2>&- && exit; exec cat"\n'
+    "startsecs=0\nautorestart=false",
+    # Not too quick, or one that doesn't wait may see the end of it.
+    "FATAL": "command=/bin/sh -c 'sleep 0.3; exit 1'\nstartsecs=3600\nstartretries=0",
+}
+
+# By the name of the method, or that and what is special about the call. `*` is the process.
+CALLS: Mapping[str, tuple[Any, ...]] = {
+    "getProcessInfo": ("*",),
+    "startProcess": ("*",),
+    "startProcess, not waiting": ("*", False),
+    "startProcess, of a group": ("*:*",),
+    "startProcess, of a group, not waiting": ("*:*", False),
+    "startProcessGroup": ("*",),
+    "startProcessGroup, not waiting": ("*", False),
+    "stopProcess": ("*",),
+    "stopProcess, not waiting": ("*", False),
+    "stopProcess, of a group": ("*:*",),
+    "stopProcess, of a group, not waiting": ("*:*", False),
+    "stopProcessGroup": ("*",),
+    "stopProcessGroup, not waiting": ("*", False),
+    "signalProcess": ("*", "CONT"),
+    "signalProcess, by number": ("*", "18"),
+    "signalProcess, by an unknown name": ("*", "NOPE"),
+    "signalProcess, of a group": ("*:*", "SIGCONT"),
+    "signalProcessGroup": ("*", "cont"),
+    "signalProcessGroup, by an unknown name": ("*", "NOPE"),
+    "sendProcessStdin": ("*", "hello\n"),
+    "clearProcessLogs": ("*",),
+    "clearProcessLog": ("*",),
+    "readProcessStdoutLog": ("*", 0, 0),
+    "readProcessLog": ("*", 0, 0),
+    "readProcessStderrLog": ("*", 0, 0),
+    "tailProcessStdoutLog": ("*", 0, 100),
+    "tailProcessLog": ("*", 0, 100),
+    "tailProcessStderrLog": ("*", 0, 100),
+    "addProcessGroup": ("*",),
+    "removeProcessGroup": ("*",),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of a method while a process of its own is in a state."""
+
+    state: str
+    call: str
+
+    @property
+    def process(self) -> str:
+        """The process that belongs to this case, and so its group."""
+        return f"{self.state.lower()}-{list(CALLS).index(self.call):02}"
+
+    @property
+    def method(self) -> str:
+        """What is called."""
+        return f"supervisor.{self.call.partition(',')[0]}"
+
+    @property
+    def params(self) -> list[Any]:
+        """What it is called with."""
+        return [
+            p.replace("*", self.process, 1) if isinstance(p, str) else p for p in CALLS[self.call]
+        ]
+
+
+CASES = [Case(state, call) for state in STATES for call in CALLS]
+
+
+@pytest.fixture(scope="module")
+def answers(start_shared_pair: StartPair) -> tuple[Mapping[Case, Any], Mapping[Case, Any]]:
+    """The answers of both to all cases."""
+    programs = [f"[program:{case.process}]\n{STATES[case.state]}\n" for case in CASES]
+    pair = start_shared_pair(HEAD + "".join(programs))
+    return pair.both(_ask_all)
+
+
+def _ask_all(one: Contestant) -> Mapping[Case, Any]:
+    with ThreadPoolExecutor(8) as askers:
+        found = dict(zip(CASES, askers.map(lambda case: _ask(one, case), CASES), strict=True))
+    for case in CASES:
+        if case.state == "STOPPING":  # or it would take as long as it may
+            one.call("supervisor.signalProcess", case.process, "KILL")
+    return found
+
+
+def _ask(one: Contestant, case: Case) -> Any:
+    if case.state == "STOPPING":
+        eventually(
+            lambda: one.call("supervisor.readProcessStdoutLog", case.process, 0, 0) == "deaf\n"
+        )
+        assert one.call("supervisor.stopProcess", case.process, False) is True
+    while True:
+        one.until(case.process, case.state)
+        before = one.info(case.process)
+        answer = one.call(case.method, *case.params)
+        after = one.call("supervisor.getProcessInfo", case.process)
+        # What retries by itself may have done so in between. Then it says nothing.
+        still_the_run = isinstance(after, Fault) or after["start"] == before["start"]
+        if case.state != "BACKOFF" or (before["statename"] == "BACKOFF" and still_the_run):
+            return timeless(answer)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.call} - {case.state}")
+def test_same_answer_in_every_state(
+    answers: tuple[Mapping[Case, Any], Mapping[Case, Any]], case: Case
+) -> None:
+    """Result or fault, code and text."""
+    theirs, ours = answers
+    assert ours[case] == theirs[case]
