@@ -1,6 +1,7 @@
 """Output that goes elsewhere than into a file: to syslog, to listeners, to the daemon's log."""
 
 import re
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -22,10 +23,16 @@ mount --bind "$1" /dev
 shift 2
 exec "$@"
 """
-MAY_MOUNT = not subprocess.run(
-    ["unshare", "-m", "true"], check=False, capture_output=True
-).returncode
-needs_mounts = pytest.mark.skipif(not MAY_MOUNT, reason="/dev/log can't be put elsewhere")
+
+
+def _may_mount() -> bool:
+    if shutil.which("unshare") is None:
+        return False
+    attempt = ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return subprocess.run(attempt, check=False, capture_output=True).returncode == 0
+
+
+needs_mounts = pytest.mark.skipif(not _may_mount(), reason="/dev/log can't be put elsewhere")
 
 
 class SystemLog:
