@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import random
 import signal
 import socket
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -46,10 +47,14 @@ _PROGRESS_INTERVAL = 3.0  # between "waiting for ... to die" lines, as Superviso
 
 @dataclass(frozen=True, slots=True)
 class Successor:
-    """What the next life begins with: a configuration, and sockets that listen already, by URL."""
+    """What the next life begins with: a configuration, and sockets that listen already, by URL.
+
+    `event_serials` number what other edges tell, through all lives.
+    """
 
     loaded: Loaded
     listeners: dict[str, socket.socket]
+    event_serials: Iterator[int] = field(default_factory=itertools.count)
 
 
 class _Edge(Protocol):
@@ -89,6 +94,7 @@ class Service:
         self._prepared = prepared
         self._loaded = begin.loaded
         self._listeners = begin.listeners
+        self._event_serials = begin.event_serials
         self._load = load
         self._background = background
         self._next: Successor | None = None
@@ -223,7 +229,7 @@ class Service:
             return []
         from opsvisor.compat.supervisor.edge import SupervisorEdge  # noqa: PLC0415 - see above
 
-        return [SupervisorEdge(self._control, self._journal.log)]
+        return [SupervisorEdge(self._control, self._journal.log, self._event_serials)]
 
     def _engine_observer(self) -> Observer:
         return Observer(
@@ -381,7 +387,7 @@ class Service:
             refused = ConfigError([Problem(Place(available.files[0]), str(error))])
             self._journal.log(LogLevel.ERROR, str(refused))
             raise refused from error
-        self._next = Successor(available, listeners)
+        self._next = Successor(available, listeners, self._event_serials)
         self._stop_everything(Shutdown(reason, to_reload=True))
 
     def _prepare(self, coming: Loaded) -> dict[str, socket.socket]:

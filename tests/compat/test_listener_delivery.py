@@ -1,5 +1,6 @@
 """Events on their way: real pipes to real listeners, the clock, and plans that change."""
 
+import itertools
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -42,7 +43,7 @@ class Office:
         self.control = control
         self.room = control.room
         self.lines: list[str] = []
-        self.delivery = EventDelivery(control.control, self._log)
+        self.delivery = EventDelivery(control.control, self._log, itertools.count())
         self.delivery.open()
         self.apply(*groups)
 

@@ -1,5 +1,6 @@
 """Who is told which event: readiness, order, buffers, and what comes back."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable
 from textwrap import dedent
@@ -36,7 +37,7 @@ class Stage:
     """Pools, and a transcript of what happens to them and what they have done about it."""
 
     def __init__(self, *groups: Group) -> None:
-        self.pools = Pools(server="supervisor")
+        self.pools = Pools(server="supervisor", serials=itertools.count())
         self.lines: list[str] = []
         self.sent: list[Send] = []
         for one in groups:

@@ -449,3 +449,13 @@ def test_listeners_hear_of_the_daemon_they_talk_to(start_daemon: StartDaemon, ho
     pid = daemon.status("lis").pid
     assert pid is not None
     assert environment_of(pid)["SUPERVISOR_SERVER_URL"] == f"unix://{home.socket}"
+
+
+def test_numbers_go_on_over_a_restart(start_daemon: StartDaemon, book: Path) -> None:
+    """Of the daemon by HUP: `serial` counts its whole life, `poolserial` that of the pool."""
+    daemon = start(start_daemon, listener(events="SUPERVISOR_STATE_CHANGE"))
+    until_told(book, "SUPERVISOR_STATE_CHANGE_RUNNING")
+    daemon.signal(signal.SIGHUP)
+    eventually(lambda: len(told(book)) == 3)
+    numbers = [(e.name[24:], e.headers["serial"], e.headers["poolserial"]) for e in told(book)]
+    assert numbers == [("RUNNING", "0", "0"), ("STOPPING", "1", "1"), ("RUNNING", "2", "0")]

@@ -1,6 +1,7 @@
 """What the daemon mounts beside its own API for those who come from Supervisor."""
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 
 from aiohttp import web
 
@@ -14,13 +15,19 @@ from opsvisor.control.control import Control
 class SupervisorEdge:
     """Supervisor's interfaces on top of the use cases: paths of HTTP, and event listeners.
 
-    `log` writes a line to the activity log.
+    `log` writes a line to the activity log. `event_serials` go on where an earlier life of the
+    daemon has come to; without them events are numbered from 0.
     """
 
-    def __init__(self, control: Control, log: Callable[[LogLevel, str], None]) -> None:
+    def __init__(
+        self,
+        control: Control,
+        log: Callable[[LogLevel, str], None],
+        event_serials: Iterator[int] | None = None,
+    ) -> None:
         self.control = control
         self._log = log
-        self.listeners = EventDelivery(control, log)
+        self.listeners = EventDelivery(control, log, event_serials or itertools.count())
         self._interface = Interface(control, log, tell_remote=self.listeners.tell_remote)
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:

@@ -10,7 +10,7 @@ timer, for ticks, and none while nobody subscribed to any.
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from opsvisor.compat.supervisor.listeners.pool import Effect, Pools, Say, Send
 from opsvisor.compat.supervisor.listeners.ticks import Ticks
@@ -53,8 +53,10 @@ _DOWN = frozenset(
 class EventDelivery:
     """Tells event listeners what happens, from `open` to `close`."""
 
-    def __init__(self, control: Control, log: Callable[[LogLevel, str], None]) -> None:
-        self.pools = Pools(server=control.configuration.settings.identifier)
+    def __init__(
+        self, control: Control, log: Callable[[LogLevel, str], None], serials: Iterator[int]
+    ) -> None:
+        self.pools = Pools(server=control.configuration.settings.identifier, serials=serials)
         self._engine = control.engine
         self._supervisor = control.supervisor
         self._bus = control.bus

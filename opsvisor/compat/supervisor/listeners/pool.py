@@ -15,7 +15,7 @@ whoever performs a `Send` reports back with `not_sent`, or with `blocked` and la
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -304,10 +304,10 @@ def _shown(line: bytes) -> str:
 class Pools:
     """All pools. Numbers events across them: one that nobody subscribed to has no number."""
 
-    def __init__(self, *, server: str) -> None:
+    def __init__(self, *, server: str, serials: Iterator[int]) -> None:
         self._server = server
+        self._serials = serials
         self._pools: dict[str, Pool] = {}
-        self._next_serial = 0
 
     def of(self, process_id: ProcessId) -> Pool | None:
         """The pool that this process belongs to, if it is a listener."""
@@ -344,7 +344,9 @@ class Pools:
         for event in events:
             of_kinds = KINDS[event.name]
             takers = [p for p in self._pools.values() if not set(of_kinds).isdisjoint(p.kinds)]
+            if not takers:
+                continue
+            serial = next(self._serials)
             for pool in takers:
-                effects += pool.accept(event, self._next_serial)
-            self._next_serial += bool(takers)
+                effects += pool.accept(event, serial)
         return effects
