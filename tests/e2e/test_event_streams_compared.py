@@ -1,5 +1,6 @@
 """One recording listener under Supervisor and under opsvisord: payload by payload the same."""
 
+import functools
 import os
 import re
 import signal
@@ -20,7 +21,7 @@ from supervisor.childutils import (  # type: ignore[import-untyped]  # comes wit
 )
 from told import RECORDER, Told, told, until_told
 
-CONFIG = """
+HEAD = """
 [unix_http_server]
 file = $HERE/s
 
@@ -34,6 +35,9 @@ loglevel = debug
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 
+"""
+
+CONFIG = """
 [eventlistener:lis]
 command = $RECORDER $HERE/told
 events = EVENT
@@ -137,13 +141,57 @@ FINALLY = {
 }
 
 
+# Priorities differ, since Supervisor gives what one pool rejects to all others of its priority.
+MISFITS = """
+[eventlistener:rejects]
+command = $RECORDER $HERE/rejects fail long
+events = PROCESS_STATE_EXITED
+priority = 1
+startsecs = 0
+
+[eventlistener:babbles]
+command = $RECORDER $HERE/babbles junk
+events = PROCESS_STATE_EXITED
+priority = 2
+startsecs = 0
+
+[eventlistener:dies]
+command = $RECORDER $HERE/dies die
+events = PROCESS_STATE_EXITED
+priority = 3
+startsecs = 0
+
+[eventlistener:hangs]
+command = $RECORDER $HERE/hangs hang
+events = PROCESS_STATE_EXITED
+buffer_size = 2
+priority = 4
+startsecs = 0
+
+[program:job]
+command = true
+startsecs = 0
+autostart = false
+autorestart = false
+"""
+
+
 @dataclass(frozen=True)
 class Contestant:
     """One of the two daemons, running."""
 
-    book: Path
+    directory: Path
     rpc: Any
-    child: "subprocess.Popen[bytes]"
+
+    @property
+    def book(self) -> Path:
+        """What its recorder noted."""
+        return self.directory / "told"
+
+    @property
+    def log(self) -> str:
+        """What it has logged."""
+        return (self.directory / "log").read_text()
 
     def until(self, *texts: str) -> None:
         """Wait until an event with all of these in it was told."""
@@ -151,11 +199,11 @@ class Contestant:
 
 
 @contextmanager
-def running(program: str, directory: Path) -> Iterator[Contestant]:
-    """A daemon with a directory and a recorder of its own."""
+def running(program: str, directory: Path, sections: str) -> Iterator[Contestant]:
+    """A daemon with a directory of its own."""
     directory.mkdir()
     config = directory / "supervisord.conf"
-    text = CONFIG.replace("$HERE", str(directory)).replace("$RECORDER", RECORDER)
+    text = (HEAD + sections).replace("$HERE", str(directory)).replace("$RECORDER", RECORDER)
     config.write_text(text.replace("$$", "$"))
     with (directory / "output").open("wb") as output:
         child = subprocess.Popen(
@@ -168,7 +216,7 @@ def running(program: str, directory: Path) -> Iterator[Contestant]:
     url = f"unix://{directory}/s"
     try:
         with getRPCInterface({"SUPERVISOR_SERVER_URL": url}) as rpc:
-            yield Contestant(directory / "told", rpc, child)
+            yield Contestant(directory, rpc)
         child.send_signal(signal.SIGTERM)
         child.wait(PATIENCE)
     finally:
@@ -178,7 +226,7 @@ def running(program: str, directory: Path) -> Iterator[Contestant]:
 
 def play(program: str, directory: Path) -> list[Told]:
     """Everything that is told while the same things are done to either daemon."""
-    with running(program, directory) as daemon:
+    with running(program, directory, CONFIG) as daemon:
         for name, last in FINALLY.items():
             daemon.until(last, f"processname:{name} ")
         daemon.until("RUNNING processname:again", "from_state:STARTING")
@@ -318,3 +366,78 @@ def test_no_less_is_told_of_the_end(streams: Streams) -> None:
     assert "SUPERVISOR_STATE_CHANGE_STOPPING " in theirs
     stopped = "PROCESS_STATE_STOPPED processname:two_1 groupname:both from_state:STOPPING pid:PID"
     assert stopped in ours
+
+
+# -- who does not keep to the protocol ------------------------------------------------------------
+
+
+MISFIT_NAMES = re.findall(r"eventlistener:(\w+)", MISFITS)
+
+
+@dataclass(frozen=True)
+class Misfits:
+    """What listeners were told that reject, babble, die and hang, and what was logged of them."""
+
+    told: dict[str, list[str]]
+    logged: dict[str, list[str]]
+
+
+def play_misfits(program: str, directory: Path) -> Misfits:
+    """Let a program end six times, when everybody is there."""
+    with running(program, directory, MISFITS) as daemon:
+        eventually((directory / "log").exists)
+        eventually(lambda: daemon.log.count("ACKNOWLEDGED -> READY") == len(MISFIT_NAMES))
+        for number in range(1, 7):
+            daemon.rpc.supervisor.startProcess("job", False)
+            eventually(functools.partial(_has_heard, directory / "rejects", number))
+            # Two more: the event it died of again, and its death, which is an event itself.
+            eventually(functools.partial(_has_lines, directory / "dies", number + 2))
+        return Misfits(
+            {name: _with_serials(told(directory / name)) for name in MISFIT_NAMES},
+            {name: _complaints(daemon.log, name) for name in MISFIT_NAMES},
+        )
+
+
+def _has_heard(book: Path, number: int) -> bool:
+    """Whether a listener was told of so many ends of the program."""
+    ends = {str(event) for event in told(book) if event.fields["processname"] == "job"}
+    return len(ends) == number
+
+
+def _has_lines(book: Path, number: int) -> bool:
+    """Whether so much was noted."""
+    return len(told(book)) == number
+
+
+def _with_serials(events: list[Told]) -> list[str]:
+    return [f"{e.headers['serial']} {e.headers['poolserial']} {normal(e)}" for e in events]
+
+
+def _complaints(log: str, name: str) -> list[str]:
+    """The lines about a listener or its pool from WARN up, without their times."""
+    lines = [line.split(" ", 2)[2] for line in log.splitlines() if line[:4].isdigit()]
+    return [
+        re.sub(r"pid \d+|\(\d+\)", "PID", line)
+        for line in lines
+        if re.match(rf"(WARN|ERRO) ({name}:|pool {name} )", line)
+    ]
+
+
+@pytest.fixture(scope="module")
+def misfits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Misfits, Misfits]:
+    """Under Supervisor, and under opsvisord."""
+    directory = tmp_path_factory.mktemp("misfits")
+    with ThreadPoolExecutor(2) as pool:
+        theirs = pool.submit(play_misfits, "supervisord", directory / "theirs")
+        ours = pool.submit(play_misfits, "opsvisord", directory / "ours")
+        return theirs.result(), ours.result()
+
+
+@pytest.mark.parametrize("name", MISFIT_NAMES)
+def test_misfits_are_treated_alike(misfits: tuple[Misfits, Misfits], name: str) -> None:
+    """They are told the same events with the same numbers, and the same is said of them."""
+    theirs, ours = misfits
+    assert ours.told[name] == theirs.told[name]
+    assert ours.logged[name] == theirs.logged[name]
+    assert theirs.told[name]
+    assert theirs.logged[name] or name == "dies"
