@@ -292,6 +292,29 @@ def _memory(pid: int) -> int:
     return int(status_of(pid)["VmRSS"].split()[0])
 
 
+def test_a_listener_that_always_refuses_delays_nobody(
+    start_daemon: StartDaemon, home: Home
+) -> None:
+    """It is told one event ten thousand times a second; programs are started all the same."""
+    file = home.directory / "refuse.sh"
+    file.write_text(
+        'while :; do printf "READY\\n"; read -r line; printf "RESULT 4\\nFAIL"; done\n'
+    )
+    daemon = start(
+        start_daemon,
+        listener(command=f"bash {file}", events="PROCESS_STATE_STARTING"),
+        program("job", "sleep 1000", "autostart = false"),
+        level="error",
+    )
+    before = _memory(daemon.pid)
+    for _ in range(3):
+        daemon.ctl("start", "job")
+        daemon.until("job", "RUNNING")
+        daemon.ctl("stop", "job")
+        daemon.until("job", "STOPPED")
+    assert _memory(daemon.pid) - before < 8 * 1024, "KiB of growth"
+
+
 def test_a_listener_that_reads_nothing_pins_one_event(
     start_daemon: StartDaemon, home: Home
 ) -> None:
