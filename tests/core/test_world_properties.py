@@ -5,7 +5,7 @@ live processes of ours, a deadline wherever one is needed, facts without gaps, v
 with the kernel, nothing started in shutdown. The tests here make things happen.
 """
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from programs import process_id, program, supervisor_program
 from world import World
@@ -26,7 +26,7 @@ from opsvisor.core.state import PublicState
 NAMES = ("db", "app:web", "app:job")
 SIGKILL = 9
 # Longer than any delay below: backoff, kill delay, windows, slow retry.
-A_WHILE = 100.0
+A_WHILE = 700.0  # longer than any delay, and than the widest window of flapping
 
 FLAPPY = FlappingPolicy(count=1, interval=60.0)
 NO_DELAY = LinearBackoff(step=0.0)
@@ -126,7 +126,17 @@ def _outcome(code: int) -> Outcome:
     return Outcome(code=code) if code >= 0 else Outcome(signum=-code)
 
 
+# It flaps by the wide window of a policy that came while it flapped by a narrow one.
+CHANGED_WINDOW = (
+    ("plain", "restless", "plain"),
+    ("classic", "classic", "classic"),
+    ["no fork 0", "fork 0", "end 0 0", "no fork 0", "fork 0", "end 0 0", "apply next"]
+    + ["stop app:web", "no fork 0"],
+)
+
+
 @LOOK
+@example(*CHANGED_WINDOW)
 @given(TRIPLES, TRIPLES, SCRIPTS)
 def test_no_state_is_a_trap(
     first: tuple[str, ...], second: tuple[str, ...], script: list[str]
