@@ -25,8 +25,8 @@ from opsvisor.core.state import PublicState
 
 NAMES = ("db", "app:web", "app:job")
 SIGKILL = 9
-# Longer than any delay below: backoff, kill delay, windows, slow retry.
-A_WHILE = 700.0  # longer than any delay, and than the widest window of flapping
+# Longer than any delay below: backoff, kill delay, slow retry, and the widest window of flapping.
+A_WHILE = 700.0
 
 FLAPPY = FlappingPolicy(count=1, interval=60.0)
 NO_DELAY = LinearBackoff(step=0.0)
@@ -130,8 +130,7 @@ def _outcome(code: int) -> Outcome:
 CHANGED_WINDOW = (
     ("plain", "restless", "plain"),
     ("classic", "classic", "classic"),
-    ["no fork 0", "fork 0", "end 0 0", "no fork 0", "fork 0", "end 0 0", "apply next"]
-    + ["stop app:web", "no fork 0"],
+    [*["no fork 0", "+0", "fork 0", "end 0 0"] * 2, "apply next", "stop app:web", "no fork 0"],
 )
 
 
