@@ -37,11 +37,15 @@ async def is_expected_host(request: web.Request, server: TcpServer) -> bool:
     A name of somebody else's that resolves to 127.0.0.1 (DNS rebinding) lets a web page speak to
     a server on this machine that asks for no password. Addresses can't be rebound; `localhost`,
     the configured host and the machine's own names belong to whoever runs it. A server that is
-    there for everybody on the network (`allow_anonymous`) is asked by names we can't know.
+    there for everybody on the network (`allow_anonymous`) is asked by names we can't know; only
+    what a web page sends to change something must name it as above even there.
     """
     named = request.headers.get("Host")
-    if named is None or (server.allow_anonymous and not _is_loopback(server.host)):
-        return True  # without a Host, it is no browser
+    if named is None:
+        return True  # it is no browser
+    is_for_all = server.allow_anonymous and not _is_loopback(server.host)
+    if is_for_all and "Origin" not in request.headers:
+        return True
     host = (named if named.endswith("]") else named.rsplit(":", 1)[0]).strip("[]").lower()
     if host in ("localhost", server.host, platform.node().lower()) or _is_address(host):
         return True

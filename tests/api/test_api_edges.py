@@ -270,6 +270,16 @@ async def test_a_server_for_the_whole_network_has_names_we_do_not_know(
         assert response.status == status
 
 
+async def test_a_rebound_page_changes_nothing_even_where_everybody_may(serve: Serve) -> None:
+    """To the browser it is our own page: it names itself as Origin and as Host, and sends JSON."""
+    server = TcpServer(name="test", host="", port=0, allow_anonymous=True)
+    api = await serve(server=server)
+    for host, status in (("evil.example", 421), ("127.0.0.1", 200)):
+        headers = {"Host": host, "Origin": f"http://{host}", "Content-Type": "application/json"}
+        async with api.session.post("/api/v1/config/reread", headers=headers) as response:
+            assert response.status == status
+
+
 async def test_without_a_host_there_is_no_browser_to_protect(serve: Serve) -> None:
     """HTTP/1.0 clients name none; finding out our own name could take a resolver's time."""
     api = await serve(server=loopback())
