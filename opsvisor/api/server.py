@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import os
 import socket
 import stat
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from opsvisor.config.problems import OpsvisorError
 from opsvisor.config.search import UNTRUSTED_HINT, default_socket, untrusted
@@ -27,6 +29,24 @@ class BindError(OpsvisorError):
     def __init__(self, message: str, errno: int | None) -> None:
         self.errno = errno
         super().__init__(message)
+
+
+class _OfOurOwn(logging.Filter):
+    """Lets pass what is wrong with us, and not what is wrong with a request.
+
+    aiohttp logs both alike. A client that sends no HTTP gets its 400; for each such request a
+    traceback on standard error, with bytes of the client's choice, tells nobody anything.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, HttpProcessingError)
+
+
+def _server_log() -> logging.Logger:
+    log = logging.Logger("opsvisor.http")  # noqa: LOG001 - of its own, no global of that name
+    log.addFilter(_OfOurOwn())
+    return log
 
 
 class HttpServer:
@@ -60,6 +80,7 @@ class HttpServer:
         self._runner = web.AppRunner(
             self._app,
             access_log=None,
+            logger=_server_log(),
             handler_cancellation=True,
             shutdown_timeout=_SHUTDOWN_PATIENCE,
         )
