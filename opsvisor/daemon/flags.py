@@ -9,6 +9,7 @@ import getopt
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from opsvisor.config.problems import OpsvisorError
@@ -50,7 +51,7 @@ SETTINGS = (
     Flag("u", "user", "USER", flag_values.text, "be this user, given by name or number"),
     Flag("m", "umask", "UMASK", flag_values.umask, "umask of the daemon and its programs"),
     Flag("d", "directory", "DIRECTORY", flag_values.directory, "where to go in the background"),
-    Flag("l", "logfile", "FILENAME", flag_values.log_path, "the daemon's own log, or syslog"),
+    Flag("l", "logfile", "FILENAME", flag_values.log_path, "use FILENAME as the log, or syslog"),
     Flag("y", "logfile_maxbytes", "BYTES", flag_values.size, "rotate that log at this size"),
     Flag("z", "logfile_backups", "NUM", flag_values.count, "how many rotated logs to keep"),
     Flag(
@@ -175,9 +176,17 @@ def _getopt(words: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
 
 
 def help_text(program: str) -> str:
-    """What -h prints: every flag, and what the program exits with."""
+    """What -h prints: every flag, and what the program exits with.
+
+    Scripts that look for supervisord look for the line it begins its help with.
+    """
+    heading = "opsvisord -- keep programs running: start, restart, log, explain, measure."
+    if Path(program).stem == "supervisord":
+        heading = (
+            "supervisord -- run a set of applications: start, restart, log, explain, measure."
+        )
     lines = [
-        "opsvisord -- keep programs running: start, restart, log, explain, measure.",
+        heading,
         "",
         f"Usage: {program} [options]",
         "",

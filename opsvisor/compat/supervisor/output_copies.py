@@ -1,9 +1,10 @@
-"""At loglevel debug Supervisor copies all that programs print to its activity log."""
+"""What Supervisor says of programs at loglevel debug: all that they print, and when they end."""
 
 from collections.abc import Callable
 
 from opsvisor.config.settings import Dialect, LogLevel
 from opsvisor.control.control import Control
+from opsvisor.core.events import Event, ProcessExited
 from opsvisor.core.spec import ProcessId
 from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.output import Output
@@ -26,7 +27,12 @@ def copy_output(control: Control, log: Callable[[LogLevel, str], None]) -> None:
         for line in lines_of(output, listens=listens):
             log(LogLevel.DEBUG, line)
 
+    def tell_end(event: Event) -> None:
+        if isinstance(event, ProcessExited):
+            log(LogLevel.DEBUG, "received SIGCHLD indicating a child quit")
+
     control.engine.overhear_output(copy)
+    control.bus.listen(tell_end)  # behind the journal, which says what became of the child
 
 
 def lines_of(output: Output, *, listens: bool) -> tuple[str, ...]:

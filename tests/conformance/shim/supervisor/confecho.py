@@ -1,0 +1,5 @@
+"""`supervisor.confecho.main` prints the sample configuration of echo_opsvisord_conf."""
+
+from opsvisor.samples import main
+
+__all__ = ["main"]
