@@ -12,9 +12,14 @@ from rpc_room import RpcRoom, rpc_room
 from supervisor.rpcinterface import (  # type: ignore[import-untyped]  # comes without annotations
     SupervisorNamespaceRPCInterface,
 )
-from supervisor.xmlrpc import SystemNamespaceRPCInterface  # type: ignore[import-untyped]  # as above
+from supervisor.xmlrpc import (  # type: ignore[import-untyped]  # as above
+    Faults,
+    SystemNamespaceRPCInterface,
+)
 
+from opsvisor.compat.supervisor.rpc.faults import Fault, RpcFault, raise_for
 from opsvisor.config.problems import ConfigError, Place, Problem
+from opsvisor.control.actions import ActionOutcome, Result
 from opsvisor.core.events import SupervisorState
 from opsvisor.core.inputs import Shutdown
 from opsvisor.core.spec import LogSpec, RestartPolicy
@@ -218,3 +223,19 @@ async def test_a_reload_refuses_as_a_shutdown_does(rpc: RpcRoom) -> None:
     """Both mean that nothing is started any more."""
     rpc.room.engine.submit(Shutdown("test", to_reload=True))
     assert await rpc.fault("getState") == "6 SHUTDOWN_STATE"
+
+
+def test_every_outcome_has_its_fault() -> None:
+    """Each has its fault, with what was asked for or with the reason."""
+    raise_for(ActionOutcome("web", None, Result.OK, "well"), "web")
+    told = {}
+    for result in set(Result) - {Result.OK}:
+        with pytest.raises(RpcFault) as met:
+            raise_for(ActionOutcome("web", None, result, "because"), "web")
+        told[result] = met.value.text
+    assert told[Result.SHUTTING_DOWN] == "SHUTDOWN_STATE"
+    assert told[Result.TIMEOUT] == told[Result.FAILED] == "FAILED: because"
+    assert told[Result.NO_SUCH_PROCESS] == "BAD_NAME: web"
+    assert {fault.value: fault.name for fault in Fault} == {
+        code: name for name, code in vars(Faults).items() if not name.startswith("_")
+    }

@@ -91,7 +91,7 @@ async def test_errors_are_small_pages(rpc: RpcRoom) -> None:
     """Of HTML, not JSON."""
     async with rpc.session.get("/logtail/nobody") as response:
         assert (response.status, response.content_type) == (404, "text/html")
-        assert "<p>Error code 404.\n<p>Message: Not Found." in await response.text()
+        assert "<p>Error code 404.\r\n<p>Message: Not Found." in await response.text()
 
 
 async def test_a_length_is_required(rpc: RpcRoom, tmp_path: Path) -> None:

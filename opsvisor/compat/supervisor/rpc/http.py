@@ -112,7 +112,7 @@ async def _decoded(document: bytes) -> Call:
 async def _ok(request: web.Request) -> web.Response:
     """What load balancers ask for, to see whether somebody is there."""
     del request
-    return web.Response(text="OK")
+    return web.Response(body=b"OK", content_type="text/plain")
 
 
 async def _encoded(value: Value) -> bytes:
@@ -124,11 +124,9 @@ async def _encoded(value: Value) -> bytes:
 
 def error_page(status: HTTPStatus) -> web.Response:
     """An error as Supervisor words it."""
-    return web.Response(
-        status=status,
-        content_type="text/html",
-        text=(
-            "<head>\n<title>Error response</title>\n</head>\n<body>\n<h1>Error response</h1>\n"
-            f"<p>Error code {status.value}.\n<p>Message: {status.phrase}.\n</body>\n"
-        ),
+    lines = (
+        *("<head>", "<title>Error response</title>", "</head>"),
+        *("<body>", "<h1>Error response</h1>"),
+        *(f"<p>Error code {status.value}.", f"<p>Message: {status.phrase}.", "</body>", ""),
     )
+    return web.Response(status=status, body="\r\n".join(lines).encode(), content_type="text/html")

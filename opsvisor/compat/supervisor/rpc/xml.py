@@ -189,42 +189,36 @@ _TYPES: dict[str, Callable[[_Element], Any]] = {
 
 def encode_answer(value: Value) -> bytes:
     """The answer of a call that went well."""
-    pieces = [_HEADER, "<params>\n<param>\n"]
-    _write(value, pieces.append)
-    pieces.append("</param>\n</params>\n</methodResponse>\n")
-    return "".join(pieces).encode()
+    return (
+        f"{_HEADER}<params>\n<param>\n{_written(value)}</param>\n</params>\n</methodResponse>\n"
+    ).encode()
 
 
 def encode_fault(code: int, text: str) -> bytes:
     """The answer of a call that ended in a fault."""
-    pieces = [_HEADER, "<fault>\n"]
-    _write({"faultCode": code, "faultString": text}, pieces.append)
-    pieces.append("</fault>\n</methodResponse>\n")
-    return "".join(pieces).encode()
+    told = _written({"faultCode": code, "faultString": text})
+    return f"{_HEADER}<fault>\n{told}</fault>\n</methodResponse>\n".encode()
 
 
-def _write(value: Value, write: Callable[[str], object]) -> None:
-    match value:
+def _written(value: Value) -> str:
+    match value:  # the frequent ones first: 500 processes are 7,000 values
         case str():
-            write(f"<value><string>{_escaped(value)}</string></value>\n")
+            return f"<value><string>{_escaped(value)}</string></value>\n"
         case bool():
-            write(f"<value><boolean>{value:d}</boolean></value>\n")
+            return f"<value><boolean>{value:d}</boolean></value>\n"
         case int():
-            write(f"<value><int>{capped(value)}</int></value>\n")
+            return f"<value><int>{capped(value)}</int></value>\n"
+        case dict():
+            members = [
+                f"<member>\n<name>{_escaped(name)}</name>\n{_written(member)}</member>\n"
+                for name, member in value.items()
+            ]
+            return f"<value><struct>\n{''.join(members)}</struct></value>\n"
+        case list():
+            members = [_written(member) for member in value]
+            return f"<value><array><data>\n{''.join(members)}</data></array></value>\n"
         case float():
-            write(f"<value><double>{value!r}</double></value>\n")
-        case Mapping():
-            write("<value><struct>\n")
-            for name, member in value.items():
-                write(f"<member>\n<name>{_escaped(name)}</name>\n")
-                _write(member, write)
-                write("</member>\n")
-            write("</struct></value>\n")
-        case Sequence():
-            write("<value><array><data>\n")
-            for member in value:
-                _write(member, write)
-            write("</data></array></value>\n")
+            return f"<value><double>{value!r}</double></value>\n"
         case _:
             raise AssertionError(f"no method answers with {value!r}")
 
