@@ -73,6 +73,10 @@ A = "[program:a]\ncommand = /bin/cat\n"
                 " it; say -u and -p"
             ),
         ),
+        (
+            "[supervisorctl]\nserverurl = http://localhost:x\nhistory_file = /h\n",
+            "supervisord.conf:9: history_file: say opsvisorctl -r FILE",
+        ),
         ("identifier =\n", "supervisord.conf: opsvisord: identifier is 'opsvisor', was ''"),
     ],
 )
@@ -93,6 +97,21 @@ def test_two_programs_at_one_socket(tmp_path: Path) -> None:
         ),
         "supervisord.conf:10: group b has no program that could run: left out",
     ]
+
+
+def test_the_password_that_opsvisorctl_knows(tmp_path: Path) -> None:
+    """It is that of the server, and a hash is of no use to it."""
+    server = "[inet_http_server]\nport = 9001\nusername = u\npassword = {}\n"
+    client = "[supervisorctl]\nserverurl = http://localhost:9001\nusername = u\npassword = p\n"
+    assert differences(tmp_path, server.format("p") + client) == []
+    (told,) = differences(tmp_path, server.format("{SHA}5162f88e6b9e") + client)
+    assert "opsvisorctl takes that of the server" in told
+
+
+def test_a_client_in_a_file_of_its_own(tmp_path: Path) -> None:
+    """Where Supervisor's own client doesn't find it either."""
+    write(tmp_path, "[supervisorctl]\nprompt = x\n", "conf.d/ctl.conf")
+    assert differences(tmp_path, "[include]\nfiles = conf.d/*\n") == []
 
 
 def test_no_server(tmp_path: Path) -> None:
@@ -175,6 +194,44 @@ def test_secrets_of_the_environment_stay_there(tmp_path: Path) -> None:
     assert "hunter2" not in done.text
     assert done.text.count("${SECRET}") == 6
     assert "hunter2" not in str(done.differences) + str(done.notes)
+
+
+@pytest.mark.parametrize(
+    ("line", "written"),
+    [
+        ("user = %(ENV_ME)s", 'user = "${ME}"'),
+        ("serverurl = http://%(ENV_HOST)s:1", 'SUPERVISOR_SERVER_URL = "http://${HOST}:1"'),
+        ("directory = /%(ENV_HOST)s", 'working_dir = "/${HOST}"'),
+        ("stderr_logfile = ~/%(ENV_HOST)s", 'log.stderr = "/root/${HOST}"'),
+    ],
+)
+def test_variables_stay_variables(tmp_path: Path, line: str, written: str) -> None:
+    """In whatever is a text in the end."""
+    environ = {"ME": "root", "HOST": "here"}
+    done = migrated(tmp_path, f"{A}{line}\n", environ)
+    assert not done.differences
+    assert written.replace("/root", str(Path("~").expanduser())) in done.text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "command = x $%(ENV_WORD)s",  # `$${WORD}` would be taken as it is
+        "command = x %(ENV_WORD)5s",
+        "command = x %(ENV_BLANKS)s",  # two words there, one here
+        'environment = A="x"%(ENV_COMMA)sB="y"',
+        "serverurl = %(ENV_WORD)5s",
+        "umask = %(ENV_NUMBER)s",
+    ],
+)
+def test_variables_that_had_to_be_written_out(tmp_path: Path, line: str) -> None:
+    """Not without a word."""
+    environ = {"WORD": "word", "BLANKS": "two words", "COMMA": ",", "NUMBER": "7"}
+    command = "" if line.startswith("command") else "command = /bin/cat\n"
+    key, name = line.partition(" =")[0], line.partition("ENV_")[2].partition(")")[0]
+    assert f"{key}: %(ENV_{name})s is written as the value it has today" in str(
+        differences(tmp_path, f"[program:a]\n{command}{line}\n", environ)
+    )
 
 
 def test_variables_that_are_not_set_here(tmp_path: Path) -> None:

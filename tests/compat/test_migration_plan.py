@@ -85,6 +85,7 @@ def test_every_option_of_a_program(tmp_path: Path, line: str) -> None:
     "line",
     [
         "loglevel = debug",
+        "childlogdir = ~",
         "logfile = syslog",
         "logfile_maxbytes = 0",
         "logfile_backups = 3",
@@ -171,6 +172,35 @@ def test_fastcgi(tmp_path: Path, lines: str, *, is_member: bool) -> None:
         f"[fcgi-program:f]\ncommand = /bin/f\nnumprocs = 2\nprocess_name = %(process_num)d\n"
         f"{lines}\n[program:a]\ncommand = /bin/cat\n{group}",
     )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "startsecs = %(group_name)s",
+        "autostart = %(group_name)s",
+        "stopasgroup = %(group_name)s",
+        "redirect_stderr = %(group_name)s",
+        "exitcodes = %(group_name)s",
+    ],
+)
+def test_what_only_the_group_decides(tmp_path: Path, line: str) -> None:
+    """Options without templates may differ all the same, if groups are called like values."""
+    groups = "[group:0]\nprograms = a\n[group:1]\nprograms = a\n"
+    done = migrated(tmp_path, f"[program:a]\ncommand = /bin/cat\n{line}\n{groups}")
+    (apart, renamed) = [one.what for one in done.differences]
+    assert apart.startswith("[program:a] is written as 2 programs, as ")
+    assert renamed == "1:a: program is 'a_2', was 'a'"
+
+
+def test_logs_that_only_the_group_decides(tmp_path: Path) -> None:
+    """One has a file somewhere and the other has none."""
+    text = "[program:a]\ncommand = /bin/cat\nstdout_logfile = %(group_name)s\n"
+    groups = "[group:auto]\nprograms = a\n[group:none]\nprograms = a\n"
+    done = migrated(tmp_path, text + groups)
+    _, after = both(tmp_path, done)
+    logs = {i.group: spec.stdout for i, spec in after.plan.specs().items()}
+    assert (logs["auto"].private, logs["none"].path) == (True, None)
 
 
 def test_empty_programs(tmp_path: Path) -> None:

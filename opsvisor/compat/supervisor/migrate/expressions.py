@@ -34,10 +34,6 @@ class Marked:
         """A part of the text for a value of the daemon, where only variables mean something."""
         return self._finish(text, escape_variables)
 
-    def is_carried(self, text: str) -> bool:
-        """Whether there are names in this part that a process would fill in."""
-        return any(word in text for word in self.templates)
-
     def _finish(self, text: str, escape: Callable[[str], str]) -> str | None:
         """The template, None where the two ways of writing get into each other's way."""
         if not self.templates:

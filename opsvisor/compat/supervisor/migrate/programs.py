@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from opsvisor.compat.supervisor.config.expansions import Names
 from opsvisor.compat.supervisor.config.ini import Section
@@ -32,6 +32,8 @@ from opsvisor.core.spec import (
     StdinMode,
     UnixSocketSpec,
 )
+
+T = TypeVar("T")
 
 # Names that are the same for everybody who reads the file: what is written out stays right.
 _CONSTANT = frozenset({"process_num", "program_name", "group_name"})
@@ -223,9 +225,7 @@ class _Writer:
         )
 
     def _user(self) -> None:
-        if any(spec.user != self.first.user for spec in self.specs):
-            raise CannotSay("user")
-        user = self.first.user
+        user = self._alike("user", lambda spec: spec.user)
         if user is None:
             return
         text = user.name
@@ -253,12 +253,11 @@ class _Writer:
         return templates
 
     def _environment(self, own: Mapping[str, str | None]) -> None:
-        variables = [dict(spec.environment) for spec in self.specs]
-        if any(one.keys() != variables[0].keys() for one in variables):
-            raise CannotSay("environment")
+        variables = dict(self.first.environment)
+        self._alike("environment", lambda spec: dict(spec.environment).keys())
         url = self._mark("serverurl")
         frozen: set[str] = set()
-        for name in variables[0]:
+        for name in variables:
             written = own[name] if name in own else self.source.environment.get(name)
             candidates = [written, _SPECIAL.get(name)]
             if name == "SUPERVISOR_SERVER_URL" and name not in own and url is not None:
@@ -283,9 +282,7 @@ class _Writer:
 
     def _restart(self) -> None:
         self._same(("min_uptime",), lambda spec: spec.min_uptime)
-        policy = self.first.restart
-        if any(spec.restart != policy for spec in self.specs):
-            raise CannotSay("autorestart")
+        policy = self._alike("autorestart", lambda spec: spec.restart)
         run = policy.run_backoff
         assert isinstance(run, ExponentialBackoff)
         self._set(("restart",), policy.mode)
@@ -305,9 +302,7 @@ class _Writer:
         self._set(("start_retries",), policy.failed_starts_max)
 
     def _stop(self) -> None:
-        stop = self.first.stop
-        if any(spec.stop != stop for spec in self.specs):
-            raise CannotSay("stopsignal")
+        stop = self._alike("stopsignal", lambda spec: spec.stop)
         self._set(("stop_signal",), stop.signal)
         if stop.signal == 0:
             self.leaves["stop_signal",] = "0"
@@ -315,8 +310,7 @@ class _Writer:
         self._set(("kill_mode",), _TARGETS[stop.signal_mode, stop.kill_mode])
 
     def _logs(self) -> None:
-        if any((spec.stderr is None) != (self.first.stderr is None) for spec in self.specs):
-            raise CannotSay("redirect_stderr")
+        self._alike("redirect_stderr", lambda spec: spec.stderr is None)
         self._log("stdout", lambda spec: spec.stdout)
         if self.first.stderr is None:
             self._set(("log", "stderr", "path"), "merge")
@@ -349,10 +343,8 @@ class _Writer:
         return getattr(log, option)
 
     def _log(self, stream: str, log_of: Callable[[ProcessSpec], LogSpec]) -> None:
-        if any(log_of(spec).private != log_of(self.first).private for spec in self.specs):
-            raise CannotSay(f"{stream}_logfile")
         path = ("log", stream, "path")
-        if log_of(self.first).private:
+        if self._alike(f"{stream}_logfile", lambda spec: log_of(spec).private):
             self._set(path, "auto")
             self.frozen[f"{stream}_logfile"] = frozenset()
         else:
@@ -360,8 +352,6 @@ class _Writer:
 
     def _socket(self) -> None:
         """Where its processes listen, which takes the place of what `stdin` says."""
-        if any((spec.socket is None) != (self.first.socket is None) for spec in self.specs):
-            raise CannotSay("socket")
         if self.first.socket is None:
             self._same(("stdin",), lambda spec: spec.stdin)
             return
@@ -388,10 +378,14 @@ class _Writer:
 
     def _same(self, path: Path, value_of: Callable[[ProcessSpec], Any]) -> None:
         """An option without templates: it must be the same for all."""
+        self._set(path, self._alike(".".join(path), value_of))
+
+    def _alike(self, option: str, value_of: Callable[[ProcessSpec], T]) -> T:
+        """What all processes have in common."""
         value = value_of(self.first)
         if any(value_of(spec) != value for spec in self.specs):
-            raise CannotSay(".".join(path))
-        self._set(path, value)
+            raise CannotSay(option)
+        return value
 
     def _path(
         self,
@@ -402,11 +396,8 @@ class _Writer:
         is_log: bool = False,
     ) -> None:
         """An absolute path; one that is relative begins where the daemon is started."""
-        values = [value_of(spec) for spec in self.specs]
-        if not any(values):
+        if not self._alike(key, lambda spec: bool(value_of(spec))):
             return
-        if not all(values):
-            raise CannotSay(key)
         marked = self._mark(key, doubled=is_log)
         written = None
         if marked is not None:
