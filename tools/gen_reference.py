@@ -27,6 +27,11 @@ Durations are strings with a unit: `"500ms"`, `"30s"`, `"10m"`, `"1h30m"`, `"1d"
 steps of 1024: `"512"`, `"64K"`, `"50M"`, `"1G"`. Signals go by name, with or without SIG. Relative
 paths start at the directory of the file they are written in. Unknown options are errors.
 
+Texts of a program that differ per process may hold `{replica}`, `{replica:02}`, `{program}`,
+`{group}` and `{process}`, with `{{` and `}}` for braces: its command, directory, variables, files,
+process name and socket. They, and texts about the daemon, may also name variables of opsvisord's
+own environment, `${NAME}`; `$${NAME}` is taken as it is. Secrets need not stand in the file then.
+
 A program's options are laid over those of `[defaults]`, and the tables `environment`, `rlimits`
 and `log` are merged key by key.
 

@@ -30,6 +30,13 @@ A = "[program:a]\ncommand = /bin/cat\n"
             ),
         ),
         (
+            f"environment = A=%(host_node_name)s\n{A}",
+            (
+                "supervisord.conf:7: environment: %(host_node_name)s is written as the name of"
+                " this machine"
+            ),
+        ),
+        (
             "[program:a]\ncommand = x 'y\n",
             (
                 "supervisord.conf:7: a can never start, can't parse command \"x 'y\": No closing"
@@ -83,6 +90,38 @@ A = "[program:a]\ncommand = /bin/cat\n"
 def test_what_cant_be_said(tmp_path: Path, text: str, told: str) -> None:
     """Each with its place, or for the whole file."""
     assert told in differences(tmp_path, text, {"N": "5"})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            (
+                "[program:a]\ncommand = x\nnumprocs = 3\nprocess_name = p%(process_num)d\n"
+                "[program:b]\ncommand = y\nprocess_name = p1\n[group:g]\nprograms = a,b\n"
+            ),
+            "[program:a] is written as 2 programs, as numprocs differs",
+        ),
+        (
+            "[program:a]\ncommand = x\nnumprocs = 2\nprocess_name = p,%(process_num)d\n",
+            "[program:a] is written as 2 programs, as process_name differs",
+        ),
+        (
+            (
+                "[eventlistener:a]\ncommand = x %(process_num)+d\nnumprocs = 2\nevents = EVENT\n"
+                "process_name = %(process_num)d\n"
+            ),
+            "the processes of [eventlistener:a] are left out: they share an input, and command",
+        ),
+        ("[program:a]\ncommand = x \0\n", "a can never start, a NUL character ends every string"),
+        ("[program:a]\ncommand = '' x\n", "a can never start, its command begins with an empty"),
+        ("[program:a]\ncommand =\nnumprocs = 0\n", "group a has no program that could run"),
+    ],
+)
+def test_processes_that_are_no_replicas(tmp_path: Path, text: str, told: str) -> None:
+    """They become programs of their own where that is possible."""
+    done = migrated(tmp_path, text)
+    assert any(one.what.startswith(told) for one in done.differences)
 
 
 def test_two_programs_at_one_socket(tmp_path: Path) -> None:
@@ -148,7 +187,7 @@ def test_an_empty_password_opens_no_door(tmp_path: Path) -> None:
     [
         (
             "[program:a]\ncommand = x %(here)s\n",
-            "supervisord.conf:8: command: %(here)s is written as what it is here",
+            "supervisord.conf:2: %(here)s is written as ",
         ),
         (
             "[program:a]\ncommand = x %(ENV_X)s\n",
@@ -222,13 +261,17 @@ def test_variables_stay_variables(tmp_path: Path, line: str, written: str) -> No
         'environment = A="x"%(ENV_COMMA)sB="y"',
         "serverurl = %(ENV_WORD)5s",
         "umask = %(ENV_NUMBER)s",
+        "x = y\n[group:g]\nprograms = a\npriority = %(ENV_NUMBER)s",
     ],
 )
 def test_variables_that_had_to_be_written_out(tmp_path: Path, line: str) -> None:
     """Not without a word."""
     environ = {"WORD": "word", "BLANKS": "two words", "COMMA": ",", "NUMBER": "7"}
     command = "" if line.startswith("command") else "command = /bin/cat\n"
-    key, name = line.partition(" =")[0], line.partition("ENV_")[2].partition(")")[0]
+    key, name = (
+        line.rpartition("\n")[2].partition(" =")[0],
+        line.partition("ENV_")[2].partition(")")[0],
+    )
     assert f"{key}: %(ENV_{name})s is written as the value it has today" in str(
         differences(tmp_path, f"[program:a]\n{command}{line}\n", environ)
     )

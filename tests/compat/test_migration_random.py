@@ -42,24 +42,24 @@ def test_nothing_differs_in_silence(folder: Path, files: IniFiles) -> None:
     event("with differences" if done.differences else "the same")
     told = [one.what for one in done.differences]
     for subject in differing(facts(before, folder), facts(after, folder)):
-        assert any(subject in what for what in told), (subject, told, done.text)
+        assert any(word in what for what in told for word in subject), (subject, told, done.text)
 
 
-def differing(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
-    """What must be told about: the words that must be in it."""
+def differing(before: dict[str, Any], after: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """What must be told about: for each, the words of which one must be in it."""
     old, new = before["settings"], after["settings"]
     if old["servers"] != new["servers"]:
-        yield "server"
-    yield from (f"opsvisord: {key}" for key in old if key != "servers" and old[key] != new[key])
+        yield ("server",)
+    yield from ((f"opsvisord: {key}",) for key in old if key != "servers" and old[key] != new[key])
     for name, *rest in before["groups"]:
         if [name, *rest] not in [list(group) for group in after["groups"]]:
-            yield f"group {name}"
+            yield (f"group {name}",)
     for name, process in before["processes"].items():
         other = after["processes"].get(name)
         if other is None:
-            yield process["program"]  # it never starts, or has another name
+            yield name, f":{process['program']}]"  # it never starts, or has another name
         elif other != process:
-            yield f"{name}: {next(key for key in process if other[key] != process[key])}"
+            yield (f"{name}: {next(key for key in process if other[key] != process[key])}",)
 
 
 # What a value may be made of: all that means something to one of the readers, and more.

@@ -13,6 +13,8 @@ from supervisor_files import write
 from opsvisor.compat.supervisor.config.ini import read_alone
 from opsvisor.compat.supervisor.migrate import toml_text
 from opsvisor.compat.supervisor.migrate.comments import collect
+from opsvisor.compat.supervisor.migrate.expressions import escape_process, escape_variables
+from opsvisor.config.template import fill, fill_variables
 
 SAMPLE = """\
 ; Ask operations before you change this.
@@ -209,6 +211,13 @@ def test_any_text_is_a_string(text: str) -> None:
     if text.isprintable():
         assert tomli.loads(f"{toml_text.key('a', text)} = 1") == {"a": {text: 1}}
     assert tomli.loads(f"x = 1 {toml_text.comment(text)}") == {"x": 1}
+
+
+@given(st.text() | st.lists(st.sampled_from(["$", "{", "}", "X", "{X}"])).map("".join))
+def test_any_text_means_itself(text: str) -> None:
+    """As a value of a process and as one of the daemon, where braces mean something and don't."""
+    assert fill(escape_process(text), {"X": "no"}, {"X": "no"}) == text
+    assert fill_variables(escape_variables(text), {"X": "no"}) == text
 
 
 def test_the_head_is_migrated_without_a_loss(tmp_path: Path) -> None:

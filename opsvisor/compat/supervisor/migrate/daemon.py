@@ -58,7 +58,13 @@ def write_daemon(source: Source, findings: Findings) -> DaemonTable:
         folder = os.path.expanduser(marked.text) if marked else ""  # noqa: PTH111 - as the reader
         writer.path("child_log_dir", "childlogdir", folder)
     writer.value("remove_auto_logs", settings.auto_log_dir is not None)
-    writer.frozen["environment"] = frozenset()  # the programs tell, since it is written there
+    environment = section.entries.get("environment")
+    if environment is not None:
+        names = frozenset(names_in(environment.value))
+        is_said = None not in source.environment.values()
+        writer.frozen["environment"] = (
+            names - source.carried_by_daemon.keys() if is_said else names
+        )
     return writer.done("daemon")
 
 

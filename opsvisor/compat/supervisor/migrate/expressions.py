@@ -14,7 +14,7 @@ from opsvisor.compat.supervisor.config.refused import Refused
 
 _EXPANSION = re.compile(r"%(?:%|\((?P<name>(?:[^()]|\([^()]*\))*)\)(?P<form>[^a-zA-Z%]*[a-zA-Z]))")
 _NUMBER_FORM = re.compile(r"(?P<width>0?\d?)(?:d|i|u|s)", re.ASCII)
-_VARIABLE = re.compile(r"\$(?=\$?\{[A-Za-z_][A-Za-z0-9_]*\})")
+_VARIABLE = re.compile(r"\$(?=\{[A-Za-z_][A-Za-z0-9_]*\})")
 _NUMBER = "process_num"
 
 
@@ -28,7 +28,7 @@ class Marked:
 
     def process(self, text: str) -> str | None:
         """A part of the text as a template of a process, where braces mean something."""
-        return self._finish(text, lambda plain: plain.replace("{", "{{").replace("}", "}}"))
+        return self._finish(text, escape_process)
 
     def daemon(self, text: str) -> str | None:
         """A part of the text for a value of the daemon, where only variables mean something."""

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from opsvisor.compat.supervisor.migrate import layout, toml_text
 from opsvisor.compat.supervisor.migrate.compare import compare
 from opsvisor.compat.supervisor.migrate.control import check_control
 from opsvisor.compat.supervisor.migrate.daemon import DaemonTable, write_daemon, write_server
+from opsvisor.compat.supervisor.migrate.expressions import names_in
 from opsvisor.compat.supervisor.migrate.findings import Finding, Findings
 from opsvisor.compat.supervisor.migrate.leaves import PROGRAM, Leaves
 from opsvisor.compat.supervisor.migrate.programs import (
@@ -28,7 +29,7 @@ from opsvisor.config.load import native_text
 from opsvisor.config.problems import ConfigError, Place
 from opsvisor.config.resolve_daemon import is_too_long
 from opsvisor.config.settings import Loaded, UnixServer
-from opsvisor.core.plan import Group, Plan
+from opsvisor.core.plan import EventFeed, Group, Plan
 from opsvisor.core.spec import ProcessId, ProcessSpec
 
 _PROGRAM_KINDS = ("program", "eventlistener", "fcgi-program")
@@ -104,6 +105,7 @@ class _Migration:
         self._sockets: dict[str, str] = {}  # who listens where, by address
         self._specs = source.loaded.plan.specs()
         self._groups = self._name_groups()
+        self._written_out: dict[str, list[Place]] = {}  # where `%(here)s` was, by what it is
         # What is left out, once that is told: processes, groups, and all servers but these.
         self._left_out: set[ProcessId] = set()
         self._empty: set[str] = set()
@@ -128,6 +130,10 @@ class _Migration:
             self._note_frozen(table)
             if isinstance(table, ProgramTable):
                 self._note_relative(table)
+        for section in source.ini.of_kind("group"):
+            for key, entry in section.entries.items():
+                self._note_names(section, key, names_in(entry.value))
+        self._note_folders()
         text = self._text(daemon, servers)
         self._compare(text)
         if findings.differences or findings.notes:  # now that all are known
@@ -171,11 +177,7 @@ class _Migration:
         feed = groups[0].feed if section.kind == "eventlistener" else None
         name = self._name(label)
         try:
-            return [
-                write_table(
-                    self._source, section, specs, name=name, groups=self._groups, feed=feed
-                )
-            ]
+            return [self._write_table(section, specs, name, feed)]
         except CannotSay as why:
             self._taken.discard(name)
             differs = f"{why.option} differs between its processes in a way that no template says"
@@ -204,21 +206,25 @@ class _Migration:
         tables: list[ProgramTable] = []
         for group in dict.fromkeys(spec.id.group for spec in specs):
             members = [spec for spec in specs if spec.id.group == group]
-            parts = [members, *([spec] for spec in members)] if len(members) < len(specs) else []
-            for number, part in enumerate(parts or [[spec] for spec in members]):
-                name = self._name(part[0].program if len(part) > 1 else part[0].id.name)
-                try:
-                    table = write_table(
-                        self._source, section, part, name=name, groups=self._groups, feed=None
-                    )
-                except CannotSay:
-                    assert len(part) > 1, "one process is like itself"
-                    self._taken.discard(name)
-                    continue
-                tables.append(table)
-                if parts and number == 0:
-                    break
+            name = self._name(members[0].program)
+            try:
+                tables.append(self._write_table(section, members, name))
+            except CannotSay:
+                self._taken.discard(name)
+                tables += [
+                    self._write_table(section, [spec], self._name(spec.id.name))
+                    for spec in members
+                ]
         return tables
+
+    def _write_table(
+        self,
+        section: Section,
+        specs: Sequence[ProcessSpec],
+        name: str,
+        feed: EventFeed | None = None,
+    ) -> ProgramTable:
+        return write_table(self._source, section, specs, name=name, groups=self._groups, feed=feed)
 
     def _can_start(self, spec: ProcessSpec, section: Section) -> bool:
         problem = spec.command_problem
@@ -377,24 +383,35 @@ class _Migration:
 
     def _note_frozen(self, table: ProgramTable | DaemonTable) -> None:
         """Tell which names became what they mean today."""
-        section = table.section
         for key, names in table.frozen.items():
-            entry = section.entries.get(key)
-            for name in sorted(names) if entry else ():
-                assert entry is not None
-                if name in ("here", "numprocs"):
-                    what = f"{key}: %({name})s is written as what it is here"
-                    self._findings.note(section.name, entry.where, what)
-                elif name == "host_node_name":
-                    what = f"{key}: %({name})s is written as the name of this machine"
-                    self._findings.differ(section.name, entry.where, what)
-                elif name in self._source.carried_by_daemon:
-                    what = f"{key}: %({name})s is written as the value it has today"
-                    hint = "only texts may name variables, as ${NAME}"
-                    self._findings.differ(section.name, entry.where, what, hint)
+            self._note_names(table.section, key, names)
         if isinstance(table, ProgramTable) and table.variables_in_command:
             what = "command: a variable is one word now, whatever blanks are in it"
-            self._findings.note(section.name, section.entries["command"].where, what)
+            where = table.section.entries["command"].where
+            self._findings.note(table.section.name, where, what)
+
+    def _note_names(self, section: Section, key: str, names: Iterable[str]) -> None:
+        entry = section.entries.get(key)
+        for name in sorted(names) if entry else ():
+            assert entry is not None
+            if name == "here":
+                self._written_out.setdefault(entry.here, []).append(entry.where)
+            elif name == "numprocs":
+                what = f"{key}: %({name})s is written as the number that it is now"
+                self._findings.note(section.name, entry.where, what)
+            elif name == "host_node_name":
+                what = f"{key}: %({name})s is written as the name of this machine"
+                self._findings.differ(section.name, entry.where, what)
+            elif name in self._source.carried_by_daemon:
+                what = f"{key}: %({name})s is written as the value it has today"
+                hint = "only texts may name variables, as ${NAME}"
+                self._findings.differ(section.name, entry.where, what, hint)
+
+    def _note_folders(self) -> None:
+        """Tell of `%(here)s` once for each folder: a large file uses it everywhere."""
+        for folder, places in self._written_out.items():
+            times = f"{len(places)} times" if len(places) > 1 else "once"
+            self._findings.note("", min(places), f"%(here)s is written as {folder}, {times}")
 
     def _compare(self, text: str) -> None:
         """Load what was written, and tell what isn't the same and wasn't told yet."""

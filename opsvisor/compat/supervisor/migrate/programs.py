@@ -186,42 +186,27 @@ class _Writer:
         self._set(("process_name",), None if template == unwritten else template)
 
     def _command(self) -> None:
+        """A string that is split into the same words, and reads the same in a list."""
         marked = self._mark("command")
-        self.frozen["command"] = frozenset()
-        texts = [escape_process(self.first.command)]
-        words = [[escape_process(word) for word in self.first.argv]]
-        if marked is not None:
-            text = marked.process(marked.text)
-            texts = [text, *texts] if text is not None else texts
-            written = [marked.process(word) for word in split(marked.text)]
-            words.insert(0, [word for word in written if word is not None])
-        for text in texts:
-            if all(self._is_command(text, spec) for spec in self.specs):
-                self.leaves["command",] = toml_text.string(text)
-                self._note_command(text, marked)
-                return
-        for array in words:
-            if all(self._fill_all(array, spec) == spec.argv for spec in self.specs):
-                self.leaves["command",] = toml_text.array(array)
-                self._note_command(" ".join(array), marked)
-                return
-        raise CannotSay("command")
-
-    def _note_command(self, template: str, marked: Marked | None) -> None:
-        """What the chosen form took from the environment, and what it has fixed."""
         written = marked.process(marked.text) if marked is not None else None
-        if marked is not None and template == written:
+        if marked is not None and written is not None and self._is_command(written):
             self.frozen["command"] = marked.frozen - _CONSTANT
             self.variables_in_command = any(
-                word.startswith("${") for word in marked.templates.values()
+                template.startswith("${") for template in marked.templates.values()
             )
         else:
             self.frozen["command"] = self._names("command")
+            written = escape_process(self.first.command)
+            if not self._is_command(written):
+                raise CannotSay("command")
+        self.leaves["command",] = toml_text.string(written)
 
-    def _is_command(self, template: str, spec: ProcessSpec) -> bool:
+    def _is_command(self, template: str) -> bool:
         words = split(template)
-        return (
-            self._fill_all(words, spec) == spec.argv and self._fill(template, spec) == spec.command
+        return all(
+            tuple(self._fill(word, spec) for word in words) == spec.argv
+            and self._fill(template, spec) == spec.command
+            for spec in self.specs
         )
 
     def _user(self) -> None:
@@ -472,9 +457,6 @@ class _Writer:
             return fill(template, names, self.source.environ)
         except Refused:
             return None
-
-    def _fill_all(self, templates: Sequence[str], spec: ProcessSpec) -> tuple[str | None, ...]:
-        return tuple(self._fill(template, spec) for template in templates)
 
 
 def _stderr(spec: ProcessSpec) -> LogSpec:

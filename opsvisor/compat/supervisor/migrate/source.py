@@ -8,7 +8,7 @@ from pathlib import Path
 
 from opsvisor.compat.supervisor.config.environment import parse_environment
 from opsvisor.compat.supervisor.config.expansions import Names, environment_names
-from opsvisor.compat.supervisor.config.ini import Entry, Ini, Section, read_all
+from opsvisor.compat.supervisor.config.ini import Entry, Ini, read_all
 from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.compat.supervisor.migrate.comments import Comments, collect
 from opsvisor.compat.supervisor.migrate.expressions import Marked, try_mark
@@ -94,12 +94,3 @@ def read_variables(
     except Refused:  # with words in the place of values it can't be read any more
         pass
     return dict(values), {name: templates.get(name) for name in values}
-
-
-def section_of(source: Source, kinds: tuple[str, ...], label: str) -> Section | None:
-    """The section of one of these kinds that is called so."""
-    for kind in kinds:
-        for section in source.ini.of_kind(kind):
-            if section.label.strip() == label:
-                return section
-    return None
