@@ -57,7 +57,9 @@ def differing(before: dict[str, Any], after: dict[str, Any]) -> Iterator[tuple[s
     for name, process in before["processes"].items():
         other = after["processes"].get(name)
         if other is None:
-            yield name, f":{process['program']}]"  # it never starts, or has another name
+            # It never starts, has another name, or its section is left out, blanks and all.
+            program = process["program"]
+            yield name, f":{program}]", f": {program} ]", f": {program}]", f":{program} ]"
         elif other != process:
             yield (f"{name}: {next(key for key in process if other[key] != process[key])}",)
 
