@@ -58,7 +58,9 @@ def directory(typed: str) -> str:
 
 
 def file_path(typed: str) -> str:
-    """A path whose directory is there now, `~` expanded, made absolute."""
+    """A path whose directory is there now, `~` expanded, made absolute. "" names none."""
+    if not typed:
+        return ""
     path = _expanded(typed).absolute()
     if not path.parent.is_dir():
         raise ValueError(f"The directory named as part of the path {typed} does not exist")
@@ -71,13 +73,15 @@ def log_path(typed: str) -> str:
 
 
 def user(typed: str) -> UserSpec:
-    """An existing user by name or number."""
-    is_number = typed.isascii() and typed.isdecimal()
-    kind = "id" if is_number else "name"
+    """An existing user by name or number: whatever Python's int() reads is a number."""
+    try:
+        kind, key = "id", str(int(typed))
+    except ValueError:
+        kind, key = "name", typed
     if ":" in typed:  # opsvisor.toml takes a group behind a colon; Supervisor does not
         raise ValueError(f"Invalid user {kind} {typed}")
     try:
-        return look_up(typed)
+        return look_up(key)
     except (Refused, ValueError):  # ValueError: no C string holds a NUL
         raise ValueError(f"Invalid user {kind} {typed}") from None
 

@@ -125,6 +125,9 @@ def parse(words: Sequence[str]) -> Flags:
         raise BadFlags("--check names a file, and so does -c: leave one of them out")
     if "user" in values:
         values["user"] = _user(values["user"])
+    for name in ("logfile", "pidfile"):
+        if values.get(name) == "":  # `-l ""` leaves it to the configuration, as with supervisord
+            del values[name]
     return Flags(
         config_file=file_to_check or values.pop("configuration", None),
         only_check=values.pop("check", False),

@@ -117,8 +117,19 @@ def test_paths_begin_in_the_current_folder(tmp_path: Path) -> None:
     assert found["directory"] == f"{tmp_path}"
 
 
+def test_an_empty_path_leaves_it_to_the_file(tmp_path: Path) -> None:
+    """Of the log and the pid file, as supervisord does: it is not the current folder."""
+    assert parse(["-l", "", "--pidfile="]).settings == {}
+    assert supervisors(["-l", "", *FILE]).logfile == f"{tmp_path}/supervisord.log"
+    with pytest.raises(BadFlags, match="conflicting command line option"):
+        parse(["-l", "", "-l", ""])
+
+
 def test_a_user_by_name_and_by_number() -> None:
-    """Both name the same account."""
+    """Both name the same account, however the number is written."""
+    assert parse(["-u", " +0 "]) == parse(["-u", "root"])
+    with pytest.raises(BadFlags, match="Invalid user id -1"):
+        parse(["-u", "-1"])
     by_name, by_number = (
         parse(["-u", "root"]).settings["user"],
         parse(["-u", "0"]).settings["user"],
