@@ -210,6 +210,20 @@ async def test_many_calls_in_one(rpc: RpcRoom) -> None:
         assert await rpc.fault("system.multicall", wrong) == "2 INCORRECT_PARAMETERS"
 
 
+async def test_many_calls_have_a_longest_answer(
+    rpc: RpcRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What does not fit is not done: a small request must not fill the memory."""
+    monkeypatch.setattr("opsvisor.compat.supervisor.rpc.table.LONGEST_ANSWER", 5000)
+    names = ["system.listMethods", "supervisor.getAllProcessInfo", "supervisor.stopAllProcesses"]
+    calls = [{"methodName": name} for name in ("supervisor.getVersion", *names)]
+    answers = await rpc.call("system.multicall", [calls[0], *calls[1:3] * 3, calls[3]])
+    told = [one["faultString"] if isinstance(one, dict) else type(one) for one in answers]
+    refused = "FAILED: the answers to the calls before this one leave no room"
+    assert told == [str, *[list] * 3, *[refused] * 4]
+    assert rpc.room.view().pid is not None
+
+
 async def test_many_calls_around_a_shutdown(rpc: RpcRoom) -> None:
     """What comes after it in the same request is refused."""
     calls = [{"methodName": f"supervisor.{name}"} for name in ("shutdown", "getState")]

@@ -126,9 +126,13 @@ async def test_a_log_that_cannot_be_read(
 
 async def test_a_path_that_no_file_can_have(tmp_path: Path) -> None:
     """It is no log, and no bug."""
-    odd = sleeper(stdout=LogSpec(path="/tmp/\0"))
-    async with rpc_room(odd, folder=tmp_path) as rpc:
-        assert (await rpc.fault("readProcessLog", "web", 0, 0)).startswith("20 NO_FILE")
+    specs = (
+        sleeper("nul", stdout=LogSpec(path="/tmp/\0")),
+        sleeper("long", stdout=LogSpec(path="/tmp/" + "x" * 300)),
+    )
+    async with rpc_room(*specs, folder=tmp_path) as rpc:
+        for name in ("nul", "long"):
+            assert (await rpc.fault("readProcessLog", name, 0, 0)).startswith("20 NO_FILE")
 
 
 async def test_logs_in_memory_are_logs_in_our_own_files(tmp_path: Path) -> None:

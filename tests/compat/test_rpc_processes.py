@@ -15,6 +15,7 @@ from rpc_room import RpcRoom, rpc_room
 
 from opsvisor.compat.supervisor.rpc.faults import RpcFault
 from opsvisor.compat.supervisor.rpc.processes import Processes
+from opsvisor.compat.supervisor.rpc.stdin import Stdin
 from opsvisor.config.settings import LogLevel
 from opsvisor.core.events import StateChanged
 from opsvisor.core.plan import EventFeed, Group, Plan
@@ -156,17 +157,19 @@ async def test_all_of_them(rpc: RpcRoom) -> None:
         "running:running": "80 OK",
         "starting:starting": "80 OK",
     }
-    assert await rpc.results("startAllProcesses", False) == {
-        "backoff:backoff": "80 OK",
+
+
+async def test_all_that_are_down(rpc: RpcRoom) -> None:
+    """A start leaves alone what is up, or waits for its next attempt."""
+    down = {
         "exited:exited": "80 OK",
         "fatal:fatal": "80 OK",
         "folder:folder": "21 NOT_EXECUTABLE: command at '/' is a directory",
         "missing:missing": "20 NO_FILE: can't find command '/no/such/file'",
-        "running:running": "80 OK",
-        "starting:starting": "80 OK",
         "stopped:stopped": "80 OK",
         "stopping:stopping": "80 OK",
     }
+    assert await rpc.results("startAllProcesses", False) == down
 
 
 @pytest.fixture
@@ -288,7 +291,8 @@ async def test_the_log_tells_of_those_who_wait(
         os.killpg(rpc.room.pid("deaf"), signal.SIGKILL)
         assert await stop is True
         told = rpc.lines.count(line)
-        assert await rpc.ask("getPID") == os.getpid()
+        for _ in range(50):  # far longer than it took to be told again
+            assert await rpc.ask("getPID") == os.getpid()
         assert rpc.lines.count(line) == told
 
 
@@ -395,6 +399,7 @@ async def test_a_process_that_never_reads(tmp_path: Path) -> None:
     """There is an end to what is kept for it. Supervisor answers with 500 by then."""
     async with rpc_room(sleeper(stdin=StdinMode.PIPE), folder=tmp_path) as rpc:
         part = "x" * 500_000
+        assert await rpc.ask("sendProcessStdin", "web", "x" * 65536) is True  # the pipe is full
         assert await rpc.ask("sendProcessStdin", "web", part) is True
         assert await rpc.ask("sendProcessStdin", "web", part) is True
         told = await rpc.fault("sendProcessStdin", "web", part)
@@ -414,6 +419,31 @@ async def test_a_process_that_closes_its_input_while_more_is_kept(tmp_path: Path
         await rpc.ask("signalProcess", "web", "CONT")
         await rpc.room.output("closed")
         assert await rpc.fault("sendProcessStdin", "web", "more") == "20 NO_FILE: web"
+
+
+async def test_what_waits_goes_first(tmp_path: Path) -> None:
+    """Even where the pipe has room again, and nobody has come to use it yet."""
+    async with rpc_room(reader(), folder=tmp_path) as rpc:
+        await rpc.ask("signalProcess", "web", "STOP")
+        stdin, view = Stdin(rpc.control), rpc.room.view()
+        stdin.write(view, b"1" * 100_000, name="web")
+        pipe = os.open(f"/proc/{view.pid}/fd/0", os.O_RDONLY | os.O_NONBLOCK)
+        assert set(os.read(pipe, 65536)) == {ord("1")}
+        stdin.write(view, b"2", name="web")
+        with pytest.raises(BlockingIOError):
+            os.read(pipe, 65536)
+        os.close(pipe)
+        await rpc.ask("signalProcess", "web", "CONT")
+        await rpc.ask("stopProcess", "web")
+        assert stdin._backlogs == {}
+
+
+async def test_with_a_run_ends_what_was_kept_for_it(rpc: RpcRoom) -> None:
+    """Whether or not the pipe has told that nobody reads it."""
+    stdin = Stdin(rpc.control)
+    stdin._backlogs[key("running")] = bytearray(b"x")
+    assert await rpc.ask("stopProcess", "running") is True
+    assert stdin._backlogs == {}
 
 
 async def test_who_cannot_be_written_to(rpc: RpcRoom) -> None:

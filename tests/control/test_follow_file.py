@@ -128,5 +128,24 @@ def test_a_successor_that_cannot_be_opened(
     file.close()
 
 
+def test_a_file_that_is_closed_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever closes it does not wait, and whoever reads leaves nothing open."""
+    path = tmp_path / "log"
+    path.write_bytes(b"all")
+    file = opened(path, back=3)
+    real = os.pread
+
+    def slow(descriptor: int, length: int, offset: int) -> bytes:
+        file.close()
+        return real(descriptor, length, offset)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pread", slow)
+        assert file.read() == b"all"
+    assert file._file.closed
+
+
 def _no_access(path: str) -> None:
     raise PermissionError(13, "Permission denied", path)

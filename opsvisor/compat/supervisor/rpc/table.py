@@ -19,6 +19,15 @@ from opsvisor.control.control import Control
 # Takes the type and the text of a remote communication event.
 TellRemote = Callable[[str, str], None]
 
+# In bytes, of many calls in one. A request of a megabyte has room for 10,000 calls, and each may
+# be answered with a log: calls beyond this are not made any more.
+LONGEST_ANSWER = 64 * 1024 * 1024
+_FRAME = 40  # bytes around a value
+_NO_ROOM: Value = {
+    "faultCode": Fault.FAILED.value,
+    "faultString": "FAILED: the answers to the calls before this one leave no room",
+}
+
 _MULTICALL = "system.multicall"
 
 _NAME = Param("string", "name", "of a process, group:process, or group:*")
@@ -125,7 +134,13 @@ class Table:
         """
         if not isinstance(calls, list):
             raise RpcFault(Fault.INCORRECT_PARAMETERS)
-        return [await self._one_of_many(call) for call in calls]
+        answers: list[Value] = []
+        room = LONGEST_ANSWER
+        for call in calls:
+            answer = await self._one_of_many(call) if room > 0 else _NO_ROOM
+            room -= _weight(answer)
+            answers.append(answer)
+        return answers
 
     async def _one_of_many(self, call: Any) -> Value:
         try:
@@ -133,6 +148,19 @@ class Table:
             return await self.call(name, params)
         except RpcFault as met:
             return {"faultCode": met.fault.value, "faultString": met.text}
+
+
+def _weight(value: Value) -> int:
+    """About how many bytes it takes in an answer."""
+    match value:
+        case str():
+            return _FRAME + len(value)
+        case dict():
+            return _FRAME + sum(_FRAME + _weight(member) for member in value.values())
+        case list():
+            return _FRAME + sum(_weight(member) for member in value)
+        case _:
+            return _FRAME
 
 
 def _read_call(call: Any) -> tuple[Any, tuple[Any, ...]]:
