@@ -215,6 +215,17 @@ async def test_groups_by_their_name(group: RpcRoom) -> None:
         assert await group.fault(method, ["g"], *more) == "2 INCORRECT_PARAMETERS"
 
 
+async def test_a_group_of_many(tmp_path: Path) -> None:
+    """All of them are begun with, some at a time."""
+    names = [f"p{number:02}" for number in range(25)]
+    specs = [idle(name, group="g") for name in names]
+    async with rpc_room(*specs, folder=tmp_path) as rpc:
+        for method in ("startProcessGroup", "stopProcessGroup"):
+            answer = await rpc.ask(method, "g")
+            assert {one["status"] for one in answer} == {80}
+            assert sorted(one["name"] for one in answer) == names
+
+
 async def test_names_that_name_nothing(group: RpcRoom) -> None:
     """The fault repeats them as they were given; what is no text is a wrong parameter."""
     for name in ("g", "g:x", "x", "", ":", "x:*", "g:*:early", "early", "all", "*"):
