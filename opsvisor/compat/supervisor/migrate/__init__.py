@@ -1,8 +1,9 @@
 """Supervisor's configuration becomes an opsvisor.toml that asks for the same.
 
-`comments` finds what people wrote beside their options, `expressions` carries `%(…)s` over, and
-`programs` and `daemon` say in our words what the specs and settings hold. `layout` decides what is
-said once for all programs and writes the text. `compare` loads what was written and holds it
-against the original: whatever differs is told, so nothing can differ in silence. `migration` is
-the way in. This file imports nothing: opsvisorctl pays for every import.
+`source` reads it, `comments` finds what people wrote beside their options, and `expressions`
+carries `%(…)s` over. `programs` and `daemon` say in our words what specs and settings hold, and
+`tables` which tables there are. `document` writes them, as `layout` has it; `control` and `notes`
+tell what is good to know. `compare` loads what was written and holds it against the original:
+whatever differs is told, so nothing can differ in silence. `migration` is the way in. This file
+imports nothing: opsvisorctl pays for every import.
 """

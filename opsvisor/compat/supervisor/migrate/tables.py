@@ -1,0 +1,287 @@
+"""Which tables are written: for each program one, if one can say it; and the daemon's own."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from opsvisor.compat.supervisor.config.ini import Section
+from opsvisor.compat.supervisor.migrate import toml_text
+from opsvisor.compat.supervisor.migrate.daemon import DaemonTable, write_daemon, write_server
+from opsvisor.compat.supervisor.migrate.findings import Findings
+from opsvisor.compat.supervisor.migrate.leaves import Leaves
+from opsvisor.compat.supervisor.migrate.programs import (
+    CannotSay,
+    ProgramTable,
+    split,
+    usable_name,
+    write_table,
+)
+from opsvisor.compat.supervisor.migrate.source import Source
+from opsvisor.config.resolve_daemon import is_too_long
+from opsvisor.config.settings import UnixServer
+from opsvisor.core.plan import EventFeed, Group
+from opsvisor.core.spec import ProcessId, ProcessSpec
+
+_PROGRAM_KINDS = ("program", "eventlistener", "fcgi-program")
+_SHARED_PRIORITY = 999
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """All that is written. Programs are by the name of their section; `groups` are new names.
+
+    `left_out` and `empty` are processes and groups that can't be written, which is told by now.
+    """
+
+    programs: Mapping[str, Sequence[ProgramTable]]
+    groups: Mapping[str, str]
+    daemon: DaemonTable
+    servers: Sequence[DaemonTable]
+    left_out: frozenset[ProcessId]
+    empty: frozenset[str]
+
+    def of_programs(self) -> Iterator[ProgramTable]:
+        """The tables of all programs, in order."""
+        for tables in self.programs.values():
+            yield from tables
+
+    def group_priority(self, group: Group) -> int | None:
+        """The priority that has to be written: other than the one a group has by itself."""
+        name = self.groups[group.name]
+        members = [table for table in self.of_programs() if name in table.groups]
+        if not members:
+            return None
+        own = members[0].priority if len(members) == 1 else _SHARED_PRIORITY
+        return None if group.priority == own else group.priority
+
+
+def write_tables(source: Source, findings: Findings) -> Tables:
+    """The tables for this configuration. What can't be said goes to `findings`."""
+    return _Writer(source, findings).write()
+
+
+class _Writer:
+    """Goes through the sections, and gives each program a name and a table."""
+
+    def __init__(self, source: Source, findings: Findings) -> None:
+        self._source = source
+        self._findings = findings
+        self._programs: dict[str, list[ProgramTable]] = {}
+        self._taken: set[str] = set()
+        self._sockets: dict[str, str] = {}  # who listens where, by address
+        self._left_out: set[ProcessId] = set()
+        self._groups: dict[str, str] = {}
+        for group in source.loaded.plan.groups:
+            name = _unique(usable_name(group.name), set(self._groups.values()))
+            self._groups[group.name] = name
+
+    def write(self) -> Tables:
+        seen: set[tuple[str, str]] = set()
+        for section in self._source.ini.sections.values():
+            name = (section.kind, section.label.strip())
+            # Of sections that are called the same but for blanks the first counts.
+            if section.kind in _PROGRAM_KINDS and ":" in section.name and name not in seen:
+                self._programs[section.name] = self._write_program(section)
+                seen.add(name)
+        empty = self._find_empty_groups()
+        return Tables(
+            programs=self._programs,
+            groups=self._groups,
+            daemon=write_daemon(self._source, self._findings),
+            servers=self._write_servers(),
+            left_out=frozenset(self._left_out),
+            empty=frozenset(empty),
+        )
+
+    def _write_program(self, section: Section) -> list[ProgramTable]:
+        label = section.label.strip()
+        groups = [group for group in self._source.loaded.plan.groups if _holds(group, section)]
+        specs = [
+            spec
+            for group in groups
+            for spec in group.processes
+            if spec.program == label and self._can_start(spec, section)
+        ]
+        if not specs:
+            return self._write_empty(section, groups)
+        taken_by = self._socket_taken_by(specs)
+        if taken_by:
+            self._leave_out(section, specs, f"[{taken_by}] listens at its socket")
+            return []
+        self._sockets |= {spec.socket.url: section.name for spec in specs if spec.socket}
+        feed = groups[0].feed if section.kind == "eventlistener" else None
+        name = self._name(label)
+        try:
+            return [self._write_table(section, specs, name, feed)]
+        except CannotSay as why:
+            self._taken.discard(name)
+            differs = f"{why.option} differs between its processes in a way that no template says"
+            if feed is not None or specs[0].socket is not None:
+                self._leave_out(section, specs, f"they share an input, and {differs}")
+                return []
+            tables = self._write_apart(section, specs)
+            self._differ(
+                section,
+                f"[{section.name}] is written as {len(tables)} programs, as {differs}",
+                "metrics and the API call each of them a program of its own",
+            )
+            return tables
+
+    def _leave_out(self, section: Section, specs: Sequence[ProcessSpec], why: str) -> None:
+        self._left_out.update(spec.id for spec in specs)
+        self._differ(section, f"the processes of [{section.name}] are left out: {why}")
+
+    def _socket_taken_by(self, specs: Sequence[ProcessSpec]) -> str:
+        """The section of another program that listens at the same address, "" if none does."""
+        urls = {spec.socket.url for spec in specs if spec.socket is not None}
+        return next((self._sockets[url] for url in sorted(urls) if url in self._sockets), "")
+
+    def _write_apart(self, section: Section, specs: Sequence[ProcessSpec]) -> list[ProgramTable]:
+        """A table for each group, or where that doesn't help, for each process."""
+        tables: list[ProgramTable] = []
+        for group in dict.fromkeys(spec.id.group for spec in specs):
+            members = [spec for spec in specs if spec.id.group == group]
+            name = self._name(members[0].program)
+            try:
+                tables.append(self._write_table(section, members, name))
+            except CannotSay:
+                self._taken.discard(name)
+                tables += [
+                    self._write_table(section, [spec], self._name(spec.id.name))
+                    for spec in members
+                ]
+        return tables
+
+    def _write_table(
+        self,
+        section: Section,
+        specs: Sequence[ProcessSpec],
+        name: str,
+        feed: EventFeed | None = None,
+    ) -> ProgramTable:
+        return write_table(self._source, section, specs, name=name, groups=self._groups, feed=feed)
+
+    def _can_start(self, spec: ProcessSpec, section: Section) -> bool:
+        problem = spec.command_problem
+        if not problem and (not spec.argv or not spec.argv[0]):
+            problem = "its command begins with an empty word"
+        elif not problem and _has_nul(spec):
+            problem = "a NUL character ends every string in the kernel's eyes"
+        if not problem:
+            return True
+        self._left_out.add(spec.id)
+        self._differ(section, f"{spec.id} can never start, {problem}: it is left out")
+        return False
+
+    def _write_empty(self, section: Section, groups: Sequence[Group]) -> list[ProgramTable]:
+        """A program of no processes, in a group of its own that can be addressed all the same."""
+        label = section.label.strip()
+        own = next((g for g in groups if g.name == label and not g.processes), None)
+        command = section.entries.get("command")
+        if own is None or command is None:
+            return []
+        marked = self._source.mark(command, {}, {"program_name": label, "group_name": label})
+        words = marked.process(marked.text) if marked else None
+        if words is None or not any(split(words)[:1]):
+            return []
+        name = self._name(label)
+        leaves: Leaves = {
+            ("command",): toml_text.string(words),
+            ("replicas",): "0",
+            ("priority",): str(own.priority),
+        }
+        if own.feed is not None:
+            leaves["events",] = toml_text.array(own.feed.kinds)
+            leaves["events_buffer",] = str(own.feed.buffer_size)
+        self._findings.note(
+            section.name,
+            section.where,
+            f"[{section.name}] has no processes: only its command is"
+            " written, and what else it says is left out",
+        )
+        return [
+            ProgramTable(
+                name=name,
+                section=section,
+                groups=(self._groups[own.name],),
+                priority=own.priority,
+                leaves=leaves,
+                ids={},
+                frozen={},
+            )
+        ]
+
+    def _name(self, wanted: str) -> str:
+        name = _unique(usable_name(wanted), self._taken)
+        self._taken.add(name)
+        return name
+
+    def _find_empty_groups(self) -> Iterator[str]:
+        """Tell of groups without programs, which are no groups here."""
+        used = {
+            group for tables in self._programs.values() for one in tables for group in one.groups
+        }
+        kinds = ("group", *_PROGRAM_KINDS)
+        for group in self._source.loaded.plan.groups:
+            if self._groups[group.name] not in used:
+                section = next(
+                    section
+                    for section in self._source.ini.sections.values()
+                    if section.kind in kinds and section.label.strip() == group.name
+                )
+                what = f"group {group.name} has no program that could run: left out"
+                self._differ(section, what)
+                yield group.name
+
+    def _write_servers(self) -> list[DaemonTable]:
+        source = self._source
+        servers: list[DaemonTable] = []
+        kinds: set[type] = set()
+        for server in source.loaded.settings.servers:
+            section = source.ini.sections[server.name]
+            if type(server) in kinds:
+                hint = "there is one socket and one port at most"
+                self._differ(section, f"[{section.name}] is a second server: left out", hint)
+            elif isinstance(server, UnixServer) and is_too_long(server.path):
+                what = f"[{section.name}] has too long a path: no daemon can listen, left out"
+                self._differ(section, what)
+            elif server.credentials is not None and not server.credentials.password:
+                what = f"[{section.name}] has an empty password, which is none here: left out"
+                self._differ(section, what, "give it a password in both files")
+            else:
+                kinds.add(type(server))
+                servers.append(write_server(source, server))
+        if not servers:
+            what = "no server is configured, but an opsvisord always has a socket for its user"
+            self._differ(source.ini.sections["supervisord"], what)
+        return servers
+
+    def _differ(self, section: Section, what: str, hint: str = "") -> None:
+        self._findings.differ(section.name, section.where, what, hint)
+
+
+def _holds(group: Group, section: Section) -> bool:
+    """Whether processes of a group may come from this section."""
+    label = section.label.strip()
+    if section.kind == "eventlistener":
+        return group.feed is not None and group.name == label
+    if group.feed is not None:
+        return False
+    is_fcgi = section.kind == "fcgi-program"
+    own = [spec for spec in group.processes if spec.program == label]
+    if not own:
+        return group.name == label and not group.processes
+    return any((spec.socket is not None) == is_fcgi for spec in own)
+
+
+def _has_nul(spec: ProcessSpec) -> bool:
+    logs = (spec.stdout, spec.stderr)
+    texts = [spec.command, spec.working_dir, *(log.path for log in logs if log is not None)]
+    return any("\0" in text for text in (*texts, *sum(spec.environment, ())) if text)
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    number, unique = 2, name
+    while unique in taken:
+        unique = f"{name}_{number}"
+        number += 1
+    return unique
