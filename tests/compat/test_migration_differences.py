@@ -84,6 +84,20 @@ A = "[program:a]\ncommand = /bin/cat\n"
             "[supervisorctl]\nserverurl = http://localhost:x\nhistory_file = /h\n",
             "supervisord.conf:9: history_file: say opsvisorctl -r FILE",
         ),
+        (
+            "[inet_http_server]\nport = 9001\n[supervisorctl]\nserverurl = http://localhost:x\n",
+            (
+                "supervisord.conf:10: serverurl: opsvisorctl asks this daemon; say -s http://localhost:x"
+                " if not that"
+            ),
+        ),
+        (
+            "identifier = a\0b\n",
+            (
+                "supervisord.conf: opsvisord refuses what was written: daemon: identifier ="
+                " 'a\\x00b' holds a NUL character, which ends every string in the kernel's eyes"
+            ),
+        ),
         ("identifier =\n", "supervisord.conf: opsvisord: identifier is 'opsvisor', was ''"),
     ],
 )
@@ -101,6 +115,13 @@ def test_what_cant_be_said(tmp_path: Path, text: str, told: str) -> None:
                 "[program:b]\ncommand = y\nprocess_name = p1\n[group:g]\nprograms = a,b\n"
             ),
             "[program:a] is written as 2 programs, as numprocs differs",
+        ),
+        (
+            (
+                "[program:a]\ncommand = x %(process_num)+d\nnumprocs = 2\nprocess_name ="
+                " p%(process_num)d\n[group:g]\nprograms = a\n[group:h]\nprograms = a\n"
+            ),
+            "[program:a] is written as 4 programs, as command differs",
         ),
         (
             "[program:a]\ncommand = x\nnumprocs = 2\nprocess_name = p,%(process_num)d\n",

@@ -102,6 +102,7 @@ def test_every_option_of_a_program(tmp_path: Path, line: str) -> None:
         "identifier = it's ${HERE} {x}",
         'environment = A="{x}",B="two words"',
         'environment = A="1"\n[program:z]\ncommand = /bin/%(ENV_A)s\nenvironment = A="2"',
+        'environment = A="1"\n[program:z]\ncommand = /bin/$%(ENV_A)s',
     ],
 )
 def test_every_option_of_the_daemon(tmp_path: Path, line: str) -> None:
@@ -115,6 +116,8 @@ def test_every_option_of_the_daemon(tmp_path: Path, line: str) -> None:
         "[unix_http_server]\nfile = {here}/s\n",
         "[unix_http_server]\nfile = {here}/s\nchmod = 0777\nchown = {me}\n",
         "[unix_http_server]\nfile = {here}/s\nchown = root:root\n",
+        "[unix_http_server]\nfile = {here}/s\nchown = +0\n",
+        "[unix_http_server]\nfile = {here}/s\nchown = +0:0\n",
         "[unix_http_server]\nfile = {here}/s\nusername = u ser\npassword = a{{b}}${{c}}\n",
         "[unix_http_server]\nfile = {here}/s\nusername = u\npassword = {{SHA}}82ab876d1387bfafe\n",
         "[inet_http_server]\nport = 127.0.0.1:9001\n",

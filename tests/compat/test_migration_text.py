@@ -163,6 +163,12 @@ def test_quotes(tmp_path: Path, line: str, written: str) -> None:
     assert program(migrated(tmp_path, f"[program:a]\n{line}\n"))[0] == written
 
 
+@pytest.mark.parametrize("text", ['a\n"""', 'a\n"', "a\n\\", "\n\n", "a\n\tb", "a\r\n", '"""'])
+def test_several_lines(text: str) -> None:
+    """Whatever quotes they end with."""
+    assert tomli.loads(f"x = {toml_text.string(text)}") == {"x": text}
+
+
 def test_many_variables_have_a_line_each(tmp_path: Path) -> None:
     """As soon as they are too long for one."""
     values = ",".join(f'NAME_{n}="{"x" * 20}"' for n in range(5))

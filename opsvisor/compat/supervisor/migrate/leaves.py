@@ -23,10 +23,6 @@ class Table:
     def __init__(self, options: type) -> None:
         self._options = dict(_leaf_options(options, ()))
 
-    def has(self, path: Path) -> bool:
-        """Whether there is such an option."""
-        return path in self._options
-
     def default(self, path: Path) -> str | None:
         """What counts where the option isn't written; None if it is nothing that can be."""
         option = self._options.get(path)
