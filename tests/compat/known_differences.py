@@ -14,12 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ini_files import ENVIRON, IniFiles
-from real_supervisor import all_config_info, options
-from supervisor.events import (  # type: ignore[import-untyped]  # comes without annotations
-    getEventNameByType,
-)
-from test_supervisor_conformance import (
+from facts_compared import (
     our_daemon,
     our_process,
     our_server,
@@ -27,11 +22,17 @@ from test_supervisor_conformance import (
     their_process,
     their_servers,
 )
+from ini_files import ENVIRON, IniFiles
+from real_supervisor import all_config_info, options
+from supervisor.events import (  # type: ignore[import-untyped]  # comes without annotations
+    getEventNameByType,
+)
 
 from opsvisor.compat.supervisor.config.daemon import server_url
 from opsvisor.compat.supervisor.rpc.shapes import process_config
 from opsvisor.config.problems import ConfigError
 from opsvisor.config.settings import Loaded
+from opsvisor.core.spec import UnixSocketSpec
 
 ACCEPTED = "accepted"
 
@@ -86,6 +87,12 @@ def our_facts(loaded: Loaded, their_warnings: list[str]) -> dict[str, object]:
         if group.feed:
             facts[f"group {group.name}.events"] = set(group.feed.kinds)
             facts[f"group {group.name}.buffer_size"] = group.feed.buffer_size
+        if group.processes and (shared := group.processes[0].socket):
+            facts[f"group {group.name}.socket"] = shared.url
+            facts[f"group {group.name}.backlog"] = shared.backlog
+            if isinstance(shared, UnixSocketSpec):
+                facts[f"group {group.name}.mode"] = shared.mode
+                facts[f"group {group.name}.owner"] = shared.owner
         for spec in group.processes:
             facts |= _named(f"process {group.name}:{spec.id.name}", our_process(spec))
             info = process_config(group, spec, in_use=False, own_url=own_url)
@@ -109,6 +116,13 @@ def their_facts(theirs: Any) -> dict[str, object]:
         if isinstance(group, options.EventListenerPoolConfig):
             facts[f"group {name}.events"] = {getEventNameByType(e) for e in group.pool_events}
             facts[f"group {name}.buffer_size"] = group.buffer_size
+        if isinstance(group, options.FastCGIGroupConfig) and group.process_configs:
+            shared = group.socket_config
+            facts[f"group {name}.socket"] = shared.url
+            facts[f"group {name}.backlog"] = shared.get_backlog()
+            if shared.url.startswith("unix:"):
+                facts[f"group {name}.mode"] = shared.get_mode()
+                facts[f"group {name}.owner"] = shared.get_owner()
         # The last of a name replaces the others.
         for config in {config.name: config for config in group.process_configs}.values():
             process = their_process(name, config, theirs)
@@ -234,9 +248,10 @@ def _own_url_in_words(found: Disagreement, files: IniFiles) -> bool:
 
 
 def _socket_of_a_member(found: Disagreement, files: IniFiles) -> bool:
+    is_told = bool(re.fullmatch(r"group .*\.(socket|backlog|mode|owner)", found.about))
+    is_refused = found.theirs == ACCEPTED and "socket" in str(found.ours)
     return (
-        found.theirs == ACCEPTED
-        and "socket" in str(found.ours)
+        (is_refused or (is_told and found.theirs is None))
         and "[fcgi-program:" in files.texts()
         and "[group:" in files.texts()
     )
