@@ -8,11 +8,14 @@ Started as `python again_and_again.py MODULE FUNCTION PROGRAM`. Takes runs as li
 import importlib
 import json
 import os
+import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable
 from typing import IO, NoReturn
+
+_LIMIT = 30  # seconds; only what should end by itself and doesn't takes as long
 
 
 def main() -> None:
@@ -50,6 +53,7 @@ def _become(
     sys.stdout = open(1, "w", encoding="utf-8")  # noqa: SIM115 - as above
     sys.stderr = open(2, "w", encoding="utf-8")  # noqa: SIM115 - as above
     sys.argv = argv
+    signal.alarm(_LIMIT)
     status = 0
     try:
         sys.exit(run())  # as the script that an entry point becomes
