@@ -59,11 +59,21 @@ class FollowedFile:
         if size < self._position:
             self._position = 0
             return Truncated()
+        # Looked at first: once another file has the name, nothing is added to this one.
+        has_name = self._has_its_name()
         text = os.pread(self._file.fileno(), _PIECE, self._position)
         self._position += len(text)
-        if text or not self._take_successor():
+        if text or has_name or not self._take_successor():
             return text
         return self._read()
+
+    def _has_its_name(self) -> bool:
+        """Whether no other file is at the path."""
+        try:
+            now = os.stat(self._path)  # noqa: PTH116 - as fstat
+        except OSError:
+            return True
+        return os.path.samestat(now, os.fstat(self._file.fileno()))
 
     def _take_successor(self) -> bool:
         """Go on with the file that has the name now, after this one was read to its end.
@@ -72,11 +82,8 @@ class FollowedFile:
         have and the newest can't be found by a name.
         """
         try:
-            now, ours = os.stat(self._path), os.fstat(self._file.fileno())  # noqa: PTH116 - a pair
-            if (now.st_dev, now.st_ino) == (ours.st_dev, ours.st_ino):
-                return False
             successor = open_file(self._path)
-        except (OSError, NoLogError):
+        except NoLogError:
             return False  # in the middle of a rotation, or gone
         if successor is None:
             return False
@@ -91,9 +98,10 @@ async def follow_file(
 ) -> AsyncIterator[bytes | Truncated]:
     """What is in the file from where it stands, and what is added to it; until the stream ends."""
     while True:
-        seen = capture.ring.end  # what comes while we read wakes us at once
+        # What comes while we read wakes us at once, and what was written last is read once more.
+        seen, is_over = capture.ring.end, capture.closed
         while piece := await asyncio.to_thread(file.read):
             yield piece
-        if capture.closed:
+        if is_over:
             return
         await capture.wait_beyond(seen)

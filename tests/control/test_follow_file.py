@@ -69,6 +69,50 @@ async def test_it_ends_with_the_stream(capture: StreamCapture, file: FollowedFil
     file.close()
 
 
+async def test_what_is_written_while_nothing_was_found_is_told(
+    capture: StreamCapture, file: FollowedFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if that is the last, and the stream has ended before we hear that nothing was found."""
+    loop, real = asyncio.get_running_loop(), file.read
+
+    def end() -> None:
+        if not capture.closed:
+            capture.write(b"last\n")
+            capture.close()
+
+    def read() -> bytes | Truncated:
+        text = real()
+        if not text:
+            loop.call_soon_threadsafe(end)
+        return text
+
+    monkeypatch.setattr(file, "read", read)
+    assert [piece async for piece in follow_file(capture, file)] == [b"e\n", b"last\n"]
+    file.close()
+
+
+def test_what_is_added_just_before_a_rotation_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the last look at a file and the moment it gives its name away."""
+    path = tmp_path / "log"
+    path.write_bytes(b"")
+    file, real = opened(path), os.pread
+
+    def late(descriptor: int, length: int, offset: int) -> bytes:
+        text = real(descriptor, length, offset)
+        if not text and not (tmp_path / "log.1").exists():
+            path.write_bytes(b"rest")
+            path.rename(tmp_path / "log.1")
+            path.write_bytes(b"new")
+        return text
+
+    monkeypatch.setattr(os, "pread", late)
+    pieces = [file.read() for _ in range(4)]
+    assert pieces == [b"", b"rest", b"new", b""]
+    file.close()
+
+
 async def test_a_rotation_loses_nothing(capture: StreamCapture, file: FollowedFile) -> None:
     """The old file is read to its end before the new one. Supervisor skips what is left of it."""
     capture.write(b"a" * 60 + b"\n")
