@@ -15,6 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from opsvisor.config.problems import OpsvisorError
 from opsvisor.config.search import UNTRUSTED_HINT, default_socket, untrusted
 from opsvisor.config.settings import TcpServer, UnixServer
+from opsvisor.runtime.sockets import permit
 
 _BACKLOG = 128
 # How long requests in flight may take to finish once the daemon ends, in seconds.
@@ -150,9 +151,7 @@ def _bind_unix(server: UnixServer, on_stale: _ByPath) -> socket.socket:
     before = os.umask(0o177)
     try:
         listener.bind(str(path))
-        if server.owner is not None:
-            os.chown(path, *server.owner)
-        path.chmod(server.mode)
+        permit(str(path), mode=server.mode, owner=server.owner, file=path.lstat())
         listener.listen(_BACKLOG)
     except OSError:
         listener.close()
@@ -187,12 +186,15 @@ def _take_over(server: UnixServer, path: Path, on_stale: _ByPath) -> None:
             errno.EEXIST,
         )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # to a full backlog a connection would wait, for ever maybe
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
             on_stale(server.path)
             path.unlink(missing_ok=True)
             return
+        except BlockingIOError:  # full: somebody is there
+            pass
     raise BindError(
         f"cannot listen on {url_of(server)}: another program is already listening there\n"
         "    hint: another opsvisord? opsvisorctl shutdown ends it",

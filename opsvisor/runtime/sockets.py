@@ -179,7 +179,7 @@ class _Listener:
     def _listen(self) -> None:
         if isinstance(self.spec, UnixSocketSpec):
             assert self._file is not None
-            _permit(self.spec, self._owner, self._file)
+            permit(self.spec.path, mode=self.spec.mode, owner=self._owner, file=self._file)
         backlog = self.spec.backlog
         self._socket.listen(socket.SOMAXCONN if backlog is None else backlog)
 
@@ -236,14 +236,14 @@ def _owner(spec: ProcessSpec) -> tuple[int, int] | None:
     return (user.uid, user.gid) if user is not None and user.uid != os.geteuid() else None
 
 
-def _permit(spec: UnixSocketSpec, owner: tuple[int, int] | None, file: os.stat_result) -> None:
-    """Give the file its owner and mode.
+def permit(path: str, *, mode: int, owner: tuple[int, int] | None, file: os.stat_result) -> None:
+    """Give the file of a socket its owner and mode. OSError if it isn't `file` any more.
 
     Through a descriptor: its folder may not be ours alone, and what somebody puts in its place
     meanwhile must not get them.
     """
     try:
-        descriptor = os.open(spec.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         raise FileExistsError(0, "somebody has removed it (stop all that use it)") from None
     try:
@@ -252,7 +252,7 @@ def _permit(spec: UnixSocketSpec, owner: tuple[int, int] | None, file: os.stat_r
         by_descriptor = Path(f"/proc/self/fd/{descriptor}")
         if owner is not None:
             os.chown(by_descriptor, *owner)
-        by_descriptor.chmod(spec.mode)
+        by_descriptor.chmod(mode)
     finally:
         os.close(descriptor)
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -355,6 +356,39 @@ async def test_a_socket_that_somebody_listens_on_is_left_alone(
     with pytest.raises(BindError, match="a file that is not a socket"):
         bind(UnixServer(name="test", path=str(treasure)))
     assert treasure.read_text() == "gold"
+
+
+def test_a_listener_that_accepts_nobody_holds_up_no_start(tmp_path: Path) -> None:
+    """It is there, although it has no room for our question."""
+    taken = UnixServer(name="test", path=str(tmp_path / "taken"))
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as first:
+        busy.bind(taken.path)
+        busy.listen(0)
+        first.connect(taken.path)
+        with pytest.raises(BindError, match="another program is already listening"):
+            bind(taken)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_is_put_in_the_place_of_a_socket_is_not_given_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder may be somebody else's, who would have it for a link."""
+    treasure = tmp_path / "treasure"
+    treasure.touch(mode=0o600)
+    path, opened = tmp_path / "s", os.open
+
+    def swapped(path: str, flags: int) -> int:
+        Path(path).unlink()
+        Path(path).symlink_to(treasure)
+        return opened(path, flags)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", swapped)
+        with pytest.raises(BindError, match=f"cannot listen on unix://{path}: "):
+            bind(UnixServer(name="test", path=str(path), mode=0o666, owner=(65534, 65534)))
+    found = treasure.stat()
+    assert (found.st_uid, found.st_mode & 0o777) == (0, 0o600)
 
 
 async def test_a_socket_file_of_somebody_else_stays(listen: Listen, tmp_path: Path) -> None:
