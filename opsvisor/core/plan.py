@@ -56,6 +56,10 @@ class Plan:
         """Every process of the plan by its id, in the plan's order."""
         return MappingProxyType({spec.id: spec for g in self.groups for spec in g.processes})
 
+    def feed_of(self, group: str) -> EventFeed | None:
+        """What the processes of the group of this name are told of, None if of nothing."""
+        return next((g.feed for g in self.groups if g.name == group), None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:

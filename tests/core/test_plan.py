@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import pytest
 from programs import plan_of, process_id, program
 
-from opsvisor.core.plan import LIVE_FIELDS, Change, Group, Plan, PlanDiff, diff, merge
+from opsvisor.core.plan import LIVE_FIELDS, Change, EventFeed, Group, Plan, PlanDiff, diff, merge
 from opsvisor.core.spec import (
     KillMode,
     ProcessSpec,
@@ -56,6 +56,15 @@ def test_a_plan_is_in_order_however_it_was_written() -> None:
     assert [group.name for group in plan.groups] == ["zoo", "app"]
     assert list(plan.specs()) == [early.id, db.id, web.id]
     assert plan == Plan.of([first, Group(name="app", processes=(early, db, web))])
+
+
+def test_the_feed_of_a_group() -> None:
+    """Whoever is in the group is told of it; most groups have none."""
+    feed = EventFeed(kinds=("TICK_5",))
+    plan = Plan.of([Group(name="web"), Group(name="listeners", feed=feed)])
+    assert plan.feed_of("listeners") == feed
+    assert plan.feed_of("web") is None
+    assert plan.feed_of("nobody") is None
 
 
 def test_specs_cannot_be_changed() -> None:

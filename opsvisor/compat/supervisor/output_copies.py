@@ -5,7 +5,6 @@ from collections.abc import Callable
 from opsvisor.config.settings import Dialect, LogLevel
 from opsvisor.control.control import Control
 from opsvisor.core.events import Event, ProcessExited
-from opsvisor.core.spec import ProcessId
 from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.output import Output
 
@@ -23,7 +22,8 @@ def copy_output(control: Control, log: Callable[[LogLevel, str], None]) -> None:
         return
 
     def copy(output: Output) -> None:
-        listens = output.stream is Stream.STDOUT and _is_listener(control, output.id)
+        feed = control.supervisor.plan.feed_of(output.id.group)
+        listens = output.stream is Stream.STDOUT and feed is not None
         for line in lines_of(output, listens=listens):
             log(LogLevel.DEBUG, line)
 
@@ -53,8 +53,3 @@ def _decoded(text: bytes) -> str:
         return text.decode()
     except UnicodeDecodeError:
         return f"Undecodable: {text!r}"
-
-
-def _is_listener(control: Control, process_id: ProcessId) -> bool:
-    groups = control.supervisor.plan.groups
-    return any(group.name == process_id.group and group.feed for group in groups)

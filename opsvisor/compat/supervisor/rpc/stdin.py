@@ -40,7 +40,9 @@ class Stdin:
             raise RpcFault(Fault.NO_FILE, name) from None
         if taken == len(text):
             return
-        if self._is_listener(view.id):  # events are written there, and wait for room in their way
+        if self._control.supervisor.plan.feed_of(
+            view.id.group
+        ):  # events are written there, and wait for room in their way
             raise RpcFault(Fault.FAILED, f"{name} took {taken} of {len(text)} bytes")
         backlog += text[taken:]
         self._backlogs[view.id] = backlog
@@ -56,10 +58,6 @@ class Stdin:
             streams.when_stdin_takes_more(partial(self._go_on, process_id, streams))
         else:
             del self._backlogs[process_id]
-
-    def _is_listener(self, process_id: ProcessId) -> bool:
-        groups = self._control.supervisor.plan.groups
-        return any(group.feed for group in groups if group.name == process_id.group)
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, ProcessExited):
