@@ -56,7 +56,7 @@ def test_a_message_is_copied_and_named() -> None:
 async def test_output_is_copied_where_it_is_asked_for(
     dialect: Dialect, level: LogLevel, *, copied: bool
 ) -> None:
-    """In Supervisor's files, from debug on; a listener's answers in their own way."""
+    """In Supervisor's files, from debug on; a listener's answers in their own way. So are ends."""
     script = ("sh", "-c", "echo out; echo err >&2")
     plan = Plan.of(
         [
@@ -75,12 +75,15 @@ async def test_output_is_copied_where_it_is_asked_for(
         house.control.configuration.carry_out(plan)
         await house.room.next(ProcessExited)
         await house.room.next(ProcessExited)
+    ended = "received SIGCHLD indicating a child quit"
     assert sorted(lines) == (
         [
             "'lis' stderr output:\nerr\n",
             "'lis' stdout output:\nb'out\\n'",
             "'web' stderr output:\nerr\n",
             "'web' stdout output:\nout\n",
+            ended,
+            ended,
         ]
         if copied
         else []
