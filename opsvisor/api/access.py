@@ -10,6 +10,7 @@ import socket
 
 from aiohttp import web
 
+from opsvisor.config.resolve_daemon import is_loopback
 from opsvisor.config.settings import Credentials, TcpServer
 
 _SHA_PREFIX = "{SHA}"
@@ -43,7 +44,7 @@ async def is_expected_host(request: web.Request, server: TcpServer) -> bool:
     named = request.headers.get("Host")
     if named is None:
         return True  # it is no browser
-    is_for_all = server.allow_anonymous and not _is_loopback(server.host)
+    is_for_all = server.allow_anonymous and not is_loopback(server.host)
     if is_for_all and "Origin" not in request.headers:
         return True
     host = (named if named.endswith("]") else named.rsplit(":", 1)[0]).strip("[]").lower()
@@ -64,10 +65,6 @@ def is_own_origin(request: web.Request) -> bool:
         return True
     _, _, place = origin.partition("://")
     return place != "" and place == request.headers.get("Host")
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def _is_address(host: str) -> bool:

@@ -8,6 +8,7 @@ import re
 from opsvisor.config.units import Refused, did_you_mean
 from opsvisor.core.spec import UserSpec
 
+UNCHANGED = -1  # chown(2) leaves what is given as -1
 _ID = re.compile(r"\d{1,10}", re.ASCII)
 
 
@@ -22,6 +23,12 @@ def look_up(text: str) -> UserSpec:
     gid = _gid(group) if colon else account.pw_gid
     groups = tuple(sorted(os.getgrouplist(account.pw_name, gid)))
     return UserSpec(name=account.pw_name, uid=account.pw_uid, gid=gid, groups=groups)
+
+
+def owner(text: str) -> tuple[int, int]:
+    """(uid, gid) of a file; without a group in `text` the file's own stays. Raises Refused."""
+    user = look_up(text)
+    return user.uid, user.gid if ":" in text else UNCHANGED
 
 
 def _account(user: str) -> pwd.struct_passwd:

@@ -8,6 +8,7 @@ from opsvisor.config.units import Refused
 from opsvisor.core.spec import SocketSpec, TcpSocketSpec, UnixSocketSpec
 
 _PATH_MAX = 107  # sun_path in unix(7), less the NUL at its end
+PATH_HINT = f"the kernel takes {_PATH_MAX} bytes"
 
 
 def read(url: str, options: SocketOptions, owner: tuple[int, int] | None) -> SocketSpec:
@@ -22,11 +23,16 @@ def read(url: str, options: SocketOptions, owner: tuple[int, int] | None) -> Soc
     return TcpSocketSpec(host=host, port=address.port, backlog=options.backlog)
 
 
+def is_too_long(path: str) -> bool:
+    """Whether the kernel takes no socket of this path."""
+    return len(os.fsencode(path)) > _PATH_MAX
+
+
 def _unix(path: str, options: SocketOptions, owner: tuple[int, int] | None) -> UnixSocketSpec:
     if not path.startswith("/"):
         raise Refused("is not an absolute path", SOCKET_HINT)
-    if len(os.fsencode(path)) > _PATH_MAX:
-        raise Refused("is too long for a socket", f"the kernel takes {_PATH_MAX} bytes")
+    if is_too_long(path):
+        raise Refused("is too long for a socket", PATH_HINT)
     return UnixSocketSpec(
         path=os.path.normpath(path), mode=options.mode, owner=owner, backlog=options.backlog
     )

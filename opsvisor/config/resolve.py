@@ -39,7 +39,6 @@ Program = Declared[ProgramOptions]
 EventKinds = Callable[[], Collection[str]]
 
 _SHARED_GROUP_PRIORITY = 999  # Supervisor's, for groups whose members don't decide it
-_UNCHANGED = -1  # chown(2) leaves what is given as -1
 _MERGE = "merge"
 _AUTO = "auto"
 _DEFAULT_NAME = "{program}_{replica}"
@@ -372,13 +371,11 @@ class _Resolver:
         return where
 
     def _owner(self, program: Program, text: str) -> tuple[int, int] | None:
-        """(uid, gid) of a file; without a group, the file's own stays."""
         try:
-            user = accounts.look_up(fill_variables(text, self._environ))
+            return accounts.owner(fill_variables(text, self._environ))
         except Refused as why:
             self._findings.problems.append(program.problem(("socket", "owner"), why))
             return None
-        return user.uid, user.gid if ":" in text else _UNCHANGED
 
     def _path(
         self, program: Program, option: tuple[str, ...], path: str | None, names: Names

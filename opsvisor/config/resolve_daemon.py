@@ -1,14 +1,15 @@
 """The daemon's own options become its settings."""
 
 import ipaddress
-import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from opsvisor.config import accounts
 from opsvisor.config.decode import Declared, Decoded
 from opsvisor.config.document import KeyPath
 from opsvisor.config.findings import Findings
+from opsvisor.config.listening import PATH_HINT, is_too_long
 from opsvisor.config.schema_daemon import (
     DaemonOptions,
     HttpOptions,
@@ -20,14 +21,13 @@ from opsvisor.config.search import default_socket
 from opsvisor.config.settings import Credentials, DaemonSettings, TcpServer, UnixServer
 from opsvisor.config.template import fill_variables
 from opsvisor.config.units import Refused
-from opsvisor.core.spec import LogSpec, UserSpec
+from opsvisor.core.spec import LogSpec
+
+T = TypeVar("T")
 
 Server = Declared[ServerOptions]
 
 _Table = Declared[ServerOptions] | Declared[DaemonOptions]
-
-_UNCHANGED = -1  # chown(2) leaves what is given as -1
-_SOCKET_PATH_MAX = 107  # sun_path in unix(7), less the NUL at its end
 
 
 def resolve_daemon(
@@ -63,7 +63,7 @@ class _Resolver:
             daemonize=options.daemonize,
             working_dir=self._path(daemon, ("working_dir",), options.working_dir),
             umask=options.umask,
-            user=self._user(daemon, ("user",), options.user),
+            user=self._account(daemon, ("user",), options.user, accounts.look_up),
             min_fds=options.min_fds,
             min_procs=options.min_procs,
             history_size=options.history_size,
@@ -94,15 +94,12 @@ class _Resolver:
         assert path is not None
         if is_too_long(path):
             says = f"is too long for a socket: '{path}'"
-            why = Refused(says, f"the kernel takes {_SOCKET_PATH_MAX} bytes")
-            self._findings.problems.append(server.problem(option, why))
-        owner = self._user(server, ("unix", "owner"), options.owner)
-        has_group = ":" in (options.owner or "")
+            self._findings.problems.append(server.problem(option, Refused(says, PATH_HINT)))
         return UnixServer(
             name="unix",
             path=path,
             mode=options.mode,
-            owner=(owner.uid, owner.gid if has_group else _UNCHANGED) if owner else None,
+            owner=self._account(server, ("unix", "owner"), options.owner, accounts.owner),
             credentials=self._credentials(server, "unix", options),
         )
 
@@ -137,17 +134,18 @@ class _Resolver:
         username = self._text(server, (name, "username"), options.username)
         password = self._text(server, (name, "password"), options.password)
         for option, value in (("username", username), ("password", password)):
-            if (
-                options.password and not value
-            ):  # a variable that is set to nothing would open the door
+            # A variable that is set to nothing would open the door.
+            if options.password and not value:
                 self._findings.problems.append(server.problem((name, option), Refused("is empty")))
         return Credentials(username=username, password=password)
 
-    def _user(self, table: _Table, option: KeyPath, text: str | None) -> UserSpec | None:
+    def _account(
+        self, table: _Table, option: KeyPath, text: str | None, look_up: Callable[[str], T]
+    ) -> T | None:
         if text is None:
             return None
         try:
-            return accounts.look_up(fill_variables(text, self._environ))
+            return look_up(fill_variables(text, self._environ))
         except Refused as why:
             self._findings.problems.append(table.problem(option, why))
             return None
@@ -161,11 +159,6 @@ class _Resolver:
         except Refused as why:
             self._findings.problems.append(table.problem(option, why))
             return text
-
-
-def is_too_long(path: str) -> bool:
-    """Whether the kernel takes no socket of this path."""
-    return len(os.fsencode(path)) > _SOCKET_PATH_MAX
 
 
 def is_loopback(host: str) -> bool:

@@ -2,10 +2,13 @@
 
 import os
 import pwd
+from pathlib import Path
 
 import pytest
 from config_files import Complaints, Load
 
+from opsvisor.config.load import native
+from opsvisor.config.settings import UnixServer
 from opsvisor.core.spec import ProcessSpec, StdinMode, TcpSocketSpec, UnixSocketSpec
 
 ME = pwd.getpwuid(os.geteuid())
@@ -43,6 +46,20 @@ def test_everything_about_a_socket(load: Load) -> None:
     spec = only(load, f"{table}owner = '{ME.pw_name}:0'")
     assert isinstance(spec.socket, UnixSocketSpec)
     assert spec.socket.owner == (ME.pw_uid, 0)
+
+
+def test_an_owner_with_a_group_out_of_the_environment(tmp_path: Path) -> None:
+    """The colon may be in the variable: what counts is the text it becomes."""
+    path = tmp_path / "opsvisor.toml"
+    path.write_text(
+        "[server.unix]\npath = 's'\nowner = '${OWNER}'\n"
+        "[program.web]\ncommand = 'x'\nsocket = { listen = 'unix:///x', owner = '${OWNER}' }\n"
+    )
+    loaded = native(path, {"OWNER": f"{ME.pw_name}:7"})
+    (server,), (spec,) = loaded.settings.servers, loaded.plan.specs().values()
+    assert isinstance(server, UnixServer)
+    assert isinstance(spec.socket, UnixSocketSpec)
+    assert server.owner == spec.socket.owner == (ME.pw_uid, 7)
 
 
 def test_a_pipe_by_default_gives_way(load: Load) -> None:

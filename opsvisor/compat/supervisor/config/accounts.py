@@ -4,10 +4,8 @@ import grp
 
 from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.config import units
-from opsvisor.config.accounts import look_up
+from opsvisor.config.accounts import UNCHANGED, look_up
 from opsvisor.core.spec import UserSpec
-
-_UNCHANGED = -1  # chown(2) leaves what is given as -1
 
 
 def user(text: str) -> UserSpec:
@@ -27,7 +25,7 @@ def owner(text: str) -> tuple[int, int]:
     """`user` or `user:group` as (uid, gid); gid -1 leaves the group of the file as it is."""
     name, colon, group = text.partition(":")
     try:
-        return user(name).uid, _gid(group) if colon else _UNCHANGED
+        return user(name).uid, _gid(group) if colon else UNCHANGED
     except (ValueError, KeyError, OverflowError):  # ValueError: refused, or a NUL in the name
         raise Refused(f"Invalid sockchown value {text}") from None
 

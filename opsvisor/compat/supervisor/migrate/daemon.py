@@ -165,14 +165,13 @@ class _Writer:
 
         def is_same(filled: str) -> bool:
             try:
-                user = accounts.look_up(filled)
+                return accounts.owner(filled) == owner
             except Refused:
                 return False
-            return (user.uid, user.gid if ":" in filled else -1) == owner
 
         literal = plain.text.strip() if plain else ""
         if not is_same(literal):
-            literal = f"{uid}" if gid < 0 else f"{uid}:{gid}"
+            literal = f"{uid}" if gid == accounts.UNCHANGED else f"{uid}:{gid}"
         self._choose("owner", "chown", lambda text: text.strip(), is_same, literal)
 
     def mark(self, key: str) -> Marked | None:

@@ -16,7 +16,7 @@ from opsvisor.compat.supervisor.migrate.programs import (
     write_table,
 )
 from opsvisor.compat.supervisor.migrate.source import Source
-from opsvisor.config.resolve_daemon import is_too_long
+from opsvisor.config.listening import is_too_long
 from opsvisor.config.settings import UnixServer
 from opsvisor.core.plan import EventFeed, Group
 from opsvisor.core.spec import ProcessId, ProcessSpec
