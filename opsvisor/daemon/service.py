@@ -121,9 +121,9 @@ class Service:
 
     async def _supervise(self) -> None:
         self._engine.open(self._engine_observer())
-        for edge in self._other_edges:
-            edge.open()
         try:
+            for edge in self._other_edges:
+                edge.open()
             self._configuration.start_all()
             await self._over.wait()
         finally:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import itertools
 import xmlrpc.client
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,7 +36,9 @@ class RpcRoom:
         self.control = control
         self.lines: list[tuple[LogLevel, str]] = []
         self.errors: list[tuple[str, Exception]] = []
-        self.edge = SupervisorEdge(control, lambda level, text: self.lines.append((level, text)))
+        self.edge = SupervisorEdge(
+            control, lambda level, text: self.lines.append((level, text)), itertools.count()
+        )
         observer = HttpObserver(
             request_done=lambda *_: None,
             in_flight=contextlib.nullcontext,

@@ -1,6 +1,5 @@
 """What the daemon mounts beside its own API for those who come from Supervisor."""
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 from aiohttp import web
@@ -16,18 +15,18 @@ class SupervisorEdge:
     """Supervisor's interfaces on top of the use cases: paths of HTTP, and event listeners.
 
     `log` writes a line to the activity log. `event_serials` go on where an earlier life of the
-    daemon has come to; without them events are numbered from 0.
+    daemon has come to.
     """
 
     def __init__(
         self,
         control: Control,
         log: Callable[[LogLevel, str], None],
-        event_serials: Iterator[int] | None = None,
+        event_serials: Iterator[int],
     ) -> None:
-        self.control = control
+        self._control = control
         self._log = log
-        self.listeners = EventDelivery(control, log, event_serials or itertools.count())
+        self.listeners = EventDelivery(control, log, event_serials)
         self._interface = Interface(control, log, tell_remote=self.listeners.tell_remote)
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
@@ -36,7 +35,7 @@ class SupervisorEdge:
 
     def open(self) -> None:
         """Begin to tell event listeners; before the first process is started."""
-        copy_output(self.control, self._log)
+        copy_output(self._control, self._log)
         self.listeners.open()
 
     def close(self) -> None:

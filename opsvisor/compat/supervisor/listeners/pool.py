@@ -89,13 +89,11 @@ class _Listener:
 
 
 class Pool:
-    """One group of listeners, its buffer, and counts that never go down."""
+    """One group of listeners, and its buffer. `dropped` counts events that had to make room."""
 
     def __init__(self, group: Group, feed: EventFeed, *, server: str) -> None:
         self.name = group.name
-        self.sent = 0
         self.dropped = 0
-        self.rejected = 0
         self._server = server
         self._feed = feed
         self._order = tuple(spec.id for spec in group.processes)
@@ -157,7 +155,6 @@ class Pool:
             ready_id, listener = ready
             listener.protocol.told()
             listener.in_hand = waiting
-            self.sent += 1
             effects.append(Send(ready_id, waiting.serial, self._envelope(waiting)))
         return effects
 
@@ -245,7 +242,6 @@ class Pool:
                 listener.in_hand = None
                 return [Say(LogLevel.DEBUG, f"{name}: event was processed")]
             case Answered():
-                self.rejected += 1
                 refused: Effect = Say(LogLevel.WARN, f"{name}: event was rejected")
                 return [refused, *self._take_back(listener)]
             case BadLine():
