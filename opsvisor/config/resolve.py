@@ -8,25 +8,20 @@ from pathlib import Path
 
 from opsvisor.config import accounts, envfile, listening
 from opsvisor.config.auto_log import auto_path
+from opsvisor.config.conflicts import NOT_SPOKEN, find_conflicts
 from opsvisor.config.decode import Declared, Decoded
 from opsvisor.config.findings import Findings
 from opsvisor.config.kinds import check_name
-from opsvisor.config.problems import Problem
-from opsvisor.config.schema import EarlyExit, KillTargets, ProgramOptions, StreamOptions
+from opsvisor.config.restart import restart_policy
+from opsvisor.config.schema import KillTargets, ProgramOptions, StreamOptions
 from opsvisor.config.template import Names, fill, fill_variables
-from opsvisor.config.units import Refused, did_you_mean, format_duration
+from opsvisor.config.units import Refused, did_you_mean
 from opsvisor.core.plan import EventFeed, Group, Plan
 from opsvisor.core.spec import (
-    ExponentialBackoff,
-    FlappingPolicy,
     KillMode,
-    LinearBackoff,
     LogSpec,
     ProcessId,
     ProcessSpec,
-    RestartLimit,
-    RestartMode,
-    RestartPolicy,
     SocketSpec,
     StdinMode,
     StopPolicy,
@@ -47,18 +42,6 @@ _WHOM = {  # the stop signal, SIGKILL
     KillTargets.GROUP: (KillMode.GROUP, KillMode.GROUP),
     KillTargets.MIXED: (KillMode.PROCESS, KillMode.GROUP),
 }
-_NOT_SPOKEN = Refused(
-    "needs Supervisor's protocol, which isn't spoken",
-    "set supervisor_interfaces = true in [server]",
-)
-# What a warning about the restart limit is about; the first that was written shows where.
-_RESTART_LIMIT = (
-    "restart_limit_interval",
-    "restart_limit_count",
-    "backoff_delay",
-    "backoff_factor",
-    "backoff_limit",
-)
 
 
 def resolve(
@@ -90,11 +73,7 @@ def resolve(
         if feed is not None and event_kinds is not None:
             _check_kinds(decoded.programs[names[group][0]], feed, event_kinds(), findings)
         groups.append(Group(name=group, priority=priority, processes=tuple(specs), feed=feed))
-    _check_ids(decoded, members, findings)
-    _check_groups(decoded, members, findings)
-    _check_log_paths(decoded, members, findings)
-    _check_sockets(decoded, members, findings)
-    _check_hearing(decoded, findings)
+    find_conflicts(decoded, members, findings)
     return Plan.of(groups)
 
 
@@ -111,7 +90,7 @@ def _feed(
         why = Refused(says, "leave out its group: its replicas are one pool")
         findings.problems.append(program.problem(("events",), why))
     if not decoded.server.options.supervisor_interfaces:
-        findings.problems.append(program.problem(("events",), _NOT_SPOKEN))
+        findings.problems.append(program.problem(("events",), NOT_SPOKEN))
     return EventFeed(kinds=program.options.events, buffer_size=program.options.events_buffer)
 
 
@@ -176,7 +155,7 @@ class _Resolver:
         options = program.options
         before = len(self._findings.problems)
         user = self._user(program)
-        restart = self._restart(program)
+        restart = restart_policy(program, self._findings)
         signal_mode, kill_mode = _WHOM[options.kill_mode]
         stop = StopPolicy(
             signal=options.stop_signal,
@@ -260,39 +239,6 @@ class _Resolver:
             self._findings.problems.append(program.problem(("user",), found))
             return None
         return found
-
-    def _restart(self, program: Program) -> RestartPolicy:
-        options = program.options
-        backoff = ExponentialBackoff(
-            delay=options.backoff_delay,
-            factor=options.backoff_factor,
-            limit=options.backoff_limit,
-            jitter=options.backoff_jitter,
-        )
-        step = options.start_backoff_step
-        limit = RestartLimit(
-            count=options.restart_limit_count, interval=options.restart_limit_interval
-        )
-        policy = RestartPolicy(
-            mode=options.restart,
-            success=options.success_exit_codes,
-            prevent=options.restart_prevent_exit_codes,
-            early_exit_fails=options.early_exit is EarlyExit.FAILURE,
-            failed_starts_max=options.start_retries,
-            start_backoff=backoff if step is None else LinearBackoff(step=step),
-            run_backoff=backoff,
-            backoff_reset=options.backoff_reset,
-            limit=limit if options.restart_limit_count else None,
-            fatal_retry_delay=options.fatal_retry_delay,
-            flapping=FlappingPolicy(
-                count=options.flapping_count, interval=options.flapping_interval
-            ),
-        )
-        if program.is_sound("backoff_delay", "backoff_limit") and backoff.limit < backoff.delay:
-            self._findings.problems.append(_backoff_order(program, backoff))
-        elif program.is_sound("restart", *_RESTART_LIMIT):
-            self._findings.warnings.extend(_unreachable_limit(program, policy, backoff))
-        return policy
 
     def _stdin(self, program: Program) -> StdinMode:
         """What standard input is, unless that is taken."""
@@ -390,117 +336,3 @@ class _Resolver:
         except Refused as why:
             self._findings.problems.append(program.problem(option, why))
             return text
-
-
-def _backoff_order(program: Program, backoff: ExponentialBackoff) -> Problem:
-    says = f"is shorter than backoff_delay = '{format_duration(backoff.delay)}'"
-    written = [name for name in ("backoff_limit", "backoff_delay") if program.origins.get((name,))]
-    limit = f"'{format_duration(backoff.limit)}'"
-    hint = "the limit bounds every delay, so the first delay has to fit under it"
-    if written[:1] == ["backoff_limit"]:
-        return program.problem(("backoff_limit",), Refused(says, hint), typed=limit)
-    says = f"is longer than backoff_limit = {limit}"
-    typed = f"'{format_duration(backoff.delay)}'"
-    return program.problem(("backoff_delay",), Refused(says, hint), typed=typed)
-
-
-def _unreachable_limit(
-    program: Program, policy: RestartPolicy, backoff: ExponentialBackoff
-) -> list[Problem]:
-    """A warning if the delays are so long that the restart limit can never strike."""
-    limit = policy.limit
-    if limit is None or policy.mode is RestartMode.NO:
-        return []
-    delay, total = backoff.delay, 0.0
-    for _ in range(limit.count + 1):
-        total += delay
-        delay = min(delay * backoff.factor, backoff.limit)
-    if total < limit.interval:
-        return []
-    written = [name for name in _RESTART_LIMIT if (name,) in program.origins]
-    own = [name for name in written if program.origin(name).section == program.section]
-    interval = format_duration(limit.interval)
-    why = Refused(
-        f": the restart limit can't be reached, since {limit.count + 1} delays take "
-        f"{format_duration(round(total, 3))} and restart_limit_interval is {interval}",
-        "lengthen restart_limit_interval, or lower restart_limit_count or the delays",
-    )
-    return [program.problem(((own or written)[0],), why)]
-
-
-def _check_ids(
-    decoded: Decoded, members: Mapping[str, list[ProcessSpec]], findings: Findings
-) -> None:
-    """Two programs of a group may come to the same process name: `a_0`, and replicas of `a`."""
-    owners: dict[ProcessId, str] = {}
-    for spec in (spec for specs in members.values() for spec in specs):
-        owner = owners.setdefault(spec.id, spec.program)
-        if owner != spec.program:
-            says = f"would have a process '{spec.id}', as program '{owner}' has"
-            why = Refused(says, "rename one of the two programs")
-            findings.problems.append(decoded.programs[spec.program].problem((), why))
-
-
-def _check_groups(
-    decoded: Decoded, members: Mapping[str, list[ProcessSpec]], findings: Findings
-) -> None:
-    for name, group in decoded.groups.items():
-        if name not in members:
-            hint = did_you_mean(name, members) or 'a program joins it by group = "…"'
-            findings.warnings.append(group.problem((), Refused("has no programs", hint)))
-
-
-def _check_log_paths(
-    decoded: Decoded, members: Mapping[str, list[ProcessSpec]], findings: Findings
-) -> None:
-    """Two writers rotate a file away under each other; devices can be shared."""
-    writers: dict[str, ProcessSpec] = {}
-    for spec in (spec for specs in members.values() for spec in specs):
-        for stream, log in (("stdout", spec.stdout), ("stderr", spec.stderr)):
-            if log is None or log.path is None or log.path.startswith("/dev/"):
-                continue
-            first = writers.get(log.path)
-            if first is None:
-                writers[log.path] = spec
-            else:
-                program, why = decoded.programs[spec.program], _shared_file(first, spec)
-                option = ("log", stream)
-                findings.warnings.append(program.problem(option, why, typed=f"'{log.path}'"))
-
-
-def _shared_file(first: ProcessSpec, second: ProcessSpec) -> Refused:
-    if first is second:
-        return Refused("is the file of stdout too", 'write stderr = "merge"')
-    if first.program == second.program:
-        return Refused("is one file for several replicas", "put {replica} into the path")
-    return Refused(f"is a file of program '{first.program}' too", "give each its own file")
-
-
-def _check_sockets(
-    decoded: Decoded, members: Mapping[str, list[ProcessSpec]], findings: Findings
-) -> None:
-    """Two programs on one socket would each take what is meant for the other."""
-    owners: dict[str, str] = {}
-    for spec in (spec for specs in members.values() for spec in specs):
-        if spec.socket is None:
-            continue
-        owner = owners.setdefault(spec.socket.url, spec.program)
-        if owner != spec.program:
-            why = Refused(f"is the socket of program '{owner}' too", "give each its own")
-            program = decoded.programs[spec.program]
-            option, typed = ("socket", "listen"), f"'{spec.socket.url}'"
-            findings.problems.append(program.problem(option, why, typed=typed))
-
-
-def _check_hearing(decoded: Decoded, findings: Findings) -> None:
-    """What is told to listeners must have somebody to tell it: a message is in no log."""
-    if decoded.server.options.supervisor_interfaces:
-        return
-    for program in decoded.programs.values():
-        log = program.options.log
-        for stream, options in ((), log), (("stdout",), log.stdout), (("stderr",), log.stderr):
-            for name in ("events", "message_limit"):
-                problem = program.problem(("log", *stream, name), _NOT_SPOKEN)
-                # Of [defaults] it is one problem, however many programs it reaches.
-                if getattr(options, name) and problem not in findings.problems:
-                    findings.problems.append(problem)

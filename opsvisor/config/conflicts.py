@@ -1,0 +1,102 @@
+"""What is wrong with options of several tables together, each of which is right alone."""
+
+from collections.abc import Mapping
+
+from opsvisor.config.decode import Decoded
+from opsvisor.config.findings import Findings
+from opsvisor.config.units import Refused, did_you_mean
+from opsvisor.core.spec import ProcessId, ProcessSpec
+
+NOT_SPOKEN = Refused(
+    "needs Supervisor's protocol, which isn't spoken",
+    "set supervisor_interfaces = true in [server]",
+)
+
+
+def find_conflicts(
+    decoded: Decoded, members: Mapping[str, list[ProcessSpec]], findings: Findings
+) -> None:
+    """Look for all of them. `members` are the processes of each group."""
+    _check_ids(decoded, members, findings)
+    _check_groups(decoded, members, findings)
+    _check_log_paths(decoded, members, findings)
+    _check_sockets(decoded, members, findings)
+    _check_hearing(decoded, findings)
+
+
+def _check_ids(
+    decoded: Decoded, members: Mapping[str, list[ProcessSpec]], findings: Findings
+) -> None:
+    """Two programs of a group may come to the same process name: `a_0`, and replicas of `a`."""
+    owners: dict[ProcessId, str] = {}
+    for spec in (spec for specs in members.values() for spec in specs):
+        owner = owners.setdefault(spec.id, spec.program)
+        if owner != spec.program:
+            says = f"would have a process '{spec.id}', as program '{owner}' has"
+            why = Refused(says, "rename one of the two programs")
+            findings.problems.append(decoded.programs[spec.program].problem((), why))
+
+
+def _check_groups(
+    decoded: Decoded, members: Mapping[str, list[ProcessSpec]], findings: Findings
+) -> None:
+    for name, group in decoded.groups.items():
+        if name not in members:
+            hint = did_you_mean(name, members) or 'a program joins it by group = "…"'
+            findings.warnings.append(group.problem((), Refused("has no programs", hint)))
+
+
+def _check_log_paths(
+    decoded: Decoded, members: Mapping[str, list[ProcessSpec]], findings: Findings
+) -> None:
+    """Two writers rotate a file away under each other; devices can be shared."""
+    writers: dict[str, ProcessSpec] = {}
+    for spec in (spec for specs in members.values() for spec in specs):
+        for stream, log in (("stdout", spec.stdout), ("stderr", spec.stderr)):
+            if log is None or log.path is None or log.path.startswith("/dev/"):
+                continue
+            first = writers.get(log.path)
+            if first is None:
+                writers[log.path] = spec
+            else:
+                program, why = decoded.programs[spec.program], _shared_file(first, spec)
+                option = ("log", stream)
+                findings.warnings.append(program.problem(option, why, typed=f"'{log.path}'"))
+
+
+def _shared_file(first: ProcessSpec, second: ProcessSpec) -> Refused:
+    if first is second:
+        return Refused("is the file of stdout too", 'write stderr = "merge"')
+    if first.program == second.program:
+        return Refused("is one file for several replicas", "put {replica} into the path")
+    return Refused(f"is a file of program '{first.program}' too", "give each its own file")
+
+
+def _check_sockets(
+    decoded: Decoded, members: Mapping[str, list[ProcessSpec]], findings: Findings
+) -> None:
+    """Two programs on one socket would each take what is meant for the other."""
+    owners: dict[str, str] = {}
+    for spec in (spec for specs in members.values() for spec in specs):
+        if spec.socket is None:
+            continue
+        owner = owners.setdefault(spec.socket.url, spec.program)
+        if owner != spec.program:
+            why = Refused(f"is the socket of program '{owner}' too", "give each its own")
+            program = decoded.programs[spec.program]
+            option, typed = ("socket", "listen"), f"'{spec.socket.url}'"
+            findings.problems.append(program.problem(option, why, typed=typed))
+
+
+def _check_hearing(decoded: Decoded, findings: Findings) -> None:
+    """What is told to listeners must have somebody to tell it: a message is in no log."""
+    if decoded.server.options.supervisor_interfaces:
+        return
+    for program in decoded.programs.values():
+        log = program.options.log
+        for stream, options in ((), log), (("stdout",), log.stdout), (("stderr",), log.stderr):
+            for name in ("events", "message_limit"):
+                problem = program.problem(("log", *stream, name), NOT_SPOKEN)
+                # Of [defaults] it is one problem, however many programs it reaches.
+                if getattr(options, name) and problem not in findings.problems:
+                    findings.problems.append(problem)
