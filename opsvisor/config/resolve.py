@@ -13,7 +13,8 @@ from opsvisor.config.decode import Declared, Decoded
 from opsvisor.config.findings import Findings
 from opsvisor.config.kinds import check_name
 from opsvisor.config.restart import restart_policy
-from opsvisor.config.schema import KillTargets, ProgramOptions, StreamOptions
+from opsvisor.config.schema import KillTargets, ProgramOptions
+from opsvisor.config.schema_streams import StreamOptions
 from opsvisor.config.template import Names, fill, fill_variables
 from opsvisor.config.units import Refused, did_you_mean
 from opsvisor.core.plan import EventFeed, Group, Plan
