@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from opsvisor.config import kinds, units
-from opsvisor.config.option import Doc, Required, Section
+from opsvisor.config.option import Doc, PerProgram, Required, Section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
