@@ -21,6 +21,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/gen_reference.py --check
+	$(BIN)/python tools/gen_compatibility.py --check
 	$(BIN)/pytest -q -n auto tests/core tests/config tests/compat --ignore tests/core/test_mutants.py
 
 format: $(VENV)/.dev
@@ -29,6 +30,7 @@ format: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python tools/gen_reference.py
+	$(BIN)/python tools/gen_compatibility.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

@@ -15,6 +15,7 @@ mypy
 tools/check_test_types.sh
 lint-imports --no-cache
 python tools/gen_reference.py --check
+python tools/gen_compatibility.py --check
 set +x
 
 echo "seed: $seed (repeat with SEED=$seed make test)"

@@ -26,6 +26,8 @@ class Difference:
     supervisor: str
     opsvisor: str
     reason: str
+    # Tests in other folders that show it, by file and function.
+    shown_by: tuple[str, ...] = ()
 
 
 DIFFERENCES = (
@@ -210,6 +212,128 @@ DIFFERENCES = (
         supervisor="runs itself under a profiler",
         opsvisor="refuses the flag and prints the command that does the same",
         reason="Python's profiler needs no help from what it profiles",
+    ),
+    Difference(
+        id="no-web-pages",
+        names=("GET /index.html",),
+        verdict=Verdict.REFUSED,
+        supervisor="serves a page with the state of all programs, whose links start and stop "
+        "them by a plain GET",
+        opsvisor="lists its entry points at /; there are no pages, and no GET changes anything",
+        reason="any page in the operator's browser could have used those links",
+    ),
+    Difference(
+        id="foreign-host",
+        names=("POST /RPC2", "[inet_http_server] port"),
+        verdict=Verdict.BETTER,
+        supervisor="answers whatever the Host header of a request says",
+        opsvisor="a server on loopback without a password answers to its address, localhost and "
+        "the names of the machine: others get 421",
+        reason="a web page whose name resolves to 127.0.0.1 could have steered the daemon",
+    ),
+    Difference(
+        id="no-500",
+        names=("POST /RPC2", "GET /logtail"),
+        verdict=Verdict.BETTER,
+        supervisor="answers odd arguments, credentials without a colon and /logtail of nobody "
+        "with HTTP status 500, and logs a traceback",
+        opsvisor="answers with fault 2 or 10, with 401, and with 404",
+        reason="an error should say whose it is",
+    ),
+    Difference(
+        id="config-info-large",
+        names=("supervisor.getAllConfigInfo",),
+        verdict=Verdict.BETTER,
+        supervisor="answers with HTTP status 500 as soon as one program has a size of 2 GiB",
+        opsvisor="tells the largest number that XML-RPC has",
+        reason="one setting of one program must not blind its clients to all",
+    ),
+    Difference(
+        id="config-info-autorestart",
+        names=("supervisor.getAllConfigInfo",),
+        verdict=Verdict.BETTER,
+        supervisor="4.3 leaves out autorestart",
+        opsvisor="tells it, as 4.4 will: true, false or 'unexpected'",
+        reason="clients that don't know it look for other keys",
+    ),
+    Difference(
+        id="term-after-start",
+        names=("[program:x] stopsignal",),
+        verdict=Verdict.BETTER,
+        supervisor="a signal sent right after a start is lost, and SIGKILL follows after "
+        "stopwaitsecs",
+        opsvisor="no signal is lost",
+        reason="the program is given its own signal handlers before anybody can signal it",
+    ),
+    Difference(
+        id="paced-restarts",
+        names=("[program:x] autorestart",),
+        verdict=Verdict.BETTER,
+        supervisor="a program with startsecs=0 that ends at once is restarted as fast as the "
+        "daemon can, for ever",
+        opsvisor="the first restart comes at once, those behind it ever slower, at most 5 s apart",
+        reason="it would take a core, and fill the log",
+    ),
+    Difference(
+        id="start-in-backoff",
+        names=("supervisorctl start",),
+        verdict=Verdict.BETTER,
+        supervisor="a program that waits for its next attempt can't be started",
+        opsvisor="XML-RPC says so too; `opsvisorctl start` starts it now, with all its retries",
+        reason="whoever has mended it doesn't want to wait",
+    ),
+    Difference(
+        id="stray-percent",
+        names=("[program:x] command",),
+        verdict=Verdict.BETTER,
+        supervisor="`100% sure` in a command becomes the text of its whole environment",
+        opsvisor="it is an error; a percent sign is written %%",
+        reason="the environment may hold secrets, and nobody means that",
+    ),
+    Difference(
+        id="event-rejected",
+        names=("[eventlistener:x] events",),
+        verdict=Verdict.BETTER,
+        supervisor="an event that a listener rejects goes to every pool of the same priority",
+        opsvisor="it goes back to its own pool",
+        reason="others got events twice, or never asked for them",
+    ),
+    Difference(
+        id="capture-last-words",
+        names=("[program:x] stdout_capture_maxbytes", "[program:x] stderr_capture_maxbytes"),
+        verdict=Verdict.BETTER,
+        supervisor="in capture mode the last bytes that a program prints never reach its log",
+        opsvisor="they do",
+        reason="the last words of a program are the most important ones",
+    ),
+    Difference(
+        id="fcgi-in-groups",
+        names=("[fcgi-program:x] socket",),
+        verdict=Verdict.BETTER,
+        supervisor="a FastCGI program that is a member of a group gets no socket",
+        opsvisor="it gets it",
+        reason="it can't work without",
+        shown_by=("e2e/test_fastcgi.py::test_a_group_of_mixed_programs",),
+    ),
+    Difference(
+        id="fcgi-stolen",
+        names=("[fcgi-program:x] socket",),
+        verdict=Verdict.BETTER,
+        supervisor="a second daemon takes the FastCGI sockets of the first away before it fails",
+        opsvisor="a socket that somebody listens on is left alone",
+        reason="a typing error at the prompt must not take a site down",
+        shown_by=("e2e/test_fastcgi.py::test_a_second_daemon_steals_nothing",),
+    ),
+    Difference(
+        id="log-on-stdout",
+        names=("[supervisord] logfile",),
+        verdict=Verdict.BETTER,
+        supervisor="with nodaemon and logfile=/dev/stdout every line appears twice",
+        opsvisor="once",
+        reason="this is how containers are set up",
+        shown_by=(
+            "e2e/test_supervisord_manners.py::test_a_log_on_standard_output_is_not_doubled",
+        ),
     ),
 )
 BY_ID = {difference.id: difference for difference in DIFFERENCES}

@@ -111,7 +111,7 @@ def faults() -> list[str]:
 
 # What is not in a table of the package.
 SIGNALS = [f"signal SIG{name}" for name in ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "CHLD")]
-PATHS = ["POST /RPC2", "GET /ok.html", "GET /logtail", "GET /mainlogtail"]
+PATHS = ["POST /RPC2", "GET /ok.html", "GET /logtail", "GET /mainlogtail", "GET /index.html"]
 PROGRAMS = ["echo_supervisord_conf", "pidproxy", "supervisor.childutils"]
 
 

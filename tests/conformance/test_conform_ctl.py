@@ -376,6 +376,7 @@ NOT_ALIKE = [
 ]
 
 
+@pytest.mark.differs("ctl-help")
 @pytest.mark.parametrize("case", ALIKE)
 def test_opsvisorctl_answers_alike(ways: Ways, case: str) -> None:
     """Our program gives the same output and status for the same words."""

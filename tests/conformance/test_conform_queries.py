@@ -197,6 +197,7 @@ def _config_infos(one: Contestant) -> list[dict[str, Any]]:
     return infos
 
 
+@pytest.mark.differs("config-info-autorestart")
 @pytest.mark.parametrize("name", sorted({one.rpartition(":")[2] for one in SETTLED}))
 def test_config_info(pair: Pair, name: str) -> None:
     """Every setting that it tells, with its type; autorestart besides, which is 4.4's."""

@@ -1,0 +1,216 @@
+"""What differs on purpose, and is shown nowhere else.
+
+Each of them is explained in differences.py.
+"""
+
+import base64
+import sys
+from contextlib import closing
+from typing import Any
+
+import pytest
+from contestants import HEAD, Contestant, Fault, HttpError, StartPair, new_pair
+from daemon import eventually
+
+CAT = "[program:a]\ncommand=/bin/cat\nstartsecs=0\n"
+
+
+def _get(one: Contestant, path: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
+    """Status and kind of what is answered over TCP."""
+    with closing(one.tcp) as connection:
+        connection.request("GET", path, headers=headers or {})
+        response = connection.getresponse()
+        response.read()
+        return response.status, response.headers.get("Content-Type", "").partition(";")[0]
+
+
+@pytest.mark.differs("no-web-pages")
+def test_web_pages(start_pair: StartPair) -> None:
+    """There, a GET may even stop everything. Here, the entry points are listed in plain text."""
+    pair = start_pair(HEAD + CAT)
+    pair.both(lambda one: one.until("a", "RUNNING"))
+    theirs, ours = pair.theirs, pair.ours
+    for path in ("/", "/index.html", "/tail.html?processname=a", "/stylesheets/supervisor.css"):
+        assert _get(theirs, path)[0] == 200
+    assert _get(theirs, "/index.html?action=stopall")[0] == 301
+    assert theirs.until("a", "STOPPED")
+    assert _get(ours, "/") == (200, "text/plain")
+    for path in ("/index.html", "/tail.html?processname=a", "/index.html?action=stopall"):
+        assert _get(ours, path)[0] == 404
+    assert ours.state("a") == "RUNNING"
+
+
+@pytest.mark.differs("foreign-host")
+def test_requests_for_another_host(start_pair: StartPair) -> None:
+    """A page whose name resolves to 127.0.0.1 could steer a daemon without a password."""
+    pair = start_pair(HEAD)
+    theirs, ours = pair.both(lambda one: _get(one, "/ok.html", {"Host": "elsewhere.example"})[0])
+    assert (theirs, ours) == (200, 421)
+    for host in ("localhost", "127.0.0.1", "127.0.0.1:1"):
+        for one in (pair.theirs, pair.ours):
+            assert _get(one, "/ok.html", {"Host": host})[0] == 200
+
+
+@pytest.mark.differs("no-500")
+def test_arguments_of_the_wrong_type(start_pair: StartPair) -> None:
+    """Supervisor's code fails at some of them, and says nothing but that."""
+    pair = start_pair(HEAD + CAT)
+    odd: list[tuple[str, tuple[Any, ...]]] = [
+        ("getProcessInfo", (5,)),
+        ("startProcess", (["a"],)),
+        ("stopProcess", ({"name": "a"},)),
+        ("readProcessStdoutLog", ("a", "x", 0)),
+    ]
+    for method, params in odd:
+        theirs = pair.theirs.call(f"supervisor.{method}", *params)
+        ours = pair.ours.call(f"supervisor.{method}", *params)
+        assert theirs == HttpError(500) or isinstance(theirs, Fault)
+        assert isinstance(ours, Fault)
+        assert ours.code in (2, 10)
+
+
+@pytest.mark.differs("no-500")
+def test_odd_requests(start_pair: StartPair) -> None:
+    """Credentials without a colon, the log of nobody."""
+    port = "port = 127.0.0.1:$PORT\n"
+    guarded = HEAD.replace(port, f"{port}username=u\npassword=p\n")
+    pair = start_pair(guarded)
+    nonsense = {"Authorization": "Basic " + base64.b64encode(b"nocolon").decode()}
+    assert pair.both(lambda one: _get(one, "/ok.html", nonsense)[0]) == (500, 401)
+    assert pair.both(lambda one: one.get("/logtail").status) == (500, 404)
+
+
+@pytest.mark.differs("config-info-large")
+def test_sizes_beyond_two_gigabytes(start_pair: StartPair) -> None:
+    """They don't fit XML-RPC's integers: nobody learns anything about any program there."""
+    pair = start_pair(f"{HEAD}{CAT}stdout_logfile_maxbytes=3GB\n")
+    theirs, ours = pair.both(lambda one: one.call("supervisor.getAllConfigInfo"))
+    assert theirs == HttpError(500)
+    assert ours[0]["stdout_logfile_maxbytes"] == 2**31 - 1
+
+
+@pytest.mark.differs("term-after-start")
+def test_stop_right_after_start(start_pair: StartPair) -> None:
+    """A signal that arrives before the program has become itself is lost there."""
+    config = f"{HEAD}[program:a]\ncommand=/bin/cat\nautostart=false\nstopwaitsecs=1\n"
+
+    def script(one: Contestant) -> bool:
+        start = {"methodName": "supervisor.startProcess", "params": ["a", False]}
+        stop = {"methodName": "supervisor.stopProcess", "params": ["a", False]}
+        for _ in range(8):
+            assert one.call("system.multicall", [start, stop]) == [True, True]
+            one.until("a", "STOPPED")
+        return "with SIGKILL" in one.log
+
+    assert start_pair(config).both(script) == (True, False)
+
+
+@pytest.mark.differs("paced-restarts")
+def test_endless_restarts(start_pair: StartPair) -> None:
+    """As fast as it can, for ever; or slower and slower."""
+    config = f"{HEAD}[program:a]\ncommand=/bin/true\nstartsecs=0\nautorestart=true\n"
+    pair = start_pair(config)
+
+    def turns_its_loop() -> bool:
+        """Supervisor looks after its programs when there is something to do besides."""
+        return bool(pair.theirs.call("supervisor.getState")) and pair.theirs.log.count(told) >= 30
+
+    told = "spawned: 'a'"
+    eventually(turns_its_loop)
+    assert 0 < pair.ours.log.count(told) < 15
+
+
+@pytest.mark.differs("start-in-backoff")
+def test_start_during_backoff(start_pair: StartPair) -> None:
+    """Supervisorctl is refused by both; opsvisorctl may start what waits for its next attempt."""
+    config = f"{HEAD}[program:a]\ncommand=/bin/false\nstartsecs=100\nstartretries=1000000\n"
+    pair = start_pair(config)
+
+    def refused(one: Contestant) -> object:
+        one.until("a", "BACKOFF")
+        return one.call("supervisor.startProcess", "a")
+
+    assert pair.agree(refused) == Fault(60, "ALREADY_STARTED: a")
+    pair.ours.until("a", "BACKOFF")
+    assert pair.ours.opsvisorctl("start", "a").out == "a: ERROR (spawn error)\n"
+
+
+@pytest.mark.differs("stray-percent")
+def test_a_stray_percent_sign(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """`100% sure` is a conversion of the whole environment there. Here it is an error."""
+    pair = new_pair(
+        tmp_path_factory.mktemp("p"),
+        f"{HEAD}[program:a]\ncommand=/bin/echo 100% sure\nstartsecs=0\nautorestart=false\n"
+        "stdout_logfile=$HERE/a.out\n",
+    )
+    try:
+        pair.theirs.start()
+        eventually(pair.theirs.answers)
+        assert "ENV_PATH" in pair.theirs.until_text("a.out", "\n")
+        refused = pair.ours.run_daemon("-n", "-c", str(pair.ours.config))
+        assert refused.status == 2
+        assert "command" in refused.err
+    finally:
+        pair.theirs.kill()
+        pair.ours.kill()
+
+
+# Notes every event it is told, and rejects the first if it is asked to.
+LISTENER = """\
+import sys
+book, wish = sys.argv[1:]
+while True:
+    print("READY")
+    sys.stdout.flush()
+    header = dict(word.split(":") for word in sys.stdin.readline().split())
+    sys.stdin.read(int(header["len"]))
+    with open(book, "a") as told:
+        told.write(header["eventname"] + "\\n")
+    sys.stdout.write("RESULT 4\\nFAIL" if wish == "reject" else "RESULT 2\\nOK")
+    sys.stdout.flush()
+    wish = ""
+"""
+
+
+@pytest.mark.differs("event-rejected")
+def test_rejected_events(start_pair: StartPair) -> None:
+    """Supervisor tells them to pools that never asked for such events."""
+    python = f"{sys.executable} -I -S $HERE/listener.py"
+    config = (
+        f"{HEAD}[eventlistener:a]\ncommand={python} $HERE/a.told reject\nstartsecs=0\n"
+        "events=REMOTE_COMMUNICATION\n"
+        f"[eventlistener:b]\ncommand={python} $HERE/b.told -\nstartsecs=0\nevents=TICK_3600\n"
+    )
+
+    def script(one: Contestant) -> tuple[str, str]:
+        one.until("a", "RUNNING")
+        one.until("b", "RUNNING")
+        one.call("supervisor.sendRemoteCommEvent", "x", "1")
+        one.until_text("a.told", lines=2)
+        one.call("supervisor.sendRemoteCommEvent", "x", "2")
+        told = one.until_text("a.told", lines=3)
+        stray = one.directory / "b.told"
+        if not one.is_ours:
+            one.until_text("b.told", lines=1)
+        return told, stray.read_text() if stray.exists() else ""
+
+    theirs, ours = start_pair(config, files={"listener.py": LISTENER}).both(script)
+    assert theirs == ("REMOTE_COMMUNICATION\n" * 3, "REMOTE_COMMUNICATION\n")
+    assert ours == ("REMOTE_COMMUNICATION\n" * 3, "")
+
+
+@pytest.mark.differs("capture-last-words")
+def test_last_words_in_capture_mode(start_pair: StartPair) -> None:
+    """What might have been the beginning of a message is kept back there, and forgotten."""
+    config = (
+        f"{HEAD}[program:a]\ncommand=/bin/echo bye\nstartsecs=0\nautorestart=false\n"
+        "stdout_logfile=$HERE/a.out\nstdout_capture_maxbytes=1KB\n"
+    )
+
+    def script(one: Contestant) -> str:
+        one.until("a", "EXITED")
+        if one.is_ours:
+            one.until_text("a.out", "bye\n")
+        return (one.directory / "a.out").read_text()
+
+    assert start_pair(config).both(script) == ("", "bye\n")
