@@ -12,7 +12,8 @@ from hypothesis import settings
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("opsvisor", deadline=None)
-# Chosen by --hypothesis-profile=long: a search for hours in which nobody waits.
+# Chosen by --hypothesis-profile=long, a search in which nobody waits. It takes minutes a test, so
+# it goes with -o faulthandler_timeout=0: Python 3.11 now and then crashes while it dumps stacks.
 settings.register_profile("long", deadline=None, max_examples=5000)
 # Chosen by --hypothesis-profile=quick, where something else is being tested: the same every time.
 settings.register_profile("quick", deadline=None, max_examples=20, derandomize=True)
