@@ -14,6 +14,7 @@ from opsvisor.compat.supervisor.config.ini import read_alone
 from opsvisor.compat.supervisor.migrate import toml_text
 from opsvisor.compat.supervisor.migrate.comments import collect
 from opsvisor.compat.supervisor.migrate.expressions import escape_process, escape_variables
+from opsvisor.compat.supervisor.migrate.migration import migrate
 from opsvisor.config.template import fill, fill_variables
 
 SAMPLE = """\
@@ -229,3 +230,14 @@ def test_any_text_means_itself(text: str) -> None:
 def test_the_head_is_migrated_without_a_loss(tmp_path: Path) -> None:
     """What the other tests begin with is no difference of its own."""
     assert assert_same(tmp_path, "", head=HEAD).differences == ()
+
+
+def test_comments_in_the_encoding_of_the_locale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that Supervisor reads by it is read so once more for what people wrote there."""
+    monkeypatch.setattr("locale.getpreferredencoding", lambda do_setlocale: "iso-8859-1")  # noqa: ARG005 - as called
+    path = tmp_path / "supervisord.conf"
+    path.write_bytes(f"{HEAD}; gr\u00fcn\r\n[program:a]\ncommand = x\n".encode("iso-8859-1"))
+    done = migrate(path, {}, start=tmp_path, target=tmp_path / "opsvisor.toml")
+    assert "# gr\u00fcn\n[program.a]\n" in done.text

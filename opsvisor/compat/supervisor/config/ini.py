@@ -283,14 +283,14 @@ class _Reading:
         )
 
     def _read(self, path: Path) -> str:
-        """The text of a file, its lines ended by a newline. Raises as `_decoded`, or OSError."""
+        """The text of a file. Raises as `decoded`, or OSError."""
         with path.open("rb") as file:
             raw = file.read(self._bytes_left + 1)
         self._bytes_left -= len(raw)
         if self._bytes_left < 0:
             what = f"the configuration has more than {_BYTES_MAX} bytes"
             raise ConfigError([Problem(Place(str(path)), what, "is this the file you mean?")])
-        return _decoded(raw).replace("\r\n", "\n").replace("\r", "\n")
+        return decoded(raw)
 
     def _parse(self, text: str, file: str) -> None:
         self._folders.setdefault(file, str(Path(file).absolute().parent))
@@ -314,11 +314,15 @@ def _key_in(line: str) -> str:
     return f": '{found[1]}'" if found else ""
 
 
-def _decoded(raw: bytes) -> str:
+def decoded(raw: bytes) -> str:
     """Text in UTF-8, or else in the locale's encoding, which is what Supervisor goes by.
 
-    Raises UnicodeDecodeError about the UTF-8 if it is neither.
+    Its lines are ended by a newline. Raises UnicodeDecodeError about the UTF-8 if it is neither.
     """
+    return _text(raw).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _text(raw: bytes) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError as not_utf8:

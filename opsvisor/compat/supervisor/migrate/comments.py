@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from opsvisor.compat.supervisor.config.ini import Ini
+from opsvisor.compat.supervisor.config.ini import Ini, decoded
 
 _INLINE = re.compile(r"(?<!\S)[;#]")
 _KEY = re.compile(r"\s*(?P<key>.*?)\s*[=:]")
@@ -41,7 +41,7 @@ def collect(ini: Ini) -> Comments:
     """The comments of all files that took part."""
     reading = _Reading()
     for file in ini.files:
-        reading.read(file, Path(file).read_text(encoding="utf-8"))
+        reading.read(file, decoded(Path(file).read_bytes()))
     return Comments(sections=reading.sections, keys=reading.keys, ends=reading.ends)
 
 
