@@ -97,6 +97,7 @@ class StreamCapture:
         self._to_syslog: SyslogTarget | None = None
         self._syslog = syslog or Syslog()
         self._pipes: list[_Pipe] = []  # of the oldest run first
+        self._latest: _Pipe | None = None  # the pipe of the latest run, open or not
         self._bytes = 0
         self._lines = 0
         self._last_output_at = 0.0
@@ -147,6 +148,7 @@ class StreamCapture:
             os.close(reader)
             raise
         self._pipes.append(pipe)
+        self._latest = pipe
         self._let_go_of_oldest()
         self._aim()
         for target in self._targets():
@@ -227,8 +229,8 @@ class StreamCapture:
             self._on_output(text)
 
     def _is_present(self, pipe: _Pipe) -> bool:
-        """Of the present run: what a grandchild of an earlier one says is not told."""
-        return pipe is self._pipes[-1]
+        """Of the latest run: what a grandchild of an earlier one says is not told."""
+        return pipe is self._latest
 
     def write(self, chunk: bytes) -> None:
         """Keep bytes that came by no pipe: the daemon's own log is one of these streams."""

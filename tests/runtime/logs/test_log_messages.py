@@ -123,6 +123,23 @@ async def test_an_earlier_runs_message_stays_in_the_log(make_capture: MakeCaptur
     assert capture.ring.read(0)[1] == HELLO
 
 
+async def test_an_earlier_run_is_not_the_latest_because_that_is_over(
+    make_capture: MakeCapture,
+) -> None:
+    """Its grandchild has outlived the run after its own."""
+    capture = make_capture(message_limit=100)
+    heard: list[bytes] = []
+    capture._on_message = heard.append
+    earlier, latest = capture.open_pipe(), capture.open_pipe()
+    os.close(latest)
+    capture.drain()
+    os.write(earlier, HELLO)
+    os.close(earlier)
+    capture.drain()
+    assert heard == []
+    assert capture.ring.read(0)[1] == HELLO
+
+
 async def test_the_limit_can_change_while_a_message_is_on_its_way(
     make_capture: MakeCapture,
 ) -> None:
