@@ -58,6 +58,16 @@ DIFFERENCES = (
         reason="nothing reads these texts, and they are not ours to copy",
     ),
     Difference(
+        id="ctl-failures",
+        names=(),
+        verdict=Verdict.BETTER,
+        supervisor="some commands print `error: <class ...>` and a place in Python code where "
+        "there is no daemon, and all of them do so below `Server requires authentication`",
+        opsvisor="opsvisorctl prints one readable line, and what it tried besides; the exit "
+        "status is the same",
+        reason="whoever looks for the cause finds it in the message",
+    ),
+    Difference(
         id="ctl-version",
         names=("supervisorctl version",),
         verdict=Verdict.DIFFERENT,

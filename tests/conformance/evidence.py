@@ -291,6 +291,17 @@ EVIDENCE: Mapping[str, Sequence[str]] = {
     # Commands of supervisorctl.
     _SUPERVISORCTL: ("supervisorctl *",),
     _OPSVISORCTL: ("supervisorctl *",),
+    "conformance/test_conform_ctl_connections.py::test_shell": (
+        "supervisorctl exit",
+        "supervisorctl quit",
+        "supervisorctl help",
+        "[supervisorctl] prompt",
+    ),
+    "conformance/test_conform_ctl_connections.py::test_supervisorctl_fails_alike": (
+        "[supervisorctl] serverurl",
+        "supervisorctl --configuration",
+    ),
+    "conformance/test_beside_daemon.py::test_warnings_of_the_configuration": ("[include] files",),
     "e2e/test_supervisorctl.py::test_foreground": ("supervisorctl fg",),
     "e2e/test_supervisorctl.py::test_the_shell": ("supervisorctl exit", "supervisorctl quit"),
     "e2e/test_supervisorctl.py::test_tail_as_it_grows": ("supervisorctl tail",),

@@ -1,5 +1,6 @@
 """The daemon as a process: signals, shutdown and restart, its files, a second instance."""
 
+import re
 import signal
 from contextlib import closing
 from datetime import datetime
@@ -228,6 +229,44 @@ def test_reopened_logs(start_pair: StartPair) -> None:
     old, new, last_lines = start_pair(HEAD + programs).agree(script)
     assert (old, new) == ("before\n", "after\n")
     assert last_lines[0] == "INFO received SIGUSR2 indicating log reopen request"
+
+
+def test_warnings_of_the_configuration(start_pair: StartPair) -> None:
+    """What is odd but no error is told first, and ours adds the place."""
+    config = (
+        f"{HEAD}[include]\nfiles = inc/*.conf none/*.conf\n"
+        "[program:merged]\ncommand=/bin/cat\nautostart=false\nredirect_stderr=true\n"
+        "stderr_logfile=$HERE/err\n"
+        "[program:endless]\ncommand=/bin/cat\nautostart=false\nstdout_logfile_maxbytes=0\n"
+        "stderr_logfile_maxbytes=0\n"
+        "[program:old]\ncommand=/bin/cat\nautostart=false\nstdout_logfile=syslog\n"
+        "[eventlistener:deaf]\ncommand=/bin/cat\nautostart=false\nevents=TICK_3600\n"
+        "stdout_logfile=syslog\n"
+    )
+    included = "[program:inc]\ncommand=/bin/cat\nautostart=false\nstdout_logfile_maxbytes=0\n"
+
+    def script(one: Contestant) -> list[str]:
+        lines = without_times(one.neutral(one.until_logged("supervisord started with pid")))
+        told = [line for line in lines if line.startswith("WARN") or "Included" in line]
+        return sorted(re.sub(r" \(\$HERE/\S+:\d+\)$", "", line) for line in told)
+
+    pair = start_pair(
+        config, files={"inc/a.conf": included, "inc/b.conf": "[program:b]\ncommand=x"}
+    )
+    assert len(pair.agree(script)) > 7
+
+
+def test_order_of_the_first_lines(start_pair: StartPair) -> None:
+    """As supervisord tells its start, whatever ours says in between."""
+
+    def script(one: Contestant) -> list[str]:
+        one.until("a", "RUNNING")
+        lines = without_times(one.neutral(one.log))
+        told = [line for line in lines if not re.match("INFO (API at|configuration)", line)]
+        return [*sorted(told[:-3]), *told[-3:]]  # of two servers, either may come first
+
+    lines = start_pair(HEAD + CAT).agree(script)
+    assert lines[-3:-1] == ["INFO supervisord started with pid N", "INFO spawned: 'a' with pid N"]
 
 
 def test_emptied_activity_log(start_pair: StartPair) -> None:
