@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from contestants import HEAD, Contestant, Fault, StartPair, timeless
+from contestants import HEAD, Contestant, Fault, StartPair, timeless, typed
 from daemon import eventually
 
 # What makes a process stay in a state for as long as the test needs it there.
@@ -127,4 +127,4 @@ def test_same_answer_in_every_state(
 ) -> None:
     """Result or fault, code and text."""
     theirs, ours = answers
-    assert ours[case] == theirs[case]
+    assert typed(ours[case]) == typed(theirs[case])
