@@ -89,6 +89,15 @@ def test_secrets_are_kept_as_they_were(run: Ctl, conf: Path, tmp_path: Path) -> 
     assert stat.S_IMODE((tmp_path / "x.toml").stat().st_mode) == 0o600
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to any group")
+def test_no_other_group_reads_it(run: Ctl, conf: Path, tmp_path: Path) -> None:
+    """The group of the new file is that of whoever migrates, not the one that was trusted."""
+    conf.chmod(0o640)
+    os.chown(conf, -1, os.getegid() + 1)
+    assert run("migrate", str(conf), "--output", str(tmp_path / "x.toml")).status == Exit.OK
+    assert stat.S_IMODE((tmp_path / "x.toml").stat().st_mode) == 0o600
+
+
 def test_what_cant_be_said_has_a_status(run: Ctl, conf: Path) -> None:
     """The file is complete all the same, and says so itself."""
     conf.write_text(f"{CONF}[group:g]\nprograms =\n")

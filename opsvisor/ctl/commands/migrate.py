@@ -4,7 +4,7 @@ import contextlib
 import os
 import stat
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,16 +119,14 @@ def _write(path: Path, done: "Migration", *, force: bool) -> None:
 
     Nobody may read it who may not read all of Supervisor's files: there are secrets in them.
     """
-    mode = 0o666
-    for file in done.files:
-        mode &= stat.S_IMODE(Path(file).stat().st_mode)
     umask = os.umask(0o077)
     os.umask(umask)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as written:
             written.write(done.text)
-            os.fchmod(written.fileno(), mode & ~umask)
+            group = os.fstat(written.fileno()).st_gid
+            os.fchmod(written.fileno(), _mode_of_all(done.files, group) & ~umask)
         if force:
             Path(temporary).replace(path)
         else:
@@ -136,6 +134,16 @@ def _write(path: Path, done: "Migration", *, force: bool) -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             Path(temporary).unlink()
+
+
+def _mode_of_all(files: Iterable[str], group: int) -> int:
+    """What all of these files allow. What they allow to other groups is for none of this one."""
+    mode = 0o666
+    for found in (Path(file).stat() for file in files):
+        mode &= stat.S_IMODE(found.st_mode)
+        if found.st_gid != group:
+            mode &= ~0o070
+    return mode
 
 
 def _summary(wishes: _Wishes, done: "Migration") -> str:
