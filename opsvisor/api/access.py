@@ -48,7 +48,8 @@ async def is_expected_host(request: web.Request, server: TcpServer) -> bool:
     if is_for_all and "Origin" not in request.headers:
         return True
     host = (named if named.endswith("]") else named.rsplit(":", 1)[0]).strip("[]").lower()
-    if host in ("localhost", server.host, platform.node().lower()) or _is_address(host):
+    ours = ("localhost", server.host.lower(), platform.node().lower())
+    if host in ours or _is_address(host):
         return True
     # Resolving our own name may ask a name server: only for those who call us by it.
     return host == (await asyncio.to_thread(socket.getfqdn)).lower()

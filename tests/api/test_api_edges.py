@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from engine_room import PATIENCE, sleeper
 from served import JSON, Done, Serve, Served
 
+from opsvisor.api.access import is_expected_host
 from opsvisor.api.errors import STATUS_OF_CODE, ApiError, problem_response
 from opsvisor.api.routes import OPEN_PATHS, ROUTES, Route
 from opsvisor.api.server import BindError, HttpServer, bind, url_of
@@ -231,6 +233,14 @@ async def test_the_name_it_was_configured_with_is_its_own(serve: Serve) -> None:
     headers = {"Host": "ops.example", "Authorization": basic("ops:sécret")}
     async with other.session.get("/metrics", headers=headers) as response:
         assert response.status == 200
+
+
+async def test_names_are_the_same_however_they_are_written() -> None:
+    """In the configuration, and by whoever asks."""
+    server = TcpServer(name="test", host="Ops.Example", port=9001)
+    for host in ("ops.example:9001", "OPS.example"):
+        request = make_mocked_request("GET", "/metrics", headers={"Host": host})
+        assert await is_expected_host(request, server)
 
 
 async def test_the_names_of_the_machine_are_its_own(
