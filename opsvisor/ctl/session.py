@@ -49,7 +49,7 @@ class Session:
     def run(self, words: Sequence[str]) -> int:
         """Carry out one command line and return its exit status."""
         chosen = self.output
-        form, words = _take_flags(words, chosen.format)
+        form, words = _take_flags(_in_full(words), chosen.format)
         self.output = Output(form)
         try:
             command = COMMANDS.get(words[0])
@@ -103,6 +103,14 @@ class Session:
             return Exit.FAILED
         self.output.say("")
         return _handler(command)(self, words)
+
+
+def _in_full(words: Sequence[str]) -> Sequence[str]:
+    """`?` and `?start` ask for help, as in supervisorctl."""
+    if not words[0].startswith("?"):
+        return words
+    topic = words[0].removeprefix("?")
+    return ["help", *([topic] if topic else []), *words[1:]]
 
 
 class Handler(Protocol):

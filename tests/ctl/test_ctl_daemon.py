@@ -155,6 +155,14 @@ def test_unknown_command(ctl: Ctl) -> None:
     assert ctl("foo", "bar") == (1, "*** Unknown syntax: foo bar\n", "")
 
 
+@pytest.mark.parametrize("words", [("?",), ("?", "start"), ("?start",), ("?nosuch",)])
+def test_question_mark_is_help(ctl: Ctl, words: tuple[str, ...]) -> None:
+    """At the prompt of supervisorctl it is the shortest way to ask."""
+    topics = " ".join(words).removeprefix("?").split()
+    assert ctl(*words) == ctl("help", *topics)
+    assert "Unknown syntax" not in ctl(*words).out
+
+
 def test_one_word_that_is_a_line(ctl: Ctl, daemon: RecordedDaemon) -> None:
     """A command line in quotes is a command line."""
     daemon.answers["GET /api/v1/daemon"] = DAEMON
