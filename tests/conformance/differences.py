@@ -345,5 +345,39 @@ DIFFERENCES = (
             "e2e/test_supervisord_manners.py::test_a_log_on_standard_output_is_not_doubled",
         ),
     ),
+    Difference(
+        id="stop-whole-group",
+        names=("[program:x] stopasgroup", "supervisor.stopProcess"),
+        verdict=Verdict.BETTER,
+        supervisor="a stop is over when the leader of the process group has ended; members that "
+        "ignore the signal live on",
+        opsvisor="it is over when the last member has, by SIGKILL if need be",
+        reason="what is left behind holds the port that the next start needs",
+    ),
+    Difference(
+        id="update-changed-only",
+        names=("supervisorctl update",),
+        verdict=Verdict.BETTER,
+        supervisor="`update` stops and starts all processes of a group in which one has changed",
+        opsvisor="`opsvisorctl update` touches only those that have; supervisorctl's own `update` "
+        "is a series of calls, and does as ever",
+        reason="one worker more is no reason to restart the others",
+    ),
+    Difference(
+        id="auto-log-names",
+        names=("[program:x] stdout_logfile", "[program:x] stderr_logfile"),
+        verdict=Verdict.BETTER,
+        supervisor="the names of AUTO logs are made up at every start",
+        opsvisor="they have the same form, and stay",
+        reason="whoever follows such a file finds it again",
+    ),
+    Difference(
+        id="ctl-broken-file",
+        names=("supervisorctl --configuration",),
+        verdict=Verdict.BETTER,
+        supervisor="supervisorctl prints a traceback for a file that is no INI, status 1",
+        opsvisor="opsvisorctl says what is wrong with it, status 2",
+        reason="it is an error of the file, and not of the program",
+    ),
 )
 BY_ID = {difference.id: difference for difference in DIFFERENCES}

@@ -4,6 +4,7 @@ Each of them is explained in differences.py.
 """
 
 import base64
+import os
 import sys
 from contextlib import closing
 from typing import Any
@@ -214,3 +215,71 @@ def test_last_words_in_capture_mode(start_pair: StartPair) -> None:
         return (one.directory / "a.out").read_text()
 
     assert start_pair(config).both(script) == ("", "bye\n")
+
+
+@pytest.mark.differs("stop-whole-group")
+def test_members_of_a_group_that_outlive_their_leader(start_pair: StartPair) -> None:
+    """There, the stop is over when the leader is; here, when nothing of the program is left."""
+    config = (
+        f"{HEAD}[program:a]\n"
+        "command=/bin/sh -c \"(trap '' TERM; echo deaf; exec sleep 99) & wait\"\n"
+        "startsecs=0\nstopasgroup=true\nstopwaitsecs=1\nstdout_logfile=$HERE/a.out\n"
+    )
+
+    def script(one: Contestant) -> bool:
+        one.until_text("a.out", "deaf")
+        group = one.info("a")["pid"]
+        assert one.call("supervisor.stopProcess", "a") is True
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    assert start_pair(config).both(script) == (True, False)
+
+
+@pytest.mark.differs("update-changed-only")
+def test_update_of_one_process_of_many(start_pair: StartPair) -> None:
+    """A third process is added to two. supervisorctl stops and starts them all for that."""
+    many = "[program:a]\ncommand=/bin/cat\nstartsecs=0\nstopwaitsecs=1\n"
+    many += "process_name=p%(process_num)d\nnumprocs="
+    pair = start_pair(f"{HEAD}{many}2\n")
+
+    def script(one: Contestant) -> bool:
+        one.until("a:p0", "RUNNING")
+        before = one.info("a:p0")["pid"]
+        one.write(f"{HEAD}{many}3\n")
+        ran = one.opsvisorctl("update") if one.is_ours else one.supervisorctl("update")
+        assert ran.status == 0
+        one.until("a:p2", "RUNNING")
+        one.until("a:p0", "RUNNING")
+        return bool(one.info("a:p0")["pid"] == before)
+
+    assert pair.both(script) == (False, True)
+
+
+@pytest.mark.differs("auto-log-names")
+def test_names_of_auto_logs(start_pair: StartPair) -> None:
+    """Made up anew at every start there; here a process keeps its file's name."""
+
+    def script(one: Contestant) -> bool:
+        one.until("a", "RUNNING")
+        before = list(one.directory.glob("a-stdout---*"))
+        assert one.call("supervisor.restart") is True
+        one.until_logged("spawned: 'a'", times=2)
+        return list(one.directory.glob("a-stdout---*")) == before
+
+    assert start_pair(HEAD + CAT).both(script) == (False, True)
+
+
+@pytest.mark.differs("ctl-broken-file")
+def test_control_programs_with_a_broken_file(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Ours says what is wrong with it, as the daemons do."""
+    pair = new_pair(tmp_path_factory.mktemp("p"), "nothing\n")
+    theirs, ours = pair.theirs.supervisorctl("status"), pair.ours.opsvisorctl("status")
+    assert theirs.status == 1
+    assert "Traceback" in theirs.err
+    assert ours.status == 2
+    assert "File contains no section headers" in ours.out + ours.err
+    assert "Traceback" not in ours.out + ours.err
