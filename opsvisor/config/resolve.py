@@ -34,7 +34,7 @@ Program = Declared[ProgramOptions]
 # Names all kinds of events that can be listened to. Asked only where somebody listens.
 EventKinds = Callable[[], Collection[str]]
 
-_SHARED_GROUP_PRIORITY = 999  # Supervisor's, for groups whose members don't decide it
+SHARED_GROUP_PRIORITY = 999  # Supervisor's, for groups whose members don't decide it
 _MERGE = "merge"
 _AUTO = "auto"
 _DEFAULT_NAME = "{program}_{replica}"
@@ -69,7 +69,7 @@ def resolve(
         priority = own.options.priority if own else None
         if priority is None:
             alone = decoded.programs[names[group][0]] if len(names[group]) == 1 else None
-            priority = alone.options.priority if alone else _SHARED_GROUP_PRIORITY
+            priority = alone.options.priority if alone else SHARED_GROUP_PRIORITY
         feed = _feed(decoded, group, names[group], findings)
         if feed is not None and event_kinds is not None:
             _check_kinds(decoded.programs[names[group][0]], feed, event_kinds(), findings)

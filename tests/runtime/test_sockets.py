@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from engine_room import NEVER, Room, program
+from http_requests import free_port
 
 from opsvisor.core.events import ProcessExited, ProcessSpawned, SpawnFailed
 from opsvisor.core.inputs import Start, Stop
@@ -73,13 +74,6 @@ def key(name: str) -> ProcessId:
 def at(folder: Path, **options: Any) -> UnixSocketSpec:
     """A unix socket in this folder."""
     return UnixSocketSpec(path=str(folder / "web.sock"), **options)
-
-
-def free_port() -> int:
-    """A port of TCP that nobody listens on right now."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def file_of(where: UnixSocketSpec) -> os.stat_result:

@@ -7,7 +7,7 @@ from opsvisor.compat.supervisor.migrate import toml_text
 from opsvisor.config.kinds import DURATION_OR_NEVER, Kind
 from opsvisor.config.option import Option, Section, options_of
 from opsvisor.config.schema import ProgramOptions
-from opsvisor.config.schema_daemon import DaemonOptions, HttpOptions, ServerOptions, UnixOptions
+from opsvisor.config.schema_daemon import DaemonOptions, HttpOptions, UnixOptions
 
 # The way to an option from its table inwards, such as ("log", "stdout", "path").
 Path = tuple[str, ...]
@@ -60,6 +60,5 @@ def _leaf_options(options: type, path: Path) -> Mapping[Path, Option]:
 
 PROGRAM = Table(ProgramOptions)
 DAEMON = Table(DaemonOptions)
-SERVER = Table(ServerOptions)
 UNIX = Table(UnixOptions)
 HTTP = Table(HttpOptions)

@@ -17,12 +17,12 @@ from opsvisor.compat.supervisor.migrate.programs import (
 )
 from opsvisor.compat.supervisor.migrate.source import Source
 from opsvisor.config.listening import is_too_long
+from opsvisor.config.resolve import SHARED_GROUP_PRIORITY
 from opsvisor.config.settings import UnixServer
 from opsvisor.core.plan import EventFeed, Group
 from opsvisor.core.spec import ProcessId, ProcessSpec
 
 _PROGRAM_KINDS = ("program", "eventlistener", "fcgi-program")
-_SHARED_PRIORITY = 999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Tables:
         members = [table for table in self.of_programs() if name in table.groups]
         if not members:
             return None
-        own = members[0].priority if len(members) == 1 else _SHARED_PRIORITY
+        own = members[0].priority if len(members) == 1 else SHARED_GROUP_PRIORITY
         return None if group.priority == own else group.priority
 
 
