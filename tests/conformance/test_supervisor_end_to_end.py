@@ -3,20 +3,20 @@
 They start `python -m supervisor.supervisord`, which the package in `shim` makes opsvisord.
 """
 
-import fcntl
 import os
-import re
 import shutil
 import unittest
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commands import BIN, environment, marked
 from daemon import eventually
+from supervisor.xmlrpc import (  # type: ignore[import-untyped]  # comes without annotations
+    SupervisorTransport,
+)
 
 SHIM = Path(__file__).parent / "shim"
 
@@ -34,9 +34,6 @@ def _the_tests() -> Any:
 THEIRS = _the_tests()
 NAMES = unittest.TestLoader().getTestCaseNames(THEIRS.EndToEndTests)
 
-# What the daemon doesn't remove when it ends belongs into the directory of the test.
-_LEFT_BEHIND = re.compile(r"^((?:logfile|pidfile)\s*=\s*)/tmp/", re.MULTILINE)
-
 # The file that issue-565.conf starts is in the source distribution only. It prints these lines.
 _HELLO = """\
 n=0
@@ -47,45 +44,41 @@ done
 """
 
 
-# Two of its configurations have one socket in common.
-_SHARES_A_SOCKET = ("test_issue_565", "test_issue_836")
-
-
-@contextmanager
-def _alone_with_its_socket(name: str) -> Iterator[None]:
-    if name not in _SHARES_A_SOCKET:
-        yield
-        return
-    directory = os.open(SHIM, os.O_RDONLY)
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(directory)
-
-
 @pytest.fixture
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
-    """What the tests expect around them; and nothing of theirs is left running."""
+def surroundings(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """What the tests expect around them, /tmp apart; and nothing of theirs is left running."""
     mark = uuid.uuid4().hex
     for variable, value in environment(mark).items():
         monkeypatch.setenv(variable, value)
     monkeypatch.setenv("PATH", f"{BIN}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(SHIM))
+    directory = tmp_path_factory.mktemp("t")  # short, as the path of a socket must be
     # A supervisord removes AUTO logs there that others of its identifier still write to.
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(directory))
+    monkeypatch.chdir(directory)
+    _keep_out_of_tmp(directory, monkeypatch)
+    yield
+    eventually(lambda: not marked(mark))
+
+
+def _keep_out_of_tmp(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have their logs and sockets in this directory, whatever paths in /tmp they name."""
     original = THEIRS.resource_filename
-    fixtures = tmp_path / "fixtures"
+    fixtures = directory / "fixtures"
     shutil.copytree(original("supervisor.tests", "fixtures"), fixtures)
     (fixtures / "hello.sh").write_text(_HELLO, "utf-8")
     for config in fixtures.glob("*.conf"):
-        # Sockets stay where they are: the tests know their paths.
-        config.write_text(_LEFT_BEHIND.sub(rf"\1{tmp_path}/", config.read_text("utf-8")), "utf-8")
-    monkeypatch.setattr(THEIRS, "resource_filename", lambda _, path: str(tmp_path / path))
-    with _alone_with_its_socket(name):
-        yield
-        eventually(lambda: not marked(mark))
+        text = config.read_text("utf-8")
+        config.write_text(text.replace("/tmp/", f"{directory}/"), "utf-8")
+    monkeypatch.setattr(THEIRS, "resource_filename", lambda _, path: str(directory / path))
+    connect = SupervisorTransport.__init__
+
+    def connect_elsewhere(self: Any, username: str, password: str, url: str) -> None:
+        connect(self, username, password, url.replace("/tmp/", f"{directory}/"))
+
+    monkeypatch.setattr(SupervisorTransport, "__init__", connect_elsewhere)
 
 
 def test_there_are_27_of_them() -> None:
