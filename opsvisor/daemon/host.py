@@ -15,6 +15,7 @@ from opsvisor.core.spec import UserSpec
 # Descriptors of a running program (two pipes, a pidfd, two log files, a stdin), and of ours.
 _FDS_PER_PROCESS = 6
 _OWN_FDS = 128
+_FD_STEP = 1024
 
 
 class HostError(OpsvisorError):
@@ -92,17 +93,43 @@ def raise_limits(settings: DaemonSettings, processes: int) -> list[str]:
     before = {d.kind: resource.getrlimit(d.kind)[0] for d in _demands(settings)}
     for demand in _demands(settings):
         _raise(demand)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OWN_FDS + _FDS_PER_PROCESS * processes
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        reachable = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
+    raise_descriptors(processes)
     now = {d.name: (d.kind, resource.getrlimit(d.kind)[0]) for d in _demands(settings)}
     return [
         f"Increased {name} limit to {soft}"
         for name, (kind, soft) in now.items()
         if soft != before[kind]
     ]
+
+
+def raise_descriptors(processes: int) -> str:
+    """Have descriptors for so many processes, as far as the system lets us; a line if that is new.
+
+    A plan may grow while we run, and the limit that a shell or an init gives is for a few of them.
+    It is raised in large steps: supervisorctl adds one group after another.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OWN_FDS + _FDS_PER_PROCESS * processes
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return ""
+    rounded = -(-wanted // _FD_STEP) * _FD_STEP
+    reachable = rounded if hard == resource.RLIM_INFINITY else min(rounded, hard)
+    if reachable == soft:
+        return ""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
+    return f"Increased RLIMIT_NOFILE limit to {reachable}"
+
+
+def too_few_descriptors(processes: int) -> str:
+    """What to warn of if not all of so many processes could run at once, or nothing."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OWN_FDS + _FDS_PER_PROCESS * processes
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return ""
+    return (
+        f"{processes} processes may need {wanted} file descriptors, but the system allows {soft}:"
+        " the last ones may not start (raise ulimit -Hn, or LimitNOFILE= of the unit)"
+    )
 
 
 def _raise(demand: _Demand) -> None:

@@ -23,13 +23,21 @@ from opsvisor.config.settings import Dialect, Loaded, LogLevel, TcpServer, UnixS
 from opsvisor.control.actions import Actions
 from opsvisor.control.configuration import Configuration, LoadReport
 from opsvisor.control.control import Control
-from opsvisor.core.events import Event, ProcessAdded
+from opsvisor.core.events import Event, PlanApplied, ProcessAdded
 from opsvisor.core.inputs import Shutdown
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.supervisor import Supervisor
 from opsvisor.daemon import auto_logs
 from opsvisor.daemon.announcer import Announcer
-from opsvisor.daemon.host import Background, HostError, pid_file, raise_limits, why_not
+from opsvisor.daemon.host import (
+    Background,
+    HostError,
+    pid_file,
+    raise_descriptors,
+    raise_limits,
+    too_few_descriptors,
+    why_not,
+)
 from opsvisor.runtime import clock, signals
 from opsvisor.runtime.bus import EventBus
 from opsvisor.runtime.daemon_log import DaemonLog
@@ -92,6 +100,7 @@ class Service:
         prepared: Sequence[str] = (),
     ) -> None:
         self._prepared = prepared
+        self._has_warned_of_descriptors = False
         self._loaded = begin.loaded
         self._listeners = begin.listeners
         self._event_serials = begin.event_serials
@@ -183,6 +192,7 @@ class Service:
         self._bus.listen(self._metrics.on_event)
         self._bus.listen(self._journal.on_event)
         self._bus.listen(self._post_mortems.on_event)
+        self._bus.listen(self._make_room)
         self._bus.listen(self._create_auto_logs)
         self._actions = Actions(self._engine, self._bus, is_stopping=self._is_ending)
         self._configuration = Configuration(
@@ -296,6 +306,18 @@ class Service:
         if log_problem:  # told where it can be told: in memory, and to whoever started us
             self._journal.log(LogLevel.CRITICAL, f"the daemon's own log: {log_problem}")
         self._background.ready(log_problem)
+
+    def _make_room(self, event: Event) -> None:
+        """Have descriptors for all that a new plan may run, before any of it starts."""
+        if not isinstance(event, PlanApplied):
+            return
+        processes = len(self._supervisor.plan.specs())
+        if raised := raise_descriptors(processes):
+            self._journal.log(LogLevel.INFO, raised)
+        warning = too_few_descriptors(processes)
+        if warning and not self._has_warned_of_descriptors:
+            self._has_warned_of_descriptors = True  # once, not with each group that is added
+            self._journal.log(LogLevel.WARN, warning)
 
     # -- AUTO logs ---------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -46,6 +47,21 @@ def pids(daemon: Daemon) -> dict[str, int]:
 def with_line(text: str, program: str, *lines: str) -> str:
     """The configuration with these lines at the top of a program's section."""
     return re.sub(rf"(\[program[.:]{program}\])", "\n".join([r"\1", *lines]), dedent(text))
+
+
+@TWO_PROGRAMS
+def test_plan_that_outgrows_the_limit_of_descriptors(
+    start_daemon: StartDaemon, programs: Programs
+) -> None:
+    """What an update adds gets descriptors too, as what was there at the start did."""
+    daemon = start_daemon(programs)
+    pids(daemon)
+    _, hard = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (64, hard))
+    daemon.home.rewrite(programs.text.replace("worker", "another"))
+    assert daemon.ctl("update").status == 0
+    assert "another" in pids(daemon)
+    assert resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)[0] == min(1024, hard)
 
 
 @TWO_PROGRAMS

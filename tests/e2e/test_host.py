@@ -7,7 +7,13 @@ import pytest
 
 from opsvisor.config.settings import DaemonSettings, Dialect
 from opsvisor.core.spec import UserSpec
-from opsvisor.daemon.host import HostError, raise_limits, why_not
+from opsvisor.daemon.host import (
+    HostError,
+    raise_descriptors,
+    raise_limits,
+    too_few_descriptors,
+    why_not,
+)
 
 
 @pytest.fixture
@@ -36,6 +42,42 @@ def test_limits_out_of_reach_are_named_as_in_the_file(
         assert problem.endswith(f", or lower {name}")
         with pytest.raises(HostError):
             raise_limits(settings, 0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "processes", "new"),
+    [
+        ((1024, 4096), 149, None),
+        ((1024, 4096), 150, 2048),
+        ((1024, 4096), 1000, 4096),
+        ((1024, 1024), 1000, None),
+        ((1024, resource.RLIM_INFINITY), 1000, 6144),
+    ],
+)
+def test_descriptors_for_every_process(
+    monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int], processes: int, new: int | None
+) -> None:
+    """In large steps, as far as the hard limit, which is left as it is."""
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _kind: limits)
+    monkeypatch.setattr(resource, "setrlimit", lambda _kind, wanted: told.append(wanted))
+    line = raise_descriptors(processes)
+    assert told == ([(new, limits[1])] if new else [])
+    assert line == (f"Increased RLIMIT_NOFILE limit to {new}" if new else "")
+
+
+@pytest.mark.parametrize(
+    ("soft", "processes", "is_warned_of"),
+    [(1024, 149, False), (1024, 150, True), (resource.RLIM_INFINITY, 100_000, False)],
+)
+def test_too_few_descriptors(
+    monkeypatch: pytest.MonkeyPatch, soft: int, processes: int, *, is_warned_of: bool
+) -> None:
+    """A process needs one more than with supervisord: who is near the limit should know."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (soft, soft))
+    warning = too_few_descriptors(processes)
+    assert bool(warning) == is_warned_of
+    assert not is_warned_of or "need 1028 file descriptors, but the system allows 1024" in warning
 
 
 @pytest.mark.usefixtures("_somebody")
