@@ -379,5 +379,13 @@ DIFFERENCES = (
         opsvisor="opsvisorctl says what is wrong with it, status 2",
         reason="it is an error of the file, and not of the program",
     ),
+    Difference(
+        id="logtail-truncated",
+        names=("GET /logtail", "GET /mainlogtail"),
+        verdict=Verdict.BETTER,
+        supervisor="hangs up on whoever follows a log that is cut",
+        opsvisor="sends `==> File truncated <==`, also after a clear, and goes on",
+        reason="it is what Supervisor means to do",
+    ),
 )
 BY_ID = {difference.id: difference for difference in DIFFERENCES}

@@ -19,7 +19,7 @@ from contestants import (
 from daemon import eventually
 
 CAT = "[program:a]\ncommand=/bin/cat\nstartsecs=0\n"
-# Ends half a second after it is told to.
+# Ends by SIGKILL two seconds after it is told to.
 SLOW = (
     "[program:slow]\ncommand=/bin/sh -c \"trap '' TERM; echo deaf; exec cat\"\n"
     "startsecs=0\nstopwaitsecs=2\nstdout_logfile=$HERE/slow.out\n"
@@ -109,6 +109,29 @@ def test_everything_is_refused_during_a_shutdown(start_pair: StartPair) -> None:
     answers = start_pair(HEAD + SLOW).agree(script)
     assert answers["supervisor.getState"] == Fault(6, "SHUTDOWN_STATE")
     assert answers["supervisor.sendRemoteCommEvent"] is True
+
+
+def test_signals_during_a_shutdown(start_pair: StartPair) -> None:
+    """HUP is ignored and says so, USR2 is heard, TERM is told again and changes nothing."""
+
+    def script(one: Contestant) -> tuple[int, list[str]]:
+        one.until_text("slow.out", "deaf")
+        one.signal(signal.SIGTERM)
+        one.until_logged("waiting for slow to die")
+        for signum, words in (
+            (signal.SIGHUP, "SIGHUP indicating restart request"),
+            (signal.SIGTERM, "SIGTERM indicating exit request"),
+            (signal.SIGINT, "SIGINT indicating exit request"),
+        ):
+            one.signal(signum)
+            one.until_logged(words, times=2 if signum == signal.SIGTERM else 1)
+        status = one.wait()
+        lines = without_times(one.log)
+        first = lines.index("WARN received SIGTERM indicating exit request")
+        return status, [line for line in lines[first:] if "waiting for" not in line]
+
+    # Longer than Supervisor needs to notice three signals, one with each turn of its loop.
+    start_pair(HEAD + SLOW.replace("stopwaitsecs=2", "stopwaitsecs=6")).agree(script)
 
 
 @pytest.mark.differs("reload-bad-file")

@@ -2,8 +2,10 @@
 
 import base64
 import http.client
+import os
+import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 
 import pytest
@@ -263,6 +265,65 @@ def test_log_stream_follows(pair: Pair) -> None:
             return found + _until(response, b"again\n")
 
     assert pair.agree(ask) == b"hello\nagain\n"
+
+
+_FOLLOWED = HEAD + "[program:a]\ncommand=/bin/cat\nstartsecs=0\nstdout_logfile=$HERE/a.out\n"
+
+
+def _followed(one: Contestant, begin_anew: Callable[[Contestant], object]) -> bytes:
+    """What comes by /logtail of two lines, when something happens to the file between them."""
+    one.until("a", "RUNNING")
+    one.call("supervisor.sendProcessStdin", "a", "before\n")
+    one.until_text("a.out", "before\n")
+    with closing(one.tcp) as connection:
+        connection.request("GET", "/logtail/a")
+        response = connection.getresponse()
+        found = _until(response, b"before\n")
+        begin_anew(one)
+        one.call("supervisor.sendProcessStdin", "a", "after\n")
+        return found + _until(response, b"after\n")
+
+
+def test_log_stream_of_a_file_that_is_renamed(start_pair: StartPair) -> None:
+    """Whoever follows goes on with the new file."""
+
+    def rename(one: Contestant) -> None:
+        (one.directory / "a.out").rename(one.directory / "old")
+        one.signal(signal.SIGUSR2)
+        one.until_logged("logreopen")
+
+    pair = start_pair(_FOLLOWED)
+    assert pair.agree(lambda one: _followed(one, rename)) == b"before\nafter\n"
+
+
+@pytest.mark.differs("logtail-truncated")
+def test_log_stream_of_a_file_that_is_cleared(start_pair: StartPair) -> None:
+    """Both go on; ours says what happened."""
+
+    def clear(one: Contestant) -> None:
+        assert one.call("supervisor.clearProcessLogs", "a") is True
+
+    theirs, ours = start_pair(_FOLLOWED).both(lambda one: _followed(one, clear))
+    assert theirs == b"before\nafter\n"
+    assert ours == b"before\n==> File truncated <==\nafter\n"
+
+
+@pytest.mark.differs("logtail-truncated")
+def test_log_stream_of_a_file_that_is_truncated(start_pair: StartPair) -> None:
+    """Supervisor fails to say so, and hangs up."""
+
+    def truncate(one: Contestant) -> None:
+        os.truncate(one.directory / "a.out", 0)
+
+    def script(one: Contestant) -> bytes | None:
+        try:
+            return _followed(one, truncate)
+        except http.client.IncompleteRead:
+            return None
+
+    theirs, ours = start_pair(_FOLLOWED).both(script)
+    assert theirs is None
+    assert ours == b"before\n==> File truncated <==\nafter\n"
 
 
 def _until(response: http.client.HTTPResponse, text: bytes) -> bytes:

@@ -2,9 +2,10 @@
 
 import signal
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import pytest
-from contestants import HEAD, Contestant, StartPair, without_times
+from contestants import HEAD, Contestant, StartPair, timeless, without_times
 
 _READY = "command=/bin/sh -c \"trap 'exit 0' TERM; echo ready; read x\"\nstartsecs=0"
 _DEAF = "command=/bin/sh -c \"trap '' TERM; echo deaf; exec cat\"\nstartsecs=0"
@@ -62,13 +63,20 @@ def _process(life: str) -> str:
     return f"life-{list(LIVES).index(life):02}"
 
 
+class Biographies(NamedTuple):
+    """What one of the daemons tells of every life."""
+
+    lines: Mapping[str, list[str]]
+    infos: Mapping[str, Any]
+
+
 @pytest.fixture(scope="module")
-def told(start_shared_pair: StartPair) -> tuple[Mapping[str, list[str]], Mapping[str, list[str]]]:
-    """The lines about every program in both activity logs."""
+def told(start_shared_pair: StartPair) -> tuple[Biographies, Biographies]:
+    """The lines in both activity logs, and the answers to getProcessInfo at the end."""
     programs = [f"[program:{_process(life)}]\n{options}\n" for life, (options, _) in LIVES.items()]
     config = HEAD + "".join(programs)
 
-    def script(one: Contestant) -> Mapping[str, list[str]]:
+    def script(one: Contestant) -> Biographies:
         for life, (_, state) in LIVES.items():
             one.until(_process(life), state)
         one.until_text("ready.out", "ready")
@@ -77,7 +85,10 @@ def told(start_shared_pair: StartPair) -> tuple[Mapping[str, list[str]], Mapping
             one.call("supervisor.stopProcess", _process(life))
         # Of one that is quick to stop, Supervisor may say that it waits, or may not.
         lines = [line for line in without_times(one.log) if "waiting for" not in line]
-        return {life: [line for line in lines if _process(life) in line] for life in LIVES}
+        return Biographies(
+            {life: [line for line in lines if _process(life) in line] for life in LIVES},
+            {life: timeless(one.info(_process(life))) for life in LIVES},
+        )
 
     return start_shared_pair(config, files={"script": "#!/nonexistent/interpreter\n"}).both(script)
 
@@ -87,21 +98,26 @@ UNNAMED = ("missing", "missing in PATH", "not executable", "a directory", "an op
 
 
 @pytest.mark.parametrize("life", [life for life in LIVES if life != "no such directory"])
-def test_what_is_told_of_a_life(
-    told: tuple[Mapping[str, list[str]], Mapping[str, list[str]]], life: str
-) -> None:
+def test_what_is_told_of_a_life(told: tuple[Biographies, Biographies], life: str) -> None:
     """The same lines in the same order, levels and wording included."""
     theirs, ours = told
-    assert ours[life] == theirs[life]
-    assert theirs[life] or life in ("never started", *UNNAMED)
+    assert ours.lines[life] == theirs.lines[life]
+    assert theirs.lines[life] or life in ("never started", *UNNAMED)
+
+
+@pytest.mark.parametrize("life", [life for life in LIVES if life != "no such directory"])
+def test_what_is_left_of_a_life(told: tuple[Biographies, Biographies], life: str) -> None:
+    """State, exit status, spawnerr, description, and which times and files there are."""
+    theirs, ours = told
+    assert ours.infos[life] == theirs.infos[life]
 
 
 @pytest.mark.differs("spawn-directory")
 def test_program_in_a_directory_that_is_not_there(
-    told: tuple[Mapping[str, list[str]], Mapping[str, list[str]]],
+    told: tuple[Biographies, Biographies],
 ) -> None:
     """Supervisor sees a child that ends with 127; here the start itself fails, and says why."""
-    theirs, ours = (of_one["no such directory"] for of_one in told)
+    theirs, ours = (of_one.lines["no such directory"] for of_one in told)
     name = _process("no such directory")
     gave_up = f"INFO gave up: {name} entered FATAL state, too many start retries too quickly"
     assert theirs == [
@@ -110,6 +126,7 @@ def test_program_in_a_directory_that_is_not_there(
         gave_up,
     ]
     assert ours == [gave_up]
+    assert "/nodir" in told[1].infos["no such directory"]["spawnerr"]
 
 
 def test_failed_starts(start_pair: StartPair) -> None:
