@@ -70,14 +70,19 @@ class HttpServer:
         """Where it listens, as opsvisorctl takes it."""
         return url_of(self.settings)
 
-    async def open(self, *, on_stale: _ByPath = lambda _path: None) -> None:
-        """Bind, unless a listener was given, and serve. BindError if that can't be.
+    def listen(self, *, on_stale: _ByPath = lambda _path: None) -> None:
+        """Take the address, unless a listener was given. BindError if that can't be.
 
-        `on_stale` is told of a socket that nobody listens on, before it is removed.
+        Clients may connect from here on, and wait until `serve`. `on_stale` is told of a socket
+        that nobody listens on, before it is removed.
         """
-        listener = self._listener or bind(self.settings, on_stale=on_stale)
+        self._listener = self._listener or bind(self.settings, on_stale=on_stale)
         if isinstance(self.settings, UnixServer):
-            self._inode = Path(self.settings.path).stat().st_ino  # noqa: ASYNC240 - once, at start
+            self._inode = Path(self.settings.path).stat().st_ino
+
+    async def serve(self) -> None:
+        """Answer, those first who have been waiting."""
+        assert self._listener is not None, "listen comes first"
         self._runner = web.AppRunner(
             self._app,
             access_log=None,
@@ -86,12 +91,14 @@ class HttpServer:
             shutdown_timeout=_SHUTDOWN_PATIENCE,
         )
         await self._runner.setup()
-        await web.SockSite(self._runner, listener, backlog=_BACKLOG).start()
+        await web.SockSite(self._runner, self._listener, backlog=_BACKLOG).start()
 
     async def close(self) -> None:
         """Stop serving, and remove the socket file if it still is ours."""
         if self._runner is not None:
             await self._runner.cleanup()
+        elif self._listener is not None:
+            self._listener.close()
         if isinstance(self.settings, UnixServer) and self._inode is not None:
             path = Path(self.settings.path)
             with contextlib.suppress(OSError):

@@ -117,7 +117,7 @@ class Service:
         self._build()
         try:
             self._announcer.tell_what_was_found(self._prepared)
-            await self._open_servers()
+            self._listen()
             self._remove_old_logs()  # not before: a second daemon would take the first one's
             with self._listening_to_signals():
                 self._settle_in_background()
@@ -134,6 +134,9 @@ class Service:
             for edge in self._other_edges:
                 edge.open()
             self._configuration.start_all()
+            # Not before: a request may be one to the engine.
+            for server in self._servers:
+                await server.serve()
             await self._over.wait()
         finally:
             for edge in self._other_edges:
@@ -267,15 +270,16 @@ class Service:
 
     # -- beginning and end -------------------------------------------------------------------
 
-    async def _open_servers(self) -> None:
-        opened: list[HttpServer] = []
+    def _listen(self) -> None:
+        """Take every address, so that nobody else can; answers come when there is an engine."""
+        taken: list[HttpServer] = []
         try:
             for server in self._servers:
-                await server.open(on_stale=self._announcer.tell_stale_socket)
-                opened.append(server)
+                server.listen(on_stale=self._announcer.tell_stale_socket)
+                taken.append(server)
                 self._announcer.tell_server(server)
         except BindError as error:
-            self._servers = opened  # only these are ours to close
+            self._servers = taken  # only these are ours to close
             # After a reload nobody sees standard error: the log must say why we are gone.
             self._journal.log(LogLevel.CRITICAL, str(error))
             raise

@@ -86,7 +86,8 @@ class Served:
 
     async def open(self) -> None:
         """Listen, and have a client."""
-        await self.server.open()
+        self.server.listen()
+        await self.server.serve()
         if isinstance(self.server.settings, UnixServer):
             self.session = aiohttp.ClientSession(
                 "http://localhost",

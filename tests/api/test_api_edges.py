@@ -317,7 +317,8 @@ async def test_a_foreign_web_page_can_change_nothing(serve: Serve, route: Route)
 async def open_app(server: UnixServer | TcpServer) -> HttpServer:
     """A server of an application that knows nothing."""
     one = HttpServer(server, web.Application())
-    await one.open()
+    one.listen()
+    await one.serve()
     return one
 
 
@@ -366,6 +367,29 @@ async def test_a_socket_that_somebody_listens_on_is_left_alone(
     with pytest.raises(BindError, match="a file that is not a socket"):
         bind(UnixServer(name="test", path=str(treasure)))
     assert treasure.read_text() == "gold"
+
+
+async def test_who_comes_before_it_serves_is_answered_then(tmp_path: Path) -> None:
+    """The address is taken first: a request must not meet a daemon that is half built."""
+    one = HttpServer(UnixServer(name="test", path=str(tmp_path / "s")), web.Application())
+    one.listen()
+    try:
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "s"))
+        writer.write(b"GET / HTTP/1.0\r\n\r\n")
+        await one.serve()
+        assert (await reader.readline()).split()[1] == b"404"
+        writer.close()
+        await writer.wait_closed()
+    finally:
+        await one.close()
+
+
+async def test_one_that_never_served_leaves_nothing(tmp_path: Path) -> None:
+    """Another server's address was taken: the daemon does not begin."""
+    one = HttpServer(UnixServer(name="test", path=str(tmp_path / "s")), web.Application())
+    one.listen()
+    await one.close()
+    assert not (tmp_path / "s").exists()
 
 
 def test_a_listener_that_accepts_nobody_holds_up_no_start(tmp_path: Path) -> None:

@@ -60,7 +60,8 @@ class RpcRoom:
     async def open(self) -> None:
         """Listen, and have a client."""
         self.edge.open()
-        await self._server.open()
+        self._server.listen()
+        await self._server.serve()
         url, connector = "http://localhost", None
         if isinstance(self._server.settings, UnixServer):
             connector = aiohttp.UnixConnector(self._server.settings.path)
