@@ -190,7 +190,7 @@ class Service:
         self._post_mortems = PostMortems(self._engine.streams, settings.history_size)
         self._bus.report_to(
             on_listener_error=lambda error: self._internal_error("listener", error),
-            on_drop=self._metrics.event_dropped,
+            on_drop=self._metrics.events_dropped,
         )
         self._bus.listen(self._metrics.on_event)
         self._bus.listen(self._journal.on_event)
@@ -242,7 +242,13 @@ class Service:
             return []
         from opsvisor.compat.supervisor.edge import SupervisorEdge  # noqa: PLC0415 - see above
 
-        return [SupervisorEdge(self._control, self._journal.log, self._event_serials)]
+        edge = SupervisorEdge(
+            self._control,
+            self._journal.log,
+            self._event_serials,
+            count_dropped=self._metrics.events_dropped,
+        )
+        return [edge]
 
     def _engine_observer(self) -> Observer:
         return Observer(

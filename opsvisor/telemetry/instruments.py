@@ -180,7 +180,7 @@ DAEMON_FAMILIES = (
     _family(
         "events_dropped_total",
         Kind.COUNTER,
-        "Facts that slow subscribers of this kind missed.",
+        "Facts that slow subscribers of this kind missed, each pool of event listeners being one.",
         "subscriber",
         when="there was no such subscriber",
     ),

@@ -161,9 +161,9 @@ class Metrics:
         """An inherited descendant was reaped."""
         self._instruments.orphans_reaped.inc()
 
-    def event_dropped(self, subscriber: str) -> None:
-        """A subscriber of this kind missed a fact."""
-        self._instruments.events_dropped.labels(subscriber).inc()
+    def events_dropped(self, subscriber: str, count: int = 1) -> None:
+        """A subscriber of this kind missed so many facts; with 0 its series begins."""
+        self._instruments.events_dropped.labels(subscriber).inc(count)
 
     def internal_error(self, component: str) -> None:
         """Something happened that must not: a bug in this `Component`."""

@@ -37,7 +37,10 @@ class RpcRoom:
         self.lines: list[tuple[LogLevel, str]] = []
         self.errors: list[tuple[str, Exception]] = []
         self.edge = SupervisorEdge(
-            control, lambda level, text: self.lines.append((level, text)), itertools.count()
+            control,
+            lambda level, text: self.lines.append((level, text)),
+            itertools.count(),
+            count_dropped=lambda _name, _count: None,
         )
         observer = HttpObserver(
             request_done=lambda *_: None,

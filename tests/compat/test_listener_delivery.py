@@ -3,6 +3,7 @@
 import itertools
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -43,7 +44,13 @@ class Office:
         self.control = control
         self.room = control.room
         self.lines: list[str] = []
-        self.delivery = EventDelivery(control.control, self._log, itertools.count())
+        self.dropped = Counter[str]()
+        self.delivery = EventDelivery(
+            control.control,
+            self._log,
+            itertools.count(),
+            lambda name, count: self.dropped.update({name: count}),
+        )
         self.delivery.open()
         self.apply(*groups)
 

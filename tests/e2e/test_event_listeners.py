@@ -226,6 +226,7 @@ def test_a_listener_that_hangs_holds_up_nothing(start_daemon: StartDaemon, book:
         daemon.until("job", "EXITED")
     daemon.until_logged("ERRO pool lis event buffer overflowed, discarding event 3")
     assert "discarding event 4" not in daemon.log
+    assert daemon.metric("opsvisor_events_dropped_total", subscriber="eventlistener:lis") == 3
     assert [event.headers["serial"] for event in told(book)] == ["0"]
     assert daemon.status("lis").state == "RUNNING"
 

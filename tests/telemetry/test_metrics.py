@@ -252,7 +252,7 @@ async def test_queues_are_added_up_by_kind_of_subscriber_and_go_with_it() -> Non
         on_error=lambda _component, _error: None,
         subscriptions=lambda: queues,
     )
-    scene.metrics.event_dropped("sse")
+    scene.metrics.events_dropped("sse")
     assert await scene.samples("opsvisor_event_queue_capacity") == {("sse",): 20}
     queues.clear()
     assert await scene.samples("opsvisor_event_queue_capacity") == {}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from aiohttp import web
 
-from opsvisor.compat.supervisor.listeners.delivery import EventDelivery
+from opsvisor.compat.supervisor.listeners.delivery import CountDropped, EventDelivery
 from opsvisor.compat.supervisor.output_copies import copy_output
 from opsvisor.compat.supervisor.rpc.http import Interface
 from opsvisor.config.settings import LogLevel
@@ -15,7 +15,7 @@ class SupervisorEdge:
     """Supervisor's interfaces on top of the use cases: paths of HTTP, and event listeners.
 
     `log` writes a line to the activity log. `event_serials` go on where an earlier life of the
-    daemon has come to.
+    daemon has come to. `count_dropped` counts events that a pool of listeners missed.
     """
 
     def __init__(
@@ -23,10 +23,12 @@ class SupervisorEdge:
         control: Control,
         log: Callable[[LogLevel, str], None],
         event_serials: Iterator[int],
+        *,
+        count_dropped: CountDropped,
     ) -> None:
         self._control = control
         self._log = log
-        self.listeners = EventDelivery(control, log, event_serials)
+        self.listeners = EventDelivery(control, log, event_serials, count_dropped)
         self._interface = Interface(control, log, tell_remote=self.listeners.tell_remote)
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:

@@ -12,7 +12,7 @@ import asyncio
 import functools
 from collections.abc import Callable, Iterable, Iterator
 
-from opsvisor.compat.supervisor.listeners.pool import Effect, Pools, Say, Send
+from opsvisor.compat.supervisor.listeners.pool import Count, Effect, Pools, Say, Send
 from opsvisor.compat.supervisor.listeners.ticks import Ticks
 from opsvisor.compat.supervisor.listeners.translate import (
     SUPERVISOR_RUNNING,
@@ -50,23 +50,31 @@ _DOWN = frozenset(
 )
 
 
+# Takes the name of a subscriber, and how many events more it has missed.
+CountDropped = Callable[[str, int], None]
+
+
 class EventDelivery:
     """Tells event listeners what happens, from `open` to `close`."""
 
     def __init__(
-        self, control: Control, log: Callable[[LogLevel, str], None], serials: Iterator[int]
+        self,
+        control: Control,
+        log: Callable[[LogLevel, str], None],
+        serials: Iterator[int],
+        count_dropped: CountDropped,
     ) -> None:
         self.pools = Pools(server=control.configuration.settings.identifier, serials=serials)
         self._engine = control.engine
         self._supervisor = control.supervisor
         self._bus = control.bus
         self._log = log
+        self._count_dropped = count_dropped
         self._groups = Groups()
         self._ticks = Ticks()
         self._timer: asyncio.TimerHandle | None = None
-        self._last_exit: dict[
-            ProcessId, bool
-        ] = {}  # whether it was expected; told by what follows
+        # Whether the last exit was expected, which the change of state after it tells.
+        self._last_exit: dict[ProcessId, bool] = {}
         self._unsent: dict[ProcessId, bytes] = {}
         self._is_open = False
 
@@ -174,6 +182,8 @@ class EventDelivery:
                     self._log(effect.level, effect.text)
                 case Send():
                     self._send(effect)
+                case Count():
+                    self._count_dropped(f"eventlistener:{effect.pool}", effect.dropped)
 
     def _send(self, send: Send) -> None:
         if self._write(send.id, send.text):

@@ -56,7 +56,15 @@ class Say:
     text: str
 
 
-Effect = Send | Say
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Add this many to the events that the pool of this name has dropped; 0 begins to count."""
+
+    pool: str
+    dropped: int
+
+
+Effect = Send | Say | Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +97,10 @@ class _Listener:
 
 
 class Pool:
-    """One group of listeners, and its buffer. `dropped` counts events that had to make room."""
+    """One group of listeners, and its buffer."""
 
     def __init__(self, group: Group, feed: EventFeed, *, server: str) -> None:
         self.name = group.name
-        self.dropped = 0
         self._server = server
         self._feed = feed
         self._order = tuple(spec.id for spec in group.processes)
@@ -203,9 +210,8 @@ class Pool:
     def _drop_oldest(self) -> list[Effect]:
         dropped = self._buffer.popleft()
         self._weight -= len(dropped.event.payload)
-        self.dropped += 1
         text = f"pool {self.name} event buffer overflowed, discarding event {dropped.serial}"
-        return [Say(LogLevel.ERROR, text)]
+        return [Say(LogLevel.ERROR, text), Count(self.name, 1)]
 
     # -- listeners ---------------------------------------------------------------------------
 
@@ -328,7 +334,7 @@ class Pools:
         if pool is not None:
             return pool.follow(group, group.feed)
         self._pools[group.name] = Pool(group, group.feed, server=self._server)
-        return []
+        return [Count(group.name, 0)]
 
     def drop(self, group: str) -> None:
         """This group is gone, or no pool any more."""
