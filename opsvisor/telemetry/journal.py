@@ -100,7 +100,7 @@ class Journal:
             case ProcessChanged():
                 self.log(LogLevel.INFO, f"changed: {event.id}: {', '.join(event.fields)}")
             case ProcessAdded() | ProcessRemoved() | FailuresForgotten():
-                self.log(LogLevel.DEBUG, f"{type(event).__name__}: {event.id}")
+                self.log(LogLevel.DEBUG, sentence(event))
             case SupervisorStateChanged():
                 self.log(LogLevel.DEBUG, f"opsvisord is {event.new.value}: {event.reason}")
 

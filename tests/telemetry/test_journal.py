@@ -182,9 +182,12 @@ DIFF = PlanDiff(
             ProcessChanged(at=1.0, id=WEB, spec=program("web"), fields=("umask", "nice")),
             ["INFO changed: site:web: umask, nice"],
         ),
-        (ProcessAdded(at=1.0, id=WEB, spec=program("web")), ["DEBG ProcessAdded: site:web"]),
-        (ProcessRemoved(at=1.0, id=WEB), ["DEBG ProcessRemoved: site:web"]),
-        (FailuresForgotten(at=1.0, id=WEB, failures=2), ["DEBG FailuresForgotten: site:web"]),
+        (ProcessAdded(at=1.0, id=WEB, spec=program("web")), ["DEBG site:web was added"]),
+        (ProcessRemoved(at=1.0, id=WEB), ["DEBG site:web was removed"]),
+        (
+            FailuresForgotten(at=1.0, id=WEB, failures=2),
+            ["DEBG site:web has been up long enough to forget 2 failures"],
+        ),
         (
             SupervisorStateChanged(
                 at=1.0,
