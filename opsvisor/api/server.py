@@ -5,7 +5,6 @@ import errno
 import logging
 import os
 import socket
-import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from opsvisor.config.problems import OpsvisorError
 from opsvisor.config.search import UNTRUSTED_HINT, default_socket, untrusted
 from opsvisor.config.settings import TcpServer, UnixServer
-from opsvisor.runtime.sockets import permit
+from opsvisor.runtime.socket_files import Occupant, occupant_of, permit
 
 _BACKLOG = 128
 # How long requests in flight may take to finish once the daemon ends, in seconds.
@@ -181,32 +180,42 @@ def _make_directory(server: UnixServer, path: Path) -> None:
 
 
 def _take_over(server: UnixServer, path: Path, on_stale: _ByPath) -> None:
-    """Remove a socket that nobody listens on any more."""
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise BindError(
-            f"cannot listen on {url_of(server)}: there is a file that is not a socket\n"
-            "    hint: move it away, or choose another path",
-            errno.EEXIST,
-        )
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)  # to a full backlog a connection would wait, for ever maybe
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
+    """Remove a socket that nobody listens on any more. BindError if there is anything else.
+
+    A link is judged by where it leads, and it alone is removed: what it names stays.
+    """
+    match occupant_of(server.path, follow_symlinks=True):
+        case Occupant.NOBODY if not path.is_symlink():
+            pass
+        case Occupant.STALE:
             on_stale(server.path)
             path.unlink(missing_ok=True)
-            return
-        except BlockingIOError:  # full: somebody is there
-            pass
-    raise BindError(
-        f"cannot listen on {url_of(server)}: another program is already listening there\n"
-        "    hint: another opsvisord? opsvisorctl shutdown ends it",
-        errno.EADDRINUSE,
-    )
+        case Occupant.LISTENER:
+            raise _occupied(
+                server,
+                "another program is already listening there",
+                "another opsvisord? opsvisorctl shutdown ends it",
+                errno.EADDRINUSE,
+            )
+        case Occupant.UNREACHABLE:
+            raise _occupied(
+                server,
+                "there is a socket that we may not connect to",
+                "if nobody listens on it, remove it",
+                errno.EACCES,
+            )
+        case Occupant.NOBODY | Occupant.OTHER_FILE as found:
+            what = (
+                "a link that leads nowhere"
+                if found is Occupant.NOBODY
+                else "a file that is not a socket"
+            )
+            hint = "move it away, or choose another path"
+            raise _occupied(server, f"there is {what}", hint, errno.EEXIST)
+
+
+def _occupied(server: UnixServer, what: str, hint: str, number: int) -> BindError:
+    return BindError(f"cannot listen on {url_of(server)}: {what}\n    hint: {hint}", number)
 
 
 def _hint(server: UnixServer | TcpServer, error: OSError) -> str:

@@ -20,12 +20,12 @@ import contextlib
 import errno
 import os
 import socket
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from opsvisor.core.spec import ProcessSpec, SocketSpec, TcpSocketSpec, UnixSocketSpec
+from opsvisor.runtime.socket_files import Occupant, occupant_of, permit
 
 _Address = str | tuple[str, int]
 
@@ -204,28 +204,19 @@ def _bind(bound: socket.socket, address: _Address) -> socket.socket:
 
 def _make_way(path: str) -> None:
     """Remove a socket that nobody listens on any more. OSError if there is anything else."""
-    try:
-        found = os.lstat(path)  # as bind sees it: a link isn't followed
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(found.st_mode):
-        raise FileExistsError(0, "there is a file that is not a socket (move it away)")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)  # to a full backlog a connection would wait
-        try:
-            probe.connect(path)
-        except FileNotFoundError:
-            return
-        except ConnectionRefusedError:
-            Path(path).unlink(missing_ok=True)
-            return
-        except PermissionError:
-            raise PermissionError(
-                0, "there is a socket that we may not connect to (if nobody listens, remove it)"
-            ) from None
-        except OSError:  # full, or of another type: somebody is there
+    match occupant_of(path):
+        case Occupant.NOBODY:
             pass
-    raise FileExistsError(0, "another program is listening there (another daemon? end it first)")
+        case Occupant.STALE:
+            Path(path).unlink(missing_ok=True)
+        case Occupant.LISTENER:
+            what = "another program is listening there (another daemon? end it first)"
+            raise FileExistsError(0, what)
+        case Occupant.UNREACHABLE:
+            what = "there is a socket that we may not connect to (if nobody listens, remove it)"
+            raise PermissionError(0, what)
+        case Occupant.OTHER_FILE:
+            raise FileExistsError(0, "there is a file that is not a socket (move it away)")
 
 
 def _owner(spec: ProcessSpec) -> tuple[int, int] | None:
@@ -234,27 +225,6 @@ def _owner(spec: ProcessSpec) -> tuple[int, int] | None:
         return spec.socket.owner
     user = spec.user
     return (user.uid, user.gid) if user is not None and user.uid != os.geteuid() else None
-
-
-def permit(path: str, *, mode: int, owner: tuple[int, int] | None, file: os.stat_result) -> None:
-    """Give the file of a socket its owner and mode. OSError if it isn't `file` any more.
-
-    Through a descriptor: its folder may not be ours alone, and what somebody puts in its place
-    meanwhile must not get them.
-    """
-    try:
-        descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise FileExistsError(0, "somebody has removed it (stop all that use it)") from None
-    try:
-        if not os.path.samestat(os.fstat(descriptor), file):
-            raise FileExistsError(0, "somebody has put another file in its place")
-        by_descriptor = Path(f"/proc/self/fd/{descriptor}")
-        if owner is not None:
-            os.chown(by_descriptor, *owner)
-        by_descriptor.chmod(mode)
-    finally:
-        os.close(descriptor)
 
 
 def _refusal(spec: SocketSpec, error: Exception) -> SocketError:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import hashlib
 import os
 import socket
@@ -401,6 +402,53 @@ def test_a_listener_that_accepts_nobody_holds_up_no_start(tmp_path: Path) -> Non
         first.connect(taken.path)
         with pytest.raises(BindError, match="another program is already listening"):
             bind(taken)
+
+
+def test_a_link_is_judged_by_where_it_leads(tmp_path: Path) -> None:
+    """Only the link is replaced, and only one to a socket that nobody listens on."""
+    target, link = tmp_path / "target", tmp_path / "link"
+    link.symlink_to(target)
+    settings = UnixServer(name="test", path=str(link))
+    with pytest.raises(BindError, match="there is a link that leads nowhere"):
+        bind(settings)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(target))
+        other.listen()
+        with pytest.raises(BindError, match="another program is already listening"):
+            bind(settings)
+    assert link.is_symlink()
+    bind(settings).close()
+    assert link.is_socket()
+    assert not link.is_symlink()
+    assert target.is_socket()
+
+
+def test_a_socket_of_another_kind_is_somebodys_too(tmp_path: Path) -> None:
+    """A log of the system, for instance."""
+    settings = UnixServer(name="test", path=str(tmp_path / "s"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(settings.path)
+        with pytest.raises(BindError, match="another program is already listening"):
+            bind(settings)
+
+
+def test_a_socket_that_we_may_not_ask_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hint is about the socket: its directory is one that we may write to."""
+    settings = UnixServer(name="test", path=str(tmp_path / "s"))
+    with socket.socket(socket.AF_UNIX) as theirs:
+        theirs.bind(settings.path)
+    # Root may connect to any, whatever its mode.
+    monkeypatch.setattr(socket.socket, "connect", _refused)
+    with pytest.raises(BindError, match="may not connect to\n    hint: if nobody") as refused:
+        bind(settings)
+    assert refused.value.errno == errno.EACCES
+    assert Path(settings.path).is_socket()
+
+
+def _refused(_socket: socket.socket, _path: str) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

@@ -311,6 +311,23 @@ def test_what_took_its_place_gets_neither_its_mode_nor_its_owner(tmp_path: Path)
     sockets.close()
 
 
+def test_a_socket_that_we_may_not_ask_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can say whether anybody listens there. Root may connect to any."""
+
+    def refuse(_socket: socket.socket, _path: str) -> None:
+        raise PermissionError
+
+    where = at(tmp_path)
+    with socket.socket(socket.AF_UNIX) as theirs:
+        theirs.bind(where.path)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    with pytest.raises(SocketError, match=r"may not connect to \(if nobody listens, remove it\)$"):
+        SharedSockets(tell=print).take(server("a", where))
+    assert is_there(where)
+
+
 def test_a_socket_of_another_kind_is_somebodys_too(tmp_path: Path) -> None:
     """A log of the system, for instance: it can't be connected to as we do, but it is read."""
     where = at(tmp_path)
