@@ -14,6 +14,7 @@ from opsvisor.config.resolve_daemon import is_loopback
 from opsvisor.config.settings import Credentials, TcpServer
 
 _SHA_PREFIX = "{SHA}"
+_NAME_LASTS = 60.0  # seconds: a machine may get its full name only when its network is up
 
 
 def is_authorized(header: str | None, credentials: Credentials) -> bool:
@@ -32,8 +33,8 @@ def is_authorized(header: str | None, credentials: Credentials) -> bool:
     return same_password & same_username
 
 
-async def is_expected_host(request: web.Request, server: TcpServer) -> bool:
-    """Whether the Host header names this server by address, or by a name that is its own.
+class Hosts:
+    """The names by which one server may be asked.
 
     A name of somebody else's that resolves to 127.0.0.1 (DNS rebinding) lets a web page speak to
     a server on this machine that asks for no password. Addresses can't be rebound; `localhost`,
@@ -41,18 +42,39 @@ async def is_expected_host(request: web.Request, server: TcpServer) -> bool:
     there for everybody on the network (`allow_anonymous`) is asked by names we can't know; only
     what a web page sends to change something must name it as above even there.
     """
-    named = request.headers.get("Host")
-    if named is None:
-        return True  # it is no browser
-    is_for_all = server.allow_anonymous and not is_loopback(server.host)
-    if is_for_all and "Origin" not in request.headers:
-        return True
-    host = (named if named.endswith("]") else named.rsplit(":", 1)[0]).strip("[]").lower()
-    ours = ("localhost", server.host.lower(), platform.node().lower())
-    if host in ours or _is_address(host):
-        return True
-    # Resolving our own name may ask a name server: only for those who call us by it.
-    return host == (await asyncio.to_thread(socket.getfqdn)).lower()
+
+    def __init__(self, server: TcpServer) -> None:
+        self._host = server.host.lower()
+        self._is_for_all = server.allow_anonymous and not is_loopback(server.host)
+        self._full_name: asyncio.Future[str] | None = None
+        self._resolved_at = 0.0
+
+    async def expects(self, request: web.Request) -> bool:
+        """Whether the Host header names this server by address, or by a name that is its own."""
+        named = request.headers.get("Host")
+        if named is None:
+            return True  # it is no browser
+        if self._is_for_all and "Origin" not in request.headers:
+            return True
+        host = (named if named.endswith("]") else named.rsplit(":", 1)[0]).strip("[]").lower()
+        if host in ("localhost", self._host, platform.node().lower()) or _is_address(host):
+            return True
+        # Resolving our own name may ask a name server: only for those who call us by it.
+        return host == (await self._resolve()).lower()
+
+    async def _resolve(self) -> str:
+        """The machine's full name, as a name server has it or had it a short while ago.
+
+        Anybody can have it asked for, and it is done in a thread of those that read logs too. So
+        only one is ever taken, even by clients who don't wait for their answer.
+        """
+        loop = asyncio.get_running_loop()
+        asked = self._full_name
+        is_old = loop.time() - self._resolved_at >= _NAME_LASTS
+        if asked is None or (asked.done() and is_old):
+            asked = self._full_name = loop.run_in_executor(None, socket.getfqdn)
+            self._resolved_at = loop.time()
+        return await asyncio.shield(asked)
 
 
 def is_own_origin(request: web.Request) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from opsvisor.api.access import is_authorized, is_expected_host, is_own_origin
+from opsvisor.api.access import Hosts, is_authorized, is_own_origin
 from opsvisor.api.context import (
     CONTROL,
     IS_READY,
@@ -117,6 +117,8 @@ def _explain_errors(observer: HttpObserver) -> Callable[..., Awaitable[web.Strea
 
 
 def _guard(server: UnixServer | TcpServer) -> Callable[..., Awaitable[web.StreamResponse]]:
+    hosts = Hosts(server) if isinstance(server, TcpServer) else None
+
     @web.middleware
     async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
         if request.path in OPEN_PATHS:
@@ -129,7 +131,7 @@ def _guard(server: UnixServer | TcpServer) -> Callable[..., Awaitable[web.Stream
                     "this server asks for a user name and a password",
                     "opsvisorctl -u NAME -p PASSWORD, or curl -u NAME",
                 )
-        elif isinstance(server, TcpServer) and not await is_expected_host(request, server):
+        elif hosts is not None and not await hosts.expects(request):
             raise ApiError(
                 "wrong_host",
                 f"this server is not {request.host}",

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from aiohttp.test_utils import make_mocked_request
 from engine_room import PATIENCE, sleeper
 from served import JSON, Done, Serve, Served
 
-from opsvisor.api.access import is_expected_host
+from opsvisor.api.access import Hosts
 from opsvisor.api.errors import STATUS_OF_CODE, ApiError, problem_response
 from opsvisor.api.routes import OPEN_PATHS, ROUTES, Route
 from opsvisor.api.server import BindError, HttpServer, bind, url_of
@@ -241,7 +242,7 @@ async def test_names_are_the_same_however_they_are_written() -> None:
     server = TcpServer(name="test", host="Ops.Example", port=9001)
     for host in ("ops.example:9001", "OPS.example"):
         request = make_mocked_request("GET", "/metrics", headers={"Host": host})
-        assert await is_expected_host(request, server)
+        assert await Hosts(server).expects(request)
 
 
 async def test_the_names_of_the_machine_are_its_own(
@@ -265,7 +266,45 @@ async def test_the_names_of_the_machine_are_its_own(
     ):
         async with api.session.get("/metrics", headers={"Host": host}) as response:
             assert response.status == status
-    assert len(asked) == 2
+    assert len(asked) == 1
+
+
+async def test_strangers_occupy_no_more_than_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logs are read in them. Whoever leaves without an answer and comes back gets no other."""
+    asked, answer = [], threading.Event()
+
+    def full_name() -> str:
+        asked.append("full")
+        answer.wait(PATIENCE)
+        return "web1.ops.example"
+
+    monkeypatch.setattr("socket.getfqdn", full_name)
+    hosts = Hosts(loopback())
+    request = make_mocked_request("GET", "/metrics", headers={"Host": "web1.ops.example"})
+    try:
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0):
+                    await hosts.expects(request)
+    finally:
+        answer.set()
+    async with asyncio.timeout(PATIENCE):
+        assert all(await asyncio.gather(hosts.expects(request), hosts.expects(request)))
+    assert asked == ["full"]
+
+
+async def test_the_full_name_is_asked_for_again_after_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A daemon may be there before the network is."""
+    names = ["web1", "web1.ops.example"]
+    monkeypatch.setattr("socket.getfqdn", lambda: names.pop(0))
+    hosts = Hosts(loopback())
+    request = make_mocked_request("GET", "/metrics", headers={"Host": "web1.ops.example"})
+    assert not await hosts.expects(request)
+    assert not await hosts.expects(request)
+    monkeypatch.setattr("opsvisor.api.access._NAME_LASTS", 0.0)
+    assert await hosts.expects(request)
 
 
 @pytest.mark.parametrize(
