@@ -106,7 +106,10 @@ class StreamCapture:
     @property
     def problem(self) -> str:
         """What is wrong with the targets and why, in one line; "" while all is well."""
-        return "; ".join(target.problem for target in self._targets() if target.problem)
+        # Asked after each chunk, so nothing is made for the answer.
+        one = "" if self._target is None else self._target.problem
+        other = "" if self._to_syslog is None else self._to_syslog.problem
+        return f"{one}; {other}" if one and other else one or other
 
     @property
     def stats(self) -> StreamStats:
@@ -264,9 +267,10 @@ class StreamCapture:
 
     def _tell_problem(self) -> None:
         """Tell of a problem when it begins, when it becomes another one, and when it is over."""
-        if self.problem != self._told_problem:
-            self._told_problem = self.problem
-            self._on_problem(self.problem)
+        problem = self.problem
+        if problem != self._told_problem:
+            self._told_problem = problem
+            self._on_problem(problem)
 
     def _new_splitter(self) -> MessageSplitter | None:
         limit = self._spec.message_limit

@@ -279,6 +279,25 @@ async def test_trouble_with_either_target_is_told(receiver: Receiver, tmp_path: 
     capture.close()
 
 
+async def test_trouble_with_both_targets_is_one_problem(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    """Told once, in one line."""
+    receiver.close()
+    told: list[str] = []
+    capture = capture_at(receiver, log_spec(tmp_path / "none" / "x.log", syslog=True))
+    capture._on_problem = told.append
+    for _ in range(2):
+        capture.write(b"one\n")
+    syslog = f"cannot reach syslog at {receiver.path}: No such file or directory"
+    assert [problem.split(" (")[0] for problem in told] == [
+        f"cannot open {tmp_path}/none/x.log: No such file or directory"
+    ]
+    assert told[0].endswith(f"; {syslog}")
+    receiver.open()
+    capture.close()
+
+
 async def test_syslog_follows_the_spec_and_survives_a_reopen(
     receiver: Receiver, tmp_path: Path
 ) -> None:
