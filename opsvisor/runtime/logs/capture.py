@@ -315,7 +315,7 @@ class StreamCapture:
         if old.strip_ansi != spec.strip_ansi:
             for pipe in self._pipes:
                 if pipe.stripper is not None:
-                    self._keep(pipe.stripper.flush())
+                    self._keep_and_tell(pipe, pipe.stripper.flush())
                 pipe.stripper = self._new_stripper()
         if not self._targets() and not self._pipes:
             return  # never ran: creating a file can wait until it does

@@ -28,6 +28,24 @@ async def test_update_takes_over_while_running(make_capture: MakeCapture, tmp_pa
     os.close(end)
 
 
+async def test_what_a_filter_held_back_is_told_when_it_goes(make_capture: MakeCapture) -> None:
+    """Those who listen have all that the log has. Of an earlier run it is in the log alone."""
+    capture = make_capture(strip_ansi=True, told=True)
+    told: list[bytes] = []
+    capture._on_output = told.append
+    earlier, latest = capture.open_pipe(), capture.open_pipe()
+    os.write(earlier, b"\x1b[")
+    os.write(latest, b"1\x1b[")
+    capture.drain()
+    capture.update(log_spec(None, told=True))
+    os.write(latest, b"2")
+    capture.drain()
+    assert told == [b"1", b"\x1b[", b"2"]
+    assert capture.ring.read(0)[1] == b"1\x1b[\x1b[2"
+    for end in (earlier, latest):
+        os.close(end)
+
+
 async def test_update_before_the_first_run_creates_nothing(
     make_capture: MakeCapture, tmp_path: Path
 ) -> None:
