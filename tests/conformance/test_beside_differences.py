@@ -71,6 +71,16 @@ def test_arguments_of_the_wrong_type(start_pair: StartPair) -> None:
 
 
 @pytest.mark.differs("no-500")
+@pytest.mark.parametrize("calls", [["x"], "x", [{"methodName": 5}]], ids=str)
+def test_multicalls_of_the_wrong_type(start_pair: StartPair, calls: Any) -> None:
+    """Nor do traceback and status 500 help whoever packed them."""
+    theirs, ours = start_pair(HEAD).both(lambda one: one.call("system.multicall", calls))
+    assert theirs == HttpError(500) or theirs[0]["faultString"].startswith("FAILED: <class ")
+    fault = ours[0]["faultCode"] if isinstance(ours, list) else ours.code
+    assert fault in (1, 2)
+
+
+@pytest.mark.differs("no-500")
 def test_odd_requests(start_pair: StartPair) -> None:
     """Credentials without a colon, the log of nobody."""
     port = "port = 127.0.0.1:$PORT\n"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from contestants import HEAD, Fault, Pair, StartPair
+from contestants import HEAD, Contestant, Fault, Pair, StartPair, timeless
 from supervisor.rpcinterface import (  # type: ignore[import-untyped]  # comes without annotations
     SupervisorNamespaceRPCInterface,
 )
@@ -125,6 +125,44 @@ def test_signals_in_every_spelling(pair: Pair, process: str, signal: str) -> Non
 def test_signals_for_all(pair: Pair, signal: str) -> None:
     """The fault of each process is in the array."""
     pair.agree(lambda one: one.call("supervisor.signalAllProcesses", signal))
+
+
+# Types that a method doesn't expect, and makes something of all the same.
+ODD: list[tuple[str, tuple[Any, ...]]] = [
+    ("sendProcessStdin", ("cat", 5)),
+    ("sendProcessStdin", ("cat", "")),
+    ("sendProcessStdin", ("cat", "\N{LATIN SMALL LETTER O WITH DIAERESIS}\n")),
+    ("sendRemoteCommEvent", (1, 2)),
+    ("sendRemoteCommEvent", ("", "")),
+    ("startProcess", ("cat", "x")),
+    ("startProcess", ("cat", 0)),
+    ("startProcess", ("cat:*", "")),
+    ("stopProcess", ("off", 5)),
+    ("signalProcess", ("cat", 18)),
+    ("signalProcess", ("cat:*", 18)),
+    ("signalProcess", ("cat", True)),
+    ("signalProcess", ("cat", 18.0)),
+    ("readLog", ("0", "1")),
+    ("readLog", (0.5, 1)),
+    ("readMainLog", (True, False)),
+    ("tailProcessLog", ("off", "0", "5")),
+    ("readProcessLog", ("off", 0.0, 5.0)),
+    ("getProcessInfo", (b"cat",)),
+    ("getProcessInfo", (b"nosuch",)),
+    ("addProcessGroup", (5,)),
+    ("removeProcessGroup", (5.5,)),
+]
+
+
+@pytest.mark.parametrize(("method", "params"), ODD, ids=str)
+def test_odd_types(pair: Pair, method: str, params: tuple[Any, ...]) -> None:
+    """Numbers for texts, texts for numbers, and the like."""
+
+    def ask(one: Contestant) -> Any:
+        answer = one.call(f"supervisor.{method}", *params)
+        return "some text" if method == "readMainLog" else timeless(answer)
+
+    pair.agree(ask)
 
 
 @pytest.mark.parametrize(
