@@ -25,6 +25,7 @@ from opsvisor.control.control import Control
 from opsvisor.core.events import SupervisorState
 
 _LARGEST_BODY = 1024 * 1024
+_TOO_LARGE = "the body is larger than 1 MiB"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -62,7 +63,12 @@ def create_app(
         for task in tuple(streams.open):
             task.cancel()
 
+    async def name_ourselves(_: web.Request, response: web.StreamResponse) -> None:
+        # Not the versions of what we are made of, which is what aiohttp says.
+        response.headers["Server"] = "opsvisord"
+
     app.on_shutdown.append(end_streams)
+    app.on_response_prepare.append(name_ourselves)
     return app
 
 
@@ -103,7 +109,7 @@ def _explain_errors(observer: HttpObserver) -> Callable[..., Awaitable[web.Strea
             response.headers["Allow"] = allowed
             return response
         except web.HTTPRequestEntityTooLarge:
-            return problem_response(ApiError("too_large", "the body is larger than 1 MiB"))
+            return problem_response(ApiError("too_large", _TOO_LARGE))
         except (web.HTTPException, asyncio.CancelledError, ConnectionError):
             raise
         except Exception as error:  # noqa: BLE001 - a bug in a handler ends one request, no more
@@ -137,6 +143,8 @@ def _guard(server: UnixServer | TcpServer) -> Callable[..., Awaitable[web.Stream
                 f"this server is not {request.host}",
                 "ask for it by its address, or give it a user name and a password",
             )
+        if request.content_length is not None and request.content_length > _LARGEST_BODY:
+            raise ApiError("too_large", _TOO_LARGE)  # before it is waited for
         # What leads nowhere is told as that, whatever its body.
         if request.method not in _READING and request.match_info.http_exception is None:
             if request.match_info.route not in request.app[MORE_ROUTES]:

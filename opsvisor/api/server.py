@@ -111,10 +111,15 @@ def url_of(server: UnixServer | TcpServer) -> str:
         case UnixServer():
             return f"unix://{server.path}"
         case TcpServer():
-            host = server.host or "0.0.0.0"  # noqa: S104 - shown, not bound
+            host = _bare(server.host) or "0.0.0.0"  # noqa: S104 - shown, not bound
             return (
                 f"http://[{host}]:{server.port}" if ":" in host else f"http://{host}:{server.port}"
             )
+
+
+def _bare(host: str) -> str:
+    """Without the brackets that an IPv6 address has in front of a port."""
+    return host.removeprefix("[").removesuffix("]")
 
 
 def bind(
@@ -136,11 +141,12 @@ def bind(
 
 
 def _bind_tcp(server: TcpServer) -> socket.socket:
-    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    host = _bare(server.host)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((server.host, server.port))
+        listener.bind((host, server.port))
         listener.listen(_BACKLOG)
     except OSError:
         listener.close()
@@ -224,5 +230,9 @@ def _hint(server: UnixServer | TcpServer, error: OSError) -> str:
             return f"is {Path(server.path).parent} a directory that this user may write to?"
         case TcpServer() if isinstance(error, PermissionError):
             return "ports below 1024 need root or CAP_NET_BIND_SERVICE"
-        case TcpServer():
+        case TcpServer() if error.errno == errno.EADDRINUSE:
             return "another opsvisord or supervisord? see who listens: ss -ltnp"
+        case TcpServer():
+            return (
+                f"is {server.host or 'every interface'} an address of this machine? see: ip addr"
+            )

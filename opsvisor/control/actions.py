@@ -309,7 +309,8 @@ class _StartJudge:
             case ProcessExited():
                 self._ended_well = event.expected
             case SpawnFailed():
-                return _Verdict(_SPAWN_RESULTS[event.kind], event.reason)
+                # What is better known about a command was asked before the attempt.
+                return _Verdict(Result.SPAWN_ERROR, event.reason)
             case ProcessRemoved():
                 return _Verdict(Result.FAILED, "removed from the configuration")
             case StateChanged() if self._spawned:

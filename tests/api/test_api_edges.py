@@ -321,6 +321,21 @@ async def test_a_server_for_the_whole_network_has_names_we_do_not_know(
         assert response.status == status
 
 
+async def test_a_body_that_is_too_large_is_not_waited_for(serve: Serve) -> None:
+    """Its length is told before it comes, and whoever sent it may never send it."""
+    api = await serve(server=loopback())
+    head = b"POST /api/v1/actions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n"
+    assert b" 413 " in await raw(api, head + b"Content-Type: application/json\r\n\r\n")
+
+
+async def test_nobody_is_told_what_it_is_made_of(serve: Serve) -> None:
+    """Versions of libraries are of use to those alone who look for holes."""
+    api = await serve(server=loopback())
+    for path in ("/metrics", "/nowhere"):
+        async with api.session.get(path) as response:
+            assert response.headers["Server"] == "opsvisord"
+
+
 async def test_a_rebound_page_changes_nothing_even_where_everybody_may(serve: Serve) -> None:
     """To the browser it is our own page: it names itself as Origin and as Host, and sends JSON."""
     server = TcpServer(name="test", host="", port=0, allow_anonymous=True)
@@ -377,6 +392,19 @@ async def listen() -> AsyncIterator[Callable[..., Awaitable[HttpServer]]]:
 
 
 Listen = Callable[..., Awaitable[HttpServer]]
+
+
+async def test_an_address_in_brackets(listen: Listen) -> None:
+    """As it is written in front of a port, and as files of Supervisor's say it."""
+    server = TcpServer(name="test", host="[::1]", port=0)
+    await listen(server)
+    assert url_of(server) == "http://[::1]:0"
+
+
+def test_an_address_that_is_not_here() -> None:
+    """Nobody else has it, so nobody else is suspected."""
+    with pytest.raises(BindError, match=r"is 192\.0\.2\.1 an address of this machine"):
+        bind(TcpServer(name="test", host="192.0.2.1", port=0))
 
 
 async def test_a_socket_file_has_its_mode_and_goes_with_its_server(

@@ -135,6 +135,19 @@ async def test_what_only_exec_can_tell_is_a_spawn_error(with_programs: MakeContr
     assert house.room.view().state is PublicState.BACKOFF
 
 
+async def test_a_file_that_can_not_be_executed_after_all_is_a_spawn_error(
+    with_programs: MakeControl, tmp_path: Path
+) -> None:
+    """Its mode says that it can, so there is an attempt, which finds no program in it."""
+    path = tmp_path / "noise"
+    path.write_bytes(b"\x7fELF, and then no more")
+    path.chmod(0o755)
+    house = await with_programs(program("web", str(path), startup=OFF, restart=SLOW_RETRY))
+    (outcome,) = await house.act(START, "web")
+    assert outcome.result is Result.SPAWN_ERROR
+    assert outcome.reason.startswith(f"couldn't exec {path}: ENOEXEC")
+
+
 async def test_one_that_does_not_come_up_is_a_spawn_error(with_programs: MakeControl) -> None:
     """It ended before min_uptime; the reason says how."""
     house = await with_programs(
