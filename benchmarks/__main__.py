@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from benchmarks import fleet, logs, report, respawn, scrape, small
+from benchmarks import dropin, fleet, logs, report, respawn, scrape, small
 from benchmarks.bench import FULL, QUICK, Bench
 from benchmarks.noise import Noise
 from benchmarks.peers import PEERS
@@ -24,6 +24,7 @@ _MEASUREMENTS: dict[str, Callable[[Bench], list[Series]]] = {
     "respawn": respawn.measure,
     "fleet": fleet.measure,
     "small": small.measure,
+    "dropin": dropin.measure,
     "logs": logs.measure,
     "scrape": scrape.measure,
 }

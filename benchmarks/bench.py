@@ -21,6 +21,7 @@ class Effort:
     settle_seconds: float
     small_rounds: int
     status_calls: int
+    rpc_calls: int
     flood_rounds: int
     flood_mib: int
     line_mib: int
@@ -36,6 +37,7 @@ FULL = Effort(
     settle_seconds=2.0,
     small_rounds=5,
     status_calls=25,
+    rpc_calls=100,
     flood_rounds=3,
     flood_mib=512,
     line_mib=32,
@@ -50,6 +52,7 @@ QUICK = Effort(
     settle_seconds=0.2,
     small_rounds=1,
     status_calls=2,
+    rpc_calls=3,
     flood_rounds=1,
     flood_mib=16,
     line_mib=1,
