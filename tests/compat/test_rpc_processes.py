@@ -198,6 +198,17 @@ async def test_groups_by_their_members(group: RpcRoom, name: str) -> None:
     }
 
 
+async def test_what_had_to_be_waited_for_comes_last(tmp_path: Path) -> None:
+    """However short the wait was: supervisorctl exits with the last failure that it reads."""
+    off = Startup.DISABLED
+    members = (
+        program("a", "false", group="g", startup=off, min_uptime=1.0),
+        program("b", "/no/such/file", group="g", startup=off),
+    )
+    async with rpc_room(*members, folder=tmp_path) as rpc:
+        assert list(await rpc.results("startProcessGroup", "g")) == ["g:b", "g:a"]
+
+
 async def test_groups_by_their_name(group: RpcRoom) -> None:
     """The methods for groups take nothing else."""
     assert await group.results("stopProcessGroup", "g") == {"g:early": "80 OK", "g:late": "80 OK"}

@@ -225,19 +225,24 @@ class Processes:
 async def _each(ids: Iterable[ProcessId], do: _OnOne) -> list[Value]:
     """Do it to all of them at once. Results come in the order in which each is done.
 
-    Those that are done together stand in the order of `ids`: Supervisor looks after them only
-    every _TICK, and people are used to what that makes of it.
+    Those that had to be waited for come last, since supervisorctl exits with what it reads last.
+    Of these, those that are done together stand in the order of `ids`: Supervisor looks after
+    them only every _TICK, and people are used to what that makes of it.
     """
     done: list[tuple[int, int, Value]] = []
     began = clock.now().mono
+    loop = asyncio.get_running_loop()
 
     async def one(place: int, process_id: ProcessId) -> None:
+        waited = asyncio.Event()
+        next_turn = loop.call_soon(waited.set)
         fault = None
         try:
             await do(process_id)
         except RpcFault as met:
             fault = met
-        tick = int((clock.now().mono - began) / _TICK)
+        next_turn.cancel()
+        tick = int((clock.now().mono - began) / _TICK) if waited.is_set() else -1
         done.append((tick, place, result(process_id, fault)))
 
     async with asyncio.TaskGroup() as tasks:
