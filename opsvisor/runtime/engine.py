@@ -28,10 +28,11 @@ from opsvisor.core.effects import (
     SignalProcess,
     Spawn,
 )
-from opsvisor.core.events import ProcessAdded, ProcessChanged
+from opsvisor.core.events import PlanApplied, ProcessChanged
 from opsvisor.core.inputs import DeadlinePassed, Exited, Input, SignalFault, Spawned, SpawnFault
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import Outcome, Usage, signal_name
+from opsvisor.core.plan import PlanDiff
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec, Startup
 from opsvisor.core.supervisor import Supervisor
 from opsvisor.core.view import ProcessView
@@ -248,8 +249,8 @@ class Engine:
             case Publish():
                 if isinstance(effect.event, ProcessChanged):
                     self._spec_changed(effect.event.spec)
-                if isinstance(effect.event, ProcessAdded | ProcessChanged):
-                    self._try_socket(effect.event.spec)
+                if isinstance(effect.event, PlanApplied):
+                    self._try_sockets(effect.event.diff)
                 self._bus.publish(effect.event)
             case Spawn():
                 self._spawns[effect.spec.id] = effect.spec
@@ -374,9 +375,18 @@ class Engine:
     def _tell_of_socket(self, line: str) -> None:
         self._observer.socket_told(line)
 
-    def _try_socket(self, spec: ProcessSpec) -> None:
-        """Tell of trouble with a socket now. A process that starts by itself is about to tell."""
-        if spec.socket is not None and spec.startup is not Startup.ENABLED:
+    def _try_sockets(self, changes: PlanDiff) -> None:
+        """Tell of trouble with the sockets of a new plan now, once for each.
+
+        A process that starts by itself is about to tell.
+        """
+        specs = self._supervisor.plan.specs()
+        waiting: dict[str, ProcessSpec] = {}
+        for process_id in (*changes.added, *(change.id for change in changes.changed)):
+            spec = specs[process_id]
+            if spec.socket is not None and spec.startup is not Startup.ENABLED:
+                waiting.setdefault(spec.socket.url, spec)
+        for spec in waiting.values():
             problem = self._sockets.problem_of(spec)
             if problem:
                 self._observer.socket_problem(problem)

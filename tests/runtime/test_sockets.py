@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,20 @@ async def test_trouble_is_told_before_anything_is_started(room: Room, tmp_path: 
     room.apply(server("good", at(tmp_path), startup=Startup.MANUAL))
     assert len(problems) == 1
     assert not is_there(at(tmp_path))
+
+
+async def test_trouble_with_a_socket_is_told_once(room: Room, tmp_path: Path) -> None:
+    """Not for each process that would have it; of another one, after a change, it is told too."""
+    problems: list[str] = []
+    object.__setattr__(room.engine._observer, "socket_problem", problems.append)
+    bad, worse = (UnixSocketSpec(path=str(tmp_path / name / "s")) for name in ("none", "nowhere"))
+    for where in bad, worse:
+        one = server("a", where, startup=Startup.MANUAL)
+        room.apply(one, replace(one, id=replace(one.id, name="a_1")))
+    assert [problem.split(": ")[0] for problem in problems] == [
+        f"could not create socket {bad.url}",
+        f"could not create socket {worse.url}",
+    ]
 
 
 def test_what_is_no_socket_is_not_removed(tmp_path: Path) -> None:
