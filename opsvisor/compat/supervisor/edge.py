@@ -1,13 +1,13 @@
 """What the daemon mounts beside its own API for those who come from Supervisor."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from aiohttp import web
 
-from opsvisor.compat.supervisor.listeners.delivery import CountDropped, EventDelivery
+from opsvisor.compat.supervisor.listeners.delivery import EventDelivery
+from opsvisor.compat.supervisor.observers import CountDropped, Log
 from opsvisor.compat.supervisor.output_copies import copy_output
 from opsvisor.compat.supervisor.rpc.http import Interface
-from opsvisor.config.settings import LogLevel
 from opsvisor.control.control import Control
 
 
@@ -21,7 +21,7 @@ class SupervisorEdge:
     def __init__(
         self,
         control: Control,
-        log: Callable[[LogLevel, str], None],
+        log: Log,
         event_serials: Iterator[int],
         *,
         count_dropped: CountDropped,

@@ -1,7 +1,6 @@
 """What Supervisor says of programs at loglevel debug: all that they print, and when they end."""
 
-from collections.abc import Callable
-
+from opsvisor.compat.supervisor.observers import Log
 from opsvisor.config.settings import Dialect, LogLevel
 from opsvisor.control.control import Control
 from opsvisor.core.events import Event, ProcessExited
@@ -11,7 +10,7 @@ from opsvisor.runtime.output import Output
 _COPYING = (LogLevel.DEBUG, LogLevel.TRACE, LogLevel.BLATHER)
 
 
-def copy_output(control: Control, log: Callable[[LogLevel, str], None]) -> None:
+def copy_output(control: Control, log: Log) -> None:
     """Copy output from now on, if the daemon's settings ask for it. They seldom do.
 
     Only for Supervisor's own files: who writes opsvisor.toml and wants to hear the daemon in

@@ -10,7 +10,7 @@ timer, for ticks, and none while nobody subscribed to any.
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from opsvisor.compat.supervisor.listeners.pool import Count, Effect, Pools, Say, Send
 from opsvisor.compat.supervisor.listeners.ticks import Ticks
@@ -25,6 +25,7 @@ from opsvisor.compat.supervisor.listeners.translate import (
     state_changed,
     supervisor_state_changed,
 )
+from opsvisor.compat.supervisor.observers import CountDropped, Log
 from opsvisor.config.settings import LogLevel
 from opsvisor.control.control import Control
 from opsvisor.core.events import (
@@ -50,17 +51,13 @@ _DOWN = frozenset(
 )
 
 
-# Takes the name of a subscriber, and how many events more it has missed.
-CountDropped = Callable[[str, int], None]
-
-
 class EventDelivery:
     """Tells event listeners what happens, from `open` to `close`."""
 
     def __init__(
         self,
         control: Control,
-        log: Callable[[LogLevel, str], None],
+        log: Log,
         serials: Iterator[int],
         count_dropped: CountDropped,
     ) -> None:

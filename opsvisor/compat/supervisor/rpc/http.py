@@ -6,8 +6,8 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from opsvisor.compat.supervisor.observers import Log
 from opsvisor.compat.supervisor.rpc.faults import RpcFault
-from opsvisor.compat.supervisor.rpc.processes import Log
 from opsvisor.compat.supervisor.rpc.sources import Sources
 from opsvisor.compat.supervisor.rpc.table import Table, TellRemote
 from opsvisor.compat.supervisor.rpc.tails import Tails

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from opsvisor.compat.supervisor.config.values import stop_signal
+from opsvisor.compat.supervisor.observers import Log
 from opsvisor.compat.supervisor.rpc.faults import Fault, RpcFault, raise_for
 from opsvisor.compat.supervisor.rpc.naming import by_priority, find, find_group, find_one
 from opsvisor.compat.supervisor.rpc.shapes import process_info, result
@@ -37,7 +38,6 @@ _TICK = 0.05  # seconds
 _AT_ONCE = 10  # processes; to begin with one takes up to half a millisecond
 _PROGRESS_INTERVAL = 2.0  # seconds between "waiting for ... to stop" lines
 
-Log = Callable[[LogLevel, str], None]
 _OnOne = Callable[[ProcessId], Awaitable[None]]
 
 

@@ -7,11 +7,12 @@ Supervisor once walked the dots of a name through its own objects, which gave ev
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from opsvisor.compat.supervisor.observers import Log
 from opsvisor.compat.supervisor.rpc.daemon import Daemon
 from opsvisor.compat.supervisor.rpc.faults import Fault, RpcFault
 from opsvisor.compat.supervisor.rpc.logs import Logs
 from opsvisor.compat.supervisor.rpc.methods import Method, Param, Returned
-from opsvisor.compat.supervisor.rpc.processes import Log, Processes
+from opsvisor.compat.supervisor.rpc.processes import Processes
 from opsvisor.compat.supervisor.rpc.sources import Sources
 from opsvisor.compat.supervisor.rpc.xml import Value
 from opsvisor.control.control import Control
