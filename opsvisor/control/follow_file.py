@@ -10,7 +10,7 @@ Only output wakes the reader. A file that somebody else cuts short is noticed wi
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import BinaryIO
 
 from opsvisor.control.logs import NoLogError, open_file
@@ -95,7 +95,7 @@ class FollowedFile:
 
 async def follow_file(
     capture: StreamCapture, file: FollowedFile
-) -> AsyncIterator[bytes | Truncated]:
+) -> AsyncGenerator[bytes | Truncated]:
     """What is in the file from where it stands, and what is added to it; until the stream ends."""
     while True:
         # What comes while we read wakes us at once, and what was written last is read once more.

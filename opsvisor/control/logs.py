@@ -3,7 +3,7 @@
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -80,7 +80,7 @@ def _last_lines(text: bytes, count: int) -> bytes:
     return b"\n".join(kept) + text[len(complete) :]
 
 
-async def follow(capture: StreamCapture, *, start: int) -> AsyncIterator[Followed]:
+async def follow(capture: StreamCapture, *, start: int) -> AsyncGenerator[Followed]:
     """Output as it comes, from this offset of the ring on.
 
     The ring is the only buffer: a reader that falls behind it loses what it was too slow for, and

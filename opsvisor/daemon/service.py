@@ -247,6 +247,7 @@ class Service:
             self._journal.log,
             self._event_serials,
             count_dropped=self._metrics.events_dropped,
+            streaming=self._metrics.stream_active,
         )
         return [edge]
 

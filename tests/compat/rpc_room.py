@@ -5,7 +5,7 @@ import contextlib
 import io
 import itertools
 import xmlrpc.client
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -36,11 +36,13 @@ class RpcRoom:
         self.control = control
         self.lines: list[tuple[LogLevel, str]] = []
         self.errors: list[tuple[str, Exception]] = []
+        self.streams: list[str] = []  # kinds of those that are open
         self.edge = SupervisorEdge(
             control,
             lambda level, text: self.lines.append((level, text)),
             itertools.count(),
             count_dropped=lambda _name, _count: None,
+            streaming=self._streaming,
         )
         observer = HttpObserver(
             request_done=lambda *_: None,
@@ -72,6 +74,14 @@ class RpcRoom:
             url = f"http://127.0.0.1:{self.port}"
         timeout = aiohttp.ClientTimeout(total=PATIENCE)
         self.session = aiohttp.ClientSession(url, connector=connector, timeout=timeout)
+
+    @contextlib.contextmanager
+    def _streaming(self, kind: str) -> Iterator[None]:
+        self.streams.append(kind)
+        try:
+            yield
+        finally:
+            self.streams.remove(kind)
 
     @property
     def port(self) -> int:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import xmlrpc.client
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from http import HTTPStatus
 from pathlib import Path
 
@@ -18,7 +18,9 @@ from rpc_room import RpcRoom, rpc_room
 from opsvisor.api.access import is_authorized
 from opsvisor.compat.supervisor.rpc.http import error_page
 from opsvisor.config.settings import Credentials, Dialect, LogLevel, TcpServer
+from opsvisor.control.follow_file import FollowedFile
 from opsvisor.core.spec import LogSpec
+from opsvisor.runtime.logs.capture import StreamCapture
 
 VERSION = xmlrpc.client.dumps((), "supervisor.getVersion").encode()
 CREDENTIALS = Credentials(username="ops", password="secret")
@@ -327,10 +329,35 @@ async def test_a_stream_ends_when_its_client_goes(rpc: RpcRoom, tmp_path: Path) 
         assert response.status == 200
         assert readers() == before + 1
         assert len(rpc.edge._interface._tails._open) == 1
+        assert rpc.streams == ["log"]
     while rpc.edge._interface._tails._open:
         await rpc.ask("getVersion")
+    assert rpc.streams == []
     while readers() > before:  # a thread may be at it
         await rpc.ask("getVersion")
+
+
+async def test_a_stream_that_breaks_off_is_closed_by_its_own_task(
+    rpc: RpcRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, not when memory is next tidied up: the file is closed right after."""
+    tasks: list[asyncio.Task[None] | None] = []
+
+    async def endless(_capture: StreamCapture, _file: FollowedFile) -> AsyncGenerator[bytes]:
+        try:
+            tasks.append(asyncio.current_task())
+            while True:
+                yield b"x" * 65536
+        finally:
+            tasks.append(asyncio.current_task())
+
+    monkeypatch.setattr("opsvisor.compat.supervisor.rpc.tails.follow_file", endless)
+    async with rpc.session.get("/logtail/web") as response:
+        assert await response.content.readexactly(1) == b"x"
+    async with asyncio.timeout(PATIENCE):
+        while len(tasks) < 2:
+            await rpc.ask("getVersion")
+    assert tasks[0] is tasks[1]
 
 
 async def test_a_log_that_cannot_be_opened(rpc: RpcRoom, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from aiohttp import web
 
 from opsvisor.compat.supervisor.listeners.delivery import EventDelivery
-from opsvisor.compat.supervisor.observers import CountDropped, Log
+from opsvisor.compat.supervisor.observers import CountDropped, Log, Streaming
 from opsvisor.compat.supervisor.output_copies import copy_output
 from opsvisor.compat.supervisor.rpc.http import Interface
 from opsvisor.control.control import Control
@@ -15,7 +15,8 @@ class SupervisorEdge:
     """Supervisor's interfaces on top of the use cases: paths of HTTP, and event listeners.
 
     `log` writes a line to the activity log. `event_serials` go on where an earlier life of the
-    daemon has come to. `count_dropped` counts events that a pool of listeners missed.
+    daemon has come to. `count_dropped` counts events that a pool of listeners missed, `streaming`
+    the logs that are being followed.
     """
 
     def __init__(
@@ -25,11 +26,14 @@ class SupervisorEdge:
         event_serials: Iterator[int],
         *,
         count_dropped: CountDropped,
+        streaming: Streaming,
     ) -> None:
         self._control = control
         self._log = log
         self.listeners = EventDelivery(control, log, event_serials, count_dropped)
-        self._interface = Interface(control, log, tell_remote=self.listeners.tell_remote)
+        self._interface = Interface(
+            control, log, tell_remote=self.listeners.tell_remote, streaming=streaming
+        )
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
         """What every server of the daemon answers besides the API."""

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from opsvisor.compat.supervisor.observers import Log
+from opsvisor.compat.supervisor.observers import Log, Streaming
 from opsvisor.compat.supervisor.rpc.faults import RpcFault
 from opsvisor.compat.supervisor.rpc.sources import Sources
 from opsvisor.compat.supervisor.rpc.table import Table, TellRemote
@@ -37,11 +37,12 @@ class Interface:
         log: Log,
         *,
         tell_remote: TellRemote,
+        streaming: Streaming,
     ) -> None:
         sources = Sources(control)
         self._log = log
         self._table = Table(control, sources, log=log, tell=tell_remote)
-        self._tails = Tails(control, sources)
+        self._tails = Tails(control, sources, streaming)
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
         """Its routes. As there, a path only has to begin like this, and errors have no JSON."""

@@ -1,12 +1,14 @@
 """Logs that go on: `supervisorctl tail -f`, `maintail -f` and `fg` read these streams."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 
+from opsvisor.compat.supervisor.observers import Streaming
 from opsvisor.compat.supervisor.rpc.faults import RpcFault
 from opsvisor.compat.supervisor.rpc.naming import find_one
 from opsvisor.compat.supervisor.rpc.sources import NoSourceError, Source, Sources
@@ -23,9 +25,10 @@ _HEADERS = {"Content-Type": "text/plain;charset=utf-8", "X-Accel-Buffering": "no
 class Tails:
     """Finds logs and streams them, until the client goes or the daemon ends."""
 
-    def __init__(self, control: Control, sources: Sources) -> None:
+    def __init__(self, control: Control, sources: Sources, streaming: Streaming) -> None:
         self._control = control
         self._sources = sources
+        self._streaming = streaming
         self._open: set[asyncio.Task[Any]] = set()
         self._is_closed = False
 
@@ -58,7 +61,8 @@ class Tails:
         assert task is not None
         self._open.add(task)
         try:
-            return await _stream(request, source)
+            with self._streaming("log"):
+                return await _stream(request, source)
         finally:
             self._open.discard(task)
 
@@ -75,8 +79,9 @@ async def _stream(request: web.Request, source: Source) -> web.StreamResponse:
             response.last_modified = file.modified_at
         response.force_close()  # after a stream that ended, nobody asks for more
         await response.prepare(request)
-        async for piece in _pieces(source, file):
-            await response.write(piece)
+        async with aclosing(_pieces(source, file)) as pieces:
+            async for piece in pieces:
+                await response.write(piece)
         return response
     finally:
         if file is not None:
@@ -88,12 +93,15 @@ def _open_file(path: str | None) -> FollowedFile | None:
     return None if file is None else FollowedFile(str(path), file, back=_BACK)
 
 
-async def _pieces(source: Source, file: FollowedFile | None) -> AsyncIterator[bytes]:
+async def _pieces(source: Source, file: FollowedFile | None) -> AsyncGenerator[bytes]:
     """From the file, or from memory for what has none, such as /dev/stdout."""
     if file is not None:
-        async for piece in follow_file(source.capture, file):
-            yield _TRUNCATED if isinstance(piece, Truncated) else piece
+        async with aclosing(follow_file(source.capture, file)) as pieces:
+            async for piece in pieces:
+                yield _TRUNCATED if isinstance(piece, Truncated) else piece
         return
     ring = source.capture.ring
-    async for followed in follow(source.capture, start=max(ring.start, ring.end - _BACK)):
-        yield followed.text
+    start = max(ring.start, ring.end - _BACK)
+    async with aclosing(follow(source.capture, start=start)) as all_followed:
+        async for followed in all_followed:
+            yield followed.text
