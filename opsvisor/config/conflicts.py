@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from opsvisor.config.decode import Decoded
 from opsvisor.config.findings import Findings
 from opsvisor.config.units import Refused, did_you_mean
+from opsvisor.core.plan import rivals_for_sockets
 from opsvisor.core.spec import ProcessId, ProcessSpec
 
 NOT_SPOKEN = Refused(
@@ -76,16 +77,12 @@ def _check_sockets(
     decoded: Decoded, members: Mapping[str, list[ProcessSpec]], findings: Findings
 ) -> None:
     """Two programs on one socket would each take what is meant for the other."""
-    owners: dict[str, str] = {}
-    for spec in (spec for specs in members.values() for spec in specs):
-        if spec.socket is None:
-            continue
-        owner = owners.setdefault(spec.socket.url, spec.program)
-        if owner != spec.program:
-            why = Refused(f"is the socket of program '{owner}' too", "give each its own")
-            program = decoded.programs[spec.program]
-            option, typed = ("socket", "listen"), f"'{spec.socket.url}'"
-            findings.problems.append(program.problem(option, why, typed=typed))
+    for spec, owner in rivals_for_sockets(spec for specs in members.values() for spec in specs):
+        assert spec.socket is not None
+        why = Refused(f"is the socket of program '{owner}' too", "give each its own")
+        program = decoded.programs[spec.program]
+        option, typed = ("socket", "listen"), f"'{spec.socket.url}'"
+        findings.problems.append(program.problem(option, why, typed=typed))
 
 
 def _check_hearing(decoded: Decoded, findings: Findings) -> None:

@@ -1,5 +1,6 @@
 """All that should run, frozen, and what separates two such plans."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 
@@ -59,6 +60,16 @@ class Plan:
     def feed_of(self, group: str) -> EventFeed | None:
         """What the processes of the group of this name are told of, None if of nothing."""
         return next((g.feed for g in self.groups if g.name == group), None)
+
+
+def rivals_for_sockets(specs: Iterable[ProcessSpec]) -> Iterator[tuple[ProcessSpec, str]]:
+    """Processes that would listen where another program does, with the name of the first to."""
+    owners: dict[str, str] = {}
+    for spec in specs:
+        if spec.socket is not None:
+            owner = owners.setdefault(spec.socket.url, spec.program)
+            if owner != spec.program:
+                yield spec, owner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,17 @@ from dataclasses import fields, replace
 import pytest
 from programs import plan_of, process_id, program
 
-from opsvisor.core.plan import LIVE_FIELDS, Change, EventFeed, Group, Plan, PlanDiff, diff, merge
+from opsvisor.core.plan import (
+    LIVE_FIELDS,
+    Change,
+    EventFeed,
+    Group,
+    Plan,
+    PlanDiff,
+    diff,
+    merge,
+    rivals_for_sockets,
+)
 from opsvisor.core.spec import (
     KillMode,
     ProcessSpec,
@@ -125,3 +135,11 @@ def test_merge_takes_only_the_groups_asked_for() -> None:
     merged = merge(running, wanted, frozenset({"a", "gone", "new"}))
     assert merged == plan_of(program("a", argv=("v2",)), program("b"), program("new"))
     assert merge(running, wanted, frozenset()) == running
+
+
+def test_only_another_program_is_a_rival_for_a_socket() -> None:
+    """Replicas share theirs; who has none, or one of its own, takes nobody's."""
+    one, other = UnixSocketSpec(path="/run/one"), UnixSocketSpec(path="/run/other")
+    first, late = program("web", socket=one), program("late", socket=replace(one, mode=0o600))
+    specs = [first, replace(first, replica=1), program("api", socket=other), program("job"), late]
+    assert list(rivals_for_sockets(specs)) == [(late, "web")]

@@ -9,7 +9,7 @@ from opsvisor.compat.supervisor.config.ini import Section
 from opsvisor.compat.supervisor.config.options import FcgiProgram
 from opsvisor.compat.supervisor.config.programs import Surroundings, read_program
 from opsvisor.compat.supervisor.config.sections import Findings, SectionReader
-from opsvisor.core.plan import Plan
+from opsvisor.core.plan import Plan, rivals_for_sockets
 from opsvisor.core.spec import (
     ProcessSpec,
     SocketSpec,
@@ -44,16 +44,12 @@ def warn_of_shared_sockets(
 
     `sections` are those of FastCGI programs, by name.
     """
-    owners: dict[str, str] = {}
-    for spec in plan.specs().values():
-        if spec.socket is None:
-            continue
-        owner = owners.setdefault(spec.socket.url, spec.program)
-        if owner != spec.program:
-            mine, theirs = sections[spec.program], sections[owner]
-            what = f"[{mine.name}] listens at {spec.socket.url}, as [{theirs.name}] does"
-            hint = "only one of the two can be started at a time; give each its own"
-            findings.warn(mine.where, what, hint)
+    for spec, owner in rivals_for_sockets(plan.specs().values()):
+        assert spec.socket is not None
+        mine, theirs = sections[spec.program], sections[owner]
+        what = f"[{mine.name}] listens at {spec.socket.url}, as [{theirs.name}] does"
+        hint = "only one of the two can be started at a time; give each its own"
+        findings.warn(mine.where, what, hint)
 
 
 def _socket(reader: SectionReader, program: str) -> SocketSpec | None:
