@@ -172,7 +172,12 @@ def pid_file(path: str | None) -> Iterator[str]:
     finally:
         if path is not None and not problem:
             with contextlib.suppress(OSError, ValueError):
-                if int(Path(path).read_text(encoding="utf-8")) == os.getpid():
+                # A device such as /dev/null is not ours to remove, and a FIFO can't be read back
+                # without waiting for whoever writes to it.
+                if (
+                    Path(path).is_file()
+                    and int(Path(path).read_text(encoding="utf-8")) == os.getpid()
+                ):
                     Path(path).unlink()
 
 
