@@ -3,9 +3,8 @@
 import glob
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from opsvisor.config import toml
@@ -23,6 +22,21 @@ Frontend = Callable[[Path, Mapping[str, str]], Loaded]
 _NATIVE = ".toml"
 _SUPERVISOR = ".conf"
 _SUPERVISOR_SECTION = re.compile(r"^\[(?:supervisord\]|program:)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Additions:
+    """What whoever reads a file of ours knows besides it.
+
+    `event_kinds` names what event listeners can be told; without it any kind is taken.
+    `daemon_options` are values for options of [daemon] that the command line sets instead.
+    """
+
+    event_kinds: EventKinds | None = None
+    daemon_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+_NOTHING_MORE = Additions()
 
 
 def load(path: Path, frontends: Mapping[str, Frontend], environ: Mapping[str, str]) -> Loaded:
@@ -44,25 +58,17 @@ def load(path: Path, frontends: Mapping[str, Frontend], environ: Mapping[str, st
 def native(
     path: Path,
     environ: Mapping[str, str],
-    *,
-    event_kinds: EventKinds | None = None,
-    given: Mapping[str, Any] = MappingProxyType({}),
+    additions: Additions = _NOTHING_MORE,
 ) -> Loaded:
-    """Read opsvisor.toml and the files it includes. Raises ConfigError.
-
-    `event_kinds` names what event listeners can be told; without it any kind is taken. `given`
-    are values for options of [daemon] that the command line sets instead.
-    """
-    return native_text(_read(path), path, environ, event_kinds=event_kinds, given=given)
+    """Read opsvisor.toml and the files it includes. Raises ConfigError."""
+    return native_text(_read(path), path, environ, additions)
 
 
 def native_text(
     text: str,
     path: Path,
     environ: Mapping[str, str],
-    *,
-    event_kinds: EventKinds | None = None,
-    given: Mapping[str, Any] = MappingProxyType({}),
+    additions: Additions = _NOTHING_MORE,
 ) -> Loaded:
     """As `native`, for a text that is to stand in a file at `path`. Raises ConfigError."""
     findings = Findings()
@@ -73,10 +79,10 @@ def native_text(
     findings.problems.extend(problems)
     decoded, problems = decode(document)
     findings.problems.extend(problems)
-    if given:
-        daemon = replace(decoded.daemon, options=replace(decoded.daemon.options, **given))
-        decoded = replace(decoded, daemon=daemon)
-    plan = resolve(decoded, environ, findings, event_kinds=event_kinds)
+    if additions.daemon_options:
+        options = replace(decoded.daemon.options, **additions.daemon_options)
+        decoded = replace(decoded, daemon=replace(decoded.daemon, options=options))
+    plan = resolve(decoded, environ, findings, event_kinds=additions.event_kinds)
     settings = resolve_daemon(decoded, environ, findings)
     ordered = findings.in_order(tuple(map(str, (path, *documents))))
     if ordered.problems:

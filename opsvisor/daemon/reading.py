@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from opsvisor.config.load import load, native
+from opsvisor.config.load import Additions, load, native
 from opsvisor.config.problems import ConfigError
 from opsvisor.config.settings import Loaded
 from opsvisor.daemon import overrides
@@ -39,8 +39,8 @@ def read_configuration(path: Path, given: Mapping[str, Any], start_directory: Pa
 
     def read_toml(path: Path, environ: Mapping[str, str]) -> Loaded:
         options = overrides.options_of_daemon(given)
-        loaded = native(path, environ, event_kinds=_event_kinds, given=options)
-        return overrides.finished(loaded, given)
+        additions = Additions(event_kinds=_event_kinds, daemon_options=options)
+        return overrides.finished(native(path, environ, additions), given)
 
     readers: dict[str, _Reader] = {".toml": read_toml}
     if path.suffix != ".toml":  # Supervisor's is loaded only for a file that may be one

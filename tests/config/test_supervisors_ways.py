@@ -7,7 +7,7 @@ import pytest
 from config_files import Complaints, Load
 
 from opsvisor.config.auto_log import auto_path
-from opsvisor.config.load import native
+from opsvisor.config.load import Additions, native
 from opsvisor.config.problems import ConfigError
 from opsvisor.core.plan import EventFeed
 from opsvisor.core.spec import (
@@ -179,10 +179,10 @@ def test_kinds_of_events(tmp_path: Path) -> None:
     path = tmp_path / "opsvisor.toml"
     text = "server.supervisor_interfaces = true\nprogram.x = {{ command = 'x', events = ['{}'] }}"
     path.write_text(text.format("TICK_5"))
-    assert native(path, {}, event_kinds=lambda: {"TICK_5"}).plan.groups[0].feed
+    assert native(path, {}, Additions(event_kinds=lambda: {"TICK_5"})).plan.groups[0].feed
     path.write_text(text.format("TICK_6"))
     with pytest.raises(ConfigError) as caught:
-        native(path, {}, event_kinds=lambda: {"TICK_5"})
+        native(path, {}, Additions(event_kinds=lambda: {"TICK_5"}))
     (problem,) = caught.value.problems
     assert problem.what == "program 'x': events holds 'TICK_6', and there are no such events"
     assert problem.hint == "did you mean 'TICK_5'?"

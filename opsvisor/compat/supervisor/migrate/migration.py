@@ -14,7 +14,7 @@ from opsvisor.compat.supervisor.migrate.findings import Finding, Findings
 from opsvisor.compat.supervisor.migrate.notes import take_notes
 from opsvisor.compat.supervisor.migrate.source import Source, read_source
 from opsvisor.compat.supervisor.migrate.tables import Tables, write_tables
-from opsvisor.config.load import native_text
+from opsvisor.config.load import Additions, native_text
 from opsvisor.config.problems import ConfigError, Place
 from opsvisor.config.settings import Loaded
 from opsvisor.core.plan import Plan
@@ -92,7 +92,7 @@ def _compare(source: Source, tables: Tables, findings: Findings, target: Path) -
     whole = Place(source.ini.path)
     text = write_text(source, tables, findings)
     try:
-        written = native_text(text, target, source.environ, event_kinds=lambda: KINDS)
+        written = native_text(text, target, source.environ, Additions(event_kinds=lambda: KINDS))
     except ConfigError as error:
         for problem in error.problems:
             findings.differ("", whole, f"opsvisord refuses what was written: {problem.what}")
