@@ -5,21 +5,20 @@ texts are only asked for their `%(…)s`, and a template made of them is kept if
 process, what its spec holds.
 """
 
-import os
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from opsvisor.compat.supervisor.config.expansions import Names
 from opsvisor.compat.supervisor.config.ini import Section
 from opsvisor.compat.supervisor.migrate import toml_text
-from opsvisor.compat.supervisor.migrate.expressions import Marked, escape_process, names_in
-from opsvisor.compat.supervisor.migrate.leaves import PROGRAM, Leaves, Path
+from opsvisor.compat.supervisor.migrate.expressions import escape_process, names_in
+from opsvisor.compat.supervisor.migrate.leaves import PROGRAM, Leaves
 from opsvisor.compat.supervisor.migrate.source import Source, read_variables
+from opsvisor.compat.supervisor.migrate.wording import CONSTANT, CannotSay, Wording
 from opsvisor.config.schema import EarlyExit, KillTargets
-from opsvisor.config.template import fill, fill_variables
+from opsvisor.config.template import fill_variables
 from opsvisor.config.units import Refused
 from opsvisor.core.plan import EventFeed
 from opsvisor.core.spec import (
@@ -33,10 +32,6 @@ from opsvisor.core.spec import (
     UnixSocketSpec,
 )
 
-T = TypeVar("T")
-
-# Names that are the same for everybody who reads the file: what is written out stays right.
-_CONSTANT = frozenset({"process_num", "program_name", "group_name"})
 _TARGETS = {
     (KillMode.PROCESS, KillMode.PROCESS): KillTargets.PROCESS,
     (KillMode.GROUP, KillMode.GROUP): KillTargets.GROUP,
@@ -48,14 +43,6 @@ _SPECIAL = {"SUPERVISOR_PROCESS_NAME": "{process}", "SUPERVISOR_GROUP_NAME": "{g
 def usable_name(name: str) -> str:
     """What a program, process or group is called here: a few characters can't be in a name."""
     return re.sub(r"[^\w.+@-]", "_", name) or "_"
-
-
-class CannotSay(Exception):  # noqa: N818 - it says what happened
-    """One table can't say what all these processes are: `option` differs in no regular way."""
-
-    def __init__(self, option: str) -> None:
-        self.option = option
-        super().__init__(option)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,28 +76,13 @@ def write_table(
 
     `groups` are the names that Supervisor's groups have here.
     """
-    return _Writer(source, section, specs, name, groups, feed).write()
+    return _Writer(source, section, specs, name, groups, feed=feed).write()
 
 
 @dataclass(slots=True)
-class _Writer:
-    source: Source
-    section: Section
-    specs: Sequence[ProcessSpec]
-    name: str
-    groups: Mapping[str, str]
-    feed: EventFeed | None
-    leaves: Leaves = field(default_factory=dict)
-    frozen: dict[str, frozenset[str]] = field(default_factory=dict)
-    processes: dict[ProcessId, str] = field(default_factory=dict)  # their names here
-    carried: dict[str, str] = field(default_factory=dict)
-    own_values: dict[str, str] = field(default_factory=dict)  # of its own `environment=`
+class _Writer(Wording):
+    feed: EventFeed | None = None
     variables_in_command: bool = False
-
-    @property
-    def first(self) -> ProcessSpec:
-        """The process that stands for all where they must be alike."""
-        return self.specs[0]
 
     def write(self) -> ProgramTable:
         groups = tuple(dict.fromkeys(self.groups[spec.id.group] for spec in self.specs))
@@ -125,22 +97,22 @@ class _Writer:
         self._process_name()
         self._command()
         if groups != (self.name,):
-            self._set(("group",), groups[0] if len(groups) == 1 else groups)
-        self._same(("priority",), lambda spec: spec.priority)
-        self._same(("startup",), lambda spec: spec.startup)
+            self.put(("group",), groups[0] if len(groups) == 1 else groups)
+        self.same(("priority",), lambda spec: spec.priority)
+        self.same(("startup",), lambda spec: spec.startup)
         self._user()
-        self._path(("working_dir",), "directory", lambda spec: spec.working_dir)
-        self._same(("umask",), lambda spec: spec.umask)
+        self.path(("working_dir",), "directory", lambda spec: spec.working_dir)
+        self.same(("umask",), lambda spec: spec.umask)
         self._environment(own)
         self._socket()
         self._restart()
         self._stop()
         self._logs()
         if self.feed is not None:
-            self._set(("events",), self.feed.kinds)
-            self._set(("events_buffer",), self.feed.buffer_size)
+            self.put(("events",), self.feed.kinds)
+            self.put(("events_buffer",), self.feed.buffer_size)
         for key, entry in self.section.entries.items():
-            self.frozen.setdefault(key, frozenset(names_in(entry.value)) - _CONSTANT)
+            self.frozen.setdefault(key, frozenset(names_in(entry.value)) - CONSTANT)
         return ProgramTable(
             name=self.name,
             section=self.section,
@@ -165,8 +137,8 @@ class _Writer:
         (one, *others) = (sorted(found) for found in numbers.values())
         if any(one != other for other in others) or one != list(range(one[0], one[0] + len(one))):
             raise CannotSay("numprocs")
-        self._set(("replicas",), len(one))
-        self._set(("first_replica",), one[0])
+        self.put(("replicas",), len(one))
+        self.put(("first_replica",), one[0])
 
     def _process_name(self) -> None:
         for spec in self.specs:
@@ -175,27 +147,27 @@ class _Writer:
                 raise CannotSay("process_name")
         count = sum(spec.id.group == self.first.id.group for spec in self.specs)
         unwritten = "{program}" if count == 1 else "{program}_{replica}"
-        marked = self._mark("process_name")
+        marked = self.mark("process_name")
         written = marked.process(marked.text.strip()) if marked else None
-        template = self._choose(
+        template = self.choose(
             "process_name",
             lambda spec: self.processes[spec.id],
             [unwritten, written],
             with_process=False,
         )
-        self._set(("process_name",), None if template == unwritten else template)
+        self.put(("process_name",), None if template == unwritten else template)
 
     def _command(self) -> None:
         """A string that is split into the same words, and reads the same in a list."""
-        marked = self._mark("command")
+        marked = self.mark("command")
         written = marked.process(marked.text) if marked is not None else None
         if marked is not None and written is not None and self._is_command(written):
-            self.frozen["command"] = marked.frozen - _CONSTANT
+            self.frozen["command"] = marked.frozen - CONSTANT
             self.variables_in_command = any(
                 template.startswith("${") for template in marked.templates.values()
             )
         else:
-            self.frozen["command"] = self._names("command")
+            self.frozen["command"] = self.names_of("command")
             written = escape_process(self.first.command)
             if not self._is_command(written):
                 raise CannotSay("command")
@@ -204,23 +176,23 @@ class _Writer:
     def _is_command(self, template: str) -> bool:
         words = split(template)
         return all(
-            tuple(self._fill(word, spec) for word in words) == spec.argv
-            and self._fill(template, spec) == spec.command
+            tuple(self.fill(word, spec) for word in words) == spec.argv
+            and self.fill(template, spec) == spec.command
             for spec in self.specs
         )
 
     def _user(self) -> None:
-        user = self._alike("user", lambda spec: spec.user)
+        user = self.alike("user", lambda spec: spec.user)
         if user is None:
             return
         text = user.name
-        marked = self._mark("user", self.source.carried_by_daemon)
+        marked = self.mark("user", self.source.carried_by_daemon)
         if marked is not None and marked.templates:
             template = marked.daemon(marked.text.strip())
             if template is not None and self._is_user(template, user.name, user.uid):
                 text = template
-                self.frozen["user"] = marked.frozen - _CONSTANT
-        self._set(("user",), text)
+                self.frozen["user"] = marked.frozen - CONSTANT
+        self.put(("user",), text)
 
     def _is_user(self, template: str, name: str, uid: int) -> bool:
         try:
@@ -232,86 +204,86 @@ class _Writer:
         entry = self.section.entries.get("environment")
         if entry is None:
             return {}
-        names = {**self.source.names, **self._names_of_first()}
+        names = {**self.source.names, **self.names_of_first()}
         values, templates = read_variables(entry, names, self.carried)
         self.own_values = values
         return templates
 
     def _environment(self, own: Mapping[str, str | None]) -> None:
         variables = dict(self.first.environment)
-        self._alike("environment", lambda spec: dict(spec.environment).keys())
-        url = self._mark("serverurl")
+        self.alike("environment", lambda spec: dict(spec.environment).keys())
+        url = self.mark("serverurl")
         frozen: set[str] = set()
         for name in variables:
             written = own[name] if name in own else self.source.environment.get(name)
             candidates = [written, _SPECIAL.get(name)]
             if name == "SUPERVISOR_SERVER_URL" and name not in own and url is not None:
                 candidates.append(url.process(url.text))
-            template = self._choose(
+            template = self.choose(
                 "environment",
                 lambda spec, name=name: dict(spec.environment)[name],  # type: ignore[misc]  # bound
                 candidates,
             )
             if name in own and template != own[name]:
-                frozen |= self._names("environment")
+                frozen |= self.names_of("environment")
             elif name == "SUPERVISOR_SERVER_URL" and url is not None:
                 is_carried = template == url.process(url.text)
                 self.frozen["serverurl"] = (
-                    url.frozen - _CONSTANT if is_carried else self._names("serverurl")
+                    url.frozen - CONSTANT if is_carried else self.names_of("serverurl")
                 )
             self.leaves["environment", name] = toml_text.string(template)
-        marked = self._mark("environment")
+        marked = self.mark("environment")
         self.frozen["environment"] = frozenset(frozen) | (
-            marked.frozen - _CONSTANT if marked else frozenset()
+            marked.frozen - CONSTANT if marked else frozenset()
         )
 
     def _restart(self) -> None:
-        self._same(("min_uptime",), lambda spec: spec.min_uptime)
-        policy = self._alike("autorestart", lambda spec: spec.restart)
+        self.same(("min_uptime",), lambda spec: spec.min_uptime)
+        policy = self.alike("autorestart", lambda spec: spec.restart)
         run = policy.run_backoff
         assert isinstance(run, ExponentialBackoff)
-        self._set(("restart",), policy.mode)
-        self._set(("success_exit_codes",), policy.success)
-        self._set(("restart_prevent_exit_codes",), policy.prevent)
+        self.put(("restart",), policy.mode)
+        self.put(("success_exit_codes",), policy.success)
+        self.put(("restart_prevent_exit_codes",), policy.prevent)
         is_failure = policy.early_exit_fails
-        self._set(("early_exit",), EarlyExit.FAILURE if is_failure else EarlyExit.BY_CODE)
-        self._set(("backoff_delay",), run.delay)
-        self._set(("backoff_factor",), run.factor)
-        self._set(("backoff_limit",), run.limit)
-        self._set(("backoff_jitter",), run.jitter)
-        self._set(("backoff_reset",), policy.backoff_reset)
+        self.put(("early_exit",), EarlyExit.FAILURE if is_failure else EarlyExit.BY_CODE)
+        self.put(("backoff_delay",), run.delay)
+        self.put(("backoff_factor",), run.factor)
+        self.put(("backoff_limit",), run.limit)
+        self.put(("backoff_jitter",), run.jitter)
+        self.put(("backoff_reset",), policy.backoff_reset)
         if isinstance(policy.start_backoff, LinearBackoff):
-            self._set(("start_backoff_step",), policy.start_backoff.step)
-        self._set(("restart_limit_count",), policy.limit.count if policy.limit else 0)
-        self._set(("fatal_retry_delay",), policy.fatal_retry_delay)
-        self._set(("start_retries",), policy.failed_starts_max)
+            self.put(("start_backoff_step",), policy.start_backoff.step)
+        self.put(("restart_limit_count",), policy.limit.count if policy.limit else 0)
+        self.put(("fatal_retry_delay",), policy.fatal_retry_delay)
+        self.put(("start_retries",), policy.failed_starts_max)
 
     def _stop(self) -> None:
-        stop = self._alike("stopsignal", lambda spec: spec.stop)
-        self._set(("stop_signal",), stop.signal)
+        stop = self.alike("stopsignal", lambda spec: spec.stop)
+        self.put(("stop_signal",), stop.signal)
         if stop.signal == 0:
             self.leaves["stop_signal",] = "0"
-        self._set(("kill_delay",), stop.kill_delay)
-        self._set(("kill_mode",), _TARGETS[stop.signal_mode, stop.kill_mode])
+        self.put(("kill_delay",), stop.kill_delay)
+        self.put(("kill_mode",), _TARGETS[stop.signal_mode, stop.kill_mode])
 
     def _logs(self) -> None:
-        self._alike("redirect_stderr", lambda spec: spec.stderr is None)
+        self.alike("redirect_stderr", lambda spec: spec.stderr is None)
         self._log("stdout", lambda spec: spec.stdout)
         if self.first.stderr is None:
-            self._set(("log", "stderr", "path"), "merge")
+            self.put(("log", "stderr", "path"), "merge")
         else:
             self._log("stderr", _stderr)
-        self._same(("log", "strip_ansi"), lambda spec: spec.stdout.strip_ansi)
+        self.same(("log", "strip_ansi"), lambda spec: spec.stdout.strip_ansi)
         for option in ("rotate_size", "rotate_keep", "syslog", "events", "message_limit"):
             self._of_both(option)
 
     def _of_both(self, option: str) -> None:
         """An option that both streams have: said once if it is the same for both."""
         shared, own = ("log", option), ("log", "stderr", option)
-        self._same(shared, lambda spec: self._log_value(option, "stdout", spec))
+        self.same(shared, lambda spec: self._log_value(option, "stdout", spec))
         if self.first.stderr is None:
             return
-        self._same(own, lambda spec: self._log_value(option, "stderr", spec))
+        self.same(own, lambda spec: self._log_value(option, "stderr", spec))
         if self.leaves[own] == self.leaves[shared]:
             del self.leaves[own]
         elif not option.startswith("rotate"):  # what is off unless one of the two says so
@@ -329,134 +301,30 @@ class _Writer:
 
     def _log(self, stream: str, log_of: Callable[[ProcessSpec], LogSpec]) -> None:
         path = ("log", stream, "path")
-        if self._alike(f"{stream}_logfile", lambda spec: log_of(spec).private):
-            self._set(path, "auto")
+        if self.alike(f"{stream}_logfile", lambda spec: log_of(spec).private):
+            self.put(path, "auto")
             self.frozen[f"{stream}_logfile"] = frozenset()
         else:
-            self._path(path, f"{stream}_logfile", lambda spec: log_of(spec).path, is_log=True)
+            self.path(path, f"{stream}_logfile", lambda spec: log_of(spec).path, is_log=True)
 
     def _socket(self) -> None:
         """Where its processes listen, which takes the place of what `stdin` says."""
         if self.first.socket is None:
-            self._same(("stdin",), lambda spec: spec.stdin)
+            self.same(("stdin",), lambda spec: spec.stdin)
             return
-        self._set(("stdin",), StdinMode.PIPE)  # as everybody's, and dropped where it isn't
-        marked = self._mark("socket")
+        self.put(("stdin",), StdinMode.PIPE)  # as everybody's, and dropped where it isn't
+        marked = self.mark("socket")
         written = marked.process(marked.text) if marked else None
-        listen = self._choose("socket", _url, [written], marked=marked)
-        self._set(("socket", "listen"), listen)
-        self._same(("socket", "backlog"), lambda spec: spec.socket and spec.socket.backlog)
+        listen = self.choose("socket", _url, [written], marked=marked)
+        self.put(("socket", "listen"), listen)
+        self.same(("socket", "backlog"), lambda spec: spec.socket and spec.socket.backlog)
         if isinstance(self.first.socket, UnixSocketSpec):
-            self._same(("socket", "mode"), lambda spec: getattr(spec.socket, "mode", None))
+            self.same(("socket", "mode"), lambda spec: getattr(spec.socket, "mode", None))
             owner = self.first.socket.owner
             user = self.first.user
             if owner is not None and owner != ((user.uid, user.gid) if user else None):
                 uid, gid = owner
-                self._set(("socket", "owner"), f"{uid}" if gid < 0 else f"{uid}:{gid}")
-
-    # -- how a value is said -----------------------------------------------------------------
-
-    def _set(self, path: Path, value: Any) -> None:
-        text = PROGRAM.show(path, value)
-        if text is not None:
-            self.leaves[path] = text
-
-    def _same(self, path: Path, value_of: Callable[[ProcessSpec], Any]) -> None:
-        """An option without templates: it must be the same for all."""
-        self._set(path, self._alike(".".join(path), value_of))
-
-    def _alike(self, option: str, value_of: Callable[[ProcessSpec], T]) -> T:
-        """What all processes have in common."""
-        value = value_of(self.first)
-        if any(value_of(spec) != value for spec in self.specs):
-            raise CannotSay(option)
-        return value
-
-    def _path(
-        self,
-        path: Path,
-        key: str,
-        value_of: Callable[[ProcessSpec], str | None],
-        *,
-        is_log: bool = False,
-    ) -> None:
-        """An absolute path; one that is relative begins where the daemon is started."""
-        if not self._alike(key, lambda spec: bool(value_of(spec))):
-            return
-        marked = self._mark(key, doubled=is_log)
-        written = None
-        if marked is not None:
-            text = os.path.expanduser(marked.text) if is_log else marked.text  # noqa: PTH111 - as the reader
-            written = marked.process(self._absolute(text))
-
-        def wanted(spec: ProcessSpec) -> str:
-            return self._absolute(value_of(spec) or "")
-
-        self._set(path, self._choose(key, wanted, [written], marked=marked))
-
-    def _absolute(self, text: str) -> str:
-        return os.path.abspath(self.source.base / text)  # noqa: PTH100 - Path keeps `..`
-
-    def _choose(
-        self,
-        key: str,
-        value_of: Callable[[ProcessSpec], str],
-        candidates: Iterable[str | None],
-        *,
-        marked: Marked | None = None,
-        with_process: bool = True,
-    ) -> str:
-        """The first template that gives the right value for each process, or the value itself."""
-        for template in candidates:
-            if template is not None and all(
-                self._fill(template, spec, with_process=with_process) == value_of(spec)
-                for spec in self.specs
-            ):
-                self.frozen[key] = marked.frozen - _CONSTANT if marked else frozenset()
-                return template
-        literal = value_of(self.first)
-        if any(value_of(spec) != literal for spec in self.specs):
-            raise CannotSay(key)
-        self.frozen[key] = self._names(key)
-        return escape_process(literal)
-
-    def _names(self, key: str) -> frozenset[str]:
-        entry = self.section.entries.get(key)
-        return frozenset(names_in(entry.value)) - _CONSTANT if entry else frozenset()
-
-    def _mark(
-        self, key: str, carried: Mapping[str, str] | None = None, *, doubled: bool = False
-    ) -> Marked | None:
-        """The text of an option with its names marked; of the paths of logs `%%%%` is one `%`."""
-        entry = self.section.entries.get(key)
-        if entry is None:
-            return None
-        names = self._names_of_first()
-        known = self.carried if carried is None else carried
-        return self.source.mark(entry, known, names, doubled=doubled)
-
-    def _names_of_first(self) -> Names:
-        spec = self.first
-        return {
-            "program_name": spec.program,
-            "group_name": spec.id.group,
-            "process_num": spec.replica,
-            "numprocs": sum(other.id.group == spec.id.group for other in self.specs),
-            **{f"ENV_{name}": value for name, value in self.own_values.items()},
-        }
-
-    def _fill(self, template: str, spec: ProcessSpec, *, with_process: bool = True) -> str | None:
-        names: dict[str, str | int] = {
-            "replica": spec.replica,
-            "program": self.name,
-            "group": self.groups[spec.id.group],
-        }
-        if with_process:
-            names["process"] = self.processes[spec.id]
-        try:
-            return fill(template, names, self.source.environ)
-        except Refused:
-            return None
+                self.put(("socket", "owner"), f"{uid}" if gid < 0 else f"{uid}:{gid}")
 
 
 def _stderr(spec: ProcessSpec) -> LogSpec:

@@ -9,13 +9,13 @@ from opsvisor.compat.supervisor.migrate.daemon import DaemonTable, write_daemon,
 from opsvisor.compat.supervisor.migrate.findings import Findings
 from opsvisor.compat.supervisor.migrate.leaves import Leaves
 from opsvisor.compat.supervisor.migrate.programs import (
-    CannotSay,
     ProgramTable,
     split,
     usable_name,
     write_table,
 )
 from opsvisor.compat.supervisor.migrate.source import Source
+from opsvisor.compat.supervisor.migrate.wording import CannotSay
 from opsvisor.config.listening import is_too_long
 from opsvisor.config.resolve import SHARED_GROUP_PRIORITY
 from opsvisor.config.settings import UnixServer
