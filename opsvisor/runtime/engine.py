@@ -13,10 +13,11 @@ and other deaths noticed, and a single restart is still done in the very turn th
 
 import asyncio
 import errno
+import functools
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from opsvisor.core.effects import (
@@ -38,9 +39,8 @@ from opsvisor.core.supervisor import Supervisor
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime import clock, groups
 from opsvisor.runtime.bus import EventBus
-from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.logs.syslog import Syslog
-from opsvisor.runtime.output import Output
+from opsvisor.runtime.output import Output, OutputListeners
 from opsvisor.runtime.reaper import Orphan, Reaper
 from opsvisor.runtime.sockets import Hold, SharedSockets, SocketError
 from opsvisor.runtime.spawn import SpawnError, find_executable, spawn
@@ -105,9 +105,7 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for: float | None = None
         self._ids: dict[Pid, ProcessId] = {}
-        self._last_pids: dict[ProcessId, Pid] = {}  # of the present run, or the last one
-        self._output_listeners: list[Callable[[Output], None]] = []
-        self._overhearing: list[Callable[[Output], None]] = []
+        self._output = OutputListeners(on_error=self._listener_failed)
         self._stopped_groups: set[Pid] = set()  # leaders, of groups that were told to end
         self._leaderless: dict[Pid, _EndedLeader] = {}  # those of them that lost their leader
         self._streams: dict[ProcessId, ProcessStreams] = {}
@@ -167,12 +165,12 @@ class Engine:
 
     def listen_to_output(self, listener: Callable[[Output], None]) -> None:
         """Call this with what processes print where their spec says so, and their messages."""
-        self._output_listeners.append(listener)
+        self._output.listen(listener)
 
     def overhear_output(self, listener: Callable[[Output], None]) -> None:
         """Call this with all that processes print, told or not; before there are any."""
         assert not self._streams
-        self._overhearing.append(listener)
+        self._output.overhear(listener)
 
     def check_command(self, spec: ProcessSpec) -> None:
         """Raise SpawnError if the command of this spec can't be executed as things are now."""
@@ -312,7 +310,7 @@ class Engine:
         if hold is not None:
             self._holds[pid] = hold
         self._ids[pid] = spec.id
-        self._last_pids[spec.id] = pid
+        self._output.run_began(spec.id, pid)
         self._inputs.append(Spawned(spec.id, pid))
         try:
             self._reaper.watch(pid)
@@ -364,7 +362,7 @@ class Engine:
         streams = self._streams.pop(process_id, None)
         if streams is not None:
             streams.close()
-        self._last_pids.pop(process_id, None)
+        self._output.forget(process_id)
         self._observer.forgotten(process_id)
 
     def _spec_changed(self, spec: ProcessSpec) -> None:
@@ -400,36 +398,13 @@ class Engine:
             on_problem=lambda stream, problem: self._observer.log_problem(
                 spec.id, stream.value, problem
             ),
-            on_output=lambda stream, text: self._tell(
-                self._output_listeners, spec.id, stream, text
-            ),
-            on_message=lambda stream, text: self._tell(
-                self._overhearing + self._output_listeners, spec.id, stream, text, is_message=True
-            ),
-            overhear=self._overhear_of(spec.id) if self._overhearing else None,
+            on_output=functools.partial(self._output.told, spec.id),
+            on_message=functools.partial(self._output.message, spec.id),
+            overhear=self._output.ear_of(spec.id),
         )
 
-    def _overhear_of(self, process_id: ProcessId) -> Callable[[Stream, bytes], None]:
-        return lambda stream, text: self._tell(self._overhearing, process_id, stream, text)
-
-    def _tell(
-        self,
-        listeners: Iterable[Callable[[Output], None]],
-        process_id: ProcessId,
-        stream: Stream,
-        text: bytes,
-        *,
-        is_message: bool = False,
-    ) -> None:
-        pid = self._last_pids.get(process_id)
-        if pid is None:
-            return
-        output = Output(process_id, pid, stream, text, is_message)
-        for listener in listeners:
-            try:
-                listener(output)
-            except Exception as error:  # noqa: BLE001 - a listener's bug must not cost log lines
-                self._observer.internal_error("output listener", error)
+    def _listener_failed(self, error: Exception) -> None:
+        self._observer.internal_error("output listener", error)
 
     # -- deaths ------------------------------------------------------------------------------
 
