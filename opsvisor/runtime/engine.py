@@ -18,7 +18,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from opsvisor.core.effects import (
     CancelSpawn,
@@ -37,8 +37,9 @@ from opsvisor.core.plan import PlanDiff
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec, Startup
 from opsvisor.core.supervisor import Supervisor
 from opsvisor.core.view import ProcessView
-from opsvisor.runtime import clock, groups
+from opsvisor.runtime import clock
 from opsvisor.runtime.bus import EventBus
+from opsvisor.runtime.groups import StoppedGroups
 from opsvisor.runtime.logs.syslog import Syslog
 from opsvisor.runtime.output import Output, OutputListeners
 from opsvisor.runtime.reaper import Orphan, Reaper
@@ -66,15 +67,6 @@ class Observer:
     # a line about a socket that programs share; and why one can't be made, before it has to be
     socket_told: Callable[[str], None] = lambda _line: None
     socket_problem: Callable[[str], None] = lambda _problem: None
-
-
-@dataclass(frozen=True, slots=True)
-class _EndedLeader:
-    """The end of a process whose group is still being stopped."""
-
-    outcome: Outcome
-    usage: Usage
-    members: groups.Members
 
 
 class Engine:
@@ -106,13 +98,12 @@ class Engine:
         self._armed_for: float | None = None
         self._ids: dict[Pid, ProcessId] = {}
         self._output = OutputListeners(on_error=self._listener_failed)
-        self._stopped_groups: set[Pid] = set()  # leaders, of groups that were told to end
-        self._leaderless: dict[Pid, _EndedLeader] = {}  # those of them that lost their leader
+        self._groups = StoppedGroups(on_end=self._run_ended)
         self._streams: dict[ProcessId, ProcessStreams] = {}
         self._null_input = -1
         self._holds: dict[Pid, Hold] = {}
         self._sockets = SharedSockets(tell=self._tell_of_socket)
-        self._reaper = Reaper(loop, on_exit=self._exited, on_orphan=self._inherited)
+        self._reaper = Reaper(loop, on_exit=self._groups.leader_exited, on_orphan=self._inherited)
         self._observer: Observer
 
     # -- life --------------------------------------------------------------------------------
@@ -326,37 +317,14 @@ class Engine:
     def _signal(self, effect: SignalProcess) -> None:
         try:
             if effect.to_group:
-                self._signal_group(effect)
-            elif effect.pid not in self._leaderless:  # reaped: its pid may be somebody else's
+                self._groups.signal(effect.pid, effect.signum)
+            elif not self._groups.is_leaderless(effect.pid):  # its pid may be somebody else's
                 os.kill(effect.pid, effect.signum)
         except ProcessLookupError:
             pass  # it ended by itself; its exit is on the way
         except OSError as error:
             reason = f"{signal_name(effect.signum)}: {error.strerror}"
             self._inputs.append(SignalFault(effect.id, effect.pid, reason))
-
-    def _signal_group(self, effect: SignalProcess) -> None:
-        leader = effect.pid
-        ended = self._leaderless.get(leader)
-        if ended is not None:
-            self._signal_leaderless(leader, ended, effect.signum)
-            return
-        self._stopped_groups.add(leader)
-        try:
-            os.killpg(leader, effect.signum)
-        except ProcessLookupError:
-            # The group is empty: it may have moved to another one (setpgid(2)). The pid is its
-            # own until we have reaped it.
-            os.kill(leader, effect.signum)
-
-    def _signal_leaderless(self, leader: Pid, ended: _EndedLeader, signum: int) -> None:
-        """Signal who is left of a group, as long as its number is certainly still its own."""
-        members = groups.members_of(leader)
-        if not groups.is_same(ended.members, members):
-            self._end_leaderless(leader)
-            return
-        self._leaderless[leader] = replace(ended, members=members)
-        os.killpg(leader, signum)
 
     def _forget(self, process_id: ProcessId) -> None:
         streams = self._streams.pop(process_id, None)
@@ -408,21 +376,8 @@ class Engine:
 
     # -- deaths ------------------------------------------------------------------------------
 
-    def _exited(self, pid: Pid, outcome: Outcome, usage: Usage) -> None:
-        if pid in self._stopped_groups and groups.has_members(pid):
-            # It was stopped with its group, and the group is not down. The core hears of the end
-            # when that is; until then its deadline stands, and SIGKILL goes to who is left.
-            self._leaderless[pid] = _EndedLeader(outcome, usage, groups.members_of(pid))
-            return
-        self._run_ended(pid, outcome, usage)
-
-    def _end_leaderless(self, leader: Pid) -> None:
-        ended = self._leaderless.pop(leader)
-        self._run_ended(leader, ended.outcome, ended.usage)
-
     def _run_ended(self, pid: Pid, outcome: Outcome, usage: Usage) -> None:
         began = time.monotonic()
-        self._stopped_groups.discard(pid)
         process_id = self._ids.pop(pid)
         streams = self._streams.get(process_id)
         if streams is not None:
@@ -437,12 +392,10 @@ class Engine:
 
     def _inherited(self, orphan: Orphan) -> None:
         if orphan.pid in self._ids:
-            self._exited(orphan.pid, orphan.outcome, orphan.usage)
+            self._groups.leader_exited(orphan.pid, orphan.outcome, orphan.usage)
         else:
             self._observer.orphan_reaped(orphan)
-            group = Pid(orphan.process_group)
-            if group in self._leaderless and not groups.has_members(group):
-                self._end_leaderless(group)
+            self._groups.member_reaped(Pid(orphan.process_group))
 
 
 def _no_streams(spec: ProcessSpec, error: OSError) -> str:
