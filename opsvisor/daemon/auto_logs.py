@@ -7,11 +7,36 @@ keeps its file's name. Both names have the same shape, and what a supervisord le
 import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
+from opsvisor.config.settings import DaemonSettings
+from opsvisor.core.events import Event, ProcessAdded
 from opsvisor.core.spec import LogSpec
 
 _BACKUP = r"(?:\.\d{1,4})?"
+
+
+class AutoLogs:
+    """Those of one life of the daemon. `warn` is told what is in their way."""
+
+    def __init__(self, settings: DaemonSettings, warn: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._warn = warn
+
+    def remove_old(self) -> None:
+        """Remove those of an earlier life, if the settings want that."""
+        if self._settings.auto_log_dir is not None:
+            for problem in remove_old(self._settings.auto_log_dir, self._settings.identifier):
+                self._warn(problem)
+
+    def on_event(self, event: Event) -> None:
+        """Create those of a process that is new."""
+        if isinstance(event, ProcessAdded):
+            for log in (event.spec.stdout, event.spec.stderr):
+                problem = create(log) if log is not None else ""
+                if problem:
+                    self._warn(problem)
 
 
 def remove_old(directory: str, identifier: str) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from opsvisor.config.problems import OpsvisorError
-from opsvisor.config.settings import DaemonSettings, Dialect
+from opsvisor.config.settings import DaemonSettings, Dialect, LogLevel
 from opsvisor.core.spec import UserSpec
 
 # Descriptors of a running program (two pipes, a pidfd, two log files, a stdin), and of ours.
@@ -179,6 +179,18 @@ def pid_file(path: str | None) -> Iterator[str]:
                     and int(Path(path).read_text(encoding="utf-8")) == os.getpid()
                 ):
                     Path(path).unlink()
+
+
+def settle(settings: DaemonSettings) -> list[tuple[LogLevel, str]]:
+    """Go to the directory and the umask of a daemon in the background; gives what to log."""
+    os.umask(0o022 if settings.umask is None else settings.umask)
+    if settings.working_dir is None:
+        return []
+    try:
+        os.chdir(settings.working_dir)
+    except OSError as error:
+        return [(LogLevel.CRITICAL, f"can't chdir into {settings.working_dir!r}: {error}")]
+    return [(LogLevel.INFO, f"set current directory: {settings.working_dir!r}")]
 
 
 class Background:

@@ -22,7 +22,8 @@ from opsvisor.daemon.host import (
     raise_limits,
 )
 from opsvisor.daemon.reading import SupervisorFileError, read_configuration, unreadable
-from opsvisor.daemon.service import Service, Successor
+from opsvisor.daemon.service import Service
+from opsvisor.daemon.succession import Successor
 from opsvisor.runtime import signals
 
 EXIT_OK = 0

@@ -2,14 +2,12 @@
 
 import asyncio
 import contextlib
-import itertools
 import os
 import random
 import signal
 import socket
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -17,27 +15,29 @@ from aiohttp import web
 from opsvisor import __version__
 from opsvisor.api.app import create_app
 from opsvisor.api.context import HttpObserver
-from opsvisor.api.server import BindError, HttpServer, bind, url_of
+from opsvisor.api.server import BindError, HttpServer, url_of
 from opsvisor.config.problems import ConfigError, OpsvisorError, Place, Problem
-from opsvisor.config.settings import Dialect, Loaded, LogLevel, TcpServer, UnixServer
+from opsvisor.config.settings import Dialect, Loaded, LogLevel
 from opsvisor.control.actions import Actions
 from opsvisor.control.configuration import Configuration, LoadReport
 from opsvisor.control.control import Control
-from opsvisor.core.events import Event, PlanApplied, ProcessAdded
+from opsvisor.core.events import Event, PlanApplied
 from opsvisor.core.inputs import Shutdown
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.supervisor import Supervisor
-from opsvisor.daemon import auto_logs
 from opsvisor.daemon.announcer import Announcer
+from opsvisor.daemon.auto_logs import AutoLogs
 from opsvisor.daemon.host import (
     Background,
     HostError,
     pid_file,
     raise_descriptors,
     raise_limits,
+    settle,
     too_few_descriptors,
     why_not,
 )
+from opsvisor.daemon.succession import Successor, listen_ahead
 from opsvisor.runtime import clock, signals
 from opsvisor.runtime.bus import EventBus
 from opsvisor.runtime.daemon_log import DaemonLog
@@ -53,18 +53,6 @@ _DAEMON_RING_SIZE = 256 * 1024
 _PROGRESS_INTERVAL = 3.0  # between "waiting for ... to die" lines, as Supervisor has them
 
 
-@dataclass(frozen=True, slots=True)
-class Successor:
-    """What the next life begins with: a configuration, and sockets that listen already, by URL.
-
-    `event_serials` number what other edges tell, through all lives.
-    """
-
-    loaded: Loaded
-    listeners: dict[str, socket.socket]
-    event_serials: Iterator[int] = field(default_factory=itertools.count)
-
-
 class _Edge(Protocol):
     """An interface of the daemon besides its own API."""
 
@@ -73,17 +61,6 @@ class _Edge(Protocol):
     def open(self) -> None: ...
 
     def close(self) -> None: ...
-
-
-def _address_of(server: UnixServer | TcpServer) -> str | int:
-    """What can be taken only once: a path, or a port on whichever interfaces."""
-    return server.path if isinstance(server, UnixServer) else server.port
-
-
-def close_all(listeners: dict[str, socket.socket]) -> None:
-    """Give up sockets that nobody will serve."""
-    for listener in listeners.values():
-        listener.close()
 
 
 class Service:
@@ -118,7 +95,7 @@ class Service:
         try:
             self._announcer.tell_what_was_found(self._prepared)
             self._listen()
-            self._remove_old_logs()  # not before: a second daemon would take the first one's
+            self._auto_logs.remove_old()  # not before: a second daemon would take the first one's
             with self._listening_to_signals():
                 self._settle_in_background()
                 with pid_file(self._loaded.settings.pid_file) as problem:
@@ -146,35 +123,49 @@ class Service:
     # -- parts -------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        settings = self._loaded.settings
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(self._loop_error)
+        asyncio.get_running_loop().set_exception_handler(self._loop_error)
         self._over = asyncio.Event()
+        self._build_log()
+        self._build_engine()
+        self._build_telemetry()
+        self._build_control()
+        self._build_servers()
+
+    def _build_log(self) -> None:
+        settings = self._loaded.settings
         # Rules of whoever sorts the system's log go by this name.
         is_supervisor = settings.dialect is Dialect.SUPERVISOR
-        syslog = Syslog(ident="supervisord" if is_supervisor else "opsvisord")
+        self._syslog = Syslog(ident="supervisord" if is_supervisor else "opsvisord")
         self._log = DaemonLog(
             settings.log,
             echo=settings.echo_log,
             ring_size=_DAEMON_RING_SIZE,
-            loop=loop,
-            syslog=syslog,
+            loop=asyncio.get_running_loop(),
+            syslog=self._syslog,
         )
         self._journal = Journal(
             self._log.write, level=settings.log_level, min_uptime=self._min_uptime
         )
         self._announcer = Announcer(self._loaded, self._journal)
+        self._auto_logs = AutoLogs(
+            settings, warn=lambda problem: self._journal.log(LogLevel.WARN, problem)
+        )
+
+    def _build_engine(self) -> None:
         self._supervisor = Supervisor(jitter=random.random)
         self._bus = EventBus(first_number=int(clock.now().wall * 1000))
         self._engine = Engine(
             self._supervisor,
             self._bus,
-            loop=loop,
+            loop=asyncio.get_running_loop(),
             environment=dict(os.environ),
-            ring_size=settings.ring_size,
+            ring_size=self._loaded.settings.ring_size,
             on_shutdown_complete=self._over.set,
-            syslog=syslog,
+            syslog=self._syslog,
         )
+
+    def _build_telemetry(self) -> None:
+        """What looks on. The order of those who hear of events is that of lines in the log."""
         self._sampler = Sampler(
             self._engine.live, mono=lambda: clock.now().mono, wall=lambda: clock.now().wall
         )
@@ -187,7 +178,7 @@ class Service:
             subscriptions=lambda: self._bus.subscriptions,
             on_error=self._internal_error,
         )
-        self._post_mortems = PostMortems(self._engine.streams, settings.history_size)
+        self._post_mortems = PostMortems(self._engine.streams, self._loaded.settings.history_size)
         self._bus.report_to(
             on_listener_error=lambda error: self._internal_error("listener", error),
             on_drop=self._metrics.events_dropped,
@@ -196,7 +187,9 @@ class Service:
         self._bus.listen(self._journal.on_event)
         self._bus.listen(self._post_mortems.on_event)
         self._bus.listen(self._make_room)
-        self._bus.listen(self._create_auto_logs)
+        self._bus.listen(self._auto_logs.on_event)
+
+    def _build_control(self) -> None:
         self._actions = Actions(self._engine, self._bus, is_stopping=self._is_ending)
         self._configuration = Configuration(
             self._engine,
@@ -220,6 +213,8 @@ class Service:
             shut_down=self._shut_down,
             reload=self._reload,
         )
+
+    def _build_servers(self) -> None:
         self._other_edges = self._build_other_edges()
         self._servers = [
             HttpServer(
@@ -233,7 +228,7 @@ class Service:
                 ),
                 self._listeners.get(url_of(server)),
             )
-            for server in settings.servers
+            for server in self._loaded.settings.servers
         ]
 
     def _build_other_edges(self) -> "list[_Edge]":
@@ -295,18 +290,9 @@ class Service:
         """Go to the directory and the umask of a daemon, on the way to the background only."""
         if not self._background.is_entered:
             return
-        settings = self._loaded.settings
         self._journal.log(LogLevel.INFO, f"daemonizing the {self._announcer.name} process")
-        if settings.working_dir is not None:
-            try:
-                os.chdir(settings.working_dir)
-            except OSError as error:
-                text = f"can't chdir into {settings.working_dir!r}: {error}"
-                self._journal.log(LogLevel.CRITICAL, text)
-            else:
-                text = f"set current directory: {settings.working_dir!r}"
-                self._journal.log(LogLevel.INFO, text)
-        os.umask(0o022 if settings.umask is None else settings.umask)
+        for level, line in settle(self._loaded.settings):
+            self._journal.log(level, line)
 
     def _announce(self, pid_file_problem: str) -> None:
         """Say that we are there; from here on we are a daemon."""
@@ -329,23 +315,6 @@ class Service:
         if warning and not self._has_warned_of_descriptors:
             self._has_warned_of_descriptors = True  # once, not with each group that is added
             self._journal.log(LogLevel.WARN, warning)
-
-    # -- AUTO logs ---------------------------------------------------------------------------
-
-    def _remove_old_logs(self) -> None:
-        settings = self._loaded.settings
-        if settings.auto_log_dir is not None:
-            for problem in auto_logs.remove_old(settings.auto_log_dir, settings.identifier):
-                self._journal.log(LogLevel.WARN, problem)
-
-    def _create_auto_logs(self, event: Event) -> None:
-        if not isinstance(event, ProcessAdded):
-            return
-        spec = self._engine.view(event.id).spec
-        for log in (spec.stdout, spec.stderr):
-            problem = auto_logs.create(log) if log is not None else ""
-            if problem:
-                self._journal.log(LogLevel.WARN, problem)
 
     async def _close(self) -> None:
         for server in self._servers:
@@ -404,7 +373,7 @@ class Service:
 
     def _shut_down(self, reason: str) -> None:
         if self._next is not None:  # an exit outranks a reload that is under way
-            close_all(self._next.listeners)
+            self._next.close()
             self._next = None
         self._stop_everything(Shutdown(reason))
 
@@ -434,16 +403,8 @@ class Service:
             raise HostError(problem)
         for line in raise_limits(coming.settings, len(coming.plan.specs())):
             self._journal.log(LogLevel.INFO, line)
-        ours = {_address_of(server.settings) for server in self._servers}
-        listeners: dict[str, socket.socket] = {}
-        try:
-            for server in coming.settings.servers:
-                if _address_of(server) not in ours:
-                    listeners[url_of(server)] = bind(server)
-        except BindError:
-            close_all(listeners)
-            raise
-        return listeners
+        ours = [server.settings for server in self._servers]
+        return listen_ahead(coming.settings.servers, ours)
 
     def _stop_everything(self, shutdown: Shutdown) -> None:
         was_ending = self._is_ending()
