@@ -32,7 +32,7 @@ _GRAVITY = list(Verdict)  # one name may have several differences; the last of t
 
 
 class Collected:
-    """A plugin of pytest: every test by file and function, and which difference each shows."""
+    """A plugin of pytest: every test and every case, and which difference each test shows."""
 
     def __init__(self) -> None:
         self.tests: set[str] = set()
@@ -41,8 +41,9 @@ class Collected:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note what was found, and what it is marked with."""
         for item in session.items:
-            test = item.nodeid.partition("[")[0].removeprefix("tests/")
-            self.tests.add(test)
+            case = item.nodeid.removeprefix("tests/")
+            test = case.partition("[")[0]
+            self.tests |= {test, case}
             for mark in item.iter_markers("differs"):
                 tests = self.shown.setdefault(mark.args[0], [])
                 if test not in tests:
@@ -66,12 +67,12 @@ def problems(tests: AbstractSet[str], shown: Mapping[str, list[str]]) -> Iterato
     for name in names:
         if not _tests_of(name):
             yield f"no test shows {name}: add it to tests/conformance/evidence.py"
-    for test, patterns in EVIDENCE.items():
+    for test, shown_by_it in EVIDENCE.items():
         if test not in tests:
             yield f"there is no test {test}"
-        for pattern in patterns:
-            if not any(_is_meant(pattern, name) for name in names):
-                yield f"{test} shows {pattern}, which Supervisor doesn't know"
+        for name in shown_by_it:
+            if name not in names:
+                yield f"{test} shows {name}, which Supervisor doesn't know"
     for difference in DIFFERENCES:
         if not (shown.get(difference.id) or difference.shown_by):
             yield f"no test is marked differs({difference.id!r})"
@@ -85,20 +86,9 @@ def problems(tests: AbstractSet[str], shown: Mapping[str, list[str]]) -> Iterato
         yield f"tests/conformance/differences.py doesn't list {unknown}"
 
 
-def _is_meant(pattern: str, name: str) -> bool:
-    return name == pattern or (pattern.endswith("*") and name.startswith(pattern[:-1]))
-
-
 def _tests_of(name: str) -> list[str]:
-    """The tests that show this name, those first that name it most closely."""
-    found = [
-        (-len(pattern.rstrip("*")), pattern.endswith("*"), test)
-        for test, patterns in EVIDENCE.items()
-        for pattern in patterns
-        if _is_meant(pattern, name)
-    ]
-    closest = sorted(found, key=lambda each: each[:2])
-    return list(dict.fromkeys(test for _, _, test in closest))
+    """The tests that show this name, the closest first."""
+    return [test for test, names in EVIDENCE.items() if name in names]
 
 
 def render(shown: Mapping[str, list[str]]) -> str:
@@ -124,8 +114,10 @@ def _differences(shown: Mapping[str, list[str]]) -> Iterator[str]:
 def _summary() -> list[str]:
     count = sum(len(names) for names in known_names().values())
     return [
-        f"{count} names, as the installed package knows them. *same* means that the tests see no",
-        "difference; the other words are those of the table above. Tests are in `tests/`.",
+        f"{count} names, as the installed package knows them. A name is *same* when the tests",
+        "beside it give both programs the same to do, or the same file to read, and find the",
+        "same, and no entry of the table above is about it; the other words are those of that",
+        "table. Of a test with many cases, the one that is meant stands in brackets.",
     ]
 
 

@@ -537,9 +537,11 @@ DIFFERENCES = (
         id="ctl-open",
         names=("supervisorctl open",),
         verdict=Verdict.DIFFERENT,
-        supervisor="`open URL` of a server that isn't there says so, status 0",
-        opsvisor="`opsvisorctl open` says so, status 4",
-        reason="a script should be able to tell",
+        supervisor="`open URL` of a server that isn't there says so, status 0; one that is there "
+        "is sent the login of the first",
+        opsvisor="`opsvisorctl open` says so, status 4; a login stays with the server that it is "
+        "for, and a terminal is asked for another",
+        reason="a script should be able to tell, and no password should go astray",
     ),
     Difference(
         id="ctl-table",
@@ -557,6 +559,34 @@ DIFFERENCES = (
         supervisor="`supervisord -v` prints 4.3.0",
         opsvisor="`opsvisord -v` prints its own version; XML-RPC tells 4.3.0",
         reason="people who ask our own program want to know what they run",
+    ),
+    Difference(
+        id="listener-output",
+        names=(
+            "[eventlistener:x] stdout_capture_maxbytes",
+            "[eventlistener:x] stdout_events_enabled",
+        ),
+        verdict=Verdict.DIFFERENT,
+        supervisor="getAllConfigInfo tells what the file says, though it has no effect on the "
+        "answers of a listener",
+        opsvisor="it has no effect here either, and is told as not set",
+        reason="what is told should be what is done",
+    ),
+    Difference(
+        id="help-of-programs",
+        names=("supervisord --help", "supervisorctl --help"),
+        verdict=Verdict.DIFFERENT,
+        supervisor="--help prints its flags",
+        opsvisor="--help prints the same flags and more, in words of its own",
+        reason="nothing reads these texts, and they are not ours to copy",
+    ),
+    Difference(
+        id="ctl-history",
+        names=("[supervisorctl] history_file", "supervisorctl --history_file"),
+        verdict=Verdict.BETTER,
+        supervisor="history_file of the file is kept, that of -r is not",
+        opsvisor="opsvisorctl keeps both, and notes the time of each line",
+        reason="a flag should do what it says",
     ),
 )
 BY_ID = {difference.id: difference for difference in DIFFERENCES}
