@@ -537,10 +537,10 @@ DIFFERENCES = (
         id="ctl-open",
         names=("supervisorctl open",),
         verdict=Verdict.DIFFERENT,
-        supervisor="`open URL` of a server that isn't there says so, status 0; one that is there "
-        "is sent the login of the first",
-        opsvisor="`opsvisorctl open` says so, status 4; a login stays with the server that it is "
-        "for, and a terminal is asked for another",
+        supervisor="`open URL` has status 0 whatever comes of it, and sends the login of the "
+        "first server to the other",
+        opsvisor="`opsvisorctl open` has the status of `status`: 3 if something is down, 4 if "
+        "nobody is there; a login stays with its server, and a terminal is asked for another",
         reason="a script should be able to tell, and no password should go astray",
     ),
     Difference(

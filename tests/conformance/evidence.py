@@ -404,7 +404,7 @@ EVIDENCE: Mapping[str, Sequence[str]] = {
     f"{_FLAGS}::test_history_of_the_prompt[flag]": ("supervisorctl --history_file",),
     _SUPERVISORCTL: tuple(f"supervisorctl {command}" for command in _COMMANDS),
     _OPSVISORCTL: tuple(f"supervisorctl {command}" for command in _COMMANDS),
-    f"{_CONTROL}[open]": ("supervisorctl open",),
+    f"{_FLAGS}::test_open": ("supervisorctl open",),
     f"{_CONTROL}[exit]": ("supervisorctl exit",),
     f"{_CONTROL}[quit]": ("supervisorctl quit",),
     "e2e/test_supervisorctl.py::test_foreground": ("supervisorctl fg",),

@@ -172,7 +172,6 @@ CONTROL = {
     "prompt": ("serverurl=unix://$HERE/s\nprompt=web", "", "exit\n"),
     "exit": ("serverurl=unix://$HERE/s", "", "exit\nversion\n"),
     "quit": ("serverurl=unix://$HERE/s", "", "quit\nversion\n"),
-    "open": ("serverurl=unix://$HERE/none", "open unix://$HERE/s", ""),
     "interactive": ("serverurl=unix://$HERE/s", "-i", "exit\n"),
     "interactive, behind a command": ("serverurl=unix://$HERE/s", "-i status", "exit\n"),
 }
@@ -204,6 +203,21 @@ def test_options_of_the_control_program(pair: Pair, case: str) -> None:
     else:
         assert ours == theirs
         assert theirs[0] == (0 if "status" not in flags else 3)
+
+
+@pytest.mark.differs("ctl-open")
+def test_open(pair: Pair) -> None:
+    """The processes of the other server are shown; ours says by its status that one is down."""
+
+    def told(one: Contestant, program: str) -> tuple[int, str, str]:
+        config = one.write("[supervisorctl]\nserverurl=unix://$HERE/none\n", "ctl.conf")
+        words = [str(BIN / program), "-c", str(config), "open", f"unix://{one.socket}"]
+        ran = one.run(words)
+        return ran.status, undated(ran.out), ran.err
+
+    theirs, mixed = pair.both(lambda one: told(one, "supervisorctl"))
+    assert mixed == theirs == (0, f"{'a':<33}EXITED    DATE\n", "")
+    assert told(pair.ours, "opsvisorctl") == (3, *theirs[1:])
 
 
 @pytest.mark.differs("ctl-open")
