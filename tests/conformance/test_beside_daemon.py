@@ -403,17 +403,26 @@ def test_clearing_the_log_of_a_stopped_process(start_pair: StartPair) -> None:
 def test_attempts_after_a_stop_in_backoff(start_pair: StartPair) -> None:
     """Supervisor goes on counting where it was stopped; here a start is a new beginning."""
     config = (
-        f"{HEAD}[program:a]\ncommand=/bin/sh -c 'sleep 0.3; exit 1'\n"
+        f"{HEAD}[program:a]\ncommand=/bin/sh -c 'read x; exit 1'\n"
         "autostart=false\nstartsecs=100\nstartretries=1\n"
     )
 
+    def fail_until(one: Contestant, state: str) -> None:
+        """Let it fail, as often as it is started, until it is in this state."""
+
+        def look() -> bool:
+            one.call("supervisor.sendProcessStdin", "a", "\n")
+            return one.state("a") == state
+
+        eventually(look)
+
     def script(one: Contestant) -> int:
         assert one.call("supervisor.startProcess", "a", False) is True
-        one.until("a", "BACKOFF")
+        fail_until(one, "BACKOFF")
         assert one.call("supervisor.stopProcess", "a") is True
         before = one.log.count("spawned: 'a'")
         assert one.call("supervisor.startProcess", "a", False) is True
-        one.until("a", "FATAL")
+        fail_until(one, "FATAL")
         return one.log.count("spawned: 'a'") - before
 
     assert start_pair(config).both(script) == (1, 2)

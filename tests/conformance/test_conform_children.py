@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from commands import _MARK as MARK
-from contestants import HEAD, Contestant, StartPair
+from contestants import HEAD, Contestant, StartPair, typed
 from daemon import eventually
 
 # Tells what a process sees of itself, as one line of JSON.
@@ -80,7 +80,7 @@ def seen(start_shared_pair: StartPair) -> tuple[Mapping[str, Any], Mapping[str, 
 def test_same_surroundings(seen: tuple[Mapping[str, Any], Mapping[str, Any]], case: str) -> None:
     """Environment, descriptors, umask, process group, directory, user, arguments."""
     theirs, ours = seen
-    assert ours[case] == theirs[case]
+    assert typed(ours[case]) == typed(theirs[case])
 
 
 @pytest.mark.differs("child-sigpipe")
@@ -156,7 +156,7 @@ def test_rotated_log_files(start_pair: StartPair, case: str) -> None:
     assert theirs[1]
     assert ours[1]
     if case != "rotated often":
-        assert ours[0] == theirs[0]
+        assert typed(ours[0]) == typed(theirs[0])
     assert len(ours[0]) <= 4
 
 

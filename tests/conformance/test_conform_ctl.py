@@ -59,7 +59,7 @@ startsecs = 100
 startretries = 0
 
 [program:missing]
-command = /nonexistent/command
+command = $HERE/none/command
 startretries = 0
 
 [program:directory]

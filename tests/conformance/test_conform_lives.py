@@ -5,34 +5,35 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pytest
-from contestants import HEAD, Contestant, StartPair, timeless, without_times
+from contestants import HEAD, Contestant, StartPair, timeless, typed, without_times
 
 _READY = "command=/bin/sh -c \"trap 'exit 0' TERM; echo ready; read x\"\nstartsecs=0"
 _DEAF = "command=/bin/sh -c \"trap '' TERM; echo deaf; exec cat\"\nstartsecs=0"
 
+# What ends by itself does so when it is told a line, for it must be seen to run before.
 # A program, and the state in which its life has come to an end or to rest.
 LIVES = {
     "stays": ("command=/bin/cat\nstartsecs=0", "RUNNING"),
     "stays a second": ("command=/bin/cat", "RUNNING"),
-    "ends well": ("command=/bin/sh -c 'sleep 1.2'\nstartsecs=0\nautorestart=false", "EXITED"),
+    "ends well": ("command=/bin/sh -c 'read x; exit 0'\nstartsecs=0\nautorestart=false", "EXITED"),
     "ends badly": (
-        "command=/bin/sh -c 'sleep 1.2; exit 3'\nstartsecs=0\nautorestart=false",
+        "command=/bin/sh -c 'read x; exit 3'\nstartsecs=0\nautorestart=false",
         "EXITED",
     ),
     "ends as expected": (
-        "command=/bin/sh -c 'sleep 1.2; exit 3'\nstartsecs=0\nautorestart=unexpected\nexitcodes=3",
+        "command=/bin/sh -c 'read x; exit 3'\nstartsecs=0\nautorestart=unexpected\nexitcodes=3",
         "EXITED",
     ),
     "nothing is expected": (
-        "command=/bin/sh -c 'sleep 1.2'\nstartsecs=0\nautorestart=false\nexitcodes=",
+        "command=/bin/sh -c 'read x; exit 0'\nstartsecs=0\nautorestart=false\nexitcodes=",
         "EXITED",
     ),
     "dies by a signal": (
-        "command=/bin/sh -c 'sleep 1.2; kill -KILL $$'\nstartsecs=0\nautorestart=false",
+        "command=/bin/sh -c 'read x; kill -KILL $$'\nstartsecs=0\nautorestart=false",
         "EXITED",
     ),
     "dies by TERM": (
-        "command=/bin/sh -c 'sleep 1.2; kill $$'\nstartsecs=0\nautorestart=false",
+        "command=/bin/sh -c 'read x; kill $$'\nstartsecs=0\nautorestart=false",
         "EXITED",
     ),
     "too quick": ("command=/bin/true\nstartsecs=100\nstartretries=0", "FATAL"),
@@ -42,13 +43,13 @@ LIVES = {
         "command=/bin/false\nstartsecs=100\nstartretries=0\nautorestart=false",
         "FATAL",
     ),
-    "missing": ("command=/nonexistent/command\nstartretries=0", "FATAL"),
+    "missing": ("command=$HERE/none/command\nstartretries=0", "FATAL"),
     "missing in PATH": ("command=nonexistent_command\nstartretries=0", "FATAL"),
     "not executable": ("command=/etc/passwd\nstartretries=0", "FATAL"),
     "a directory": ("command=/tmp\nstartretries=0", "FATAL"),
     "an open quote": ("command=sh -c 'x\nstartretries=0", "FATAL"),
     "an empty command": ("command=\nstartretries=0", "FATAL"),
-    "no such directory": ("command=/bin/cat\ndirectory=/nodir\nstartretries=0", "FATAL"),
+    "no such directory": ("command=/bin/cat\ndirectory=$HERE/none\nstartretries=0", "FATAL"),
     "no interpreter": ("command=$HERE/script\nstartretries=0", "FATAL"),
     "never started": ("command=/bin/cat\nautostart=false", "STOPPED"),
     "stopped": ("command=/bin/cat\nstartsecs=0", "RUNNING"),
@@ -56,6 +57,7 @@ LIVES = {
     "stopped as expected": (f"{_READY}\nstdout_logfile=$HERE/ready.out", "RUNNING"),
     "killed": (f"{_DEAF}\nstdout_logfile=$HERE/deaf.out\nstopwaitsecs=1", "RUNNING"),
 }
+ENDED_BY_A_LINE = [life for life, (options, _) in LIVES.items() if "read x; " in options]
 STOPPED_BY_HAND = ("stopped", "stopped by HUP", "stopped as expected", "killed")
 
 
@@ -77,6 +79,9 @@ def told(start_shared_pair: StartPair) -> tuple[Biographies, Biographies]:
     config = HEAD + "".join(programs)
 
     def script(one: Contestant) -> Biographies:
+        for life in ENDED_BY_A_LINE:
+            one.until_logged(f"success: {_process(life)} entered RUNNING state")
+            assert one.call("supervisor.sendProcessStdin", _process(life), "\n") is True
         for life, (_, state) in LIVES.items():
             one.until(_process(life), state)
         one.until_text("ready.out", "ready")
@@ -84,13 +89,13 @@ def told(start_shared_pair: StartPair) -> tuple[Biographies, Biographies]:
         for life in STOPPED_BY_HAND:
             one.call("supervisor.stopProcess", _process(life))
         # Of one that is quick to stop, Supervisor may say that it waits, or may not.
-        lines = [line for line in without_times(one.log) if "waiting for" not in line]
+        lines = [line for line in without_times(one.neutral(one.log)) if "waiting for" not in line]
         return Biographies(
             {life: [line for line in lines if _process(life) in line] for life in LIVES},
             {life: timeless(one.info(_process(life))) for life in LIVES},
         )
 
-    return start_shared_pair(config, files={"script": "#!/nonexistent/interpreter\n"}).both(script)
+    return start_shared_pair(config, files={"script": "#!$HERE/none/interpreter\n"}).both(script)
 
 
 # A failed start is told without the name of the program. The lines are about the commands.
@@ -109,7 +114,7 @@ def test_what_is_told_of_a_life(told: tuple[Biographies, Biographies], life: str
 def test_what_is_left_of_a_life(told: tuple[Biographies, Biographies], life: str) -> None:
     """State, exit status, spawnerr, description, and which times and files there are."""
     theirs, ours = told
-    assert ours.infos[life] == theirs.infos[life]
+    assert typed(ours.infos[life]) == typed(theirs.infos[life])
 
 
 @pytest.mark.differs("spawn-directory")
@@ -126,7 +131,7 @@ def test_program_in_a_directory_that_is_not_there(
         gave_up,
     ]
     assert ours == [gave_up]
-    assert "/nodir" in told[1].infos["no such directory"]["spawnerr"]
+    assert "$HERE/none" in told[1].infos["no such directory"]["spawnerr"]
 
 
 def test_failed_starts(start_pair: StartPair) -> None:

@@ -58,7 +58,7 @@ startsecs = 0
 priority = 5
 
 [program:missing]
-command = /nonexistent/command
+command = $HERE/none/command
 startretries = 0
 
 [program:broken]

@@ -25,10 +25,10 @@ CONFIGS = {
     "an included file that is no INI": f"{S}[include]\nfiles=broken.inc\n",
     # The daemon.
     "loglevel": f"{S}loglevel=warning\n",
-    "logfile": f"{S}logfile=/nodir/x.log\n",
+    "logfile": f"{S}logfile=$HERE/none/x.log\n",
     "logfile_maxbytes": f"{S}logfile_maxbytes=1M\n",
     "logfile_backups": f"{S}logfile_backups=many\n",
-    "pidfile": f"{S}pidfile=/nodir/x.pid\n",
+    "pidfile": f"{S}pidfile=$HERE/none/x.pid\n",
     "umask": f"{S}umask=9\n",
     "nodaemon": "[supervisord]\nnodaemon=T\n",
     "silent": f"{S}silent=T\n",
@@ -36,8 +36,8 @@ CONFIGS = {
     "strip_ansi": f"{S}strip_ansi=T\n",
     "minfds": f"{S}minfds=1.5\n",
     "minprocs": f"{S}minprocs=\n",
-    "childlogdir": f"{S}childlogdir=/nodir\n",
-    "directory": f"{S}directory=/nodir\n",
+    "childlogdir": f"{S}childlogdir=$HERE/none\n",
+    "directory": f"{S}directory=$HERE/none\n",
     "user": f"{S}user=nosuch\n",
     "user by number": f"{S}user=99999\n",
     "environment": f"{S}environment=A=\n",
@@ -72,13 +72,13 @@ CONFIGS = {
     "killasgroup": f"{P}killasgroup=T\n",
     "user of a program": f"{P}user=nosuch\n",
     "redirect_stderr": f"{P}redirect_stderr=T\n",
-    "stdout_logfile": f"{P}stdout_logfile=/nodir/x\n",
+    "stdout_logfile": f"{P}stdout_logfile=$HERE/none/x\n",
     "stdout_logfile_maxbytes": f"{P}stdout_logfile_maxbytes=1.5MB\n",
     "stdout_logfile_backups": f"{P}stdout_logfile_backups=x\n",
     "stdout_capture_maxbytes": f"{P}stdout_capture_maxbytes=x\n",
     "stdout_events_enabled": f"{P}stdout_events_enabled=T\n",
     "stdout_syslog": f"{P}stdout_syslog=T\n",
-    "stderr_logfile": f"{P}stderr_logfile=/nodir/x\n",
+    "stderr_logfile": f"{P}stderr_logfile=$HERE/none/x\n",
     "stderr_logfile_maxbytes": f"{P}stderr_logfile_maxbytes=x\n",
     "stderr_logfile_backups": f"{P}stderr_logfile_backups=x\n",
     "stderr_capture_maxbytes": f"{P}stderr_capture_maxbytes=x\n",
@@ -135,12 +135,12 @@ FLAGS = {
     "backups": "-z x",
     "minfds": "-a x",
     "minprocs": "--minprocs=x",
-    "directory": "-d /nodir",
-    "childlogdir": "-q /nodir",
-    "logfile": "-l /nodir/x",
-    "pidfile": "-j /nodir/x",
+    "directory": "-d $HERE/none",
+    "childlogdir": "-q $HERE/none",
+    "logfile": "-l $HERE/none/x",
+    "pidfile": "-j $HERE/none/x",
     "user": "-u nosuch",
-    "a file that isn't there": "-c /nodir/x.conf",
+    "a file that isn't there": "-c $HERE/none/x.conf",
     "an ambiguous word": "--log",
 }
 
@@ -166,7 +166,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runs, Runs]
                 one.write(text)
                 configs[name] = run("-c", str(one.config))
             one.write(P)
-            return Runs(configs, {name: run(*flags.split()) for name, flags in FLAGS.items()})
+            return Runs(
+                configs,
+                {name: run(*one.filled_in(flags).split()) for name, flags in FLAGS.items()},
+            )
 
     with ExitStack() as ends:
         ends.callback(pair.theirs.kill)

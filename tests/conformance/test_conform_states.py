@@ -20,8 +20,8 @@ STATES = {
     # When it is started again it stays, or nobody could say what that start came to.
     "EXITED": 'command=/bin/sh -c "mkdir $HERE/%(program_name)s 2>&- && exit; exec cat"\n'
     "startsecs=0\nautorestart=false",
-    # Not too quick, or one that doesn't wait may see the end of it.
-    "FATAL": "command=/bin/sh -c 'sleep 0.3; exit 1'\nstartsecs=3600\nstartretries=0",
+    # Fails when it is told a line: at once, and one that doesn't wait may see the end of it.
+    "FATAL": "command=/bin/sh -c 'read x; exit 1'\nstartsecs=3600\nstartretries=0",
 }
 
 # By the name of the method, or that and what is special about the call. `*` is the process.
@@ -77,6 +77,11 @@ class Case:
         return f"supervisor.{self.call.partition(',')[0]}"
 
     @property
+    def waits_for_a_start(self) -> bool:
+        """Whether the answer only comes when it has become clear what a start came to."""
+        return self.call.startswith("startProcess") and "not waiting" not in self.call
+
+    @property
     def params(self) -> list[Any]:
         """What it is called with."""
         return [
@@ -110,15 +115,37 @@ def _ask(one: Contestant, case: Case) -> Any:
             lambda: one.call("supervisor.readProcessStdoutLog", case.process, 0, 0) == "deaf\n"
         )
         assert one.call("supervisor.stopProcess", case.process, False) is True
-    while True:
+
+    if case.state == "FATAL":
+        eventually(lambda: one.state(case.process) == "FATAL" or _let_it_fail(one, case))
+
+    def ask() -> list[Any]:
+        """The answer, alone in a list, or none."""
         one.until(case.process, case.state)
         before = one.info(case.process)
-        answer = one.call(case.method, *case.params)
+        answer = _answer(one, case)
         after = one.call("supervisor.getProcessInfo", case.process)
         # What retries by itself may have done so in between. Then it says nothing.
         still_the_run = isinstance(after, Fault) or after["start"] == before["start"]
-        if case.state != "BACKOFF" or (before["statename"] == "BACKOFF" and still_the_run):
-            return timeless(answer)
+        says_something = before["statename"] == "BACKOFF" and still_the_run
+        return [timeless(answer)] if case.state != "BACKOFF" or says_something else []
+
+    return eventually(ask)[0]
+
+
+def _answer(one: Contestant, case: Case) -> Any:
+    if case.state != "FATAL" or not case.waits_for_a_start:
+        return one.call(case.method, *case.params)
+    with ThreadPoolExecutor(1) as asking:
+        answer = asking.submit(one.call, case.method, *case.params)
+        eventually(lambda: answer.done() or _let_it_fail(one, case))
+        return answer.result()
+
+
+def _let_it_fail(one: Contestant, case: Case) -> bool:
+    """Tell it a line, if it runs; False, since that isn't the end of it yet."""
+    one.call("supervisor.sendProcessStdin", case.process, "\n")
+    return False
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.call} - {case.state}")

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any, NamedTuple
 
 import pytest
-from contestants import HEAD, Contestant, Pair, Repeated, StartPair, undated
+from contestants import HEAD, Contestant, Pair, Repeated, StartPair, typed, undated
 from daemon import eventually
 
 # Supervisor may lose a TERM that it sends to a process which it has just started: 1 s is enough.
@@ -201,7 +201,7 @@ def test_reread_and_update(
 ) -> None:
     """What is told, what is available then, and what runs when it has been done."""
     theirs, ours = changed
-    assert ours[change] == theirs[change]
+    assert typed(ours[change]) == typed(theirs[change])
 
 
 @pytest.mark.differs("reread-auto-log")
