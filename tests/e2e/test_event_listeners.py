@@ -329,7 +329,12 @@ def test_a_listener_that_reads_nothing_pins_one_event(
     (home.directory / "flood.py").write_text(flood)
     daemon = start(
         start_daemon,
-        listener("buffer_size = 3", command=f"sh {file}", events="PROCESS_LOG"),
+        listener(
+            "buffer_size = 3",
+            "stopasgroup = true",  # the shell leaves its sleep behind
+            command=f"sh {file}",
+            events="PROCESS_LOG",
+        ),
         program("job", "python3 $HERE/flood.py", "stdout_events_enabled = 1", "autostart = false"),
     )
     before = len(descriptors_of(daemon.pid))
@@ -416,6 +421,24 @@ def test_a_pool_is_stopped_last(start_daemon: StartDaemon, book: Path) -> None:
     names = [event.name for event in told(book)]
     assert names[names.index("SUPERVISOR_STATE_CHANGE_STOPPING") :] == [
         "SUPERVISOR_STATE_CHANGE_STOPPING",
+        "PROCESS_STATE_STOPPING",
+        "PROCESS_STATE_STOPPED",
+    ]
+
+
+def test_all_of_an_end_is_told_before_listeners_are_stopped(
+    start_daemon: StartDaemon, book: Path
+) -> None:
+    """Also where everything before it has been answered: an end is more than one fact."""
+    last = "while [ $(grep -c _STATE_STOPPING $HERE/told) = 0 ]; do :; done; sleep 0.2; exit"
+    daemon = start(
+        start_daemon,
+        listener("buffer_size = 50", events="PROCESS_STATE"),
+        program("job", f"sh -c 'trap \"{last}\" TERM; while :; do sleep 0.1; done'"),
+    )
+    until_told(book, UP, "job")
+    daemon.terminate()
+    assert [event.name for event in told(book)][-2:] == [
         "PROCESS_STATE_STOPPING",
         "PROCESS_STATE_STOPPED",
     ]

@@ -70,6 +70,7 @@ class EventDelivery:
         self._groups = Groups()
         self._ticks = Ticks()
         self._timer: asyncio.TimerHandle | None = None
+        self._settling: asyncio.Handle | None = None
         # Whether the last exit was expected, which the change of state after it tells.
         self._last_exit: dict[ProcessId, bool] = {}
         self._unsent: dict[ProcessId, bytes] = {}
@@ -86,6 +87,8 @@ class EventDelivery:
         self._is_open = False
         self._unsent.clear()
         self._wind_up()
+        if self._settling is not None:
+            self._settling.cancel()
 
     def tell_remote(self, kind: str, text: str) -> None:
         """What a client of XML-RPC has to say to listeners, as REMOTE_COMMUNICATION."""
@@ -163,8 +166,17 @@ class EventDelivery:
             self._publish(printed(output))
 
     def _settle(self) -> None:
-        """Let a shutdown go on to the listeners themselves, once they have answered everything."""
-        if self._supervisor.state.is_ending and self.pools.are_settled:
+        """Let a shutdown go on to the listeners themselves, once they have answered everything.
+
+        In the next turn of the loop: one end of a process is several facts, told one by one, and
+        between two of them everything may seem to be answered.
+        """
+        if self._supervisor.state.is_ending and self._settling is None:
+            self._settling = asyncio.get_running_loop().call_soon(self._settle_now)
+
+    def _settle_now(self) -> None:
+        self._settling = None
+        if self.pools.are_settled:
             self._engine.submit(FeedsSettled())
 
     # -- what is done about it ---------------------------------------------------------------
