@@ -258,6 +258,38 @@ def test_failure_of_exec(make_pair: MakePair) -> None:
     assert pair.ours.info("a")["spawnerr"].startswith("couldn't exec $HERE/script: ENOEXEC")
 
 
+# Runs a command without the right to change its user (CAP_SETUID), not even as root.
+_WITHOUT_SETUID = (
+    "import ctypes, os, sys; assert ctypes.CDLL(None).prctl(24, 7, 0, 0, 0) == 0; "
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
+@pytest.mark.differs("exec-failure")
+def test_failure_to_become_a_user(make_pair: MakePair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child may not do what is asked of it, as in containers."""
+    command = vars(Contestant)["command"].fget
+    confined = [sys.executable, "-c", _WITHOUT_SETUID]
+    monkeypatch.setattr(Contestant, "command", property(lambda one: [*confined, *command(one)]))
+    pair = make_pair(
+        f"{HEAD}[program:a]\ncommand=/bin/cat\nuser=nobody\nstartretries=0\nautostart=false\n"
+    )
+
+    def script(one: Contestant) -> tuple[object, str, bool]:
+        one.start_and_wait()
+        told = one.call("supervisor.startProcess", "a")
+        one.until("a", "FATAL")
+        return told, one.info("a")["spawnerr"], "exited: a (exit status 127; " in one.log
+
+    theirs, ours = pair.both(script)
+    assert theirs == (
+        Fault(50, "SPAWN_ERROR: a"),
+        "Exited too quickly (process log may have details)",
+        True,
+    )
+    assert ours == (Fault(50, "SPAWN_ERROR: a"), "couldn't exec /bin/cat: EPERM", False)
+
+
 @pytest.mark.differs("relative-command")
 def test_relative_command_with_a_directory(make_pair: MakePair) -> None:
     """Supervisor looks for it where the daemon was started."""
