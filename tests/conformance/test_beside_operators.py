@@ -228,7 +228,9 @@ def test_file_of_a_fastcgi_socket(start_pair: StartPair) -> None:
 @pytest.mark.differs("exec-failure")
 def test_failure_of_exec(make_pair: MakePair) -> None:
     """It has the bit, and still the kernel can't run it: only the child learns that."""
-    pair = make_pair(f"{HEAD}[program:a]\ncommand=$HERE/script\nstartretries=0\nautostart=false\n")
+    pair = make_pair(
+        f"{HEAD}[program:a]\ncommand=$HERE/script\nstartsecs=100\nstartretries=0\nautostart=false\n"
+    )
 
     def script(one: Contestant) -> tuple[object, object, list[str]]:
         one.write("no interpreter is named", "script").chmod(0o755)
@@ -272,7 +274,7 @@ def test_failure_to_become_a_user(make_pair: MakePair, monkeypatch: pytest.Monke
     confined = [sys.executable, "-c", _WITHOUT_SETUID]
     monkeypatch.setattr(Contestant, "command", property(lambda one: [*confined, *command(one)]))
     pair = make_pair(
-        f"{HEAD}[program:a]\ncommand=/bin/cat\nuser=nobody\nstartretries=0\nautostart=false\n"
+        f"{HEAD}[program:a]\ncommand=/bin/cat\nuser=nobody\nstartsecs=100\nstartretries=0\nautostart=false\n"
     )
 
     def script(one: Contestant) -> tuple[object, str, bool]:
@@ -401,7 +403,7 @@ while True:
     header = dict(word.split(":") for word in sys.stdin.readline().split())
     note(header["eventname"], sys.stdin.read(int(header["len"])))
     if header["eventname"] == "SUPERVISOR_STATE_CHANGE_STOPPING":
-        told_to_stop = signal.sigtimedwait([signal.SIGTERM], 0.2)
+        told_to_stop = signal.sigtimedwait([signal.SIGTERM], 0.05)
         note("answered" if told_to_stop is None else "cut off", "")
     sys.stdout.write("RESULT 2\\nOK")
     sys.stdout.flush()
