@@ -169,6 +169,9 @@ def _reason(spec: ProcessSpec, executable: str, error: OSError) -> str:
     name = errno.errorcode.get(error.errno or 0, str(error))
     if spec.working_dir is not None and error.filename == spec.working_dir:
         return f"couldn't chdir to {spec.working_dir}: {name}"
+    if spec.user is not None and error.errno == errno.EPERM and error.filename is None:
+        # Only what fails at the exec itself names a file. Root in a container may lack CAP_SETUID.
+        return f"couldn't setuid to {spec.user.uid}: {name}"
     match error.errno:
         case errno.EAGAIN:
             return f"Too many processes in process table to spawn '{spec.id.name}'"

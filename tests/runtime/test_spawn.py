@@ -5,6 +5,7 @@ import os
 import pwd
 import resource
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -402,6 +403,23 @@ def test_a_daemon_that_is_not_root_says_what_it_may_not(open_place: Path) -> Non
         f"couldn't setuid to {AS_DAEMON.uid}: Can't drop privilege as nonroot user"
     )
     assert same.out == "65534\n"
+
+
+@needs_root
+def test_root_that_may_not_become_another_says_so() -> None:
+    """As in a container without the capability; the command is not to blame."""
+    code = (
+        "from opsvisor.core.spec import ProcessId, ProcessSpec, UserSpec\n"
+        "from opsvisor.runtime.spawn import ChildFiles, SpawnError, spawn\n"
+        "spec = ProcessSpec(id=ProcessId('a', 'a'), program='a', command='true', argv=('true',),"
+        " user=UserSpec(name='daemon', uid=1, gid=1))\n"
+        "try:\n    spawn(spec, ChildFiles(0, 1, 2), {})\n"
+        "except SpawnError as error:\n    print(error.reason)\n"
+    )
+    without = ["setpriv", "--bounding-set=-setuid,-setgid"]
+    command = [*without, sys.executable, "-c", code]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (told.stdout, told.stderr) == ("couldn't setuid to 1: EPERM\n", "")
 
 
 def test_an_impossible_environment_is_an_error_and_no_crash() -> None:
