@@ -1,6 +1,7 @@
 """What Supervisor says of programs at loglevel debug: all that they print, and when they end."""
 
 from opsvisor.compat.supervisor.observers import Log
+from opsvisor.compat.supervisor.undecodable import as_text
 from opsvisor.config.settings import Dialect, LogLevel
 from opsvisor.control.control import Control
 from opsvisor.core.events import Event, ProcessExited
@@ -40,15 +41,8 @@ def lines_of(output: Output, *, listens: bool) -> tuple[str, ...]:
     What an event listener says to us is shown as bytes; so is what isn't UTF-8.
     """
     name, channel = output.id.name, output.stream.value
-    text = repr(output.text) if listens else _decoded(output.text)
+    text = repr(output.text) if listens else as_text(output.text)
     copied = f"{name!r} {channel} output:\n{text}"
     if output.is_message:
         return copied, f"{name!r} {channel} emitted a comm event"
     return (copied,)
-
-
-def _decoded(text: bytes) -> str:
-    try:
-        return text.decode()
-    except UnicodeDecodeError:
-        return f"Undecodable: {text!r}"

@@ -29,6 +29,7 @@ from opsvisor.compat.supervisor.listeners.protocol import (
     Protocol,
 )
 from opsvisor.compat.supervisor.listeners.translate import ListenerEvent
+from opsvisor.compat.supervisor.undecodable import as_text
 from opsvisor.config.settings import LogLevel
 from opsvisor.core.plan import EventFeed, Group
 from opsvisor.core.spec import ProcessId
@@ -251,7 +252,7 @@ class Pool:
                 refused: Effect = Say(LogLevel.WARN, f"{name}: event was rejected")
                 return [refused, *self._take_back(listener)]
             case BadLine():
-                return [Say(LogLevel.WARN, f"{name}: bad result line: '{_shown(heard.line)}'")]
+                return [Say(LogLevel.WARN, f"{name}: bad result line: '{as_text(heard.line)}'")]
             case Moved():
                 moved: Effect = Say(
                     LogLevel.DEBUG, f"{name}: {heard.old.value} -> {heard.new.value}"
@@ -294,13 +295,6 @@ class Pool:
         if listener := self._listeners.get(process_id):
             listener.is_blocked = False
         return self.tell()
-
-
-def _shown(line: bytes) -> str:
-    try:
-        return line.decode()
-    except UnicodeDecodeError:
-        return f"Undecodable: {line!r}"
 
 
 class Pools:

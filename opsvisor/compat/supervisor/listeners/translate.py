@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
+from opsvisor.compat.supervisor.undecodable import as_text
 from opsvisor.core.events import StateChanged, SupervisorStateChanged
 from opsvisor.core.plan import PlanDiff
 from opsvisor.core.spec import ProcessId
@@ -68,7 +69,7 @@ def group_removed(group: str) -> ListenerEvent:
 def printed(output: Output) -> ListenerEvent:
     """PROCESS_LOG_x, or PROCESS_COMMUNICATION_x for what stood between the two markers."""
     channel = output.stream.value
-    head, text = f"{_whose(output.id)} pid:{output.pid}", _as_text(output.text)
+    head, text = f"{_whose(output.id)} pid:{output.pid}", as_text(output.text)
     if output.is_message:
         return ListenerEvent(f"PROCESS_COMMUNICATION_{channel.upper()}", f"{head}\n{text}")
     return ListenerEvent(f"PROCESS_LOG_{channel.upper()}", f"{head} channel:{channel}\n{text}")
@@ -86,14 +87,6 @@ def tick(name: str, when: int) -> ListenerEvent:
 
 def _whose(process_id: ProcessId) -> str:
     return f"processname:{process_id.name} groupname:{process_id.group}"
-
-
-def _as_text(text: bytes) -> str:
-    """As Supervisor does: all or nothing, since a payload has to be text."""
-    try:
-        return text.decode()
-    except UnicodeDecodeError:
-        return f"Undecodable: {text!r}"
 
 
 class Groups:
