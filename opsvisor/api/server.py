@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import logging
-import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from opsvisor.config.problems import OpsvisorError
 from opsvisor.config.search import UNTRUSTED_HINT, default_socket, untrusted
 from opsvisor.config.settings import TcpServer, UnixServer
-from opsvisor.runtime.socket_files import Occupant, occupant_of, permit
+from opsvisor.runtime.socket_files import Occupant, bind_privately, occupant_of, permit
 
 _BACKLOG = 128
 # How long requests in flight may take to finish once the daemon ends, in seconds.
@@ -159,17 +158,13 @@ def _bind_unix(server: UnixServer, on_stale: _ByPath) -> socket.socket:
     _make_directory(server, path)
     _take_over(server, path, on_stale)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # Nobody may connect between bind and chmod: the file begins with no permissions for others.
-    before = os.umask(0o177)
     try:
-        listener.bind(str(path))
+        bind_privately(listener, server.path)
         permit(str(path), mode=server.mode, owner=server.owner, file=path.lstat())
         listener.listen(_BACKLOG)
     except OSError:
         listener.close()
         raise
-    finally:
-        os.umask(before)
     return listener
 
 

@@ -43,6 +43,15 @@ def occupant_of(path: str, *, follow_symlinks: bool = False) -> Occupant:
     return Occupant.LISTENER
 
 
+def bind_privately(listener: socket.socket, path: str) -> None:
+    """Bind a unix socket. Until `permit`, nobody else may have its file. OSError."""
+    umask = os.umask(0o177)
+    try:
+        listener.bind(path)
+    finally:
+        os.umask(umask)
+
+
 def permit(path: str, *, mode: int, owner: tuple[int, int] | None, file: os.stat_result) -> None:
     """Give the file of a socket its owner and mode. OSError if it isn't `file` any more.
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opsvisor.core.spec import ProcessSpec, SocketSpec, TcpSocketSpec, UnixSocketSpec
-from opsvisor.runtime.socket_files import Occupant, occupant_of, permit
+from opsvisor.runtime.socket_files import Occupant, bind_privately, occupant_of, permit
 
 _Address = str | tuple[str, int]
 
@@ -163,18 +163,28 @@ class _Listener:
         self._socket.close()
 
     def _bound(self) -> socket.socket:
-        match self.spec:
-            case TcpSocketSpec(host=host, port=port):
-                # A name is looked up here, in the loop: of names to listen at, /etc/hosts knows.
-                family = socket.AF_INET6 if ":" in host else socket.AF_INET
-                bound = socket.socket(family, socket.SOCK_STREAM)
-                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                return _bind(bound, (host, port))
-            case UnixSocketSpec(path=path):
-                _make_way(path)
-                bound = _bind(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), path)
-                self._file = os.lstat(path)
-                return bound
+        unbound = self._unbound()
+        try:
+            match self.spec:
+                case TcpSocketSpec(host=host, port=port):
+                    unbound.bind((host, port))
+                case UnixSocketSpec(path=path):
+                    _make_way(path)
+                    bind_privately(unbound, path)
+                    self._file = os.lstat(path)
+        except BaseException:
+            unbound.close()
+            raise
+        return unbound
+
+    def _unbound(self) -> socket.socket:
+        if isinstance(self.spec, UnixSocketSpec):
+            return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        # A name is looked up by bind, in the loop: of names to listen at, /etc/hosts knows.
+        family = socket.AF_INET6 if ":" in self.spec.host else socket.AF_INET
+        unbound = socket.socket(family, socket.SOCK_STREAM)
+        unbound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return unbound
 
     def _listen(self) -> None:
         if isinstance(self.spec, UnixSocketSpec):
@@ -187,19 +197,6 @@ class _Listener:
 def _address(spec: SocketSpec) -> _Address:
     """What can be taken only once."""
     return spec.path if isinstance(spec, UnixSocketSpec) else (spec.host, spec.port)
-
-
-def _bind(bound: socket.socket, address: _Address) -> socket.socket:
-    # Until its owner and mode are set, nobody else may have the file.
-    umask = os.umask(0o177)
-    try:
-        bound.bind(address)
-    except BaseException:
-        bound.close()
-        raise
-    finally:
-        os.umask(umask)
-    return bound
 
 
 def _make_way(path: str) -> None:
