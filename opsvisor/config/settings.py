@@ -27,6 +27,47 @@ class LogLevel(Enum):
     BLATHER = "blather"
 
 
+class Collector(Enum):
+    """A block of metrics that can be left out, by configuration and by each scrape."""
+
+    STATE = "state"
+    RESTARTS = "restarts"
+    RESOURCES = "resources"
+    CGROUP = "cgroup"
+    LOGS = "logs"
+    HEALTH = "health"
+    EVENTS = "events"
+    HTTP = "http"
+    ENGINE = "engine"
+    # These two cost so much that nobody has them who did not ask.
+    PROPORTIONAL_MEMORY = "proportional-memory"
+    CONTEXT_SWITCHES = "context-switches"
+
+
+COLLECTORS_ON_REQUEST = frozenset({Collector.PROPORTIONAL_MEMORY, Collector.CONTEXT_SWITCHES})
+USUAL_COLLECTORS = frozenset(Collector) - COLLECTORS_ON_REQUEST
+
+
+class MetricsCompat(Enum):
+    """Whose metric names can be told beside our own, for dashboards that exist."""
+
+    NODE_SUPERVISORD = "node_supervisord"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsSettings:
+    """What `/metrics` tells.
+
+    `process_labels` names the labels of programs that `opsvisor_process_labels` shows.
+    `proportional_memory_interval` is the time between two readings of it, in seconds.
+    """
+
+    collectors: frozenset[Collector] = USUAL_COLLECTORS
+    process_labels: tuple[str, ...] = ()
+    compat: frozenset[MetricsCompat] = frozenset()
+    proportional_memory_interval: float = 300.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
     """A user name and its password, plain or `{SHA}` + lower-case hex SHA-1."""
@@ -88,6 +129,7 @@ class DaemonSettings:
     history_size: int = 10
     ring_size: int = 32 * 1024
     auto_log_dir: str | None = None
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ without their suffix and knows units. The samples below the head are the same.
 from dataclasses import dataclass
 from enum import Enum
 
+from opsvisor.config.settings import Collector
+
 
 class Format(Enum):
     """An exposition format; the value is its content type."""
@@ -29,27 +31,20 @@ class Kind(Enum):
         return {Kind.COUNTER: "_total", Kind.INFO: "_info"}.get(self, "")
 
 
-class Source(Enum):
-    """Where the numbers come from."""
-
-    EVENTS = "events"
-    CORE = "state"
-    SWEEP = "/proc"
-    LOGS = "log capture"
-    DAEMON = "daemon"
-
-
 _UNITS = ("seconds", "bytes", "ratio")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """One metric. `name` is what a query says; `when` tells when there is no sample of it."""
+    """One metric. `name` is what a query says; `when` tells when there is no sample of it.
+
+    `collector` None: always told, because nothing else makes sense without it.
+    """
 
     name: str
     kind: Kind
     help: str
-    source: Source
+    collector: Collector | None
     labels: tuple[str, ...] = ()
     when: str = ""
 

@@ -19,9 +19,10 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from opsvisor.config.settings import Collector
 from opsvisor.core.events import Event, SupervisorState
 from opsvisor.core.wording import kind_of
-from opsvisor.telemetry.families import Family, Kind, Source
+from opsvisor.telemetry.families import Family, Kind
 
 _FINE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _COARSE_BUCKETS = (0.005, 0.025, 0.1, 0.5, 2.5)  # one set for each handler and method
@@ -55,12 +56,14 @@ COLLECTORS = (Component.PROCESSES, Component.RESOURCES, Component.LOGS)
 CHANGES = ("added", "changed", "removed")
 
 
-def _family(name: str, kind: Kind, text: str, *labels: str, when: str = "") -> Family:
+def _family(
+    name: str, collector: Collector | None, kind: Kind, text: str, *labels: str, when: str = ""
+) -> Family:
     return Family(
         name=f"opsvisor_{name}",
         kind=kind,
         help=text,
-        source=Source.DAEMON,
+        collector=collector,
         labels=labels,
         when=when,
     )
@@ -69,76 +72,94 @@ def _family(name: str, kind: Kind, text: str, *labels: str, when: str = "") -> F
 DAEMON_FAMILIES = (
     _family(
         "build_info",
+        None,
         Kind.INFO,
         "Version of the daemon and of the Python it runs on.",
         "python_version",
         "version",
     ),
-    _family("start_time_seconds", Kind.GAUGE, "Unix time at which the daemon started."),
-    _family("supervisor_state", Kind.GAUGE, "1 for the state the daemon is in.", "state"),
+    _family("start_time_seconds", None, Kind.GAUGE, "Unix time at which the daemon started."),
+    _family("supervisor_state", None, Kind.GAUGE, "1 for the state the daemon is in.", "state"),
     _family(
         "config_last_reload_successful",
+        None,
         Kind.GAUGE,
         "1 if the last attempt to load the configuration succeeded.",
     ),
     _family(
         "config_last_reload_success_timestamp_seconds",
+        None,
         Kind.GAUGE,
         "Unix time at which the configuration was last loaded.",
     ),
-    _family("config_reloads_total", Kind.COUNTER, "Attempts to load the configuration."),
+    _family("config_reloads_total", None, Kind.COUNTER, "Attempts to load the configuration."),
     _family(
         "config_reload_failures_total",
+        None,
         Kind.COUNTER,
         "Attempts to load the configuration that found it unusable.",
     ),
-    _family("config_hash", Kind.GAUGE, "48 bits of the hash of the configuration in use."),
+    _family("config_hash", None, Kind.GAUGE, "48 bits of the hash of the configuration in use."),
     _family(
         "config_process_changes_total",
+        None,
         Kind.COUNTER,
         "Processes that configurations added, changed and removed.",
         "change",
     ),
     _family(
         "event_loop_lag_seconds",
+        Collector.ENGINE,
         Kind.HISTOGRAM,
         "How late the event loop ran what was due.",
     ),
     _family(
         "spawn_duration_seconds",
+        Collector.ENGINE,
         Kind.HISTOGRAM,
         "From asking for a process to knowing that it executes its command.",
     ),
     _family(
         "child_reap_duration_seconds",
+        Collector.ENGINE,
         Kind.HISTOGRAM,
         "From noticing the end of a child to having dealt with it.",
     ),
-    _family("orphans_reaped_total", Kind.COUNTER, "Inherited descendants that were reaped."),
+    _family(
+        "orphans_reaped_total",
+        Collector.ENGINE,
+        Kind.COUNTER,
+        "Inherited descendants that were reaped.",
+    ),
     _family(
         "resource_sample_duration_seconds",
+        Collector.RESOURCES,
         Kind.HISTOGRAM,
         "Duration of one sweep over the process trees.",
     ),
     _family(
         "resource_sample_timestamp_seconds",
+        Collector.RESOURCES,
         Kind.GAUGE,
         "Unix time of the last sweep over the process trees, 0 before the first.",
     ),
     _family(
         "collector_success",
+        None,
         Kind.GAUGE,
         "1 if these numbers could be collected for this scrape.",
         "collector",
     ),
     _family(
         "collector_duration_seconds",
+        None,
         Kind.GAUGE,
         "Time it took to collect these numbers for this scrape.",
         "collector",
     ),
     _family(
         "http_requests_total",
+        Collector.HTTP,
         Kind.COUNTER,
         "Requests answered.",
         "code",
@@ -148,23 +169,26 @@ DAEMON_FAMILIES = (
     ),
     _family(
         "http_request_duration_seconds",
+        Collector.HTTP,
         Kind.HISTOGRAM,
         "Time to answer a request.",
         "handler",
         "method",
         when="there was no such request",
     ),
-    _family("http_requests_in_flight", Kind.GAUGE, "Requests being served."),
+    _family("http_requests_in_flight", Collector.HTTP, Kind.GAUGE, "Requests being served."),
     _family(
         "http_streams_active",
+        Collector.HTTP,
         Kind.GAUGE,
         "Streaming responses being sent.",
         "stream",
         when="there was no such stream",
     ),
-    _family("events_total", Kind.COUNTER, "Facts published.", "event"),
+    _family("events_total", Collector.EVENTS, Kind.COUNTER, "Facts published.", "event"),
     _family(
         "event_queue_length",
+        Collector.EVENTS,
         Kind.GAUGE,
         "Facts waiting for subscribers of this kind.",
         "subscriber",
@@ -172,6 +196,7 @@ DAEMON_FAMILIES = (
     ),
     _family(
         "event_queue_capacity",
+        Collector.EVENTS,
         Kind.GAUGE,
         "Facts that can wait for subscribers of this kind.",
         "subscriber",
@@ -179,6 +204,7 @@ DAEMON_FAMILIES = (
     ),
     _family(
         "events_dropped_total",
+        Collector.EVENTS,
         Kind.COUNTER,
         "Facts that slow subscribers of this kind missed, each pool of event listeners being one.",
         "subscriber",
@@ -186,11 +212,12 @@ DAEMON_FAMILIES = (
     ),
     _family(
         "internal_errors_total",
+        Collector.ENGINE,
         Kind.COUNTER,
         "Unexpected exceptions, all of them bugs.",
         "component",
     ),
-    _family("tasks", Kind.GAUGE, "asyncio tasks."),
+    _family("tasks", Collector.ENGINE, Kind.GAUGE, "asyncio tasks."),
 )
 
 _BY_NAME = {family.name: family for family in DAEMON_FAMILIES}

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from opsvisor.config.settings import Collector
 from opsvisor.core.outcome import Outcome
 from opsvisor.core.state import PublicState
 from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.runtime.sampler import TreeSample
-from opsvisor.telemetry.families import Kind, Source, escape
+from opsvisor.telemetry.families import Kind, escape
 from opsvisor.telemetry.rows import Row, Several, Single
 
 _PROCESS = ("group", "process")
@@ -18,25 +19,27 @@ ProcessFamily = Single | Several
 
 # Positional arguments, because they are the columns of the table below.
 def _gauge(
-    name: str, text: str, source: Source, read: Callable[[Row], float | None], when: str = ""
+    name: str, text: str, collector: Collector, read: Callable[[Row], float | None], when: str = ""
 ) -> Single:
     return Single(
         name=f"opsvisor_{name}",
         kind=Kind.GAUGE,
         help=text,
-        source=source,
+        collector=collector,
         labels=_PROCESS,
         when=when,
         read=read,
     )
 
 
-def _counter(name: str, text: str, source: Source, read: Callable[[Row], float | None]) -> Single:
+def _counter(
+    name: str, text: str, collector: Collector, read: Callable[[Row], float | None]
+) -> Single:
     return Single(
         name=f"opsvisor_{name}",
         kind=Kind.COUNTER,
         help=text,
-        source=source,
+        collector=collector,
         labels=_PROCESS,
         read=read,
     )
@@ -45,7 +48,7 @@ def _counter(name: str, text: str, source: Source, read: Callable[[Row], float |
 def _several(
     name: str,
     text: str,
-    source: Source,
+    collector: Collector,
     read: Callable[[Row], Iterable[str]],
     *,
     kind: Kind = Kind.COUNTER,
@@ -55,7 +58,7 @@ def _several(
         name=f"opsvisor_{name}",
         kind=kind,
         help=text,
-        source=source,
+        collector=collector,
         labels=(*_PROCESS, *labels),
         read=read,
     )
@@ -129,7 +132,7 @@ PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
     _several(
         "process_info",
         "Facts that change with the configuration only.",
-        Source.CORE,
+        Collector.STATE,
         _static_facts,
         kind=Kind.INFO,
         labels=("autorestart", "program", "user"),
@@ -137,7 +140,7 @@ PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
     _several(
         "process_state",
         "1 for the state the process is in, 0 for the seven others.",
-        Source.CORE,
+        Collector.STATE,
         lambda row: _STATES[row.view.state],
         kind=Kind.GAUGE,
         labels=("state",),
@@ -146,254 +149,254 @@ PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
         "process_state_code",
         "Supervisor's number of the state: 0 stopped, 10 starting, 20 running, 30 backoff,"
         " 40 stopping, 100 exited, 200 fatal, 1000 unknown.",
-        Source.CORE,
+        Collector.STATE,
         lambda row: row.view.state.code,
     ),
     _gauge(
         "process_state_entered_timestamp_seconds",
         "Unix time at which the present state began.",
-        Source.CORE,
+        Collector.STATE,
         lambda row: row.view.since.wall,
     ),
     _gauge(
         "process_expected_running",
         "1 if it should be running, whatever it does.",
-        Source.CORE,
+        Collector.STATE,
         lambda row: int(row.view.expected_running),
     ),
     _gauge(
         "process_up",
         "1 if a main process exists.",
-        Source.CORE,
+        Collector.STATE,
         lambda row: int(row.view.pid is not None),
     ),
     _gauge(
         "process_ready",
         "1 if it is ready for work.",
-        Source.CORE,
+        Collector.STATE,
         lambda row: int(row.view.ready),
     ),
     _gauge(
         "process_start_time_seconds",
         "Unix time at which the present main process was started.",
-        Source.CORE,
+        Collector.STATE,
         _started,
         when="no process runs",
     ),
     _counter(
         "process_starts_total",
         "Main processes spawned.",
-        Source.EVENTS,
+        Collector.RESTARTS,
         lambda row: row.counts.starts,
     ),
     _counter(
         "process_spawn_failures_total",
         "Attempts at which no process could be made.",
-        Source.EVENTS,
+        Collector.RESTARTS,
         lambda row: row.counts.spawn_failures,
     ),
     _several(
         "process_restarts_total",
         "Starts that replaced an earlier run, by how that run ended.",
-        Source.EVENTS,
+        Collector.RESTARTS,
         _restarts,
         labels=("reason",),
     ),
     _gauge(
         "process_start_retries",
         "Failed starts in a row.",
-        Source.CORE,
+        Collector.RESTARTS,
         lambda row: row.view.failed_starts,
     ),
     _gauge(
         "process_start_retries_limit",
         "Failed starts in a row that are retried; the next one is fatal.",
-        Source.CORE,
+        Collector.RESTARTS,
         lambda row: row.view.spec.restart.failed_starts_max,
         when="no such limit is set",
     ),
     _gauge(
         "process_backoff_delay_seconds",
         "Delay before the next attempt, 0 if none is due.",
-        Source.CORE,
+        Collector.RESTARTS,
         lambda row: row.view.retry_delay or 0.0,
     ),
     _gauge(
         "process_next_retry_timestamp_seconds",
         "Unix time of the next attempt to start.",
-        Source.CORE,
+        Collector.RESTARTS,
         _next_retry,
         when="none is due",
     ),
     _gauge(
         "process_flapping",
         "1 while automatic restarts are more frequent than the flapping threshold.",
-        Source.CORE,
+        Collector.RESTARTS,
         lambda row: int(row.view.flapping),
     ),
     _gauge(
         "process_unkillable",
         "1 while the process outlives SIGKILL (uninterruptible sleep).",
-        Source.CORE,
+        Collector.STATE,
         lambda row: int(row.view.kills_survived > 0 and row.view.pid is not None),
     ),
     _counter(
         "process_running_seconds_total",
         "Time spent in RUNNING.",
-        Source.CORE,
+        Collector.STATE,
         lambda row: row.view.running_seconds,
     ),
     _counter(
         "process_expected_seconds_total",
         "Time during which it should have been running.",
-        Source.CORE,
+        Collector.STATE,
         lambda row: row.view.expected_seconds,
     ),
     _several(
         "process_cpu_seconds_total",
         "CPU time of the process tree over all runs, ended descendants included.",
-        Source.SWEEP,
+        Collector.RESOURCES,
         _cpu,
         labels=("mode",),
     ),
     _gauge(
         "process_resident_memory_bytes",
         "Resident memory of the process tree; shared pages count for each member.",
-        Source.SWEEP,
+        Collector.RESOURCES,
         _of_tree(lambda tree: tree.rss_bytes),
         when=_STOPPED,
     ),
     _gauge(
         "process_swap_bytes",
         "Swapped out memory of the process tree.",
-        Source.SWEEP,
+        Collector.RESOURCES,
         _of_tree(lambda tree: tree.swap_bytes),
         when=_STOPPED,
     ),
     _gauge(
         "process_open_fds",
         "Open file descriptors of the process tree.",
-        Source.SWEEP,
+        Collector.RESOURCES,
         _of_tree(lambda tree: tree.open_fds),
         when=_STOPPED,
     ),
     _gauge(
         "process_max_fds",
         "Soft limit of open file descriptors of the main process.",
-        Source.SWEEP,
+        Collector.RESOURCES,
         lambda row: (row.tree.max_fds or None) if row.tree is not None else None,
         when=f"{_STOPPED}, or there is no limit",
     ),
     _gauge(
         "process_fd_usage_ratio",
         "Open file descriptors to their limit (0 to 1), of the worst member of the tree.",
-        Source.SWEEP,
+        Collector.RESOURCES,
         _of_tree(lambda tree: tree.fd_usage_ratio),
         when=_STOPPED,
     ),
     _gauge(
         "process_threads",
         "Threads of the process tree.",
-        Source.SWEEP,
+        Collector.RESOURCES,
         _of_tree(lambda tree: tree.threads),
         when=_STOPPED,
     ),
     _gauge(
         "process_tree_processes",
         "Living processes of the tree, the main process included.",
-        Source.SWEEP,
+        Collector.RESOURCES,
         _of_tree(lambda tree: tree.processes),
         when=_STOPPED,
     ),
     _gauge(
         "process_tree_zombies",
         "Ended processes of the tree that nobody has waited for.",
-        Source.SWEEP,
+        Collector.RESOURCES,
         _of_tree(lambda tree: tree.zombies),
         when=_STOPPED,
     ),
     _counter(
         "process_io_read_bytes_total",
         "Bytes the process tree had read from storage when it was last sampled.",
-        Source.SWEEP,
+        Collector.RESOURCES,
         lambda row: row.spent.io_read_bytes,
     ),
     _counter(
         "process_io_written_bytes_total",
         "Bytes the process tree had written to storage when it was last sampled.",
-        Source.SWEEP,
+        Collector.RESOURCES,
         lambda row: row.spent.io_written_bytes,
     ),
     _counter(
         "process_major_page_faults_total",
         "Page faults of the process tree that had to wait for storage.",
-        Source.SWEEP,
+        Collector.RESOURCES,
         lambda row: row.spent.major_faults,
     ),
     _several(
         "log_bytes_total",
         "Bytes of output read.",
-        Source.LOGS,
+        Collector.LOGS,
         _per_stream(lambda stats: stats.bytes),
         labels=("stream",),
     ),
     _several(
         "log_lines_total",
         "Lines of output read.",
-        Source.LOGS,
+        Collector.LOGS,
         _per_stream(lambda stats: stats.lines),
         labels=("stream",),
     ),
     _several(
         "log_dropped_lines_total",
         "Lines of output that were not written.",
-        Source.LOGS,
+        Collector.LOGS,
         _per_stream(lambda stats: stats.dropped_lines),
         labels=("stream",),
     ),
     _counter(
         "log_rotations_total",
         "Rotations of the log files.",
-        Source.LOGS,
+        Collector.LOGS,
         _over_streams(lambda stats: stats.rotations),
     ),
     _counter(
         "log_write_errors_total",
         "Failed writes to the log files.",
-        Source.LOGS,
+        Collector.LOGS,
         _over_streams(lambda stats: stats.write_errors),
     ),
     _gauge(
         "log_last_output_timestamp_seconds",
         "Unix time of the last output.",
-        Source.LOGS,
+        Collector.LOGS,
         _last_output,
         when="there was no output yet",
     ),
     _gauge(
         "log_file_size_bytes",
         "Size of the log files being written, without their rotated predecessors.",
-        Source.LOGS,
+        Collector.LOGS,
         _over_streams(lambda stats: stats.file_size),
     ),
     _gauge(
         "process_last_exit_timestamp_seconds",
         "Unix time at which the last run ended.",
-        Source.EVENTS,
+        Collector.RESTARTS,
         lambda row: row.counts.exited_at if row.counts.last_outcome is not None else None,
         when=_NEVER_ENDED,
     ),
     _gauge(
         "process_last_exit_code",
         "Exit code of the last run that ended, -1 if a signal ended it.",
-        Source.EVENTS,
+        Collector.RESTARTS,
         _last_exit(lambda outcome: -1 if outcome.code is None else outcome.code),
         when=_NEVER_ENDED,
     ),
     _gauge(
         "process_last_exit_signal",
         "Signal that ended the last run, 0 if it exited.",
-        Source.EVENTS,
+        Collector.RESTARTS,
         _last_exit(lambda outcome: outcome.signum or 0),
         when=_NEVER_ENDED,
     ),

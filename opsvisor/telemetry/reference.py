@@ -33,7 +33,7 @@ _CLIENT_LIBRARY = """\
 Beside these there are `process_*` (CPU time, memory, file descriptors and start time of the daemon
 itself), `python_gc_*` and `python_info`, as the Prometheus client library names them.
 """
-_TABLE_HEAD = "| Metric | Type | Labels | Meaning | From |\n|---|---|---|---|---|"
+_TABLE_HEAD = "| Metric | Type | Labels | Meaning | Collector |\n|---|---|---|---|---|"
 
 
 def render_metrics_reference() -> str:
@@ -54,7 +54,8 @@ def _table(families: Iterable[Family]) -> str:
 def _line(family: Family) -> str:
     labels = ", ".join(f"`{label}`" for label in family.labels)
     absent = f" *Absent if {family.when}.*" if family.when else ""
+    collector = f"`{family.collector.value}`" if family.collector is not None else "always"
     return (
         f"| `{family.name}` | {family.kind.value} | {labels} | {family.help}{absent} |"
-        f" {family.source.value} |"
+        f" {collector} |"
     )
