@@ -8,6 +8,11 @@ seed=${SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
 # Most tests wait for processes rather than compute: more of them than cores.
 jobs=${JOBS:-$(($(nproc) * 2))}
 
+# What the tests run against.
+tools/system_packages.sh \
+    prometheus \
+    prometheus-alertmanager
+
 set -x
 ruff format --check .
 ruff check .
