@@ -10,11 +10,11 @@ from opsvisor.api.access import Hosts, is_authorized, is_own_origin
 from opsvisor.api.context import (
     CONTROL,
     IS_READY,
+    METRICS,
     MORE_ROUTES,
-    RENDER_METRICS,
     STREAMS,
     HttpObserver,
-    RenderMetrics,
+    MetricsSource,
     Streams,
     require_json,
 )
@@ -34,7 +34,7 @@ def create_app(
     control: Control,
     server: UnixServer | TcpServer,
     *,
-    render_metrics: RenderMetrics,
+    metrics: MetricsSource,
     observer: HttpObserver,
     more_routes: Sequence[web.AbstractRouteDef] = (),
 ) -> web.Application:
@@ -48,7 +48,7 @@ def create_app(
         middlewares=[_observe(observer), _explain_errors(observer), _guard(server)],
     )
     app[CONTROL] = control
-    app[RENDER_METRICS] = render_metrics
+    app[METRICS] = metrics
     app[STREAMS] = streams = Streams(observer=observer)
     app[IS_READY] = lambda: control.supervisor.state is SupervisorState.RUNNING
     for route in ROUTES:

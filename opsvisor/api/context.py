@@ -1,23 +1,37 @@
 """What every handler needs, under typed keys of the application."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
 
 from opsvisor.api.errors import ApiError
+from opsvisor.config.settings import Collector
 from opsvisor.control.control import Control
 from opsvisor.control.names import Target, resolve
 from opsvisor.core.spec import ProcessId
 
-# Renders /metrics for this Accept header, gzipped if asked; gives body and content type.
-RenderMetrics = Callable[[str, bool], Awaitable[tuple[bytes, str]]]
 _T = TypeVar("_T")
 _LONGEST_ID = 19  # digits of 2**63
+
+
+class MetricsSource(Protocol):
+    """What answers scrapes."""
+
+    @property
+    def collectors(self) -> frozenset[Collector]:
+        """What is switched on, and can be asked for."""
+        ...
+
+    async def render(
+        self, accept: str, *, gzip: bool, collect: frozenset[Collector] | None = None
+    ) -> tuple[bytes, str]:
+        """Body and content type for this Accept header: of these collectors, or of all."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +65,7 @@ class Streams:
 
 
 CONTROL = web.AppKey("control", Control)
-RENDER_METRICS: web.AppKey[RenderMetrics] = web.AppKey("render_metrics")
+METRICS: web.AppKey[MetricsSource] = web.AppKey("metrics")
 STREAMS = web.AppKey("streams", Streams)
 MORE_ROUTES: web.AppKey[frozenset[web.AbstractRoute]] = web.AppKey("more_routes")
 IS_READY: web.AppKey[Callable[[], bool]] = web.AppKey("is_ready")

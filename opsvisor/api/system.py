@@ -10,12 +10,13 @@ from opsvisor import wire
 from opsvisor.api.context import (
     CONTROL,
     IS_READY,
-    RENDER_METRICS,
+    METRICS,
     json_response,
     refuse_when_stopping,
 )
 from opsvisor.api.errors import ApiError, bad_config, config_problem
 from opsvisor.config.problems import ConfigError
+from opsvisor.config.settings import Collector
 from opsvisor.core.events import SupervisorState
 from opsvisor.runtime import clock
 
@@ -82,9 +83,12 @@ async def readyz(request: web.Request) -> web.Response:
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """Prometheus metrics, as text or OpenMetrics."""
+    """Prometheus metrics, as text or OpenMetrics: all, or of the collectors that are asked for."""
+    source = request.app[METRICS]
+    collect = _asked_for(request, source.collectors)
     gzip = _takes_gzip(request.headers.get("Accept-Encoding", ""))
-    body, content_type = await request.app[RENDER_METRICS](request.headers.get("Accept", ""), gzip)
+    accept = request.headers.get("Accept", "")
+    body, content_type = await source.render(accept, gzip=gzip, collect=collect)
     headers = {"Content-Type": content_type}
     if gzip:
         headers["Content-Encoding"] = "gzip"
@@ -105,6 +109,24 @@ async def index(request: web.Request) -> web.Response:
         "opsvisorctl is the comfortable way in.",
     ]
     return web.Response(text="\n".join(lines) + "\n")
+
+
+def _asked_for(request: web.Request, offered: frozenset[Collector]) -> frozenset[Collector] | None:
+    """The collectors of `?collect[]=state&collect[]=restarts`, None if there are none.
+
+    Prometheus writes the name of a parameter as its configuration has it, and other exporters
+    have taught people the brackets.
+    """
+    names = [*request.query.getall("collect[]", ()), *request.query.getall("collect", ())]
+    by_name = {collector.value: collector for collector in Collector}
+    for name in names:
+        collector = by_name.get(name)
+        if collector in offered:
+            continue
+        fault = "is switched off" if collector is not None else "is not a collector"
+        known = ", ".join(one.value for one in Collector if one in offered)
+        raise ApiError("bad_request", f"collect={name!r} {fault}", f"there are {known}")
+    return frozenset(by_name[name] for name in names) if names else None
 
 
 def _takes_gzip(accept_encoding: str) -> bool:

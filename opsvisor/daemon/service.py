@@ -175,6 +175,7 @@ class Service:
             sampler=self._sampler,
             now=clock.now,
             version=__version__,
+            settings=self._loaded.settings.metrics,
             subscriptions=lambda: self._bus.subscriptions,
             on_error=self._internal_error,
         )
@@ -222,7 +223,7 @@ class Service:
                 create_app(
                     self._control,
                     server,
-                    render_metrics=lambda accept, gzip: self._metrics.render(accept, gzip=gzip),
+                    metrics=self._metrics,
                     observer=self._http_observer(),
                     more_routes=[r for edge in self._other_edges for r in edge.routes()],
                 ),

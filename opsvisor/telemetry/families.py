@@ -31,6 +31,7 @@ class Kind(Enum):
         return {Kind.COUNTER: "_total", Kind.INFO: "_info"}.get(self, "")
 
 
+END_MARK = "# EOF\n"  # of OpenMetrics: without it a scrape counts as cut off
 _UNITS = ("seconds", "bytes", "ratio")
 
 

@@ -17,12 +17,15 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
+    generate_latest,
 )
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from opsvisor.config.settings import Collector
 from opsvisor.core.events import Event, SupervisorState
 from opsvisor.core.wording import kind_of
-from opsvisor.telemetry.families import Family, Kind
+from opsvisor.telemetry.families import END_MARK, Family, Format, Kind
+from opsvisor.telemetry.tally import Tally
 
 _FINE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _COARSE_BUCKETS = (0.005, 0.025, 0.1, 0.5, 2.5)  # one set for each handler and method
@@ -36,10 +39,8 @@ class Component(StrEnum):
     ENGINE = "engine"
     LISTENER = "listener"
     LOOP = "loop"
+    METRICS = "metrics"
     REAPER = "reaper"
-    PROCESSES = "processes"
-    RESOURCES = "resources"
-    LOGS = "logs"
     OTHER = "other"  # what a caller named that is none of these
 
     @classmethod
@@ -51,8 +52,6 @@ class Component(StrEnum):
             return cls.OTHER
 
 
-# What a scrape collects, each by itself: one that fails costs its own numbers only.
-COLLECTORS = (Component.PROCESSES, Component.RESOURCES, Component.LOGS)
 CHANGES = ("added", "changed", "removed")
 
 
@@ -149,6 +148,7 @@ DAEMON_FAMILIES = (
         Kind.GAUGE,
         "1 if these numbers could be collected for this scrape.",
         "collector",
+        when="this scrape did not ask for it",
     ),
     _family(
         "collector_duration_seconds",
@@ -156,6 +156,7 @@ DAEMON_FAMILIES = (
         Kind.GAUGE,
         "Time it took to collect these numbers for this scrape.",
         "collector",
+        when="this scrape did not ask for it",
     ),
     _family(
         "http_requests_total",
@@ -224,7 +225,7 @@ _BY_NAME = {family.name: family for family in DAEMON_FAMILIES}
 
 
 class Instruments:
-    """The objects behind `DAEMON_FAMILIES`, in a registry of their own.
+    """The objects behind `DAEMON_FAMILIES`, in a registry for each collector.
 
     Labels whose values are known beforehand are there with 0 from the beginning: a counter that
     first appears at 3 shows no increase.
@@ -233,9 +234,10 @@ class Instruments:
     def __init__(self, *, version: str, started_at: float) -> None:
         # One more series for each counter and histogram, and Prometheus stores it as a plain one.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
-        self.registry = CollectorRegistry()
+        owners = (None, *Collector)
+        self._registries = {collector: CollectorRegistry() for collector in owners}
         build = _BY_NAME["opsvisor_build_info"]
-        Info(build.base_name, build.help, registry=self.registry).info(
+        Info(build.base_name, build.help, registry=self._registries[None]).info(
             {"version": version, "python_version": platform.python_version()}
         )
         self._gauge("start_time_seconds").set(started_at)
@@ -265,9 +267,26 @@ class Instruments:
         self.internal_errors = self._counter("internal_errors_total")
         self.tasks = self._gauge("tasks")
         self._begin_at_zero()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
+        engine = self._registries[Collector.ENGINE]
+        ProcessCollector(registry=engine)
+        PlatformCollector(registry=engine)
+        GCCollector(registry=engine)
+
+    def tell(self, tally: Tally) -> None:
+        """Show how collecting went in this scrape, and of no other collector than it asked for."""
+        self.collector_success.clear()
+        self.collector_duration.clear()
+        for collector, seconds in tally.seconds.items():
+            self.collector_success.labels(collector.value).set(int(collector not in tally.failed))
+            self.collector_duration.labels(collector.value).set(seconds)
+
+    def render(self, form: Format, collector: Collector | None) -> str:
+        """The families of this collector, or those that are always told, without an end mark."""
+        registry = self._registries[collector]
+        if form is Format.TEXT:
+            return generate_latest(registry).decode()
+        body: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]  # as is
+        return body.decode().removesuffix(END_MARK)
 
     def set_supervisor_state(self, current: SupervisorState) -> None:
         """1 for this state, 0 for the others."""
@@ -276,9 +295,6 @@ class Instruments:
 
     def _begin_at_zero(self) -> None:
         self.set_supervisor_state(SupervisorState.STARTING)
-        for collector in COLLECTORS:
-            self.collector_success.labels(collector)
-            self.collector_duration.labels(collector)
         for change in CHANGES:
             self.process_changes.labels(change)
         for event_type in get_args(Event):
@@ -289,13 +305,21 @@ class Instruments:
     def _counter(self, name: str) -> Counter:
         family = _BY_NAME[f"opsvisor_{name}"]
         return Counter(
-            family.name, family.help, family.labels, unit=family.unit, registry=self.registry
+            family.name,
+            family.help,
+            family.labels,
+            unit=family.unit,
+            registry=self._registries[family.collector],
         )
 
     def _gauge(self, name: str) -> Gauge:
         family = _BY_NAME[f"opsvisor_{name}"]
         return Gauge(
-            family.name, family.help, family.labels, unit=family.unit, registry=self.registry
+            family.name,
+            family.help,
+            family.labels,
+            unit=family.unit,
+            registry=self._registries[family.collector],
         )
 
     def _histogram(self, name: str, buckets: tuple[float, ...] = _FINE_BUCKETS) -> Histogram:
@@ -305,6 +329,6 @@ class Instruments:
             family.help,
             family.labels,
             unit=family.unit,
-            registry=self.registry,
+            registry=self._registries[family.collector],
             buckets=buckets,
         )

@@ -8,6 +8,7 @@ one more label.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import ExitCause, Outcome
@@ -45,9 +46,12 @@ class Counts:
         return Counts(head=f'{{group="{group}",process="{name}"')
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """All that is known of one process at this scrape."""
+class Row(NamedTuple):
+    """All that is known of one process at this scrape.
+
+    A named tuple, unlike our other records: 1,000 of them are made for each scrape, and it costs a
+    quarter of a frozen dataclass.
+    """
 
     now: Instant
     view: ProcessView

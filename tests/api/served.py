@@ -78,7 +78,7 @@ class Served:
         app = create_app(
             house.control,
             server,
-            render_metrics=lambda accept, gzip: self.metrics.render(accept, gzip=gzip),
+            metrics=self.metrics,
             observer=observer,
         )
         self.server = HttpServer(server, app)

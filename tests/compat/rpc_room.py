@@ -19,7 +19,14 @@ from opsvisor.api.app import create_app
 from opsvisor.api.context import HttpObserver
 from opsvisor.api.server import HttpServer
 from opsvisor.compat.supervisor.edge import SupervisorEdge
-from opsvisor.config.settings import DaemonSettings, Dialect, LogLevel, TcpServer, UnixServer
+from opsvisor.config.settings import (
+    Collector,
+    DaemonSettings,
+    Dialect,
+    LogLevel,
+    TcpServer,
+    UnixServer,
+)
 from opsvisor.control.control import Control
 from opsvisor.core.spec import LogSpec, ProcessSpec
 from opsvisor.runtime.daemon_log import DaemonLog
@@ -55,7 +62,7 @@ class RpcRoom:
             create_app(
                 control,
                 server,
-                render_metrics=_no_metrics,
+                metrics=_NoMetrics(),
                 observer=observer,
                 more_routes=self.edge.routes(),
             ),
@@ -135,8 +142,14 @@ class RpcRoom:
         }
 
 
-async def _no_metrics(_accept: str, _gzip: bool) -> tuple[bytes, str]:  # noqa: FBT001 - its type
-    return b"", "text/plain"
+class _NoMetrics:
+    collectors = frozenset[Collector]()
+
+    async def render(
+        self, accept: str, *, gzip: bool, collect: frozenset[Collector] | None = None
+    ) -> tuple[bytes, str]:
+        del accept, gzip, collect
+        return b"", "text/plain"
 
 
 @asynccontextmanager

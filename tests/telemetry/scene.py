@@ -11,6 +11,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from opsvisor.config.settings import Collector, MetricsSettings
 from opsvisor.core.instant import Instant
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
 from opsvisor.core.state import PublicState
@@ -21,6 +22,7 @@ from opsvisor.telemetry.metrics import Metrics
 
 TEXT = "text/plain;version=0.0.4"
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+USUAL = MetricsSettings()
 WEB = ProcessId("web", "web")
 
 STOPPED = ProcessView(
@@ -78,7 +80,7 @@ def stopped(process_id: ProcessId) -> ProcessView:
 class Scene:
     """Metrics over these views. The clock stands at 100 s, 1100 s of Unix time."""
 
-    def __init__(self, *views: ProcessView) -> None:
+    def __init__(self, *views: ProcessView, settings: MetricsSettings = USUAL) -> None:
         self.views = list(views)
         self.stats: dict[ProcessId, dict[str, StreamStats]] = {}
         self.errors: list[tuple[str, Exception]] = []
@@ -94,6 +96,7 @@ class Scene:
             sampler=self.sampler,
             now=lambda: Instant(mono=self.mono, wall=1000.0 + self.mono),
             version="1.2.3",
+            settings=settings,
             on_error=self._met,
         )
 
@@ -101,15 +104,17 @@ class Scene:
         self.errors.append((component, error))
         self.metrics.internal_error(component)
 
-    async def scrape(self, accept: str = TEXT) -> str:
+    async def scrape(self, accept: str = TEXT, collect: frozenset[Collector] | None = None) -> str:
         """What a scraper is told."""
-        body, _ = await self.metrics.render(accept, gzip=False)
+        body, _ = await self.metrics.render(accept, gzip=False, collect=collect)
         return body.decode()
 
-    async def families(self, accept: str = TEXT) -> dict[str, Metric]:
+    async def families(
+        self, accept: str = TEXT, collect: frozenset[Collector] | None = None
+    ) -> dict[str, Metric]:
         """The scrape, read by the client library's parser for its format."""
         parse = parse_openmetrics if accept == OPENMETRICS else parse_text
-        text = await self.scrape(accept)
+        text = await self.scrape(accept, collect)
         return {family.name: family for family in parse(text)}
 
     async def samples(self, name: str) -> dict[tuple[str, ...], float]:
@@ -128,9 +133,9 @@ class Scene:
 
 
 @contextmanager
-def scene_of(views: Iterable[ProcessView]) -> Iterator[Scene]:
+def scene_of(views: Iterable[ProcessView], settings: MetricsSettings = USUAL) -> Iterator[Scene]:
     """A scene whose sampler is closed at the end."""
-    scene = Scene(*views)
+    scene = Scene(*views, settings=settings)
     try:
         yield scene
     finally:

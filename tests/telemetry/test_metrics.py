@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 from scene import OPENMETRICS, RUNNING, STATS, STOPPED, TEXT, WEB, Scene, scene_of, stopped
 
+from opsvisor.config.settings import USUAL_COLLECTORS as USUAL
+from opsvisor.config.settings import Collector
 from opsvisor.core.events import (
     PlanApplied,
     ProcessAdded,
@@ -263,15 +265,12 @@ async def test_queues_are_added_up_by_kind_of_subscriber_and_go_with_it() -> Non
 async def test_a_failing_sweep_costs_its_numbers_and_not_the_scrape(scene: Scene) -> None:
     """Closed samplers refuse; the states are still told, and so is the failure."""
     scene.sampler.close()
-    assert (await scene.samples("opsvisor_collector_success")) == {
-        ("processes",): 1,
-        ("resources",): 0,
-        ("logs",): 1,
-    }
+    success = await scene.samples("opsvisor_collector_success")
+    assert success == {(one.value,): int(one is not Collector.RESOURCES) for one in USUAL}
     assert await scene.value("opsvisor_process_state_code") == 0
-    assert scene.errors[0][0] == "resources"
+    assert scene.errors[0][0] == "metrics"
     errors = await scene.samples("opsvisor_internal_errors_total")
-    assert errors[("resources",)] == 3  # one for each scrape
+    assert errors[("metrics",)] == 3  # one for each scrape
 
 
 async def test_a_slow_sweep_is_not_waited_for(scene: Scene) -> None:
@@ -295,7 +294,7 @@ async def test_failing_log_statistics_cost_theirs_only(scene: Scene) -> None:
     scene.metrics._log_stats = {ProcessId("x", "y"): {"stdout": STATS}}.__getitem__
     success = await scene.samples("opsvisor_collector_success")
     assert success[("logs",)] == 0
-    assert (await scene.samples("opsvisor_internal_errors_total"))[("logs",)] >= 1
+    assert (await scene.samples("opsvisor_internal_errors_total"))[("metrics",)] >= 1
     assert await scene.value("opsvisor_process_state_code") == 0
 
 
@@ -323,8 +322,7 @@ async def test_bugs_are_counted_by_component_from_zero_on(scene: Scene) -> None:
     assert await scene.samples("opsvisor_internal_errors_total") == {
         (name,): counted.get(name, 0)
         for name in (
-            "api", "core", "engine", "listener", "loop", "reaper", "processes", "resources",
-            "logs", "other",
+            "api", "core", "engine", "listener", "loop", "metrics", "reaper", "other",
         )
     }  # fmt: skip
 
@@ -337,7 +335,7 @@ async def test_gzip_holds_the_same_text(scene: Scene, accept: str) -> None:
     packed, packed_type = await scene.metrics.render(accept, gzip=True)
     assert packed_type == plain_type
     # The daemon's own numbers move between two scrapes; those of the processes don't.
-    end = plain.index(b"opsvisor_build")
+    end = plain.index(b"opsvisor_event")
     assert gzip.decompress(packed)[:end] == plain[:end]
     assert gzip.decompress(packed)[-6:] == plain[-6:]
 
