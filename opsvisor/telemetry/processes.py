@@ -1,20 +1,20 @@
 """The metrics of each supervised process: one table, from the name to how it is read."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 
-from opsvisor.config.settings import Collector
+from opsvisor.config.settings import Collector, MetricsSettings
+from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import Outcome
 from opsvisor.core.state import PublicState
 from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.runtime.sampler import TreeSample
 from opsvisor.telemetry.families import Kind, escape
-from opsvisor.telemetry.rows import Row, Several, Single
+from opsvisor.telemetry.rows import Kept, ProcessFamily, Row, Several, Single
 
 _PROCESS = ("group", "process")
 _STOPPED = "no process runs, or it was not sampled yet"
 _NEVER_ENDED = "no run has ended"
-
-ProcessFamily = Single | Several
 
 
 # Positional arguments, because they are the columns of the table below.
@@ -64,6 +64,29 @@ def _several(
     )
 
 
+def _kept(
+    name: str,
+    text: str,
+    collector: Collector,
+    read: Callable[[Row], Iterable[str]],
+    *,
+    key: Callable[[Row], object],
+    kind: Kind = Kind.COUNTER,
+    labels: tuple[str, ...] = (),
+    when: str = "",
+) -> Kept:
+    return Kept(
+        name=f"opsvisor_{name}",
+        kind=kind,
+        help=text,
+        collector=collector,
+        labels=(*_PROCESS, *labels),
+        when=when,
+        read=read,
+        key=key,
+    )
+
+
 def _of_tree(read: Callable[[TreeSample], float]) -> Callable[[Row], float | None]:
     return lambda row: read(row.tree) if row.tree is not None else None
 
@@ -96,9 +119,8 @@ def _restarts(row: Row) -> Iterable[str]:
     return [f',reason="{r.value}"}} {count}\n' for r, count in row.counts.restarts.items()]
 
 
-def _started(row: Row) -> float | None:
-    started = row.view.started
-    return started.wall if row.view.pid is not None and started is not None else None
+def _started(row: Row) -> Instant | None:
+    return row.view.started if row.view.pid is not None else None
 
 
 def _next_retry(row: Row) -> float | None:
@@ -117,7 +139,7 @@ def _cpu(row: Row) -> Iterable[str]:
 
 
 def _last_output(row: Row) -> float | None:
-    return max((stats.last_output_at for stats in row.streams.values()), default=0.0) or None
+    return max([stats.last_output_at for stats in row.streams.values()], default=0.0) or None
 
 
 def _last_exit(read: Callable[[Outcome], int]) -> Callable[[Row], int | None]:
@@ -129,19 +151,21 @@ def _last_exit(read: Callable[[Outcome], int]) -> Callable[[Row], int | None]:
 
 
 PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
-    _several(
+    _kept(
         "process_info",
         "Facts that change with the configuration only.",
         Collector.STATE,
         _static_facts,
+        key=attrgetter("view.spec"),
         kind=Kind.INFO,
         labels=("autorestart", "program", "user"),
     ),
-    _several(
+    _kept(
         "process_state",
         "1 for the state the process is in, 0 for the seven others.",
         Collector.STATE,
         lambda row: _STATES[row.view.state],
+        key=attrgetter("view.state"),
         kind=Kind.GAUGE,
         labels=("state",),
     ),
@@ -152,11 +176,13 @@ PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
         Collector.STATE,
         lambda row: row.view.state.code,
     ),
-    _gauge(
+    _kept(
         "process_state_entered_timestamp_seconds",
         "Unix time at which the present state began.",
         Collector.STATE,
-        lambda row: row.view.since.wall,
+        lambda row: (f"}} {row.view.since.wall!r}\n",),
+        key=attrgetter("view.since"),
+        kind=Kind.GAUGE,
     ),
     _gauge(
         "process_expected_running",
@@ -176,43 +202,46 @@ PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
         Collector.STATE,
         lambda row: int(row.view.ready),
     ),
-    _gauge(
+    _kept(
         "process_start_time_seconds",
         "Unix time at which the present main process was started.",
         Collector.STATE,
-        _started,
+        lambda row: [f"}} {started.wall!r}\n" for started in (_started(row),) if started],
+        key=_started,
+        kind=Kind.GAUGE,
         when="no process runs",
     ),
     _counter(
         "process_starts_total",
         "Main processes spawned.",
         Collector.RESTARTS,
-        lambda row: row.counts.starts,
+        attrgetter("counts.starts"),
     ),
     _counter(
         "process_spawn_failures_total",
         "Attempts at which no process could be made.",
         Collector.RESTARTS,
-        lambda row: row.counts.spawn_failures,
+        attrgetter("counts.spawn_failures"),
     ),
-    _several(
+    _kept(
         "process_restarts_total",
         "Starts that replaced an earlier run, by how that run ended.",
         Collector.RESTARTS,
         _restarts,
+        key=attrgetter("counts.restarts"),
         labels=("reason",),
     ),
     _gauge(
         "process_start_retries",
         "Failed starts in a row.",
         Collector.RESTARTS,
-        lambda row: row.view.failed_starts,
+        attrgetter("view.failed_starts"),
     ),
     _gauge(
         "process_start_retries_limit",
         "Failed starts in a row that are retried; the next one is fatal.",
         Collector.RESTARTS,
-        lambda row: row.view.spec.restart.failed_starts_max,
+        attrgetter("view.spec.restart.failed_starts_max"),
         when="no such limit is set",
     ),
     _gauge(
@@ -244,13 +273,13 @@ PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
         "process_running_seconds_total",
         "Time spent in RUNNING.",
         Collector.STATE,
-        lambda row: row.view.running_seconds,
+        attrgetter("view.running_seconds"),
     ),
     _counter(
         "process_expected_seconds_total",
         "Time during which it should have been running.",
         Collector.STATE,
-        lambda row: row.view.expected_seconds,
+        attrgetter("view.expected_seconds"),
     ),
     _several(
         "process_cpu_seconds_total",
@@ -319,19 +348,19 @@ PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
         "process_io_read_bytes_total",
         "Bytes the process tree had read from storage when it was last sampled.",
         Collector.RESOURCES,
-        lambda row: row.spent.io_read_bytes,
+        attrgetter("spent.io_read_bytes"),
     ),
     _counter(
         "process_io_written_bytes_total",
         "Bytes the process tree had written to storage when it was last sampled.",
         Collector.RESOURCES,
-        lambda row: row.spent.io_written_bytes,
+        attrgetter("spent.io_written_bytes"),
     ),
     _counter(
         "process_major_page_faults_total",
         "Page faults of the process tree that had to wait for storage.",
         Collector.RESOURCES,
-        lambda row: row.spent.major_faults,
+        attrgetter("spent.major_faults"),
     ),
     _several(
         "log_bytes_total",
@@ -401,3 +430,12 @@ PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
         when=_NEVER_ENDED,
     ),
 )
+
+
+def families_of(settings: MetricsSettings) -> Mapping[Collector, Sequence[ProcessFamily]]:
+    """What these settings want to be told of each process, by collector."""
+    found: dict[Collector, list[ProcessFamily]] = {one: [] for one in settings.collectors}
+    for family in PROCESS_FAMILIES:
+        if family.collector in found:
+            found[family.collector].append(family)
+    return found

@@ -12,16 +12,21 @@ from typing import NamedTuple
 
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import ExitCause, Outcome
-from opsvisor.core.spec import ProcessId
+from opsvisor.core.spec import ProcessSpec
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.runtime.proctree import Spent
 from opsvisor.runtime.sampler import TreeSample
 from opsvisor.telemetry.families import Family, escape
 
-# What a run that was replaced can have ended by. What is stopped with the daemon is replaced by
-# another daemon's, which counts from zero.
-REASONS = tuple(cause for cause in ExitCause if cause is not ExitCause.SHUTDOWN)
+
+def reasons_of(spec: ProcessSpec) -> tuple[ExitCause, ...]:
+    """By what the runs of this process can end that are replaced, hence what is there with 0.
+
+    What is stopped with the daemon is replaced by another daemon's, which counts from zero.
+    """
+    del spec  # so far everything can happen to all of them
+    return tuple(cause for cause in ExitCause if cause is not ExitCause.SHUTDOWN)
 
 
 @dataclass(slots=True)
@@ -29,21 +34,37 @@ class Counts:
     """What the events said of one process since it entered the plan: zero for everything first.
 
     A counter that first appears at 3 shows no increase, so all restart reasons are there from the
-    beginning.
+    beginning. `restarts` is replaced rather than changed, and `kept` remembers the lines that were
+    written of what is seldom new, see `Kept`. `spawned_at` is monotonic.
     """
 
     head: str
+    restarts: Mapping[ExitCause, int]
     starts: int = 0
     spawn_failures: int = 0
-    restarts: dict[ExitCause, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
     exited_at: float = 0.0
     last_outcome: Outcome | None = None
+    spawned_at: float | None = None
+    ready_duration: float | None = None
+    kept: dict[str, tuple[object, str]] = field(default_factory=dict)
 
     @staticmethod
-    def of(process_id: ProcessId) -> "Counts":
+    def of(spec: ProcessSpec) -> "Counts":
         """A process of which nothing has been heard."""
-        group, name = escape(process_id.group), escape(process_id.name)
-        return Counts(head=f'{{group="{group}",process="{name}"')
+        group, name = escape(spec.id.group), escape(spec.id.name)
+        return Counts(
+            head=f'{{group="{group}",process="{name}"',
+            restarts=dict.fromkeys(reasons_of(spec), 0),
+        )
+
+    def change_to(self, spec: ProcessSpec) -> None:
+        """Have the reasons of this spec there. What was counted before stays."""
+        self.restarts = {**dict.fromkeys(reasons_of(spec), 0), **self.restarts}
+
+    def count_restart(self, reason: ExitCause) -> None:
+        """One more start that replaced a run which ended so."""
+        if reason is not ExitCause.SHUTDOWN:
+            self.restarts = {**self.restarts, reason: self.restarts.get(reason, 0) + 1}
 
 
 class Row(NamedTuple):
@@ -71,9 +92,11 @@ class Single(Family):
         """The lines of these processes."""
         name, read = self.name, self.read
         return "".join(
-            f"{name}{row.counts.head}}} {value!r}\n"
-            for row in rows
-            if (value := read(row)) is not None
+            [
+                f"{name}{row.counts.head}}} {value!r}\n"
+                for row in rows
+                if (value := read(row)) is not None
+            ]
         )
 
 
@@ -86,4 +109,31 @@ class Several(Family):
     def samples(self, rows: Iterable[Row]) -> str:
         """The lines of these processes."""
         name, read = self.name, self.read
-        return "".join(f"{name}{row.counts.head}".join(("", *read(row))) for row in rows)
+        return "".join([f"{name}{row.counts.head}".join(("", *read(row))) for row in rows])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept(Several):
+    """Like `Several`, of something that is seldom new: its lines are kept until `key` is another.
+
+    A third of all samples are such: eight for the state, one for each reason to restart. `key`
+    gives the object that they are made of, and is compared by identity.
+    """
+
+    key: Callable[[Row], object]
+
+    def samples(self, rows: Iterable[Row]) -> str:
+        """The lines of these processes."""
+        name, key = self.name, self.key
+        texts = []
+        for row in rows:
+            made_of = key(row)
+            kept = row.counts.kept.get(name)
+            if kept is None or kept[0] is not made_of:
+                text = f"{name}{row.counts.head}".join(("", *self.read(row)))
+                kept = row.counts.kept[name] = made_of, text
+            texts.append(kept[1])
+        return "".join(texts)
+
+
+ProcessFamily = Single | Several

@@ -1,7 +1,7 @@
 """A daemon's worth of facts for the metrics to show, without a daemon."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -16,6 +16,7 @@ from opsvisor.core.instant import Instant
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
 from opsvisor.core.state import PublicState
 from opsvisor.core.view import ProcessView
+from opsvisor.runtime.bus import Subscription
 from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.runtime.sampler import Sampler
 from opsvisor.telemetry.metrics import Metrics
@@ -83,6 +84,11 @@ class Scene:
     def __init__(self, *views: ProcessView, settings: MetricsSettings = USUAL) -> None:
         self.views = list(views)
         self.stats: dict[ProcessId, dict[str, StreamStats]] = {}
+        self.look: Callable[[], list[ProcessView]] = lambda: self.views
+        self.look_at_logs: Callable[[ProcessId], Mapping[str, StreamStats]] = lambda process_id: (
+            self.stats.get(process_id, {})
+        )
+        self.queues: list[Subscription] = []
         self.errors: list[tuple[str, Exception]] = []
         self.mono = 100.0
         self.sampler = Sampler(
@@ -91,8 +97,9 @@ class Scene:
             wall=lambda: 1000.0 + self.mono,
         )
         self.metrics = Metrics(
-            views=lambda: self.views,
-            log_stats=lambda process_id: self.stats.get(process_id, {}),
+            views=lambda: self.look(),  # noqa: PLW0108 - a test may put another one there
+            log_stats=lambda process_id: self.look_at_logs(process_id),  # noqa: PLW0108 - as above
+            subscriptions=lambda: self.queues,
             sampler=self.sampler,
             now=lambda: Instant(mono=self.mono, wall=1000.0 + self.mono),
             version="1.2.3",

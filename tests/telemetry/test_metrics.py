@@ -20,16 +20,13 @@ from opsvisor.core.events import (
     SupervisorState,
     SupervisorStateChanged,
 )
-from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind, Usage
 from opsvisor.core.plan import Change, PlanDiff
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.state import StartCause
 from opsvisor.runtime.bus import Subscription
 from opsvisor.runtime.logs.capture import StreamStats
-from opsvisor.runtime.sampler import Sampler
 from opsvisor.telemetry.instruments import Component
-from opsvisor.telemetry.metrics import Metrics
 
 REASONS = ("success", "failure", "signal", "start_failure", "manual", "config")
 
@@ -240,26 +237,15 @@ async def test_observations_go_to_their_histograms(scene: Scene) -> None:
     assert await scene.value("opsvisor_resource_sample_timestamp_seconds") == 1100.0
 
 
-async def test_queues_are_added_up_by_kind_of_subscriber_and_go_with_it() -> None:
+async def test_queues_are_added_up_by_kind_of_subscriber_and_go_with_it(scene: Scene) -> None:
     """Two clients of one kind are one series; a counter of drops stays when they leave."""
-    queues = [Subscription("sse", 10), Subscription("sse", 10)]
-    sampler = Sampler(dict, mono=lambda: 0.0, wall=lambda: 0.0)
-    scene = Scene()
-    scene.metrics = Metrics(
-        views=tuple,
-        log_stats=lambda _id: {},
-        sampler=sampler,
-        now=lambda: Instant(mono=0.0, wall=0.0),
-        version="1",
-        on_error=lambda _component, _error: None,
-        subscriptions=lambda: queues,
-    )
-    scene.metrics.events_dropped("sse")
+    scene.queues = [Subscription("sse", 10), Subscription("sse", 10)]
     assert await scene.samples("opsvisor_event_queue_capacity") == {("sse",): 20}
-    queues.clear()
+    assert await scene.samples("opsvisor_events_dropped_total") == {("sse",): 0}
+    scene.metrics.events_dropped("sse")
+    scene.queues.clear()
     assert await scene.samples("opsvisor_event_queue_capacity") == {}
     assert await scene.samples("opsvisor_events_dropped_total") == {("sse",): 1}
-    sampler.close()
 
 
 async def test_a_failing_sweep_costs_its_numbers_and_not_the_scrape(scene: Scene) -> None:
@@ -280,7 +266,7 @@ async def test_a_slow_sweep_is_not_waited_for(scene: Scene) -> None:
     scene.sampler._thread.submit(
         lambda: asyncio.run_coroutine_threadsafe(release.wait(), loop).result()
     )
-    scene.metrics._sweep_timeout = 0.001
+    scene.metrics._sources = replace(scene.metrics._sources, sweep_timeout=0.001)
     success = await scene.samples("opsvisor_collector_success")
     assert success[("resources",)] == 0
     release.set()
@@ -291,7 +277,7 @@ async def test_a_slow_sweep_is_not_waited_for(scene: Scene) -> None:
 
 async def test_failing_log_statistics_cost_theirs_only(scene: Scene) -> None:
     """A bug there is counted as one."""
-    scene.metrics._log_stats = {ProcessId("x", "y"): {"stdout": STATS}}.__getitem__
+    scene.look_at_logs = {ProcessId("x", "y"): {"stdout": STATS}}.__getitem__
     success = await scene.samples("opsvisor_collector_success")
     assert success[("logs",)] == 0
     assert (await scene.samples("opsvisor_internal_errors_total"))[("metrics",)] >= 1
@@ -308,7 +294,7 @@ async def test_a_process_may_leave_while_it_is_being_rendered(scene: Scene) -> N
         scene.metrics.on_event(ProcessRemoved(at=1.0, id=last))
         return {"stdout": STATS}
 
-    scene.metrics._log_stats = stats_of
+    scene.look_at_logs = stats_of
     assert len(await scene.samples("opsvisor_process_state_code")) == 1199
     assert last not in scene.metrics._counts
     assert scene.errors == []

@@ -21,19 +21,26 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from scene import OPENMETRICS, RUNNING, STATS, TEXT, Scene, scene_of, stopped
 
-from opsvisor.core.events import ProcessExited, ProcessSpawned
+from opsvisor.core.events import ProcessAdded, ProcessExited, ProcessSpawned
 from opsvisor.core.outcome import ExitCause, Outcome, Usage
 from opsvisor.core.spec import Pid, ProcessId, UserSpec
 from opsvisor.core.state import PublicState, StartCause
 from opsvisor.telemetry.exposition import Body, negotiate
 from opsvisor.telemetry.families import Format, Kind
 from opsvisor.telemetry.reference import CATALOGUE, render_metrics_reference
-from opsvisor.telemetry.rows import REASONS
+from opsvisor.telemetry.rows import reasons_of
 
+REASONS = reasons_of(RUNNING.spec)
 RUNS = ProcessId("shop", "web")
 WAITS = ProcessId('quo"te', "back\\slash\nné")
 VIEWS = (
-    replace(RUNNING, id=RUNS, flapping=True, kills_survived=1),
+    replace(
+        RUNNING,
+        id=RUNS,
+        spec=replace(RUNNING.spec, id=RUNS),
+        flapping=True,
+        kills_survived=1,
+    ),
     replace(
         stopped(WAITS),
         spec=replace(
@@ -56,6 +63,8 @@ def scene() -> Iterator[Scene]:
     """One process that runs (this very one), and one with an awkward name that waits."""
     with scene_of(VIEWS) as one:
         one.stats = {RUNS: {"stdout": STATS, "stderr": replace(STATS, bytes=7)}}
+        for view in VIEWS:
+            one.metrics.on_event(ProcessAdded(at=1.0, id=view.id, spec=view.spec))
         one.metrics.on_event(
             ProcessSpawned(
                 at=1.0,
