@@ -27,6 +27,10 @@ class MetricsSource(Protocol):
         """What is switched on, and can be asked for."""
         ...
 
+    def content_type(self, accept: str) -> str:
+        """Of what `render` answers to this Accept header."""
+        ...
+
     async def render(
         self, accept: str, *, gzip: bool, collect: frozenset[Collector] | None = None
     ) -> tuple[bytes, str]:

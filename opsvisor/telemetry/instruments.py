@@ -267,8 +267,9 @@ class Instruments:
         self.internal_errors = self._counter("internal_errors_total")
         self.tasks = self._gauge("tasks")
         self._begin_at_zero()
+        # Its start time tells a new process from a reload, which begins all else anew.
+        ProcessCollector(registry=self._registries[None])
         engine = self._registries[Collector.ENGINE]
-        ProcessCollector(registry=engine)
         PlatformCollector(registry=engine)
         GCCollector(registry=engine)
 

@@ -175,6 +175,10 @@ class Metrics:
         """What is switched on, and can be asked for."""
         return self._settings.collectors
 
+    def content_type(self, accept: str) -> str:
+        """Of what `render` answers to this Accept header."""
+        return negotiate(accept).value
+
     async def render(
         self, accept: str, *, gzip: bool, collect: frozenset[Collector] | None = None
     ) -> tuple[bytes, str]:

@@ -145,6 +145,10 @@ class RpcRoom:
 class _NoMetrics:
     collectors = frozenset[Collector]()
 
+    def content_type(self, accept: str) -> str:
+        del accept
+        return "text/plain"
+
     async def render(
         self, accept: str, *, gzip: bool, collect: frozenset[Collector] | None = None
     ) -> tuple[bytes, str]:
