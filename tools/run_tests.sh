@@ -21,6 +21,7 @@ tools/check_test_types.sh
 lint-imports --no-cache
 python tools/gen_reference.py --check
 python tools/gen_compatibility.py --check
+python -m alerts.generate --check
 set +x
 
 echo "seed: $seed (repeat with SEED=$seed make test)"

@@ -1,0 +1,1 @@
+"""Prometheus rules for opsvisor, and how they are made. Not part of the installed package."""
