@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-SOURCES := opsvisor alerts tests tools benchmarks examples
+SOURCES := opsvisor alerts grafana tests tools benchmarks examples
 
 .PHONY: run test check format docs bench clean
 
@@ -23,6 +23,7 @@ check: $(VENV)/.dev
 	$(BIN)/python tools/gen_reference.py --check
 	$(BIN)/python tools/gen_compatibility.py --check
 	$(BIN)/python -m alerts.generate --check
+	$(BIN)/python -m grafana.generate --check
 	$(BIN)/pytest -q -n auto tests/core tests/config tests/compat --ignore tests/core/test_mutants.py
 
 format: $(VENV)/.dev
@@ -33,6 +34,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python tools/gen_reference.py
 	$(BIN)/python tools/gen_compatibility.py
 	$(BIN)/python -m alerts.generate
+	$(BIN)/python -m grafana.generate
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

@@ -22,6 +22,7 @@ lint-imports --no-cache
 python tools/gen_reference.py --check
 python tools/gen_compatibility.py --check
 python -m alerts.generate --check
+python -m grafana.generate --check
 set +x
 
 echo "seed: $seed (repeat with SEED=$seed make test)"

@@ -1,0 +1,1 @@
+"""Grafana dashboards for opsvisor, and what they are generated and provisioned with."""

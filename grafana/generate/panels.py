@@ -1,0 +1,497 @@
+"""Panels: what each kind of Grafana's is told, with defaults that fit this project.
+
+Only options that Grafana 10.4 knows are used; the schema tests hold every panel to that.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from string import ascii_uppercase
+
+from grafana.generate import look
+from grafana.generate.jsons import Json, Object
+from grafana.generate.metrics import Quantity, family_of, metrics_of, quantity_of
+
+DATASOURCE: Object = {"type": "prometheus", "uid": "${datasource}"}
+WIDTH = 24  # columns of Grafana's grid
+
+
+class Shape(Enum):
+    """How Prometheus is asked, and what Grafana makes of the answer."""
+
+    RANGE = "time_series"
+    INSTANT = "instant"  # one value for each series, now
+    TABLE = "table"  # the same, labels as columns
+    HEATMAP = "heatmap"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """One query of a panel.
+
+    `unit`, if not the panel's, is this query's own. `quantity` says what the result is where that
+    does not follow from the text of it.
+    """
+
+    text: str
+    legend: str = ""
+    shape: Shape = Shape.RANGE
+    unit: str = ""
+    quantity: Quantity | None = None
+
+    def __post_init__(self) -> None:
+        """UnknownMetricError for a metric that is not exported."""
+        names = metrics_of(self.text)
+        assert names, f"no metric is selected by: {self.text}"
+        for name in names:
+            family_of(name)
+
+    @property
+    def measured_in(self) -> Quantity:
+        """What the numbers are."""
+        return self.quantity or quantity_of(self.text)
+
+    def render(self, ref_id: str) -> Object:
+        """As Grafana has it in `targets`."""
+        instant = self.shape in {Shape.INSTANT, Shape.TABLE}
+        form = Shape.RANGE if self.shape is Shape.INSTANT else self.shape
+        return {
+            "datasource": DATASOURCE,
+            "editorMode": "code",
+            "expr": self.text,
+            "format": form.value,
+            "instant": instant,
+            "legendFormat": self.legend or "__auto",
+            "range": not instant,
+            "refId": ref_id,
+        }
+
+
+class WrongUnitError(Exception):
+    """A panel draws something in a unit that it is not measured in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """A panel without its place. `options` and `custom` are what Grafana's kind of panel takes."""
+
+    kind: str
+    title: str
+    description: str
+    queries: tuple[Query, ...]
+    width: int
+    height: int
+    unit: str
+    defaults: Object
+    options: Object
+    overrides: tuple[Object, ...] = ()
+    transformations: tuple[Object, ...] = ()
+
+    def render(self, *, panel_id: int, x: int, y: int) -> Object:
+        """As Grafana has it, at this place of the grid."""
+        rendered: dict[str, Json] = {
+            "datasource": DATASOURCE,
+            "description": self.description,
+            "fieldConfig": {
+                "defaults": dict(sorted({**self.defaults, "unit": self.unit}.items())),
+                "overrides": [*self._units_of_queries(), *self.overrides],
+            },
+            "gridPos": {"h": self.height, "w": self.width, "x": x, "y": y},
+            "id": panel_id,
+            "options": self.options,
+            "targets": [
+                query.render(ref_id)
+                for ref_id, query in zip(ascii_uppercase, self.queries, strict=False)
+            ],
+            "title": self.title,
+            "type": self.kind,
+        }
+        if self.transformations:
+            rendered["transformations"] = self.transformations
+        return rendered
+
+    def _units_of_queries(self) -> list[Object]:
+        return [
+            {
+                "matcher": {"id": "byFrameRefID", "options": ref_id},
+                "properties": [{"id": "unit", "value": query.unit}],
+            }
+            for ref_id, query in zip(ascii_uppercase, self.queries, strict=False)
+            if query.unit and query.shape is not Shape.TABLE
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """What all panels may say of their numbers.
+
+    `unit` empty: what the first query is measured in. `empty` is shown where there is nothing,
+    and says why that is all right.
+    """
+
+    unit: str = ""
+    steps: look.Steps = look.PLAIN
+    mappings: tuple[Object, ...] = ()
+    colours: Mapping[str, str] = field(default_factory=dict)
+    empty: str = ""
+    decimals: int | None = None
+    low: float | None = None
+    high: float | None = None
+    link: str = ""
+
+    def unit_of(self, queries: Sequence[Query]) -> str:
+        """The unit of the panel. WrongUnitError if a query is measured in something else."""
+        if self.mappings and not self.unit:
+            return "none"
+        unit = self.unit or queries[0].unit or queries[0].measured_in.value[0]
+        for query in queries:
+            if (query.unit or unit) not in query.measured_in.value:
+                raise WrongUnitError(
+                    f"{query.unit or unit!r} is no unit for {query.text}\n"
+                    f"    hint: it is measured in one of {', '.join(query.measured_in.value)}"
+                )
+        return unit
+
+    def defaults(self, *, colour: Object, custom: Object | None = None) -> Object:
+        """As Grafana has it in `fieldConfig`."""
+        told: dict[str, Json] = {
+            "color": colour,
+            "mappings": self.mappings,
+            "thresholds": look.thresholds(self.steps),
+        }
+        optional: Mapping[str, Json] = {
+            "custom": custom,
+            "decimals": self.decimals,
+            "links": [{"title": "Open this process", "url": self.link}] if self.link else None,
+            "max": self.high,
+            "min": self.low,
+            "noValue": self.empty or None,
+        }
+        return told | {name: value for name, value in optional.items() if value is not None}
+
+
+_BY_THRESHOLD: Object = {"mode": "thresholds"}
+_BY_SERIES: Object = {"mode": "palette-classic-by-name"}
+_LAST: Object = {"calcs": ["lastNotNull"], "fields": "", "values": False}
+_PLAIN_FIELD = Field()
+
+
+class Graph(Enum):
+    """Whether a stat panel shows how its number came about."""
+
+    NONE = "none"
+    AREA = "area"
+
+
+class Paint(Enum):
+    """What of a stat panel takes the colour of its value."""
+
+    BACKGROUND = "background"
+    VALUE = "value"
+
+
+def stat(
+    title: str,
+    description: str,
+    *queries: Query,
+    size: tuple[int, int],
+    look_of: Field = _PLAIN_FIELD,
+    graph: Graph = Graph.NONE,
+    paint: Paint = Paint.BACKGROUND,
+) -> Panel:
+    """One number, or one for each query, with a colour that says whether that is good."""
+    return Panel(
+        kind="stat",
+        title=title,
+        description=description,
+        queries=queries,
+        width=size[0],
+        height=size[1],
+        unit=look_of.unit_of(queries),
+        defaults=look_of.defaults(colour=_BY_THRESHOLD),
+        options={
+            "colorMode": paint.value,
+            "graphMode": graph.value,
+            "justifyMode": "center",
+            "orientation": "auto",
+            "reduceOptions": _LAST,
+            "showPercentChange": False,
+            "textMode": "value_and_name" if len(queries) > 1 else "value",
+            "wideLayout": True,
+        },
+        overrides=tuple(look.coloured(look_of.colours)),
+    )
+
+
+class Draw(Enum):
+    """How a series is drawn: levels as lines, what happened in an interval as bars."""
+
+    LINES = "line"
+    STACKED = "stacked"
+    BARS = "bars"
+
+
+class Legend(Enum):
+    """Where the names go."""
+
+    BELOW = "bottom"
+    BESIDE = "right"  # a table with the last and the highest value
+    NONE = "none"
+
+
+def timeseries(
+    title: str,
+    description: str,
+    *queries: Query,
+    size: tuple[int, int],
+    look_of: Field = _PLAIN_FIELD,
+    draw: Draw = Draw.LINES,
+    legend: Legend = Legend.BELOW,
+    dashed: Sequence[str] = (),
+) -> Panel:
+    """A curve for each series over time. `dashed` names limits, which are no measurements."""
+    custom: dict[str, Json] = {
+        "axisPlacement": "auto",
+        "axisSoftMin": 0,
+        "drawStyle": "bars" if draw is Draw.BARS else "line",
+        "fillOpacity": {Draw.LINES: 8, Draw.STACKED: 45, Draw.BARS: 75}[draw],
+        "gradientMode": "none",
+        "lineInterpolation": "linear",
+        "lineWidth": 0 if draw is Draw.BARS else 1,
+        "showPoints": "never",
+        "spanNulls": False,
+        "stacking": {"group": "A", "mode": "none" if draw is Draw.LINES else "normal"},
+    }
+    if look_of.steps is not look.PLAIN:
+        custom["thresholdsStyle"] = {"mode": "dashed"}
+    limits: list[Object] = [
+        {
+            "matcher": {"id": "byName", "options": name},
+            "properties": [
+                {"id": "custom.lineStyle", "value": {"dash": [8, 8], "fill": "dash"}},
+                {"id": "custom.fillOpacity", "value": 0},
+                {"id": "custom.stacking", "value": {"group": "A", "mode": "none"}},
+                {"id": "color", "value": look.fixed(look.BAD)},
+            ],
+        }
+        for name in dashed
+    ]
+    return Panel(
+        kind="timeseries",
+        title=title,
+        description=description,
+        queries=queries,
+        width=size[0],
+        height=size[1],
+        unit=look_of.unit_of(queries),
+        defaults=look_of.defaults(colour=_BY_SERIES, custom=custom),
+        options={
+            "legend": _legend(legend),
+            "tooltip": {"mode": "multi", "sort": "desc"},
+        },
+        overrides=(*look.coloured(look_of.colours), *limits),
+    )
+
+
+def _legend(legend: Legend) -> Object:
+    beside = legend is Legend.BESIDE
+    return {
+        "calcs": ["lastNotNull", "max"] if beside else [],
+        "displayMode": "table" if beside else "list",
+        "placement": "right" if beside else "bottom",
+        "showLegend": legend is not Legend.NONE,
+    }
+
+
+def state_timeline(
+    title: str,
+    description: str,
+    *queries: Query,
+    size: tuple[int, int],
+    look_of: Field,
+) -> Panel:
+    """A row for each series, coloured by its value as it changes. The mappings are its legend."""
+    return Panel(
+        kind="state-timeline",
+        title=title,
+        description=description,
+        queries=queries,
+        width=size[0],
+        height=size[1],
+        unit=look_of.unit_of(queries),
+        defaults=look_of.defaults(
+            colour=_BY_THRESHOLD, custom={"fillOpacity": 85, "lineWidth": 0}
+        ),
+        options={
+            "alignValue": "left",
+            "legend": _legend(Legend.BELOW),
+            "mergeValues": True,
+            "rowHeight": 0.85,
+            "showValue": "never",
+            "tooltip": {"mode": "single", "sort": "none"},
+        },
+        overrides=tuple(look.coloured(look_of.colours)),
+    )
+
+
+class Cell(Enum):
+    """How a column of a table shows its value."""
+
+    TEXT = "auto"
+    COLOURED_TEXT = "color-text"
+    COLOURED = "color-background"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of a table: a label, or `Value #A` and so on for the result of a query."""
+
+    source: str
+    title: str
+    width: int = 0
+    unit: str = ""
+    mappings: tuple[Object, ...] = ()
+    steps: look.Steps | None = None
+    cell: Cell = Cell.TEXT
+    link: str = ""
+    decimals: int | None = None
+
+    def override(self) -> Object:
+        """What is different in this column."""
+        optional: Mapping[str, Json] = {
+            "unit": self.unit or None,
+            "decimals": self.decimals,
+            "mappings": self.mappings or None,
+            "thresholds": look.thresholds(self.steps) if self.steps else None,
+            "custom.cellOptions": {"type": self.cell.value}
+            if self.cell is not Cell.TEXT
+            else None,
+            "custom.width": self.width or None,
+            "links": [{"title": "Open this process", "url": self.link}] if self.link else None,
+        }
+        properties = [
+            {"id": name, "value": value} for name, value in optional.items() if value is not None
+        ]
+        return {
+            "matcher": {"id": "byName", "options": self.title},
+            "properties": properties,
+        }
+
+
+def table(
+    title: str,
+    description: str,
+    *queries: Query,
+    size: tuple[int, int],
+    columns: Sequence[Column],
+    hidden: Sequence[str] = (),
+    sort: str = "",
+    look_of: Field = _PLAIN_FIELD,
+) -> Panel:
+    """A row for each set of labels, joined over the queries by the labels they share."""
+    sources = [column.source for column in columns]
+    transformations: list[Object] = [{"id": "merge", "options": {}}]
+    transformations.append(
+        {
+            "id": "organize",
+            "options": {
+                "excludeByName": dict.fromkeys(("Time", *hidden), True),
+                "includeByName": {},
+                "indexByName": {name: index for index, name in enumerate(sources)},
+                "renameByName": {column.source: column.title for column in columns},
+            },
+        }
+    )
+    return Panel(
+        kind="table",
+        title=title,
+        description=description,
+        queries=queries,
+        width=size[0],
+        height=size[1],
+        unit=look_of.unit or "short",
+        defaults=look_of.defaults(
+            colour=_BY_THRESHOLD,
+            custom={"align": "left", "cellOptions": {"type": "auto"}, "inspect": False},
+        ),
+        options={
+            "cellHeight": "sm",
+            "frameIndex": 0,
+            "showHeader": True,
+            "sortBy": [{"desc": True, "displayName": sort}] if sort else [],
+        },
+        overrides=tuple(column.override() for column in columns),
+        transformations=tuple(transformations),
+    )
+
+
+def bar_gauge(
+    title: str,
+    description: str,
+    *queries: Query,
+    size: tuple[int, int],
+    look_of: Field,
+) -> Panel:
+    """A bar for each series, coloured by how full it is."""
+    return Panel(
+        kind="bargauge",
+        title=title,
+        description=description,
+        queries=queries,
+        width=size[0],
+        height=size[1],
+        unit=look_of.unit_of(queries),
+        defaults=look_of.defaults(colour=_BY_THRESHOLD),
+        options={
+            "displayMode": "basic",
+            "maxVizHeight": 28,
+            "minVizHeight": 14,
+            "minVizWidth": 8,
+            "namePlacement": "left",
+            "orientation": "horizontal",
+            "reduceOptions": _LAST,
+            "showUnfilled": True,
+            "sizing": "manual",
+            "valueMode": "color",
+        },
+    )
+
+
+def heatmap(
+    title: str,
+    description: str,
+    query: Query,
+    *,
+    size: tuple[int, int],
+) -> Panel:
+    """A histogram over time: how many observations fell into each of its buckets."""
+    return Panel(
+        kind="heatmap",
+        title=title,
+        description=description,
+        queries=(query,),
+        width=size[0],
+        height=size[1],
+        unit="short",
+        defaults={"custom": {"scaleDistribution": {"type": "linear"}}},
+        options={
+            "calculate": False,
+            "cellGap": 1,
+            "color": {
+                "exponent": 0.5,
+                "fill": "dark-orange",
+                "mode": "scheme",
+                "reverse": False,
+                "scale": "exponential",
+                "scheme": "Oranges",
+                "steps": 64,
+            },
+            "exemplars": {"color": "rgba(255,0,255,0.7)"},
+            "filterValues": {"le": 1e-9},
+            "legend": {"show": True},
+            "rowsFrame": {"layout": "auto"},
+            "showValue": "never",
+            "tooltip": {"mode": "single", "showColorScale": False, "yHistogram": False},
+            "yAxis": {"axisPlacement": "left", "reverse": False, "unit": "s"},
+        },
+    )
