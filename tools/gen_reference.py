@@ -86,7 +86,9 @@ def _row(name: str, option: Option, kind: Kind) -> str:
 def _default(option: Option, kind: Kind) -> str:
     if option.required:
         return "required"
-    empty = option.default in (None, "", (), {}) and option.name != "fatal_retry_delay"
+    empty = (
+        option.default in (None, "", (), {}, frozenset()) and option.name != "fatal_retry_delay"
+    )
     return "" if empty else f"`{kind.show(option.default)}`"
 
 

@@ -10,7 +10,7 @@ import socket
 
 from aiohttp import web
 
-from opsvisor.config.resolve_daemon import is_loopback
+from opsvisor.config.listening import is_loopback
 from opsvisor.config.settings import Credentials, TcpServer
 
 _SHA_PREFIX = "{SHA}"

@@ -19,6 +19,7 @@ from opsvisor.config.schema import (
     ProgramOptions,
 )
 from opsvisor.config.schema_daemon import DaemonOptions, ServerOptions
+from opsvisor.config.schema_metrics import IdentityOptions, MetricsOptions
 from opsvisor.config.units import Refused, did_you_mean
 
 T = TypeVar("T")
@@ -75,6 +76,8 @@ class Decoded:
     groups: Mapping[str, Declared[GroupOptions]]
     server: Declared[ServerOptions]
     daemon: Declared[DaemonOptions]
+    metrics: Declared[MetricsOptions]
+    identities: Mapping[str, Declared[IdentityOptions]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +115,17 @@ def decode(document: Document) -> tuple[Decoded, list[Problem]]:
         name: reader.declare(GroupOptions, draft) for name, draft in reader.named("group").items()
     }
     server = reader.declare(ServerOptions, reader.single("server"))
-    daemon = reader.declare(DaemonOptions, reader.single("daemon"))
-    decoded = Decoded(programs=programs, groups=groups, server=server, daemon=daemon)
+    decoded = Decoded(
+        programs=programs,
+        groups=groups,
+        server=server,
+        daemon=reader.declare(DaemonOptions, reader.single("daemon")),
+        metrics=reader.declare(MetricsOptions, reader.single("metrics")),
+        identities={
+            name: reader.declare(IdentityOptions, draft)
+            for name, draft in reader.named("identity").items()
+        },
+    )
     return decoded, reader.problems
 
 

@@ -31,9 +31,11 @@ _TYPE_NAMES: Mapping[type, str] = {
 }
 _NAME = re.compile(r"[\w.+@-]+")
 _EVENT_KIND = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
+_NO_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
 _UNLIMITED = "unlimited"
 _NEVER = "never"
+_LABELS_MAX = 30  # one metric can carry; Prometheus keeps them all for each process
 SOCKET_HINT = 'it looks like "unix:///run/web.sock" or "tcp://127.0.0.1:9000"'
 _LONG = 64  # bits: what TOML promises for integers, though tomli reads longer ones
 INTEGER_MAX = 2**31 - 1  # where nothing else bounds a number
@@ -83,6 +85,10 @@ class Address:
 
     host: str = ""
     port: int = 0
+
+    def __str__(self) -> str:
+        """As it is written: an IPv6 address is in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def type_name(value: Any) -> str:
@@ -175,6 +181,46 @@ def one_of(enum: type[Enum]) -> Kind:
 
     names = ", ".join(f'"{name}"' for name in members)
     return Kind(name=names, read=read, show=lambda member: f'"{member.value}"')
+
+
+def set_of(
+    enum: type[Enum], *, shorthand: str = "", stands_for: frozenset[Any] = frozenset()
+) -> Kind:
+    """An array of words for values of an enum. `shorthand` is one more word, for several."""
+    members = {member.value: member for member in enum}
+    meanings = {name: frozenset({member}) for name, member in members.items()}
+    known = {shorthand: stands_for, **meanings} if shorthand else meanings
+
+    def read_one(value: Any) -> frozenset[Any]:
+        if _text(value) not in known:
+            rule = f"there {'is' if len(known) == 1 else 'are'} {', '.join(known)}"
+            raise Refused("is not one of them", did_you_mean(value, known, rule))
+        return known[value]
+
+    def read(value: Any) -> frozenset[Any]:
+        return frozenset[Any]().union(*_array(value, read_one, "an array of names"))
+
+    def show(chosen: frozenset[Any]) -> str:
+        is_short = bool(shorthand) and stands_for <= chosen
+        rest = chosen - stands_for if is_short else chosen
+        names = [member.value for member in enum if member in rest]
+        return _show_array([shorthand, *names] if is_short else names)
+
+    names = ", ".join(f'"{name}"' for name in known)
+    return Kind(name=f"array of {names}", read=read, show=show)
+
+
+def duration_from(low: float) -> Kind:
+    """Durations of at least `low` seconds."""
+    least = units.format_duration(low)
+
+    def read(value: Any) -> float:
+        seconds = _duration(value)
+        if seconds < low:
+            raise Refused("is too short", f"it is {least} or more")
+        return seconds
+
+    return Kind(name=f"duration, {least} or more", read=read, show=_show_duration)
 
 
 def _duration(value: Any) -> float:
@@ -374,6 +420,24 @@ def _group_names(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def _label_names(value: Any) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(_array(value, _filled_text, "an array of names of labels")))
+    if len(names) > _LABELS_MAX:
+        raise Refused("is too long", f"{_LABELS_MAX} labels at most")
+    shown: dict[str, str] = {}
+    for name in names:
+        other = shown.setdefault(label_name(name), name)
+        if other != name:
+            says = f"holds '{other}' and '{name}', which would both be {label_name(name)}"
+            raise Refused(says, "leave one of the two out, or give it another name")
+    return names
+
+
+def label_name(name: str) -> str:
+    """What the label `name` of a program is called in metrics, where fewer characters do."""
+    return f"label_{_NO_LABEL.sub('_', name)}"
+
+
 def _event_kind(value: Any) -> str:
     if not _EVENT_KIND.fullmatch(_text(value)):
         raise Refused("is not a kind of event", 'they look like "PROCESS_STATE" or "TICK_60"')
@@ -425,6 +489,7 @@ RLIMITS = Kind(
 )
 USER = Kind(name='"name", "name:group" or uid', read=_user, show=_show_text)
 GROUP_NAMES = Kind(name="name or array of names", read=_group_names, show=_show_array)
+LABEL_NAMES = Kind(name="array of names of labels", read=_label_names, show=_show_array)
 EVENT_KINDS = Kind(name="array of kinds of events", read=_event_kinds, show=_show_array)
 SOCKET = Kind(name='"unix://path" or "tcp://host:port"', read=_socket, show=_show_text)
-ADDRESS = Kind(name='"host:port"', read=_address, show=lambda a: f'"{a.host}:{a.port}"')
+ADDRESS = Kind(name='"host:port"', read=_address, show=lambda address: f'"{address}"')

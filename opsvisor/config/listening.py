@@ -1,5 +1,6 @@
-"""Where the processes of a program listen, as opsvisor.toml writes it."""
+"""Where somebody listens: which addresses are of use, and how those of programs are written."""
 
+import ipaddress
 import os
 
 from opsvisor.config.kinds import ADDRESS, SOCKET_HINT, Address
@@ -26,6 +27,14 @@ def read(url: str, options: SocketOptions, owner: tuple[int, int] | None) -> Soc
 def is_too_long(path: str) -> bool:
     """Whether the kernel takes no socket of this path."""
     return len(os.fsencode(path)) > _PATH_MAX
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to an address of this host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _unix(path: str, options: SocketOptions, owner: tuple[int, int] | None) -> UnixSocketSpec:

@@ -1,15 +1,23 @@
 """The daemon's own options become its settings."""
 
-import ipaddress
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from opsvisor.config import accounts
 from opsvisor.config.decode import Declared, Decoded
 from opsvisor.config.document import KeyPath
 from opsvisor.config.findings import Findings
-from opsvisor.config.listening import PATH_HINT, is_too_long
+from opsvisor.config.listening import PATH_HINT, is_loopback, is_too_long
+from opsvisor.config.resolve_metrics import (
+    doubt_metrics,
+    identity_of,
+    metrics_settings,
+    object_to_identity,
+    object_to_metrics,
+    same_tokens,
+)
 from opsvisor.config.schema_daemon import (
     DaemonOptions,
     HttpOptions,
@@ -17,17 +25,27 @@ from opsvisor.config.schema_daemon import (
     ServerOptions,
     UnixOptions,
 )
+from opsvisor.config.schema_metrics import IdentityOptions, MetricsOptions
 from opsvisor.config.search import default_socket
-from opsvisor.config.settings import Credentials, DaemonSettings, TcpServer, UnixServer
+from opsvisor.config.settings import (
+    Credentials,
+    DaemonSettings,
+    Identity,
+    MetricsSettings,
+    TcpServer,
+    UnixServer,
+)
 from opsvisor.config.template import fill_variables
 from opsvisor.config.units import Refused
 from opsvisor.core.spec import LogSpec
 
 T = TypeVar("T")
 
+_EMPTY = Refused("is empty")
+
 Server = Declared[ServerOptions]
 
-_Table = Declared[ServerOptions] | Declared[DaemonOptions]
+_Table = Declared[ServerOptions] | Declared[DaemonOptions] | Declared[IdentityOptions]
 
 
 def resolve_daemon(
@@ -47,10 +65,11 @@ class _Resolver:
     def settings(self, decoded: Decoded) -> DaemonSettings:
         daemon = decoded.daemon
         options = daemon.options
-        return DaemonSettings(
+        identities = self._identities(decoded)
+        settings = DaemonSettings(
             supervisor_interfaces=decoded.server.options.supervisor_interfaces,
             identifier=self._text(daemon, ("identifier",), options.identifier),
-            servers=self._servers(decoded.server),
+            servers=self._servers(decoded.server, identities),
             log=LogSpec(
                 path=self._path(daemon, ("log",), options.log),
                 rotate_size=options.log_rotate_size,
@@ -69,7 +88,60 @@ class _Resolver:
             history_size=options.history_size,
             ring_size=options.ring_size,
             auto_log_dir=self._auto_log_dir(daemon),
+            metrics=self._metrics(decoded.metrics, identities),
         )
+        if identities and all(server.is_open for server in settings.listeners):
+            why = Refused(
+                "has no effect: no server asks for one",
+                "set listen in [metrics] or [server.http], or a username of [server.unix]",
+            )
+            first = decoded.identities[identities[0].name]
+            self._findings.warnings.append(first.problem((), why))
+        return settings
+
+    def _identities(self, decoded: Decoded) -> tuple[Identity, ...]:
+        found: list[Identity] = []
+        for name, declared in decoded.identities.items():
+            before = len(self._findings.problems)
+            options = self._filled(declared)
+            if not declared.broken and len(self._findings.problems) == before:
+                for option, why in object_to_identity(name, options):
+                    self._findings.problems.append(declared.problem(option, why))
+            found.append(identity_of(name, options))
+        for identity, earlier in same_tokens(found):
+            key = "token" if identity.token else "token_file"
+            why = Refused(f"holds the token of identity '{earlier.name}'", "give each its own")
+            problem = decoded.identities[identity.name].problem((key,), why)
+            self._findings.problems.append(problem)
+        return tuple(found)
+
+    def _filled(self, identity: Declared[IdentityOptions]) -> IdentityOptions:
+        options = identity.options
+        token_file = self._path(identity, ("token_file",), options.token_file or None)
+        return replace(
+            options,
+            password=self._secret(identity, "password", options.password),
+            token=self._secret(identity, "token", options.token),
+            token_file=token_file or "",
+        )
+
+    def _secret(self, identity: Declared[IdentityOptions], option: str, written: str) -> str:
+        secret = self._text(identity, (option,), written)
+        if written and not secret:  # a variable that is set to nothing
+            self._findings.problems.append(identity.problem((option,), _EMPTY))
+        return secret
+
+    def _metrics(
+        self, metrics: Declared[MetricsOptions], identities: tuple[Identity, ...]
+    ) -> MetricsSettings:
+        options = metrics.options
+        for option, why in object_to_metrics(options, identities):
+            typed = f"'{options.listen}'" if option == ("listen",) else ""
+            problem = metrics.problem(option, why, typed=typed)
+            self._findings.problems.append(problem)
+        for option, why in doubt_metrics(options):
+            self._findings.warnings.append(metrics.problem(option, why))
+        return metrics_settings(options, identities)
 
     def _auto_log_dir(self, daemon: Declared[DaemonOptions]) -> str | None:
         if not daemon.options.remove_auto_logs:
@@ -77,18 +149,22 @@ class _Resolver:
         folder = self._path(daemon, ("child_log_dir",), daemon.options.child_log_dir)
         return folder or tempfile.gettempdir()
 
-    def _servers(self, server: Server) -> tuple[UnixServer | TcpServer, ...]:
+    def _servers(
+        self, server: Server, identities: tuple[Identity, ...]
+    ) -> tuple[UnixServer | TcpServer, ...]:
         unix, http = server.options.unix, server.options.http
         if unix is None and http is None:
             return (UnixServer(name="unix", path=str(default_socket(self._environ))),)
         servers: list[UnixServer | TcpServer] = []
         if unix is not None and server.is_sound("unix"):
-            servers.append(self._unix(server, unix))
+            servers.append(self._unix(server, unix, identities))
         if http is not None and server.is_sound("http"):
-            servers.append(self._http(server, http))
+            servers.append(self._http(server, http, identities))
         return tuple(servers)
 
-    def _unix(self, server: Server, options: UnixOptions) -> UnixServer:
+    def _unix(
+        self, server: Server, options: UnixOptions, identities: tuple[Identity, ...]
+    ) -> UnixServer:
         option = ("unix", "path")
         path = self._path(server, option, options.path)
         assert path is not None
@@ -100,29 +176,46 @@ class _Resolver:
             path=path,
             mode=options.mode,
             owner=self._account(server, ("unix", "owner"), options.owner, accounts.owner),
-            credentials=self._credentials(server, "unix", options),
+            credentials=self._credentials(server, "unix", options, identities),
+            identities=identities,
         )
 
-    def _http(self, server: Server, options: HttpOptions) -> TcpServer:
+    def _http(
+        self, server: Server, options: HttpOptions, identities: tuple[Identity, ...]
+    ) -> TcpServer:
         host, port = options.listen.host, options.listen.port
-        credentials = self._credentials(server, "http", options)
-        is_open = not (options.username or options.allow_anonymous or is_loopback(host))
-        if is_open:
+        credentials = self._credentials(server, "http", options, identities)
+        is_open = not (options.username or identities or is_loopback(host))
+        if options.allow_anonymous and identities:
+            why = Refused(
+                "lets in anybody to do anything, which makes identities useless",
+                "leave it out; [metrics] has one of its own, for its listener",
+            )
+            self._findings.problems.append(server.problem(("http", "allow_anonymous"), why))
+        if is_open and not options.allow_anonymous:
             why = Refused(
                 "would let anybody on the network control the programs",
-                "set username and password, listen on 127.0.0.1, or say allow_anonymous = true",
+                "set username and password, or add an [identity.NAME], or listen on 127.0.0.1, or"
+                " say allow_anonymous = true",
             )
-            problem = server.problem(("http", "listen"), why, typed=f"'{host}:{port}'")
+            problem = server.problem(("http", "listen"), why, typed=f"'{options.listen}'")
             self._findings.problems.append(problem)
         return TcpServer(
             name="http",
             host=host,
             port=port,
             credentials=credentials,
+            identities=identities,
             allow_anonymous=options.allow_anonymous,
         )
 
-    def _credentials(self, server: Server, name: str, options: LoginOptions) -> Credentials | None:
+    def _credentials(
+        self,
+        server: Server,
+        name: str,
+        options: LoginOptions,
+        identities: tuple[Identity, ...],
+    ) -> Credentials | None:
         if bool(options.username) != bool(options.password):
             given, lacking = "username", "password"
             if options.password:
@@ -136,7 +229,11 @@ class _Resolver:
         for option, value in (("username", username), ("password", password)):
             # A variable that is set to nothing would open the door.
             if options.password and not value:
-                self._findings.problems.append(server.problem((name, option), Refused("is empty")))
+                self._findings.problems.append(server.problem((name, option), _EMPTY))
+        if any(username == identity.name for identity in identities):
+            says = f"is what an identity is called too: '{username}'"
+            why = Refused(says, "give one of the two another name")
+            self._findings.problems.append(server.problem((name, "username"), why))
         return Credentials(username=username, password=password)
 
     def _account(
@@ -159,11 +256,3 @@ class _Resolver:
         except Refused as why:
             self._findings.problems.append(table.problem(option, why))
             return text
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to an address of this host."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

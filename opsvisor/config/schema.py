@@ -14,6 +14,7 @@ from opsvisor.config import kinds
 from opsvisor.config.kinds import Command
 from opsvisor.config.option import Doc, PerProgram, Required, Section
 from opsvisor.config.schema_daemon import DaemonOptions, ServerOptions
+from opsvisor.config.schema_metrics import IdentityOptions, MetricsOptions
 from opsvisor.config.schema_streams import LogOptions, SocketOptions
 from opsvisor.core.spec import (
     ExitSet,
@@ -415,5 +416,7 @@ TABLES: Mapping[str, type] = {
     "group": GroupOptions,
     "server": ServerOptions,
     "daemon": DaemonOptions,
+    "metrics": MetricsOptions,
+    "identity": IdentityOptions,
 }
-NAMED = frozenset({"program", "group"})
+NAMED = frozenset({"program", "group", "identity"})

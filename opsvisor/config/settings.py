@@ -54,18 +54,18 @@ class MetricsCompat(Enum):
     NODE_SUPERVISORD = "node_supervisord"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricsSettings:
-    """What `/metrics` tells.
+class Access(Enum):
+    """How far somebody may go. Each level is all of those before it, and something more."""
 
-    `process_labels` names the labels of programs that `opsvisor_process_labels` shows.
-    `proportional_memory_interval` is the time between two readings of it, in seconds.
-    """
+    METRICS = "metrics"
+    READ = "read"
+    OPERATE = "operate"
+    ADMIN = "admin"
 
-    collectors: frozenset[Collector] = USUAL_COLLECTORS
-    process_labels: tuple[str, ...] = ()
-    compat: frozenset[MetricsCompat] = frozenset()
-    proportional_memory_interval: float = 300.0
+    def covers(self, needed: "Access") -> bool:
+        """Whether who has this level may do what needs that one."""
+        levels = tuple(Access)
+        return levels.index(self) >= levels.index(needed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,28 +77,83 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Somebody who may come in, how far, and one way to prove to be that.
+
+    `password` is as that of Credentials, with the name as user name. `token` is what a client
+    sends as a bearer; what is in `token_file` counts at the time somebody comes.
+    """
+
+    name: str
+    access: Access
+    password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    token_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnixServer:
-    """The API on a unix socket. `owner` is (uid, gid), None leaves it as it is created."""
+    """The API on a unix socket. `owner` is (uid, gid), None leaves it as it is created.
+
+    Who is let in by the mode of the socket may do everything, unless there are `credentials`:
+    then those have to be shown, or the ones of an identity.
+    """
 
     name: str
     path: str
     mode: int = 0o600
     owner: tuple[int, int] | None = None
     credentials: Credentials | None = None
+    identities: tuple[Identity, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody is asked who they are."""
+        return self.credentials is None
+
+
+class Offer(Enum):
+    """What a server is there for."""
+
+    EVERYTHING = "everything"
+    METRICS = "metrics"  # and the probes, which are for everybody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TcpServer:
-    """The API on TCP. `host` "" means all interfaces.
+    """The API, or a part of it, on TCP. `host` "" means all interfaces.
 
-    Anything but loopback needs credentials, unless `allow_anonymous` asks for it by name.
+    Anything but loopback needs credentials or identities, unless `allow_anonymous` asks for it by
+    name. `credentials` are those of somebody who may do everything.
     """
 
     name: str
     host: str
     port: int
     credentials: Credentials | None = None
+    identities: tuple[Identity, ...] = ()
     allow_anonymous: bool = False
+    offers: Offer = Offer.EVERYTHING
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody is asked who they are."""
+        return self.credentials is None and not self.identities
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsSettings:
+    """What `/metrics` tells, and `server`, a listener of its own for it.
+
+    `process_labels` names the labels of programs that `opsvisor_process_labels` shows.
+    `proportional_memory_interval` is the time between two readings of it, in seconds.
+    """
+
+    server: TcpServer | None = None
+    collectors: frozenset[Collector] = USUAL_COLLECTORS
+    process_labels: tuple[str, ...] = ()
+    compat: frozenset[MetricsCompat] = frozenset()
+    proportional_memory_interval: float = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +185,12 @@ class DaemonSettings:
     ring_size: int = 32 * 1024
     auto_log_dir: str | None = None
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+
+    @property
+    def listeners(self) -> tuple[UnixServer | TcpServer, ...]:
+        """Every server there is: those of the API, then that of the metrics."""
+        own = self.metrics.server
+        return self.servers if own is None else (*self.servers, own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from opsvisor.config.schema import NAMED, TABLES, FileOptions
 from opsvisor.core.spec import ExitSet
 
 _WIDTH = 79
-_NO_DEFAULT: tuple[object, ...] = (None, "", (), {}, ExitSet())
+_NO_DEFAULT: tuple[object, ...] = (None, "", (), {}, frozenset(), ExitSet())
 _HEAD = """\
 # Sample configuration of opsvisord, with every option that it knows.
 #
@@ -24,6 +24,7 @@ _HEAD = """\
 # For options without a default, by their whole name in the table, or else by its last part.
 _EXAMPLES = {
     "backlog": "128",
+    "compat": '["node_supervisord"]',
     "child_log_dir": '"/var/log/opsvisor"',
     "description": '"Answers on port 8000"',
     "env_file": '["web.env"]',
@@ -32,6 +33,7 @@ _EXAMPLES = {
     "group": '"shop"',
     "include": '["conf.d/*.toml"]',
     "labels": '{ team = "shop" }',
+    "listen": '"127.0.0.1:9002"',
     "log": '"opsvisord.log"',
     "log.stderr.path": '"merge"',
     "log.stdout.path": '"web.log"',
@@ -42,6 +44,7 @@ _EXAMPLES = {
     "password": '"secret"',
     "pid_file": '"opsvisord.pid"',
     "priority": "10",
+    "process_labels": '["team"]',
     "process_name": '"{program}-{replica}"',
     "program.events": '["PROCESS_STATE", "TICK_60"]',
     "restart_prevent_exit_codes": "[78]",
@@ -51,6 +54,8 @@ _EXAMPLES = {
     "start_backoff_step": '"1s"',
     "start_retries": "3",
     "syslog": "true",
+    "token": '"secret"',
+    "token_file": '"prometheus.token"',
     "umask": '"022"',
     "user": '"nobody"',
     "username": '"ops"',

@@ -130,13 +130,22 @@ _NEEDED = {
 def test_every_option_in_it_may_be_switched_on(tmp_path: Path, printed: dict[str, str]) -> None:
     """One at a time: not all of them go together."""
     (tmp_path / "web.env").write_text("A=1\n")
-    tables = {"program": "[program.x]", "group": "[group.x]", "": ""}
+    (tmp_path / "prometheus.token").write_text("secret\n")
+    tables = {
+        "program": "[program.x]",
+        "group": "[group.x]",
+        "identity": "[identity.x]",
+        "": "",
+    }
     for table, shown in _tables(printed["toml"]).items():
         for line in shown:
             lines = [tables.get(table, f"[{table}]"), line]
             lines += [more for start, more in _NEEDED.items() if line.startswith(start)]
             if table == "program":
                 lines.append('command = "/bin/cat"')
+            elif table == "identity":
+                is_proof = not line.startswith("access")
+                lines.append('access = "read"' if is_proof else 'token = "x"')
             elif table == "group":
                 lines += ["[program.y]", 'command = "/bin/cat"', 'group = "x"']
             unique = {each.partition(" = ")[0]: each for each in reversed(lines)}

@@ -127,6 +127,16 @@ OTHER_VALUES = {
     "daemon.echo_log": "false",
     "daemon.child_log_dir": '"logs"',
     "daemon.remove_auto_logs": "true",
+    "metrics.listen": '"[::1]:9003"',
+    "metrics.allow_anonymous": "true",
+    "metrics.collectors": '["state"]',
+    "metrics.process_labels": '["team"]',
+    "metrics.compat": '["node_supervisord"]',
+    "metrics.proportional_memory_interval": '"10m"',
+    "identity.access": '"operate"',
+    "identity.password": '"other"',
+    "identity.token": '"other"',
+    "identity.token_file": '"other.token"',
 }
 
 # What else must be said for an option to mean anything.
@@ -146,6 +156,12 @@ NEEDS: dict[str, dict[str, str]] = {
         for name in ("mode", "owner", "backlog")
     },
     "daemon.child_log_dir": {"program.log.stdout": '"auto"'},
+    "metrics.allow_anonymous": {"metrics.listen": '"127.0.0.1:9002"'},
+    "identity.access": {"identity.access": '"read"', "identity.token": '"x"'},
+    **{
+        f"identity.{proof}": {"identity.access": '"read"', f"identity.{proof}": '"first"'}
+        for proof in ("password", "token", "token_file")
+    },
 }
 
 BASE: dict[str, str] = {
@@ -177,6 +193,8 @@ def outcome(loaded: Loaded) -> tuple[Any, Any]:
 def test_every_option_changes_something(path: str, load: Load, tmp_path: Path) -> None:
     """No option is accepted and then ignored."""
     (tmp_path / "app.env").write_text("B=1\n")
+    for name in ("first", "other.token"):
+        (tmp_path / name).write_text(f"{name}\n")
     base = {**BASE, **NEEDS.get(path, {})}
     assert outcome(load(written(base))) != outcome(
         load(written({**base, path: OTHER_VALUES[path]}))

@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from opsvisor.config.resolve_daemon import is_loopback
+from opsvisor.config.listening import is_loopback
 from opsvisor.config.settings import DaemonSettings, Dialect, Loaded, TcpServer, UnixServer
 from opsvisor.core.plan import Group
 from opsvisor.core.spec import LogSpec, ProcessId, ProcessSpec

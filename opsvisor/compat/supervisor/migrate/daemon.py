@@ -10,7 +10,7 @@ from opsvisor.compat.supervisor.migrate.findings import Findings
 from opsvisor.compat.supervisor.migrate.leaves import DAEMON, HTTP, UNIX, Leaves, Path, Table
 from opsvisor.compat.supervisor.migrate.source import Source
 from opsvisor.config import accounts
-from opsvisor.config.resolve_daemon import is_loopback
+from opsvisor.config.listening import is_loopback
 from opsvisor.config.settings import TcpServer, UnixServer
 from opsvisor.config.template import fill_variables
 from opsvisor.config.units import Refused
