@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from opsvisor.api.access import Hosts, is_authorized, is_own_origin
+from opsvisor.api.access import Caller, Gate
 from opsvisor.api.context import (
     CONTROL,
     IS_READY,
     METRICS,
     MORE_ROUTES,
+    NEEDED_ACCESS,
     STREAMS,
     HttpObserver,
     MetricsSource,
@@ -19,8 +20,9 @@ from opsvisor.api.context import (
     require_json,
 )
 from opsvisor.api.errors import ApiError, problem_response
-from opsvisor.api.routes import OPEN_PATHS, ROUTES
-from opsvisor.config.settings import TcpServer, UnixServer
+from opsvisor.api.hosts import Hosts, is_own_origin
+from opsvisor.api.routes import METRICS_PATHS, ROUTES
+from opsvisor.config.settings import Access, Offer, TcpServer, UnixServer
 from opsvisor.control.control import Control
 from opsvisor.core.events import SupervisorState
 
@@ -38,26 +40,35 @@ def create_app(
     observer: HttpObserver,
     more_routes: Sequence[web.AbstractRouteDef] = (),
 ) -> web.Application:
-    """The API as this server offers it, behind this server's credentials.
+    """The API, or the part of it that this server offers, for those whom this server lets in.
 
-    `more_routes` are other edges' paths; they are asked for only where the API has none. Their
-    clients can't be made to send JSON, so there a web page is told by its Origin.
+    `more_routes` are other edges' paths; they are asked for only where the API has none. They can
+    do anything, so they are for those who may. Their clients can't be made to send JSON, so there
+    a web page is told by its Origin.
     """
+    gate = Gate(server, observer.warn)
     app = web.Application(
         client_max_size=_LARGEST_BODY,
-        middlewares=[_observe(observer), _explain_errors(observer), _guard(server)],
+        middlewares=[
+            _observe(observer),
+            _explain_errors(observer, gate, server),
+            _guard(server, gate),
+        ],
     )
     app[CONTROL] = control
     app[METRICS] = metrics
     app[STREAMS] = streams = Streams(observer=observer)
     app[IS_READY] = lambda: control.supervisor.state is SupervisorState.RUNNING
+    needed: dict[web.AbstractRoute, Access | None] = {}
     for route in ROUTES:
-        if route.method == "GET":
-            app.router.add_get(route.path, route.handler)  # HEAD comes with it
-        else:
-            app.router.add_route(route.method, route.path, route.handler)
-
-    app[MORE_ROUTES] = frozenset(app.router.add_routes(more_routes))
+        if _is_whole(server) or route.path in METRICS_PATHS:
+            for method in ("HEAD", "GET") if route.method == "GET" else (route.method,):
+                added = app.router.add_route(method, route.path, route.handler)
+                needed[added] = route.access
+    others = app.router.add_routes(more_routes) if _is_whole(server) else ()
+    needed |= dict.fromkeys(others, Access.ADMIN)
+    app[NEEDED_ACCESS] = needed
+    app[MORE_ROUTES] = frozenset(others)
 
     async def end_streams(_: web.Application) -> None:
         for task in tuple(streams.open):
@@ -89,7 +100,9 @@ def _observe(observer: HttpObserver) -> Callable[..., Awaitable[web.StreamRespon
     return observe
 
 
-def _explain_errors(observer: HttpObserver) -> Callable[..., Awaitable[web.StreamResponse]]:
+def _explain_errors(
+    observer: HttpObserver, gate: Gate, server: UnixServer | TcpServer
+) -> Callable[..., Awaitable[web.StreamResponse]]:
     @web.middleware
     async def explain(request: web.Request, handler: _Handler) -> web.StreamResponse:
         try:
@@ -98,9 +111,13 @@ def _explain_errors(observer: HttpObserver) -> Callable[..., Awaitable[web.Strea
             response = problem_response(error)
             if error.code == "unauthorized":
                 response.headers["WWW-Authenticate"] = 'Basic realm="default"'
+                if gate.takes_tokens:
+                    response.headers.add("WWW-Authenticate", 'Bearer realm="default"')
             return response
         except web.HTTPNotFound:
             hint = "GET / lists the entry points"
+            if not _is_whole(server):
+                hint = f"this listener has {', '.join(METRICS_PATHS)} and nothing else"
             return problem_response(ApiError("not_found", f"nothing at {request.path}", hint))
         except web.HTTPMethodNotAllowed as error:
             allowed = ", ".join(sorted(error.allowed_methods))
@@ -122,22 +139,28 @@ def _explain_errors(observer: HttpObserver) -> Callable[..., Awaitable[web.Strea
     return explain
 
 
-def _guard(server: UnixServer | TcpServer) -> Callable[..., Awaitable[web.StreamResponse]]:
-    hosts = Hosts(server) if isinstance(server, TcpServer) else None
+def _is_whole(server: UnixServer | TcpServer) -> bool:
+    return isinstance(server, UnixServer) or server.offers is Offer.EVERYTHING
+
+
+def _guard(
+    server: UnixServer | TcpServer, gate: Gate
+) -> Callable[..., Awaitable[web.StreamResponse]]:
+    """The one place where it is decided who may do what."""
+    hosts = Hosts(server) if isinstance(server, TcpServer) and gate.is_open else None
 
     @web.middleware
     async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
-        if request.path in OPEN_PATHS:
+        # What leads nowhere is told to anybody who may come in at all.
+        needed = request.app[NEEDED_ACCESS].get(request.match_info.route, Access.METRICS)
+        if needed is None:
             return await handler(request)
-        credentials = server.credentials
-        if credentials is not None:
-            if not is_authorized(request.headers.get("Authorization"), credentials):
-                raise ApiError(
-                    "unauthorized",
-                    "this server asks for a user name and a password",
-                    "opsvisorctl -u NAME -p PASSWORD, or curl -u NAME",
-                )
-        elif hosts is not None and not await hosts.expects(request):
+        caller = gate.caller(request.headers.get("Authorization"))
+        if caller is None:
+            raise _who_are_you(gate)
+        if not caller.access.covers(needed):
+            raise _not_you(caller, needed)
+        if hosts is not None and not await hosts.expects(request):
             raise ApiError(
                 "wrong_host",
                 f"this server is not {request.host}",
@@ -158,6 +181,25 @@ def _guard(server: UnixServer | TcpServer) -> Callable[..., Awaitable[web.Stream
         return await handler(request)
 
     return guard
+
+
+def _who_are_you(gate: Gate) -> ApiError:
+    hint = "opsvisorctl -u NAME -p PASSWORD, or curl -u NAME"
+    if not gate.takes_tokens:
+        return ApiError("unauthorized", "this server asks for a user name and a password", hint)
+    return ApiError(
+        "unauthorized",
+        "this server asks for a user name and a password, or for a token",
+        f"{hint}, or curl -H 'Authorization: Bearer TOKEN'",
+    )
+
+
+def _not_you(caller: Caller, needed: Access) -> ApiError:
+    return ApiError(
+        "forbidden",
+        f"this needs the access '{needed.value}', and '{caller.name}' has '{caller.access.value}'",
+        f'come as somebody else, or set access = "{needed.value}" in [identity.{caller.name}]',
+    )
 
 
 def _route_of(request: web.Request) -> str:

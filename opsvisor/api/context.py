@@ -1,7 +1,7 @@
 """What every handler needs, under typed keys of the application."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from opsvisor.api.errors import ApiError
-from opsvisor.config.settings import Collector
+from opsvisor.config.settings import Access, Collector
 from opsvisor.control.control import Control
 from opsvisor.control.names import Target, resolve
 from opsvisor.core.spec import ProcessId
@@ -46,6 +46,7 @@ class HttpObserver:
     in_flight: Callable[[], AbstractContextManager[object]]
     streaming: Callable[[str], AbstractContextManager[object]]
     internal_error: Callable[[str, Exception], None]
+    warn: Callable[[str], None] = lambda _: None  # of what an operator should see to
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,6 +72,7 @@ class Streams:
 CONTROL = web.AppKey("control", Control)
 METRICS: web.AppKey[MetricsSource] = web.AppKey("metrics")
 STREAMS = web.AppKey("streams", Streams)
+NEEDED_ACCESS: web.AppKey[Mapping[web.AbstractRoute, Access | None]] = web.AppKey("needed_access")
 MORE_ROUTES: web.AppKey[frozenset[web.AbstractRoute]] = web.AppKey("more_routes")
 IS_READY: web.AppKey[Callable[[], bool]] = web.AppKey("is_ready")
 

@@ -26,6 +26,7 @@ STATUS_OF_CODE = {
     "bad_signal": 400,
     "unauthorized": 401,
     "foreign_origin": 403,
+    "forbidden": 403,
     "not_found": 404,
     "no_such_process": 404,
     "no_such_group": 404,

@@ -52,17 +52,20 @@ class Announcer:
     def tell_server(self, server: HttpServer) -> None:
         """What a server that listens is for, who may come in, and where it is to be found."""
         settings = self._loaded.settings
-        if settings.supervisor_interfaces:
+        is_whole = server.settings in settings.servers
+        if settings.supervisor_interfaces and is_whole:
             self._journal.log(LogLevel.INFO, "RPC interface 'supervisor' initialized")
         is_tcp = isinstance(server.settings, TcpServer)
-        if server.settings.credentials is None and (self._is_supervisors or is_tcp):
+        if server.settings.is_open and (self._is_supervisors or is_tcp):
             self._journal.log(
-                LogLevel.CRITICAL if self._is_supervisors else LogLevel.INFO,
+                LogLevel.CRITICAL if self._is_supervisors and is_whole else LogLevel.INFO,
                 f"Server '{server.settings.name}' running without any HTTP authentication"
                 " checking",
             )
         where = f"API at {server.url}"
-        if is_tcp:
+        if not is_whole:
+            where = f"metrics at {server.url}/metrics"
+        elif is_tcp:
             where = f"API at {server.url}/api/v1, metrics at {server.url}/metrics"
         self._journal.log(LogLevel.INFO, where)
 

@@ -229,7 +229,7 @@ class Service:
                 ),
                 self._listeners.get(url_of(server)),
             )
-            for server in self._loaded.settings.servers
+            for server in self._loaded.settings.listeners
         ]
 
     def _build_other_edges(self) -> "list[_Edge]":
@@ -269,6 +269,7 @@ class Service:
             in_flight=self._metrics.request_in_flight,
             streaming=self._metrics.stream_active,
             internal_error=self._internal_error,
+            warn=lambda text: self._journal.log(LogLevel.WARN, text),
         )
 
     # -- beginning and end -------------------------------------------------------------------
@@ -405,7 +406,7 @@ class Service:
         for line in raise_limits(coming.settings, len(coming.plan.specs())):
             self._journal.log(LogLevel.INFO, line)
         ours = [server.settings for server in self._servers]
-        return listen_ahead(coming.settings.servers, ours)
+        return listen_ahead(coming.settings.listeners, ours)
 
     def _stop_everything(self, shutdown: Shutdown) -> None:
         was_ending = self._is_ending()

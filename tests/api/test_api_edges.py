@@ -16,9 +16,9 @@ from aiohttp.test_utils import make_mocked_request
 from engine_room import PATIENCE, sleeper
 from served import JSON, Done, Serve, Served
 
-from opsvisor.api.access import Hosts
 from opsvisor.api.errors import STATUS_OF_CODE, ApiError, problem_response
-from opsvisor.api.routes import OPEN_PATHS, ROUTES, Route
+from opsvisor.api.hosts import Hosts
+from opsvisor.api.routes import ROUTES, Route
 from opsvisor.api.server import BindError, HttpServer, bind, url_of
 from opsvisor.config.problems import Place, Problem
 from opsvisor.config.settings import Credentials, TcpServer, UnixServer
@@ -198,7 +198,9 @@ async def test_everything_is_behind_the_door_but_the_probes(serve: Serve, tmp_pa
         path = route.path.format(name="web", stream="stdout")
         async with api.session.request(route.method, path, headers=JSON) as response:
             statuses[route.path] = response.status
-    assert {path for path, status in statuses.items() if status != 401} == OPEN_PATHS
+    assert {path for path, status in statuses.items() if status != 401} == {
+        route.path for route in ROUTES if route.access is None
+    }
     assert api.house.room.over is False
 
 
@@ -303,7 +305,7 @@ async def test_the_full_name_is_asked_for_again_after_a_while(
     request = make_mocked_request("GET", "/metrics", headers={"Host": "web1.ops.example"})
     assert not await hosts.expects(request)
     assert not await hosts.expects(request)
-    monkeypatch.setattr("opsvisor.api.access._NAME_LASTS", 0.0)
+    monkeypatch.setattr("opsvisor.api.hosts._NAME_LASTS", 0.0)
     assert await hosts.expects(request)
 
 

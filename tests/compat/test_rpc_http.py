@@ -15,9 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rpc_room import RpcRoom, rpc_room
 
-from opsvisor.api.access import is_authorized
 from opsvisor.compat.supervisor.rpc.http import error_page
-from opsvisor.config.settings import Credentials, Dialect, LogLevel, TcpServer
+from opsvisor.config.settings import (
+    Access,
+    Credentials,
+    Dialect,
+    Identity,
+    LogLevel,
+    TcpServer,
+)
 from opsvisor.control.follow_file import FollowedFile
 from opsvisor.core.spec import LogSpec
 from opsvisor.runtime.logs.capture import StreamCapture
@@ -201,10 +207,24 @@ async def test_web_pages_may_not_call(tmp_path: Path) -> None:
         assert (await rpc.post(b"{}", "/api/v1/daemon/shutdown", Origin=f"http://{own}"))[0] == 415
 
 
+async def test_it_is_for_those_who_may_do_anything(tmp_path: Path) -> None:
+    """Every method of Supervisor's is at one path: there is no less than all of it to give."""
+    identities = tuple(
+        Identity(name=access.value, access=access, token=access.value) for access in Access
+    )
+    server = TcpServer(name="test", host="127.0.0.1", port=0, identities=identities)
+    async with rpc_room(folder=tmp_path, server=server) as rpc:
+        for path in ("/RPC2", "/logtail/web", "/mainlogtail", "/ok.html"):
+            for access in Access:
+                headers = {"Authorization": f"Bearer {access.value}"}
+                status, _ = await rpc.post(VERSION, path, **headers)
+                assert (status == 403) is (access is not Access.ADMIN), (path, access)
+                assert status != 401
+
+
 async def test_a_password_covers_every_path(tmp_path: Path) -> None:
     """As there: all of them, the liveness probe included."""
     server = TcpServer(name="test", host="127.0.0.1", port=0, credentials=CREDENTIALS)
-    assert is_authorized("Basic b3BzOnNlY3JldA==", CREDENTIALS)
     async with rpc_room(folder=tmp_path, server=server) as rpc:
         for path in ("/RPC2", "/logtail/web", "/mainlogtail", "/ok.html"):
             async with rpc.session.post(path, data=VERSION) as response:

@@ -104,7 +104,8 @@ opsvisor.toml:31: group 'x': expected a table, got an integer
     hint: each group has a name: [group.web]
 opsvisor.toml:33: server: http.listen = '0.0.0.0:9001' would let anybody on the network control \
 the programs
-    hint: set username and password, or add an [identity.NAME], or listen on 127.0.0.1, or say allow_anonymous = true
+    hint: set username and password, or add an [identity.NAME], or listen on \
+127.0.0.1, or say allow_anonymous = true
 opsvisor.toml:34: server: unix.password: expected a string, got an integer
 opsvisor.toml:34: server: unix.path is missing
     hint: for example path = "/run/opsvisor.sock"
