@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-lifetime = random.uniform(2, 20)
+lifetime = random.uniform(2, 12)
 print(f"will last for {lifetime:.0f} seconds")
 time.sleep(lifetime)
 ending = random.choice(["exit", "exception", "signal"])

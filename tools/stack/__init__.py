@@ -21,6 +21,7 @@ from tools.stack.config import (
 from tools.stack.errors import StackError
 from tools.stack.prometheus import Prometheus
 from tools.stack.receiver import Notice, Receiver
+from tools.stack.scenario import Scenario, free_port
 from tools.stack.stack import Stack, StackSettings
 from tools.stack.waiting import until
 
@@ -35,6 +36,7 @@ __all__ = [
     "Receiver",
     "Rule",
     "Sample",
+    "Scenario",
     "ScrapeTarget",
     "Series",
     "Stack",
@@ -42,6 +44,7 @@ __all__ = [
     "StackSettings",
     "Target",
     "alertmanager_config",
+    "free_port",
     "prometheus_config",
     "until",
 ]

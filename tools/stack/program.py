@@ -57,18 +57,25 @@ class Program:
 
     @property
     def address(self) -> str:
-        """Its host:port, as soon as it listens; it has one such socket."""
+        """Its host:port, once it is ready."""
         return self._address
 
-    def until_ready(self, path: str) -> Self:
-        """Wait until it answers 200 here. It is ended, and StackError raised, if that fails."""
+    def until_ready(self, path: str, *, address: str = "") -> Self:
+        """Wait until it answers 200 here. It is ended, and StackError raised, if that fails.
+
+        Without an `address` it is found out: the only TCP socket that it listens on.
+        """
         try:
-            self._address = until(self._listening)
+            self._address = address or until(self._listening)
             until(lambda: self._answers(path))
         except BaseException:
             self.stop()
             raise
         return self
+
+    def signal(self, signum: int) -> None:
+        """Send it a signal."""
+        self._child.send_signal(signum)
 
     def stop(self) -> None:
         """Ask it to end, and see to it that it does."""
@@ -113,6 +120,6 @@ class Program:
             return
         said = self.said()
         hint = ""
-        if "address already in use" in said:
+        if "already in use" in said or "already listening" in said:
             hint = "another program has this port: end it, or choose another port"
         raise StackError(f"{self.name} ended before it was ready. It said:\n{said}", hint)
