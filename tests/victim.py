@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
+EATEN: list[bytes] = []
+
 
 def say(text: str) -> None:
     """Print a line, unbuffered."""
@@ -64,6 +66,12 @@ def finish(order: str) -> None:
     say(f"will finish on {name}")
 
 
+def eat(mebibytes: str) -> None:
+    """`eat 100`: have so much memory resident, for good."""
+    EATEN.append(b"x" * (int(mebibytes) << 20))
+    say(f"ate {mebibytes}")
+
+
 def fork(_: str) -> None:
     """Have a child in the same process group, which waits to be killed."""
     pid = os.fork()
@@ -112,6 +120,7 @@ ORDERS: dict[str, Callable[[str], None]] = {
     "die": die,
     "ignore": ignore,
     "finish": finish,
+    "eat": eat,
     "fork": fork,
     "escape": escape,
     "orphan": orphan,

@@ -10,7 +10,7 @@ from opsvisor.control.control import Control
 from opsvisor.control.describe import describe
 from opsvisor.core.events import Event
 from opsvisor.core.instant import Instant
-from opsvisor.core.outcome import Outcome, signal_name
+from opsvisor.core.outcome import Outcome, how_it_ended, signal_name
 from opsvisor.core.view import ProcessView
 from opsvisor.core.wording import kind_of, sentence
 from opsvisor.runtime.members import TreeMember
@@ -73,7 +73,7 @@ def run_of(run: FinishedRun) -> wire.Run:
         started_at=run.ended_at - run.uptime,
         ended_at=run.ended_at,
         uptime=run.uptime,
-        outcome=str(outcome) if outcome else run.problem,
+        outcome=how_it_ended(outcome, oom_killed=run.oom_killed) if outcome else run.problem,
         exit_code=outcome.code if outcome else None,
         exit_signal=signal_name(outcome.signum) if outcome and outcome.signum else None,
         core_dumped=outcome.core_dumped if outcome else False,

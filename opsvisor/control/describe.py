@@ -116,7 +116,9 @@ def hints(view: ProcessView, log_problem: str) -> list[str]:
         found.append(f"once the cause is gone: opsvisorctl start {name}")
     if view.flapping:
         found.append("it restarts again and again: each end above says how, compare their times")
-    if view.last_cause is ExitCause.SIGNAL and view.last_outcome is not None:
+    if view.last_oom_killed:
+        found.append(_OOM_HINT)
+    elif view.last_cause is ExitCause.SIGNAL and view.last_outcome is not None:
         found.append(_signal_hint(view.last_outcome.signum))
     if view.kills_survived:
         found.append(f"see what it waits for: cat /proc/{view.pid}/stack /proc/{view.pid}/wchan")
@@ -125,6 +127,12 @@ def hints(view: ProcessView, log_problem: str) -> list[str]:
     if view.state is PublicState.STOPPED and view.ended is None:
         found.append(f"it is not started by itself ({_startup(view)}): opsvisorctl start {name}")
     return found
+
+
+_OOM_HINT = (
+    "the kernel killed it for want of memory: have it use less, or raise the limit that applies"
+    " (memory.max of its cgroup); dmesg | grep -i 'killed process' has the sizes"
+)
 
 
 def _signal_hint(signum: int | None) -> str:

@@ -104,6 +104,7 @@ class ProcessExited:
 
     `expected` means: asked for, or an exit that the policy calls success. Where the policy says
     that an early exit fails, one before `min_uptime` never is. Other exits get a post-mortem.
+    `oom_killed` may be true of any cause: a failed start is one, whatever ended it.
     """
 
     at: float
@@ -115,6 +116,7 @@ class ProcessExited:
     uptime: float
     usage: Usage
     decision: str
+    oom_killed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,12 +58,16 @@ class SpawnFault:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """The kernel reported the end of a process, and its output has been read to the end."""
+    """The kernel reported the end of a process, and its output has been read to the end.
+
+    `oom_killed`: it was the kernel that killed it, for want of memory.
+    """
 
     id: ProcessId
     pid: Pid
     outcome: Outcome
     usage: Usage
+    oom_killed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,12 +38,21 @@ class Outcome:
         return f"terminated by {signal_name(self.signum)}{suffix}"
 
 
+def how_it_ended(outcome: Outcome, *, oom_killed: bool) -> str:
+    """The outcome in words, with who sent the SIGKILL where that is known.
+
+    Not part of `str(outcome)`, which has Supervisor's words and must keep them.
+    """
+    return f"{outcome} (OOM killer)" if oom_killed else str(outcome)
+
+
 class ExitCause(Enum):
     """Why a run ended: the bounded set behind every metric label, status line and event."""
 
     SUCCESS = "success"  # an exit code or signal that the policy expects
     FAILURE = "failure"  # another exit code
     SIGNAL = "signal"  # a signal that we did not send
+    OOM = "oom"  # SIGKILL by the kernel, which ran out of memory or met the limit of a cgroup
     START_FAILURE = "start_failure"  # ended before min_uptime, or could not be spawned
     MANUAL = "manual"  # stopped by an operator
     CONFIG = "config"  # stopped to take over a changed configuration

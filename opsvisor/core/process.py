@@ -171,6 +171,7 @@ class ProcessMachine:
             kills_survived=max(0, self.state.kills - 1) if isinstance(self.state, Stopping) else 0,
             last_outcome=record.last_outcome,
             last_cause=record.last_cause,
+            last_oom_killed=record.last_oom_killed,
             spawn_error=record.spawn_error,
             running_seconds=record.running_seconds,
             expected_seconds=record.expected_seconds,
@@ -501,7 +502,9 @@ class ProcessMachine:
     ) -> list[Effect]:
         uptime = now.mono - state.started_at
         came_up = isinstance(state, Running)
-        run = EndedRun(uptime=uptime, came_up=came_up, outcome=end.outcome)
+        run = EndedRun(
+            uptime=uptime, came_up=came_up, outcome=end.outcome, oom_killed=end.oom_killed
+        )
         cause = classify(self.spec.restart, run)
         decision = self._decide(run, now)
         if cause is ExitCause.START_FAILURE and not isinstance(decision, Leave):
@@ -516,7 +519,8 @@ class ProcessMachine:
     ) -> list[Effect]:
         expected = cause in _EXPECTED
         self._account(now)  # with this end, it may no longer be expected to run
-        self._record.end_run(end.outcome, cause, now, expected=expected)
+        oom_killed = end.oom_killed
+        self._record.end_run(end.outcome, cause, now, expected=expected, oom_killed=oom_killed)
         event = ProcessExited(
             at=now.wall,
             id=self.id,
@@ -527,6 +531,7 @@ class ProcessMachine:
             uptime=uptime,
             usage=end.usage,
             decision=decision,
+            oom_killed=oom_killed,
         )
         return [Publish(event)]
 

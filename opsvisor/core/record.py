@@ -25,6 +25,7 @@ class Record:
     last_outcome: Outcome | None = None
     last_cause: ExitCause | None = None
     last_expected: bool = False
+    last_oom_killed: bool = False
     running_seconds: float = 0.0
     expected_seconds: float = 0.0
     accounted_to: float = 0.0
@@ -46,9 +47,18 @@ class Record:
         self.reason = reason
         self.since = now
 
-    def end_run(self, outcome: Outcome, cause: ExitCause, now: Instant, *, expected: bool) -> None:
+    def end_run(
+        self,
+        outcome: Outcome,
+        cause: ExitCause,
+        now: Instant,
+        *,
+        expected: bool,
+        oom_killed: bool,
+    ) -> None:
         """The present run is over."""
         self.ended = now
         self.last_outcome = outcome
         self.last_cause = cause
         self.last_expected = expected
+        self.last_oom_killed = oom_killed

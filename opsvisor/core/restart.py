@@ -15,7 +15,7 @@ single crash should cost milliseconds, only a repeated one costs waiting.
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from opsvisor.core.outcome import ExitCause, Outcome
+from opsvisor.core.outcome import ExitCause, Outcome, how_it_ended
 from opsvisor.core.spec import (
     Backoff,
     ExitSet,
@@ -38,10 +38,13 @@ class EndedRun:
     came_up: bool  # was alive for min_uptime
     outcome: Outcome | None
     spawn_error: str = ""
+    oom_killed: bool = False
 
     def __str__(self) -> str:
         """How it ended, for reasons: `exit status 3`, or why it could not be spawned."""
-        return self.spawn_error if self.outcome is None else str(self.outcome)
+        if self.outcome is None:
+            return self.spawn_error
+        return how_it_ended(self.outcome, oom_killed=self.oom_killed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +120,8 @@ def classify(policy: RestartPolicy, run: EndedRun) -> ExitCause:
         return ExitCause.SUCCESS
     if not run.came_up:
         return ExitCause.START_FAILURE
+    if run.oom_killed:
+        return ExitCause.OOM
     return ExitCause.FAILURE if run.outcome.signum is None else ExitCause.SIGNAL
 
 
@@ -222,6 +227,8 @@ def _of(limit: int | None) -> str:
 def _verdict(policy: RestartPolicy, cause: ExitCause) -> str:
     if policy.mode is RestartMode.ALWAYS:
         return "restart is always"
+    if cause is ExitCause.OOM:
+        return "memory ran out"
     if cause is ExitCause.SIGNAL:
         return "a signal nobody here sent"
     return "not in success_exit_codes"

@@ -38,6 +38,7 @@ class ProcessView:
     kills_survived: int
     last_outcome: Outcome | None
     last_cause: ExitCause | None
+    last_oom_killed: bool
     spawn_error: str
     running_seconds: float
     expected_seconds: float

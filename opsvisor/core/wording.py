@@ -19,7 +19,7 @@ from opsvisor.core.events import (
     StateChanged,
     SupervisorStateChanged,
 )
-from opsvisor.core.outcome import signal_name
+from opsvisor.core.outcome import how_it_ended, signal_name
 
 
 def _snake_case(name: str) -> str:
@@ -52,7 +52,8 @@ def sentence(event: Event) -> str:
         case SpawnFailed():
             return f"{event.id} could not be started: {event.reason}"
         case ProcessExited():
-            return f"{event.id} (pid {event.pid}) ended: {event.outcome}; {event.decision}"
+            how = how_it_ended(event.outcome, oom_killed=event.oom_killed)
+            return f"{event.id} (pid {event.pid}) ended: {how}; {event.decision}"
         case FailuresForgotten():
             return f"{event.id} has been up long enough to forget {event.failures} failures"
         case FlappingChanged():

@@ -17,7 +17,7 @@ from opsvisor.api.app import create_app
 from opsvisor.api.context import HttpObserver
 from opsvisor.api.server import BindError, HttpServer, url_of
 from opsvisor.config.problems import ConfigError, OpsvisorError, Place, Problem
-from opsvisor.config.settings import Dialect, Loaded, LogLevel
+from opsvisor.config.settings import Collector, Dialect, Loaded, LogLevel
 from opsvisor.control.actions import Actions
 from opsvisor.control.configuration import Configuration, LoadReport
 from opsvisor.control.control import Control
@@ -40,9 +40,11 @@ from opsvisor.daemon.host import (
 from opsvisor.daemon.succession import Successor, listen_ahead
 from opsvisor.runtime import clock, signals
 from opsvisor.runtime.bus import EventBus
+from opsvisor.runtime.cgroups import Cgroups
 from opsvisor.runtime.daemon_log import DaemonLog
 from opsvisor.runtime.engine import Engine, Observer
 from opsvisor.runtime.logs.syslog import Syslog
+from opsvisor.runtime.oom import OomWatch
 from opsvisor.runtime.post_mortem import PostMortems
 from opsvisor.runtime.reaper import Orphan
 from opsvisor.runtime.sampler import Sampler
@@ -154,6 +156,8 @@ class Service:
     def _build_engine(self) -> None:
         self._supervisor = Supervisor(jitter=random.random)
         self._bus = EventBus(first_number=int(clock.now().wall * 1000))
+        self._cgroups = Cgroups()
+        self._oom = OomWatch(self._cgroups.shared_kills())
         self._engine = Engine(
             self._supervisor,
             self._bus,
@@ -162,12 +166,18 @@ class Service:
             ring_size=self._loaded.settings.ring_size,
             on_shutdown_complete=self._over.set,
             syslog=self._syslog,
+            oom=self._oom,
         )
 
     def _build_telemetry(self) -> None:
         """What looks on. The order of those who hear of events is that of lines in the log."""
+        collectors = self._loaded.settings.metrics.collectors
         self._sampler = Sampler(
-            self._engine.live, mono=lambda: clock.now().mono, wall=lambda: clock.now().wall
+            self._engine.live,
+            mono=lambda: clock.now().mono,
+            wall=lambda: clock.now().wall,
+            cgroups=self._cgroups if Collector.CGROUP in collectors else None,
+            oom=self._oom,
         )
         self._metrics = Metrics(
             views=self._engine.views,

@@ -15,6 +15,7 @@ import asyncio
 import errno
 import functools
 import os
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -41,6 +42,7 @@ from opsvisor.runtime import clock
 from opsvisor.runtime.bus import EventBus
 from opsvisor.runtime.groups import StoppedGroups
 from opsvisor.runtime.logs.syslog import Syslog
+from opsvisor.runtime.oom import OomWatch
 from opsvisor.runtime.output import Output, OutputListeners
 from opsvisor.runtime.reaper import Orphan, Reaper
 from opsvisor.runtime.sockets import Hold, SharedSockets, SocketError
@@ -82,7 +84,10 @@ class Engine:
         ring_size: int,
         on_shutdown_complete: Callable[[], None],
         syslog: Syslog | None = None,
+        oom: OomWatch | None = None,
     ) -> None:
+        self._oom = OomWatch() if oom is None else oom
+        self._killed: set[Pid] = set()  # sent SIGKILL by us
         self._supervisor = supervisor
         self._bus = bus
         self._loop = loop
@@ -301,6 +306,7 @@ class Engine:
         if hold is not None:
             self._holds[pid] = hold
         self._ids[pid] = spec.id
+        self._oom.run_began(pid)
         self._output.run_began(spec.id, pid)
         self._inputs.append(Spawned(spec.id, pid))
         try:
@@ -315,6 +321,8 @@ class Engine:
         self._inputs.append(fault)
 
     def _signal(self, effect: SignalProcess) -> None:
+        if effect.signum == signal.SIGKILL:
+            self._killed.add(effect.pid)
         try:
             if effect.to_group:
                 self._groups.signal(effect.pid, effect.signum)
@@ -385,7 +393,11 @@ class Engine:
             streams.run_ended()
         self._observer.run_ended(process_id, pid, usage)
         hold = self._holds.pop(pid, None)
-        self.submit(Exited(process_id, pid, outcome, usage))
+        oom_killed = self._oom.run_ended(
+            process_id, pid, outcome, killed_by_us=pid in self._killed
+        )
+        self._killed.discard(pid)
+        self.submit(Exited(process_id, pid, outcome, usage, oom_killed))
         if hold is not None:  # only now: if it was started again at once, no client was refused
             hold.let_go()
         self._observer.reap_took(time.monotonic() - began)

@@ -1,7 +1,10 @@
 """Totals of a process tree that survive its members, and never fall."""
 
+from dataclasses import replace
+
 from opsvisor.core.outcome import Usage
 from opsvisor.core.spec import Pid
+from opsvisor.runtime.cgroups import Throttling
 from opsvisor.runtime.proctree import NOTHING, Spent, add_up
 
 
@@ -49,3 +52,38 @@ class Ledger:
                 major_faults=usage.major_faults,
             )
         )
+
+
+class ThrottleLedger:
+    """How often a process was held back by its CPU quota, over all cgroups it was in.
+
+    What a cgroup had counted before the process was first seen in it is not counted.
+    """
+
+    def __init__(self, seen: Throttling) -> None:
+        self._seen = seen
+        self._total = replace(seen, periods=0, throttled_periods=0, throttled_seconds=0.0)
+
+    def saw(self, seen: Throttling) -> None:
+        """A sweep read this."""
+        before = self._seen
+        self._seen = seen
+        if seen.folder != before.folder:
+            return
+        if seen.periods < before.periods:  # removed and made again under the same name
+            before = replace(seen, periods=0, throttled_periods=0, throttled_seconds=0.0)
+        total = self._total
+        self._total = replace(
+            total,
+            periods=total.periods + seen.periods - before.periods,
+            throttled_periods=(
+                total.throttled_periods + seen.throttled_periods - before.throttled_periods
+            ),
+            throttled_seconds=(
+                total.throttled_seconds + seen.throttled_seconds - before.throttled_seconds
+            ),
+        )
+
+    def total(self) -> Throttling:
+        """The sum of everything; never less than what was told before."""
+        return self._total

@@ -39,6 +39,7 @@ class FinishedRun:
     expected: bool
     decision: str
     usage: Usage
+    oom_killed: bool = False
     stdout_tail: tuple[str, ...] = ()
     stderr_tail: tuple[str, ...] = ()
 
@@ -93,6 +94,7 @@ class PostMortems:
             expected=event.expected,
             decision=event.decision,
             usage=event.usage,
+            oom_killed=event.oom_killed,
             stdout_tail=() if event.expected else self._tail(event.id, Stream.STDOUT),
             stderr_tail=() if event.expected else self._tail(event.id, Stream.STDERR),
         )

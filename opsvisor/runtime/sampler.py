@@ -37,8 +37,10 @@ from types import MappingProxyType
 from opsvisor.core.outcome import Usage
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.runtime import proctree
-from opsvisor.runtime.ledger import Ledger
+from opsvisor.runtime.cgroups import Cgroups, Surroundings, Throttling
+from opsvisor.runtime.ledger import Ledger, ThrottleLedger
 from opsvisor.runtime.members import TreeMember, look_at
+from opsvisor.runtime.oom import OomWatch, count_kills
 from opsvisor.runtime.proctree import NOTHING, Spent, Stat
 
 __all__ = ["Sampler", "Sweep", "TreeMember", "TreeSample"]
@@ -98,6 +100,8 @@ class _Question:
     """
 
     supervisor: Pid
+    cgroups: Cgroups | None
+    shared_kills: str
     roots: Mapping[ProcessId, Pid]
     leaders: Mapping[int, ProcessId]
     last_leaders: Mapping[int, ProcessId]
@@ -125,10 +129,12 @@ class _Question:
 class _Answer:
     """What the worker thread saw. `spent` also holds what outlived its root.
 
-    `owned` is `owners` turned round.
+    `owned` is `owners` turned round. `shared_kills` was read before anything else.
     """
 
     duration: float
+    shared_kills: int | None
+    surroundings: dict[ProcessId, Surroundings]
     trees: dict[ProcessId, TreeSample]
     spent: dict[ProcessId, dict[Pid, Spent]]
     owners: dict[Pid, _Owned]
@@ -148,7 +154,8 @@ class Sampler:
     """Sweeps over the trees of `roots`, at most one every `max_age` seconds.
 
     Everything but the reading itself happens on the event loop. `mono` is also called from the
-    worker thread. `sweeps` and `failures` count finished and failed sweeps.
+    worker thread. `sweeps` and `failures` count finished and failed sweeps. `cgroups` None: they
+    are not looked at.
     """
 
     def __init__(
@@ -158,6 +165,8 @@ class Sampler:
         mono: Callable[[], float],
         wall: Callable[[], float],
         max_age: float = 5.0,
+        cgroups: Cgroups | None = None,
+        oom: OomWatch | None = None,
     ) -> None:
         self.sweeps = 0
         self.failures = 0
@@ -165,11 +174,15 @@ class Sampler:
         self._mono = mono
         self._wall = wall
         self._max_age = max_age
+        self._cgroups = cgroups
+        self._oom = OomWatch() if oom is None else oom
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sampler")
         self._running: asyncio.Future[_Answer] | None = None
         self._meanwhile = _Meanwhile()
         self._latest: Sweep | None = None
         self._trees: dict[ProcessId, TreeSample] = {}
+        self._surroundings: dict[ProcessId, Surroundings] = {}
+        self._throttled: dict[ProcessId, ThrottleLedger] = {}
         self._ledgers: dict[ProcessId, Ledger] = {}
         self._owners: dict[Pid, _Owned] = {}
         self._owned: dict[ProcessId, list[Pid]] = {}  # may also hold what is over by now
@@ -216,6 +229,19 @@ class Sampler:
         spent = self.spent(process_id)
         return spent.user_seconds, spent.system_seconds
 
+    def surroundings(self, process_id: ProcessId) -> Surroundings | None:
+        """What limits the process in the latest sweep, None if it was not there."""
+        return self._surroundings.get(process_id)
+
+    def throttling(self, process_id: ProcessId) -> Throttling | None:
+        """How its CPU quota held the process back in all its runs, None if no cgroup tells."""
+        ledger = self._throttled.get(process_id)
+        return ledger.total() if ledger is not None else None
+
+    def oom_kills(self, process_id: ProcessId) -> int:
+        """OOM kills in all its runs, in the tree where its cgroup tells of them."""
+        return self._oom.kills(process_id)
+
     def run_ended(self, process_id: ProcessId, pid: Pid, usage: Usage) -> None:
         """Add the rusage of a finished run."""
         self._meanwhile.ended.add(pid)
@@ -224,6 +250,7 @@ class Sampler:
         tree = self._trees.get(process_id)
         if tree is not None and tree.pid == pid:
             del self._trees[process_id]
+            self._surroundings.pop(process_id, None)
 
     def orphan_reaped(self, process_id: ProcessId, pid: Pid, usage: Usage) -> None:
         """Add the rusage of a descendant that had become our child."""
@@ -242,6 +269,9 @@ class Sampler:
         """The process left the plan: drop what is known of it."""
         self._meanwhile.forgotten.add(process_id)
         self._trees.pop(process_id, None)
+        self._surroundings.pop(process_id, None)
+        self._throttled.pop(process_id, None)
+        self._oom.forget(process_id)
         self._ledgers.pop(process_id, None)
         self._last_roots.pop(process_id, None)
         for pid in self._owned.pop(process_id, ()):
@@ -273,6 +303,8 @@ class Sampler:
         roots = dict(self._roots())
         return _Question(
             supervisor=Pid(os.getpid()),
+            cgroups=self._cgroups,
+            shared_kills=self._oom.shared,
             roots=roots,
             leaders={pid: process_id for process_id, pid in roots.items()},
             last_leaders={pid: process_id for process_id, pid in self._last_roots.items()},
@@ -296,6 +328,7 @@ class Sampler:
         self._trees = answer.trees
         self._owners = answer.owners
         self._owned = answer.owned
+        self._look_around(answer)
         for process_id in self._ledgers.keys() | answer.spent.keys():
             self._ledger(process_id).saw(answer.spent.get(process_id, {}))
         self.sweeps += 1
@@ -308,10 +341,24 @@ class Sampler:
         for listener in self._listeners:
             listener(self._latest)
 
+    def _look_around(self, answer: _Answer) -> None:
+        around = answer.surroundings
+        self._oom.swept(answer.shared_kills, {one: seen.kills for one, seen in around.items()})
+        for process_id, seen in around.items():
+            if seen.throttling is None:
+                continue
+            ledger = self._throttled.get(process_id)
+            if ledger is None:
+                self._throttled[process_id] = ThrottleLedger(seen.throttling)
+            else:
+                ledger.saw(seen.throttling)
+        self._surroundings = {one: seen for one, seen in around.items() if one in self._trees}
+
     def _correct(self, answer: _Answer) -> None:
         """Take out what is over by now, by the same rules as when it ends between sweeps."""
         for process_id in self._meanwhile.forgotten:
             answer.trees.pop(process_id, None)
+            answer.surroundings.pop(process_id, None)
             answer.spent.pop(process_id, None)
             for pid in answer.owned.pop(process_id, ()):
                 answer.owners.pop(pid, None)
@@ -328,6 +375,7 @@ class Sampler:
 def _answer(question: _Question, mono: Callable[[], float]) -> _Answer:
     """The whole sweep. Runs in the worker thread and touches nothing of the loop's."""
     began = mono()
+    shared_kills = count_kills(question.shared_kills)
     forest = proctree.cut_trees(
         proctree.read_machine(),
         question.roots,
@@ -350,7 +398,17 @@ def _answer(question: _Question, mono: Callable[[], float]) -> _Answer:
         for member in members
     }
     owned = {process_id: list(members) for process_id, members in spent.items()}
-    return _Answer(duration=mono() - began, trees=trees, spent=spent, owners=owners, owned=owned)
+    cgroups = question.cgroups
+    surroundings = {} if cgroups is None else cgroups.look_around(question.roots)
+    return _Answer(
+        duration=mono() - began,
+        shared_kills=shared_kills,
+        surroundings=surroundings,
+        trees=trees,
+        spent=spent,
+        owners=owners,
+        owned=owned,
+    )
 
 
 def _sum_up(members: list[Stat], spent: Mapping[Pid, Spent], *, swapping: bool) -> TreeSample:

@@ -7,6 +7,7 @@ from opsvisor.config.settings import Collector, MetricsSettings
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import Outcome
 from opsvisor.core.state import PublicState
+from opsvisor.runtime.cgroups import Throttling
 from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.runtime.sampler import TreeSample
 from opsvisor.telemetry.families import Kind, escape
@@ -15,6 +16,7 @@ from opsvisor.telemetry.rows import Kept, ProcessFamily, Row, Several, Single
 _PROCESS = ("group", "process")
 _STOPPED = "no process runs, or it was not sampled yet"
 _NEVER_ENDED = "no run has ended"
+_NO_QUOTA = "no CPU controller counts in a cgroup that is the process's own"
 
 
 # Positional arguments, because they are the columns of the table below.
@@ -33,7 +35,7 @@ def _gauge(
 
 
 def _counter(
-    name: str, text: str, collector: Collector, read: Callable[[Row], float | None]
+    name: str, text: str, collector: Collector, read: Callable[[Row], float | None], when: str = ""
 ) -> Single:
     return Single(
         name=f"opsvisor_{name}",
@@ -41,6 +43,7 @@ def _counter(
         help=text,
         collector=collector,
         labels=_PROCESS,
+        when=when,
         read=read,
     )
 
@@ -89,6 +92,10 @@ def _kept(
 
 def _of_tree(read: Callable[[TreeSample], float]) -> Callable[[Row], float | None]:
     return lambda row: read(row.tree) if row.tree is not None else None
+
+
+def _of_quota(read: Callable[[Throttling], float]) -> Callable[[Row], float | None]:
+    return lambda row: read(row.throttling) if row.throttling is not None else None
 
 
 def _per_stream(read: Callable[[StreamStats], float]) -> Callable[[Row], Iterable[str]]:
@@ -231,6 +238,12 @@ PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
         key=attrgetter("counts.restarts"),
         labels=("reason",),
     ),
+    _counter(
+        "process_oom_kills_total",
+        "OOM kills of the main process, and of its descendants where a cgroup counts them.",
+        Collector.RESTARTS,
+        lambda row: row.oom_kills,
+    ),
     _gauge(
         "process_start_retries",
         "Failed starts in a row.",
@@ -361,6 +374,41 @@ PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
         "Page faults of the process tree that had to wait for storage.",
         Collector.RESOURCES,
         attrgetter("spent.major_faults"),
+    ),
+    _counter(
+        "process_cpu_periods_total",
+        "Periods in which a CPU quota was enforced.",
+        Collector.CGROUP,
+        _of_quota(lambda throttling: throttling.periods),
+        when=_NO_QUOTA,
+    ),
+    _counter(
+        "process_cpu_throttled_periods_total",
+        "Periods in which the process tree was held back because its CPU quota was used up.",
+        Collector.CGROUP,
+        _of_quota(lambda throttling: throttling.throttled_periods),
+        when=_NO_QUOTA,
+    ),
+    _counter(
+        "process_cpu_throttled_seconds_total",
+        "Time for which the process tree was held back, summed over CPUs.",
+        Collector.CGROUP,
+        _of_quota(lambda throttling: throttling.throttled_seconds),
+        when=_NO_QUOTA,
+    ),
+    _gauge(
+        "process_cpu_limit_cpus",
+        "CPUs that the quota of its cgroup, or of one above it, leaves the process.",
+        Collector.CGROUP,
+        lambda row: row.around.cpu_limit if row.around is not None else None,
+        when="no quota applies, or it was not sampled yet",
+    ),
+    _gauge(
+        "process_memory_limit_bytes",
+        "Memory that the limit of its cgroup, or of one above it, leaves the process.",
+        Collector.CGROUP,
+        lambda row: row.around.memory_limit if row.around is not None else None,
+        when="no limit applies, or it was not sampled yet",
     ),
     _several(
         "log_bytes_total",

@@ -14,6 +14,7 @@ from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import ExitCause, Outcome
 from opsvisor.core.spec import ProcessSpec
 from opsvisor.core.view import ProcessView
+from opsvisor.runtime.cgroups import Surroundings, Throttling
 from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.runtime.proctree import Spent
 from opsvisor.runtime.sampler import TreeSample
@@ -80,6 +81,9 @@ class Row(NamedTuple):
     tree: TreeSample | None
     spent: Spent
     streams: Mapping[str, StreamStats]
+    oom_kills: int
+    around: Surroundings | None
+    throttling: Throttling | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

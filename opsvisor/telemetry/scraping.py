@@ -31,7 +31,7 @@ from opsvisor.telemetry.tally import Tally
 T = TypeVar("T")
 
 # Collectors that read what a sweep over /proc found. Without them there is none.
-SWEEPING = frozenset({Collector.RESOURCES, Collector.CONTEXT_SWITCHES})
+SWEEPING = frozenset({Collector.RESOURCES, Collector.CGROUP, Collector.CONTEXT_SWITCHES})
 
 _ROWS_AT_ONCE = 500
 _NO_STREAMS: Mapping[str, StreamStats] = MappingProxyType({})
@@ -108,6 +108,7 @@ class Scrape:
 
     def _rows_of(self, views: Sequence[ProcessView], now: Instant) -> Iterator[Row]:
         counts, sampler, is_swept = self._sources.counts, self._sources.sampler, self._is_swept
+        is_around = Collector.CGROUP in self._tally.seconds
         known = ((view, counts.get(view.id)) for view in views)
         present = [(view, one) for view, one in known if one is not None]  # else it left meanwhile
         streams = self._streams_of([view for view, _ in present])
@@ -119,6 +120,9 @@ class Scrape:
                 sampler.tree(view.id) if is_swept else None,
                 sampler.spent(view.id) if is_swept else NOTHING,
                 of_view,
+                sampler.oom_kills(view.id),
+                sampler.surroundings(view.id) if is_around else None,
+                sampler.throttling(view.id) if is_around else None,
             )
 
     def _streams_of(self, views: Sequence[ProcessView]) -> Sequence[Mapping[str, StreamStats]]:

@@ -101,6 +101,7 @@ PID = Pid(7)
                 "expected": False,
                 "uptime": 2.5,
                 "decision": "starts again",
+                "oom_killed": False,
             },
         ),
         (FailuresForgotten(at=1.5, id=WEB, failures=3), "site:web", {"failures": 3}),

@@ -260,6 +260,7 @@ async def test_events_come_as_they_happen(api: Served) -> None:
         "expected": True,
         "uptime": exited.fields["detail"]["uptime"],  # type: ignore[index]  # JSON
         "decision": "stopped (manual)",
+        "oom_killed": False,
     }
     assert stopped.fields["detail"]["new"] == "STOPPED"  # type: ignore[index]  # JSON
 

@@ -47,6 +47,7 @@ DOWN = ProcessView(
     kills_survived=0,
     last_outcome=None,
     last_cause=None,
+    last_oom_killed=False,
     spawn_error="",
     running_seconds=0.0,
     expected_seconds=0.0,
@@ -223,6 +224,21 @@ def test_supervisors_policy_in_sentences() -> None:
         (
             replace(UP, last_cause=ExitCause.SIGNAL, last_outcome=Outcome(signum=9)),
             ["SIGKILL from outside is often the OOM killer: dmesg | grep -i 'killed process'"],
+        ),
+        *(
+            (
+                replace(
+                    UP, last_cause=cause, last_outcome=Outcome(signum=9), last_oom_killed=True
+                ),
+                [
+                    (
+                        "the kernel killed it for want of memory: have it use less, or raise the"
+                        " limit that applies (memory.max of its cgroup); dmesg | grep -i 'killed"
+                        " process' has the sizes"
+                    )
+                ],
+            )
+            for cause in (ExitCause.OOM, ExitCause.START_FAILURE)
         ),
         *(
             (

@@ -55,6 +55,29 @@ def test_an_end_says_what_follows() -> None:
     ]
 
 
+def test_an_oom_kill_is_told_as_one_and_costs_what_a_crash_costs() -> None:
+    """The words are ours; what Supervisor's clients read of it is a plain SIGKILL."""
+    world = World(program("web", failed_starts_max=0))
+    world.play("start web; spawned; +1; oom 100; spawned; +0.1; oom 101")
+    first, second = world.of_type(fact.ProcessExited)
+    assert (first.cause, first.oom_killed) == (ExitCause.OOM, True)
+    assert first.decision == (
+        "starts again at once: terminated by SIGKILL (OOM killer), memory ran out"
+    )
+    assert (second.cause, second.oom_killed) == (ExitCause.START_FAILURE, True)
+    assert str(first.outcome) == "terminated by SIGKILL"
+    view = world.view("web")
+    assert (view.state, view.last_oom_killed) == (PublicState.FATAL, True)
+    assert view.spawn_error == "Exited too quickly (process log may have details)"
+    world.play("start web; spawned; +1; exit 102 0")
+    assert not world.view("web").last_oom_killed
+    world = World(program("web"))
+    world.play("start web; spawned; +1; oom 100; spawned")
+    assert world.view("web").spawn_error == ""
+    (spawned,) = [one for one in world.of_type(fact.ProcessSpawned) if one.replaces]
+    assert spawned.replaces is ExitCause.OOM
+
+
 def test_giving_up_for_good_promises_no_attempt() -> None:
     """Without a slow retry nothing is said of one."""
     world = World(supervisor_program("web", startretries=0))

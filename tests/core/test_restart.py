@@ -1,5 +1,7 @@
 """Again? When? Why? The policy as tables."""
 
+from dataclasses import replace
+
 import pytest
 
 from opsvisor.core.outcome import ExitCause, Outcome
@@ -120,6 +122,26 @@ def test_every_end_has_one_cause(
     assert classify(policy, ended(outcome, came_up=came_up)) is cause
 
 
+@pytest.mark.parametrize(
+    ("policy", "cause", "came_up"),
+    [
+        (RestartPolicy(), ExitCause.OOM, True),
+        (RestartPolicy(), ExitCause.START_FAILURE, False),
+        (
+            RestartPolicy(success=ExitSet(codes=frozenset({0}), signals=frozenset({9}))),
+            ExitCause.SUCCESS,
+            True,
+        ),
+    ],
+)
+def test_an_oom_kill_is_a_cause_where_a_signal_would_be(
+    policy: RestartPolicy, cause: ExitCause, *, came_up: bool
+) -> None:
+    """What decides about further attempts goes first: it is retried like any other failed start."""
+    run = replace(ended(KILLED, came_up=came_up), oom_killed=True)
+    assert classify(policy, run) is cause
+
+
 def test_success_can_be_a_signal() -> None:
     """Exit sets hold codes and signals; a code is not taken for a signal of the same number."""
     exits = ExitSet(codes=frozenset({0}), signals=frozenset({9}))
@@ -146,6 +168,16 @@ def test_prevention_beats_every_mode(*, came_up: bool) -> None:
     [
         (RestartPolicy(mode=ALWAYS), ended(OK), "exit status 0, restart is always"),
         (RestartPolicy(), ended(KILLED), "terminated by SIGKILL, a signal nobody here sent"),
+        (
+            RestartPolicy(),
+            replace(ended(KILLED), oom_killed=True),
+            "terminated by SIGKILL (OOM killer), memory ran out",
+        ),
+        (
+            RestartPolicy(failed_starts_max=4),
+            replace(ended(KILLED, came_up=False), oom_killed=True),
+            "terminated by SIGKILL (OOM killer) before it was up; retry 1 of 4",
+        ),
         (RestartPolicy(), ended(BAD), "exit status 3, not in success_exit_codes"),
         (RestartPolicy(), ended(OK), "exit status 0, which counts as success"),
         (RestartPolicy(mode=NO), ended(BAD), "exit status 3; restart is off"),

@@ -89,6 +89,22 @@ PID = Pid(7)
             "site:web (pid 7) ended: exit status 3; starts again",
         ),
         (
+            ProcessExited(
+                at=1.5,
+                id=WEB,
+                pid=PID,
+                outcome=Outcome(signum=9),
+                cause=ExitCause.OOM,
+                expected=False,
+                uptime=2.5,
+                usage=Usage(),
+                decision="starts again",
+                oom_killed=True,
+            ),
+            "process_exited",
+            "site:web (pid 7) ended: terminated by SIGKILL (OOM killer); starts again",
+        ),
+        (
             FailuresForgotten(at=1.5, id=WEB, failures=3),
             "failures_forgotten",
             "site:web has been up long enough to forget 3 failures",

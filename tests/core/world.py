@@ -187,6 +187,9 @@ class World:
                 signum = int(signal.Signals[f"SIG{signal_word}"])
                 outcome = Outcome(signum=signum, core_dumped=bool(core))
                 self.ended(Pid(int(pid)), outcome, told_as=step)
+            case "oom", [pid]:
+                outcome = Outcome(signum=int(signal.SIGKILL))
+                self.ended(Pid(int(pid)), outcome, oom_killed=True, told_as=step)
             case "refuse", [pid]:
                 self.refused(Pid(int(pid)), told_as=step)
             case "busy", [seconds]:
@@ -219,10 +222,12 @@ class World:
         self.kernel.withdraw(identity)
         self.happens(inputs.SpawnFault(identity, reason), told_as)
 
-    def ended(self, pid: Pid, outcome: Outcome, *, told_as: str = "exit") -> None:
+    def ended(
+        self, pid: Pid, outcome: Outcome, *, oom_killed: bool = False, told_as: str = "exit"
+    ) -> None:
         """A child ends."""
         owner = self.kernel.alive.pop(pid)
-        self.happens(inputs.Exited(owner, pid, outcome, Usage()), told_as)
+        self.happens(inputs.Exited(owner, pid, outcome, Usage(), oom_killed), told_as)
 
     def refused(self, pid: Pid, *, told_as: str = "refuse") -> None:
         """The kernel would not deliver the signal sent last."""

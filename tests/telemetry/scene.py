@@ -48,6 +48,7 @@ STOPPED = ProcessView(
     kills_survived=0,
     last_outcome=None,
     last_cause=None,
+    last_oom_killed=False,
     spawn_error="",
     running_seconds=0.0,
     expected_seconds=0.0,

@@ -28,7 +28,7 @@ from opsvisor.runtime.bus import Subscription
 from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.telemetry.instruments import Component
 
-REASONS = ("success", "failure", "signal", "start_failure", "manual", "config")
+REASONS = ("success", "failure", "signal", "oom", "start_failure", "manual", "config")
 
 ADDED = ProcessAdded(at=1.0, id=WEB, spec=STOPPED.spec)
 
@@ -67,6 +67,7 @@ async def test_counters_are_there_at_zero_before_the_first_spawn(scene: Scene) -
     assert restarts == {("web", "web", reason): 0 for reason in REASONS}
     assert await scene.value("opsvisor_process_starts_total") == 0
     assert await scene.value("opsvisor_process_spawn_failures_total") == 0
+    assert await scene.value("opsvisor_process_oom_kills_total") == 0
     assert await scene.samples("opsvisor_process_cpu_seconds_total") == {
         ("web", "user", "web"): 0,
         ("web", "system", "web"): 0,
@@ -252,7 +253,8 @@ async def test_a_failing_sweep_costs_its_numbers_and_not_the_scrape(scene: Scene
     """Closed samplers refuse; the states are still told, and so is the failure."""
     scene.sampler.close()
     success = await scene.samples("opsvisor_collector_success")
-    assert success == {(one.value,): int(one is not Collector.RESOURCES) for one in USUAL}
+    swept = (Collector.RESOURCES, Collector.CGROUP)
+    assert success == {(one.value,): int(one not in swept) for one in USUAL}
     assert await scene.value("opsvisor_process_state_code") == 0
     assert scene.errors[0][0] == "metrics"
     errors = await scene.samples("opsvisor_internal_errors_total")

@@ -1,10 +1,13 @@
 """Both exposition formats, against the client library's renderer and its strict parsers."""
 
 import gzip
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from cgroup_tree import CgroupTree
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
@@ -25,6 +28,8 @@ from opsvisor.core.events import ProcessAdded, ProcessExited, ProcessSpawned
 from opsvisor.core.outcome import ExitCause, Outcome, Usage
 from opsvisor.core.spec import Pid, ProcessId, UserSpec
 from opsvisor.core.state import PublicState, StartCause
+from opsvisor.runtime.cgroups import Cgroups, Throttling
+from opsvisor.runtime.ledger import ThrottleLedger
 from opsvisor.telemetry.exposition import Body, negotiate
 from opsvisor.telemetry.families import Format, Kind
 from opsvisor.telemetry.reference import CATALOGUE, render_metrics_reference
@@ -59,7 +64,7 @@ VIEWS = (
 
 
 @pytest.fixture
-def scene() -> Iterator[Scene]:
+def scene(tmp_path: Path) -> Iterator[Scene]:
     """One process that runs (this very one), and one with an awkward name that waits."""
     with scene_of(VIEWS) as one:
         one.stats = {RUNS: {"stdout": STATS, "stderr": replace(STATS, bytes=7)}}
@@ -90,7 +95,25 @@ def scene() -> Iterator[Scene]:
         one.sampler.run_ended(
             WAITS, Pid(5), Usage(user_seconds=1.5, system_seconds=0.5, major_faults=3)
         )
+        have_cgroups(one, tmp_path)
         yield one
+
+
+def have_cgroups(scene: Scene, directory: Path) -> None:
+    """Give the process that runs its limits, and the other one a past."""
+    tree = CgroupTree(directory)
+    tree.put(os.getpid(), "/shop/web")
+    tree.write("/shop/web", "memory.max", f"{1 << 29}\n")
+    tree.write("/shop", "cpu.max", "150000 100000\n")
+    tree.write("/shop/web", "cpu.stat", "nr_periods 3\nnr_throttled 2\nthrottled_usec 90\n")
+    sampler = scene.sampler
+    sampler._cgroups = Cgroups(str(tree.proc))
+    sampler._oom._kills[WAITS] = 2
+    past = Throttling(folder="", periods=0, throttled_periods=0, throttled_seconds=0.0)
+    sampler._throttled[WAITS] = ThrottleLedger(past)
+    sampler._throttled[WAITS].saw(
+        Throttling(folder="", periods=7, throttled_periods=5, throttled_seconds=0.25)
+    )
 
 
 class Expected:
@@ -105,6 +128,7 @@ class Expected:
         yield from self._states()
         yield from self._starts()
         yield from self._resources()
+        yield from self._cgroups()
         yield from self._logs()
         yield from self._exits()
 
@@ -175,6 +199,7 @@ class Expected:
             *((RUNS, (reason.value,), 0) for reason in REASONS),
             *((WAITS, (r.value,), int(r is ExitCause.SIGNAL)) for r in REASONS),
         )
+        yield self._gauge("process_oom_kills_total", (RUNS, 0), (WAITS, 2))
         yield self._gauge("process_start_retries", (RUNS, 0), (WAITS, 2))
         yield self._gauge("process_start_retries_limit", (WAITS, 3))
         yield self._gauge("process_backoff_delay_seconds", (RUNS, 0), (WAITS, 4.5))
@@ -209,6 +234,13 @@ class Expected:
         yield self._gauge(
             "process_major_page_faults_total", (RUNS, spent.major_faults), (WAITS, 3)
         )
+
+    def _cgroups(self) -> Iterable[Metric]:
+        yield self._gauge("process_cpu_periods_total", (RUNS, 0), (WAITS, 7))
+        yield self._gauge("process_cpu_throttled_periods_total", (RUNS, 0), (WAITS, 5))
+        yield self._gauge("process_cpu_throttled_seconds_total", (RUNS, 0.0), (WAITS, 0.25))
+        yield self._gauge("process_cpu_limit_cpus", (RUNS, 1.5))
+        yield self._gauge("process_memory_limit_bytes", (RUNS, 1 << 29))
 
     def _logs(self) -> Iterable[Metric]:
         for name, out, err in (("bytes", 4096, 7), ("lines", 10, 10), ("dropped_lines", 1, 1)):
