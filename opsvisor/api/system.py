@@ -88,10 +88,17 @@ async def metrics(request: web.Request) -> web.Response:
     collect = _asked_for(request, source.collectors)
     gzip = _takes_gzip(request.headers.get("Accept-Encoding", ""))
     accept = request.headers.get("Accept", "")
-    body, content_type = await source.render(accept, gzip=gzip, collect=collect)
-    headers = {"Content-Type": content_type}
+    headers = {
+        "Content-Type": source.content_type(accept),
+        "Vary": "Accept, Accept-Encoding",
+        "Cache-Control": "no-store",  # a proxy's copy would be an outage that nobody sees
+    }
     if gzip:
         headers["Content-Encoding"] = "gzip"
+    if request.method == "HEAD":
+        # RFC 9110, 9.3.2: what only comes of making the body, here its length, may be left out.
+        return web.Response(headers=headers)
+    body, _ = await source.render(accept, gzip=gzip, collect=collect)
     return web.Response(body=body, headers=headers)
 
 
@@ -137,7 +144,8 @@ def _takes_gzip(accept_encoding: str) -> bool:
     weights: dict[str, float] = {}
     for item in accept_encoding.lower().split(","):
         coding, _, parameter = item.partition(";")
-        weights[coding.strip()] = _weight(parameter)
+        # 8.4.1.3: x-gzip is another name for it.
+        weights[coding.strip().removeprefix("x-")] = _weight(parameter)
     wanted = weights.get("gzip", weights.get("*", 0.0))
     return wanted > 0 and wanted >= weights.get("identity", 0.0)
 
