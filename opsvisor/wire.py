@@ -313,6 +313,17 @@ class DaemonInfo(Struct, kw_only=True, frozen=True):
     user: str
 
 
+class TargetGroup(Struct, kw_only=True, frozen=True):
+    """A target of Prometheus, as its http_sd_config has it.
+
+    Labels are `__meta_opsvisor_identifier`, `__meta_opsvisor_host` (the machine's name) and
+    `__meta_opsvisor_version`, and `__scheme__` behind a proxy that speaks HTTPS.
+    """
+
+    targets: list[str]  # host:port
+    labels: dict[str, str]
+
+
 class Event(Struct, kw_only=True, frozen=True):
     """A published fact. `kind` is in snake case, `detail` depends on it."""
 

@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from opsvisor import wire
-from opsvisor.api import config, events, groups, logs, processes, system
+from opsvisor.api import config, discovery, events, groups, logs, processes, system
 from opsvisor.config.settings import Access
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -26,7 +26,7 @@ class Route:
     access: Access | None
     handler: Handler
     takes: type[msgspec.Struct] | None = None
-    gives: type[msgspec.Struct] | None = None
+    gives: type[msgspec.Struct] | type[list[wire.TargetGroup]] | None = None
 
 
 _PROCESS = "/api/v1/processes/{name}"
@@ -41,6 +41,13 @@ ROUTES = (
     Route("GET", "/healthz", None, system.healthz),
     Route("GET", "/readyz", None, system.readyz),
     Route("GET", "/metrics", Access.METRICS, system.metrics),
+    Route(
+        "GET",
+        "/api/v1/sd",
+        Access.METRICS,
+        discovery.list_targets,
+        gives=list[wire.TargetGroup],
+    ),
     Route("GET", _DAEMON, Access.READ, system.show_daemon, gives=wire.DaemonInfo),
     Route("POST", f"{_DAEMON}/shutdown", Access.ADMIN, system.shut_down),
     Route("POST", f"{_DAEMON}/reload", Access.ADMIN, system.reload),

@@ -111,6 +111,7 @@ async def index(request: web.Request) -> web.Response:
         "/metrics            Prometheus metrics",
         "/api/v1/processes   how every process is",
         "/api/v1/daemon      the daemon itself",
+        "/api/v1/sd          where its metrics are, for http_sd of Prometheus",
         "/healthz /readyz    for probes",
         "",
         "opsvisorctl is the comfortable way in.",

@@ -94,6 +94,10 @@ class Client:
         """What the daemon says about itself."""
         return self._get("/daemon", wire.DaemonInfo)
 
+    def targets(self) -> list[wire.TargetGroup]:
+        """Where Prometheus can scrape the daemon; none while it listens nowhere on TCP."""
+        return self._get("/sd", list[wire.TargetGroup])
+
     def shutdown(self) -> None:
         """Ask the daemon to stop everything and end; returns once it has agreed."""
         self._post("/daemon/shutdown", None, dict)

@@ -134,7 +134,7 @@ def test_the_levels_are_as_documented() -> None:
     for route in ROUTES:
         by_access.setdefault(route.access, set()).add(f"{route.method} {route.path}")
     assert by_access[None] == {"GET /healthz", "GET /readyz"}
-    assert by_access[Access.METRICS] == {"GET /metrics"}
+    assert by_access[Access.METRICS] == {"GET /metrics", "GET /api/v1/sd"}
     assert all(name.startswith("GET ") for name in by_access[Access.READ])
     assert by_access[Access.OPERATE] == {
         "POST /api/v1/actions",
