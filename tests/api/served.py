@@ -19,6 +19,7 @@ from opsvisor.api.app import create_app
 from opsvisor.api.context import HttpObserver
 from opsvisor.api.server import HttpServer
 from opsvisor.config.settings import DaemonSettings, TcpServer, UnixServer
+from opsvisor.core.events import ProcessAdded
 from opsvisor.core.spec import ProcessSpec
 from opsvisor.runtime import clock
 from opsvisor.telemetry.metrics import Metrics
@@ -68,6 +69,8 @@ class Served:
             subscriptions=lambda: house.room.bus.subscriptions,
             on_error=lambda component, error: self.errors.append((component, error)),
         )
+        for view in house.room.engine.views():  # what was told before we listened
+            self.metrics.on_event(ProcessAdded(at=0.0, id=view.id, spec=view.spec))
         house.room.bus.listen(self.metrics.on_event)
         observer = HttpObserver(
             request_done=self._request_done,
