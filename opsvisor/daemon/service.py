@@ -50,6 +50,7 @@ from opsvisor.runtime.reaper import Orphan
 from opsvisor.runtime.sampler import Sampler
 from opsvisor.telemetry.journal import Journal
 from opsvisor.telemetry.metrics import Metrics
+from opsvisor.telemetry.revision import read_revision
 
 _DAEMON_RING_SIZE = 256 * 1024
 _PROGRESS_INTERVAL = 3.0  # between "waiting for ... to die" lines, as Supervisor has them
@@ -185,6 +186,7 @@ class Service:
             sampler=self._sampler,
             now=clock.now,
             version=__version__,
+            revision=read_revision(),
             settings=self._loaded.settings.metrics,
             subscriptions=lambda: self._bus.subscriptions,
             on_error=self._internal_error,

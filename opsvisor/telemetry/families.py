@@ -74,5 +74,11 @@ class Family:
 
 
 def escape(value: str) -> str:
-    """A label value between its quotes. Both formats escape the same three characters."""
+    r"""A label value between its quotes. Both formats escape the same three characters.
+
+    A name may hold bytes that are no text (PEP 383), which no scrape may have, and NUL, where
+    Prometheus stops reading. They are written as `\udcff` and `\x00`: two such names stay two.
+    """
+    if not (value.isascii() and value.isprintable()):  # few are anything else
+        value = value.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

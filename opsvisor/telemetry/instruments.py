@@ -28,6 +28,7 @@ from opsvisor.telemetry.families import END_MARK, Family, Format, Kind
 from opsvisor.telemetry.tally import Tally
 
 _FINE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+_READY_BUCKETS = (0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0)
 _COARSE_BUCKETS = (0.005, 0.025, 0.1, 0.5, 2.5)  # one set for each handler and method
 
 
@@ -75,6 +76,7 @@ DAEMON_FAMILIES = (
         Kind.INFO,
         "Version of the daemon and of the Python it runs on.",
         "python_version",
+        "revision",
         "version",
     ),
     _family("start_time_seconds", None, Kind.GAUGE, "Unix time at which the daemon started."),
@@ -129,6 +131,12 @@ DAEMON_FAMILIES = (
         Collector.ENGINE,
         Kind.COUNTER,
         "Inherited descendants that were reaped.",
+    ),
+    _family(
+        "process_ready_duration_seconds",
+        Collector.STATE,
+        Kind.HISTOGRAM,
+        "From the start of a process to its being ready, of all processes.",
     ),
     _family(
         "resource_sample_duration_seconds",
@@ -231,14 +239,18 @@ class Instruments:
     first appears at 3 shows no increase.
     """
 
-    def __init__(self, *, version: str, started_at: float) -> None:
+    def __init__(self, *, version: str, revision: str, started_at: float) -> None:
         # One more series for each counter and histogram, and Prometheus stores it as a plain one.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
         owners = (None, *Collector)
         self._registries = {collector: CollectorRegistry() for collector in owners}
         build = _BY_NAME["opsvisor_build_info"]
         Info(build.base_name, build.help, registry=self._registries[None]).info(
-            {"version": version, "python_version": platform.python_version()}
+            {
+                "version": version,
+                "revision": revision,
+                "python_version": platform.python_version(),
+            }
         )
         self._gauge("start_time_seconds").set(started_at)
         self.supervisor_state = self._gauge("supervisor_state")
@@ -252,6 +264,7 @@ class Instruments:
         self.spawn_duration = self._histogram("spawn_duration_seconds")
         self.reap_duration = self._histogram("child_reap_duration_seconds")
         self.orphans_reaped = self._counter("orphans_reaped_total")
+        self.ready_duration = self._histogram("process_ready_duration_seconds", _READY_BUCKETS)
         self.sample_duration = self._histogram("resource_sample_duration_seconds")
         self.sampled_at = self._gauge("resource_sample_timestamp_seconds")
         self.collector_success = self._gauge("collector_success")

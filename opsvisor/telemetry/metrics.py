@@ -29,6 +29,7 @@ from opsvisor.core.events import (
 from opsvisor.core.instant import Instant
 from opsvisor.core.plan import PlanDiff
 from opsvisor.core.spec import ProcessId
+from opsvisor.core.state import PublicState
 from opsvisor.core.view import ProcessView
 from opsvisor.core.wording import kind_of
 from opsvisor.runtime.bus import Subscription
@@ -63,6 +64,7 @@ class Metrics:
         sampler: Sampler,
         now: Callable[[], Instant],
         version: str,
+        revision: str = "",
         on_error: Callable[[str, Exception], None],
         settings: MetricsSettings = _USUAL,
         subscriptions: Callable[[], Iterable[Subscription]] = tuple,
@@ -72,7 +74,7 @@ class Metrics:
         self._settings = settings
         self._on_error = partial(on_error, Component.METRICS)
         self._counts: dict[ProcessId, Counts] = {}
-        self._instruments = Instruments(version=version, started_at=now().wall)
+        self._instruments = Instruments(version=version, revision=revision, started_at=now().wall)
         self._families = families_of(settings)
         self._sources = Sources(
             views=views,
@@ -99,6 +101,7 @@ class Metrics:
             case ProcessSpawned():
                 counts = self._counts[event.id]
                 counts.starts += 1
+                counts.spawned_at = self._now().mono
                 if event.replaces is not None:
                     counts.count_restart(event.replaces)
             case SpawnFailed():
@@ -110,9 +113,12 @@ class Metrics:
                 self._count_changes(event.diff)
             case SupervisorStateChanged():
                 self._instruments.set_supervisor_state(event.new)
+            case StateChanged():
+                # Nobody asks it whether it is ready, so what runs is taken to be.
+                if event.new is PublicState.RUNNING:
+                    self._became_ready(event.id)
             case (
-                StateChanged()
-                | FailuresForgotten()
+                FailuresForgotten()
                 | FlappingChanged()
                 | SignalSent()
                 | KillSurvived()
@@ -186,7 +192,8 @@ class Metrics:
 
         `collect` asks for these collectors only; None for everything that is switched on.
         """
-        wanted = self.collectors if collect is None else self.collectors & collect
+        asked_for = self.collectors if collect is None else self.collectors & collect
+        wanted = [collector for collector in Collector if collector in asked_for]
         form = negotiate(accept)
         body = Body(gzip=gzip)
         tally = Tally(wanted, mono=lambda: self._now().mono, on_error=self._on_error)
@@ -196,6 +203,14 @@ class Metrics:
     def _swept(self, sweep: Sweep) -> None:
         self._instruments.sample_duration.observe(sweep.duration)
         self._instruments.sampled_at.set(sweep.at_wall)
+
+    def _became_ready(self, process_id: ProcessId) -> None:
+        """Observe how long its present run took to become ready, the first time it did."""
+        counts = self._counts[process_id]
+        if counts.spawned_at is not None:
+            counts.ready_duration = self._now().mono - counts.spawned_at
+            counts.spawned_at = None
+            self._instruments.ready_duration.observe(counts.ready_duration)
 
     def _count_changes(self, diff: PlanDiff) -> None:
         changes = self._instruments.process_changes

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 
-from opsvisor.config.settings import Collector, MetricsSettings
+from opsvisor.config.kinds import label_name
+from opsvisor.config.settings import Collector, MetricsCompat, MetricsSettings
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import Outcome
 from opsvisor.core.state import PublicState
@@ -11,9 +12,11 @@ from opsvisor.runtime.cgroups import Throttling
 from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.runtime.sampler import TreeSample
 from opsvisor.telemetry.families import Kind, escape
+from opsvisor.telemetry.node_supervisord import NODE_SUPERVISORD_FAMILIES
 from opsvisor.telemetry.rows import Kept, ProcessFamily, Row, Several, Single
 
 _PROCESS = ("group", "process")
+_LONGEST_LABEL = 200  # characters: each is in every scrape, and in every series it is joined to
 _STOPPED = "no process runs, or it was not sampled yet"
 _NEVER_ENDED = "no run has ended"
 _NO_QUOTA = "no CPU controller counts in a cgroup that is the process's own"
@@ -157,6 +160,31 @@ def _last_exit(read: Callable[[Outcome], int]) -> Callable[[Row], int | None]:
     return read_last
 
 
+def labels_family(names: Sequence[str]) -> Kept:
+    """The labels of programs by these names, as kube-state-metrics tells those of pods."""
+    shown = {name: label_name(name) for name in names}
+
+    def read(row: Row) -> Iterable[str]:
+        values = dict(row.view.spec.labels)
+        pairs = [f',{shown[name]}="{escape(_cut(values.get(name, "")))}"' for name in names]
+        return (f"{''.join(pairs)}}} 1\n",)
+
+    return _kept(
+        "process_labels",
+        "Labels of the program that the settings allow, to join others with.",
+        Collector.STATE,
+        read,
+        key=attrgetter("view.spec"),
+        kind=Kind.GAUGE,
+        labels=tuple(shown.values()),
+        when="the settings allow none",
+    )
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= _LONGEST_LABEL else f"{value[: _LONGEST_LABEL - 1]}…"
+
+
 PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
     _kept(
         "process_info",
@@ -217,6 +245,13 @@ PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
         key=_started,
         kind=Kind.GAUGE,
         when="no process runs",
+    ),
+    _gauge(
+        "process_last_ready_duration_seconds",
+        "From its start to its being ready, the last time it became ready.",
+        Collector.STATE,
+        attrgetter("counts.ready_duration"),
+        when="it never was",
     ),
     _counter(
         "process_starts_total",
@@ -480,10 +515,19 @@ PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
 )
 
 
+# Told in place of this one if the settings name labels; here for the documents.
+LABELS_FAMILY = labels_family(())
+
+
 def families_of(settings: MetricsSettings) -> Mapping[Collector, Sequence[ProcessFamily]]:
     """What these settings want to be told of each process, by collector."""
+    families: list[ProcessFamily] = [*PROCESS_FAMILIES]
+    if settings.process_labels:
+        families.append(labels_family(settings.process_labels))
+    if MetricsCompat.NODE_SUPERVISORD in settings.compat:
+        families += NODE_SUPERVISORD_FAMILIES
     found: dict[Collector, list[ProcessFamily]] = {one: [] for one in settings.collectors}
-    for family in PROCESS_FAMILIES:
+    for family in families:
         if family.collector in found:
             found[family.collector].append(family)
     return found

@@ -66,13 +66,12 @@ class Scrape:
         """The whole of it, whatever fails."""
         await self._sweep()
         rows = await self._rows()
-        for collector in Collector:
-            if collector in self._tally.seconds:
-                with self._tally.of(collector):
-                    for family in self._families.get(collector, ()):
-                        await _write(family, rows, body=body, form=form)
-                    self._look_at_daemon(collector)
-                    body.write(self._sources.instruments.render(form, collector))
+        for collector in self._tally.seconds:
+            with self._tally.of(collector):
+                for family in self._families.get(collector, ()):
+                    await _write(family, rows, body=body, form=form)
+                self._look_at_daemon(collector)
+                body.write(self._sources.instruments.render(form, collector))
         self._sources.instruments.tell(self._tally)
         body.write(self._sources.instruments.render(form, None))
         if form is Format.OPENMETRICS:

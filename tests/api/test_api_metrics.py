@@ -26,7 +26,7 @@ async def test_a_scrape_asks_for_collectors_by_name(api: Served, query: str) -> 
     """With and without brackets, as often as it likes."""
     names = await names_of(api, query)
     assert {"opsvisor_process_state", "opsvisor_log_bytes", "opsvisor_build_info"} <= names
-    assert names.isdisjoint({"opsvisor_process_starts", "opsvisor_events", "process_open_fds"})
+    assert names.isdisjoint({"opsvisor_process_starts", "opsvisor_events", "python_info"})
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,25 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
+from cgroup_tree import CgroupTree
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from opsvisor.config.settings import Collector, MetricsSettings
+from opsvisor.config.settings import Collector, MetricsCompat, MetricsSettings
+from opsvisor.core.events import ProcessAdded, ProcessExited, ProcessSpawned, StateChanged
 from opsvisor.core.instant import Instant
-from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
-from opsvisor.core.state import PublicState
+from opsvisor.core.outcome import ExitCause, Outcome, Usage
+from opsvisor.core.spec import Pid, ProcessId, ProcessSpec, UserSpec
+from opsvisor.core.state import PublicState, StartCause
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime.bus import Subscription
+from opsvisor.runtime.cgroups import Cgroups, Throttling
+from opsvisor.runtime.ledger import ThrottleLedger
 from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.runtime.sampler import Sampler
 from opsvisor.telemetry.metrics import Metrics
@@ -24,6 +30,11 @@ from opsvisor.telemetry.metrics import Metrics
 TEXT = "text/plain;version=0.0.4"
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 USUAL = MetricsSettings()
+EVERYTHING = MetricsSettings(
+    collectors=frozenset(Collector),
+    process_labels=("team", "cost-centre"),
+    compat=frozenset(MetricsCompat),
+)
 WEB = ProcessId("web", "web")
 
 STOPPED = ProcessView(
@@ -77,6 +88,11 @@ STATS = StreamStats(
 def stopped(process_id: ProcessId) -> ProcessView:
     """A process by this name that never ran."""
     return replace(STOPPED, id=process_id, spec=replace(STOPPED.spec, id=process_id))
+
+
+def became(process_id: ProcessId, new: PublicState) -> StateChanged:
+    """A process came from STARTING to this state."""
+    return StateChanged(at=1.0, id=process_id, old=PublicState.STARTING, new=new, reason="")
 
 
 class Scene:
@@ -148,3 +164,88 @@ def scene_of(views: Iterable[ProcessView], settings: MetricsSettings = USUAL) ->
         yield scene
     finally:
         scene.sampler.close()
+
+
+# One process that runs (this very one), and one with an awkward name that waits.
+RUNS = ProcessId("shop", "web")
+WAITS = ProcessId('quo"te', "back\\slash\nné")
+VIEWS = (
+    replace(
+        RUNNING,
+        id=RUNS,
+        spec=replace(RUNNING.spec, id=RUNS),
+        flapping=True,
+        kills_survived=1,
+    ),
+    replace(
+        stopped(WAITS),
+        spec=replace(
+            stopped(WAITS).spec,
+            program='p"\\',
+            labels=(("cost-centre", "a\\b\nc"), ("team", '"blue"'), ("tier", "hidden")),
+            user=UserSpec(name="www", uid=33, gid=33),
+            restart=replace(stopped(WAITS).spec.restart, failed_starts_max=3),
+        ),
+        state=PublicState.BACKOFF,
+        expected_running=True,
+        failed_starts=2,
+        retry_at=104.5,
+        retry_delay=4.5,
+    ),
+)
+
+
+def have_cgroups(scene: Scene, directory: Path) -> None:
+    """Give the process that runs its limits, and the other one a past."""
+    tree = CgroupTree(directory)
+    tree.put(os.getpid(), "/shop/web")
+    tree.write("/shop/web", "memory.max", f"{1 << 29}\n")
+    tree.write("/shop", "cpu.max", "150000 100000\n")
+    tree.write("/shop/web", "cpu.stat", "nr_periods 3\nnr_throttled 2\nthrottled_usec 90\n")
+    sampler = scene.sampler
+    sampler._cgroups = Cgroups(str(tree.proc))
+    sampler._oom._kills[WAITS] = 2
+    past = Throttling(folder="", periods=0, throttled_periods=0, throttled_seconds=0.0)
+    sampler._throttled[WAITS] = ThrottleLedger(past)
+    sampler._throttled[WAITS].saw(
+        Throttling(folder="", periods=7, throttled_periods=5, throttled_seconds=0.25)
+    )
+
+
+@contextmanager
+def furnished(directory: Path, settings: MetricsSettings = USUAL) -> Iterator[Scene]:
+    """A scene of these two, to which a few things have happened."""
+    with scene_of(VIEWS, settings) as one:
+        have_cgroups(one, directory)
+        one.stats = {RUNS: {"stdout": STATS, "stderr": replace(STATS, bytes=7)}}
+        for view in VIEWS:
+            one.metrics.on_event(ProcessAdded(at=1.0, id=view.id, spec=view.spec))
+        one.metrics.on_event(
+            ProcessSpawned(
+                at=1.0,
+                id=WAITS,
+                pid=Pid(5),
+                cause=StartCause.RESTART,
+                replaces=ExitCause.SIGNAL,
+            )
+        )
+        one.metrics.on_event(
+            ProcessExited(
+                at=1050.0,
+                id=WAITS,
+                pid=Pid(5),
+                outcome=Outcome(signum=11),
+                cause=ExitCause.SIGNAL,
+                expected=False,
+                uptime=1.0,
+                usage=Usage(user_seconds=1.5, system_seconds=0.5, major_faults=3),
+                decision="",
+            )
+        )
+        one.mono += 2.5
+        one.metrics.on_event(became(WAITS, PublicState.RUNNING))
+        one.mono -= 2.5
+        one.sampler.run_ended(
+            WAITS, Pid(5), Usage(user_seconds=1.5, system_seconds=0.5, major_faults=3)
+        )
+        yield one

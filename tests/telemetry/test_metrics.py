@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from scene import OPENMETRICS, RUNNING, STATS, STOPPED, TEXT, WEB, Scene, scene_of, stopped
+from scene import OPENMETRICS, RUNNING, STATS, STOPPED, TEXT, WEB, Scene, became, scene_of, stopped
 
 from opsvisor.config.settings import USUAL_COLLECTORS as USUAL
 from opsvisor.config.settings import Collector
 from opsvisor.core.events import (
     PlanApplied,
     ProcessAdded,
+    ProcessChanged,
     ProcessExited,
     ProcessRemoved,
     ProcessSpawned,
@@ -23,7 +24,7 @@ from opsvisor.core.events import (
 from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind, Usage
 from opsvisor.core.plan import Change, PlanDiff
 from opsvisor.core.spec import Pid, ProcessId
-from opsvisor.core.state import StartCause
+from opsvisor.core.state import PublicState, StartCause
 from opsvisor.runtime.bus import Subscription
 from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.telemetry.instruments import Component
@@ -341,3 +342,37 @@ async def test_the_loop_runs_on_during_a_scrape(scene: Scene) -> None:
     await scene.metrics.render(TEXT, gzip=False)
     turns[-1].cancel()
     assert len(turns) > 40
+
+
+async def test_the_time_to_ready_is_told_once_for_each_run(scene: Scene) -> None:
+    """Without anybody to ask, what runs is ready."""
+    ready = "opsvisor_process_ready_duration_seconds"
+    last = "opsvisor_process_last_ready_duration_seconds"
+    assert await scene.samples(last) == {}
+    assert await scene.value(f"{ready}_count") == 0
+    for seconds in (2.5, 1.25):
+        scene.metrics.on_event(spawned())
+        assert len(await scene.samples(last)) == int(seconds == 1.25)  # what it was before
+        scene.mono += seconds
+        scene.metrics.on_event(became(WEB, PublicState.RUNNING))
+        scene.metrics.on_event(became(WEB, PublicState.RUNNING))  # as after a failed stop
+        assert await scene.value(last) == seconds
+    scene.metrics.on_event(spawned())
+    scene.metrics.on_event(became(WEB, PublicState.BACKOFF))
+    assert await scene.value(f"{ready}_count") == 2
+    assert await scene.value(f"{ready}_sum") == 3.75
+
+
+async def test_a_reason_that_a_new_configuration_brings_begins_at_zero(scene: Scene) -> None:
+    """And what was counted before stays."""
+    scene.metrics.on_event(spawned(ExitCause.SIGNAL))
+    scene.metrics.on_event(ProcessChanged(at=1.0, id=WEB, spec=STOPPED.spec, fields=("command",)))
+    restarts = await scene.samples("opsvisor_process_restarts_total")
+    assert restarts == {("web", "web", reason): int(reason == "signal") for reason in REASONS}
+
+
+async def test_what_a_shutdown_ended_is_replaced_by_another_daemons(scene: Scene) -> None:
+    """It is no restart of ours."""
+    scene.metrics.on_event(spawned(ExitCause.SHUTDOWN))
+    restarts = await scene.samples("opsvisor_process_restarts_total")
+    assert restarts == {("web", "web", reason): 0 for reason in REASONS}

@@ -1,10 +1,11 @@
 """Collectors: blocks of metrics that configuration and scrapes can leave out."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from prometheus_client.metrics_core import Metric
-from scene import OPENMETRICS, RUNNING, STATS, TEXT, WEB, Scene, scene_of
+from scene import EVERYTHING, OPENMETRICS, RUNNING, STATS, TEXT, WEB, Scene, scene_of
 
 from opsvisor.config.settings import USUAL_COLLECTORS, Collector, MetricsSettings
 from opsvisor.core.view import ProcessView
@@ -21,7 +22,7 @@ ALWAYS = {family.name for family in CATALOGUE if family.collector is None}
 @pytest.fixture
 def scene() -> Iterator[Scene]:
     """One process that runs, with output."""
-    with scene_of([RUNNING]) as one:
+    with scene_of([RUNNING], MetricsSettings(process_labels=("team",))) as one:
         one.stats = {WEB: {"stdout": STATS}}
         yield one
 
@@ -41,7 +42,7 @@ def name_in(family: Family, accept: str) -> str:
 @pytest.mark.parametrize("collector", list(Collector))
 async def test_a_collector_that_is_off_tells_nothing(accept: str, collector: Collector) -> None:
     """Its families are gone, head and all; every other one is there."""
-    with scene_of([RUNNING], MetricsSettings(collectors=ALL - {collector})) as scene:
+    with scene_of([RUNNING], replace(EVERYTHING, collectors=ALL - {collector})) as scene:
         families = await scene.families(accept)
     assert told(families) == {
         name_in(family, accept) for family in CATALOGUE if family.collector is not collector

@@ -1,13 +1,11 @@
 """Both exposition formats, against the client library's renderer and its strict parsers."""
 
 import gzip
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cgroup_tree import CgroupTree
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
@@ -22,98 +20,36 @@ from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from scene import OPENMETRICS, RUNNING, STATS, TEXT, Scene, scene_of, stopped
+from scene import (
+    EVERYTHING,
+    OPENMETRICS,
+    RUNS,
+    TEXT,
+    VIEWS,
+    WAITS,
+    Scene,
+    furnished,
+    scene_of,
+    stopped,
+)
 
-from opsvisor.core.events import ProcessAdded, ProcessExited, ProcessSpawned
-from opsvisor.core.outcome import ExitCause, Outcome, Usage
-from opsvisor.core.spec import Pid, ProcessId, UserSpec
-from opsvisor.core.state import PublicState, StartCause
-from opsvisor.runtime.cgroups import Cgroups, Throttling
-from opsvisor.runtime.ledger import ThrottleLedger
+from opsvisor.config.settings import USUAL_COLLECTORS, Collector
+from opsvisor.core.outcome import ExitCause
+from opsvisor.core.spec import ProcessId
 from opsvisor.telemetry.exposition import Body, negotiate
 from opsvisor.telemetry.families import Format, Kind
+from opsvisor.telemetry.node_supervisord import NODE_SUPERVISORD_FAMILIES
 from opsvisor.telemetry.reference import CATALOGUE, render_metrics_reference
 from opsvisor.telemetry.rows import reasons_of
 
-REASONS = reasons_of(RUNNING.spec)
-RUNS = ProcessId("shop", "web")
-WAITS = ProcessId('quo"te', "back\\slash\nné")
-VIEWS = (
-    replace(
-        RUNNING,
-        id=RUNS,
-        spec=replace(RUNNING.spec, id=RUNS),
-        flapping=True,
-        kills_survived=1,
-    ),
-    replace(
-        stopped(WAITS),
-        spec=replace(
-            stopped(WAITS).spec,
-            program='p"\\',
-            user=UserSpec(name="www", uid=33, gid=33),
-            restart=replace(stopped(WAITS).spec.restart, failed_starts_max=3),
-        ),
-        state=PublicState.BACKOFF,
-        expected_running=True,
-        failed_starts=2,
-        retry_at=104.5,
-        retry_delay=4.5,
-    ),
-)
+REASONS = reasons_of(VIEWS[0].spec)
 
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     """One process that runs (this very one), and one with an awkward name that waits."""
-    with scene_of(VIEWS) as one:
-        one.stats = {RUNS: {"stdout": STATS, "stderr": replace(STATS, bytes=7)}}
-        for view in VIEWS:
-            one.metrics.on_event(ProcessAdded(at=1.0, id=view.id, spec=view.spec))
-        one.metrics.on_event(
-            ProcessSpawned(
-                at=1.0,
-                id=WAITS,
-                pid=Pid(5),
-                cause=StartCause.RESTART,
-                replaces=ExitCause.SIGNAL,
-            )
-        )
-        one.metrics.on_event(
-            ProcessExited(
-                at=1050.0,
-                id=WAITS,
-                pid=Pid(5),
-                outcome=Outcome(signum=11),
-                cause=ExitCause.SIGNAL,
-                expected=False,
-                uptime=1.0,
-                usage=Usage(user_seconds=1.5, system_seconds=0.5, major_faults=3),
-                decision="",
-            )
-        )
-        one.sampler.run_ended(
-            WAITS, Pid(5), Usage(user_seconds=1.5, system_seconds=0.5, major_faults=3)
-        )
-        have_cgroups(one, tmp_path)
+    with furnished(tmp_path, EVERYTHING) as one:
         yield one
-
-
-def have_cgroups(scene: Scene, directory: Path) -> None:
-    """Give the process that runs its limits, and the other one a past."""
-    tree = CgroupTree(directory)
-    tree.put(os.getpid(), "/shop/web")
-    tree.write("/shop/web", "memory.max", f"{1 << 29}\n")
-    tree.write("/shop", "cpu.max", "150000 100000\n")
-    tree.write("/shop/web", "cpu.stat", "nr_periods 3\nnr_throttled 2\nthrottled_usec 90\n")
-    sampler = scene.sampler
-    sampler._cgroups = Cgroups(str(tree.proc))
-    sampler._oom._kills[WAITS] = 2
-    past = Throttling(folder="", periods=0, throttled_periods=0, throttled_seconds=0.0)
-    sampler._throttled[WAITS] = ThrottleLedger(past)
-    sampler._throttled[WAITS].saw(
-        Throttling(folder="", periods=7, throttled_periods=5, throttled_seconds=0.25)
-    )
 
 
 class Expected:
@@ -186,6 +122,13 @@ class Expected:
         yield self._gauge("process_expected_running", (RUNS, 1), (WAITS, 1))
         yield self._gauge("process_up", (RUNS, 1), (WAITS, 0))
         yield self._gauge("process_ready", (RUNS, 1), (WAITS, 0))
+        yield self._gauge("process_last_ready_duration_seconds", (WAITS, 2.5))
+        yield self._labelled(
+            "process_labels",
+            ("label_team", "label_cost_centre"),
+            (RUNS, ("", ""), 1),
+            (WAITS, ('"blue"', "a\\b\nc"), 1),
+        )
         yield self._gauge("process_flapping", (RUNS, 1), (WAITS, 0))
         yield self._gauge("process_unkillable", (RUNS, 1), (WAITS, 0))
 
@@ -335,16 +278,48 @@ async def test_the_daemon_tells_of_itself(scene: Scene) -> None:
 
 
 @given(
-    group=st.text(st.characters(codec="utf-8"), min_size=1),
-    name=st.text(st.sampled_from('a"\\\nn,{}= é🦉'), min_size=1),
+    group=st.text(min_size=1),
+    name=st.text(st.sampled_from('a"\\\n\r\0\udcffn,{}= é🦉'), min_size=1),
+    label=st.text(max_size=50),
 )
-async def test_any_name_survives_as_a_label(group: str, name: str) -> None:
-    """Quotes, backslashes, line ends and everything that UTF-8 can hold."""
-    with scene_of([stopped(ProcessId(group, name))]) as scene:
+async def test_any_text_survives_as_a_label(group: str, name: str, label: str) -> None:
+    """Quotes, backslashes, line ends, and what is no text, as something that can be read."""
+    process_id = ProcessId(group, name)
+    view = stopped(process_id)
+    view = replace(view, spec=replace(view.spec, program=label, labels=(("team", label),)))
+    with scene_of([view], EVERYTHING) as scene:
         for accept in (TEXT, OPENMETRICS):
-            families = await scene.families(accept)
+            families = await scene.families(accept, frozenset({Collector.STATE}))
+            of_process = {"group": readable(group), "process": readable(name)}
             (sample,) = families["opsvisor_process_up"].samples
-            assert sample.labels == {"group": group, "process": name}
+            assert sample.labels == of_process
+            (sample,) = families["opsvisor_process_labels"].samples
+            assert sample.labels == {
+                **of_process,
+                "label_team": readable(label),
+                "label_cost_centre": "",
+            }
+            (sample,) = families["node_supervisord_up"].samples
+            assert sample.labels == {"group": readable(group), "name": readable(name)}
+
+
+def readable(text: str) -> str:
+    """This text, with what no scrape can hold written in ASCII."""
+    return "".join(
+        f"\\u{ord(char):04x}"
+        if 0xD800 <= ord(char) <= 0xDFFF
+        else "\\x00"
+        if char == "\0"
+        else char
+        for char in text
+    )
+
+
+async def test_names_that_differ_in_bytes_that_are_no_text_stay_two() -> None:
+    """One series told twice, and Prometheus would refuse the whole scrape."""
+    views = [stopped(ProcessId("g", name)) for name in ("\udce9", "\udcea", "?", "\ufffd")]
+    with scene_of(views) as scene:
+        assert len(await scene.samples("opsvisor_process_up")) == 4
 
 
 PROMETHEUS_2 = (
@@ -413,8 +388,18 @@ def test_heads_differ_between_the_formats() -> None:
 def test_the_reference_names_every_metric() -> None:
     """With its help text, on one line of a table."""
     lines = render_metrics_reference().splitlines()
-    for family in CATALOGUE:
+    for family in (*CATALOGUE, *NODE_SUPERVISORD_FAMILIES):
         (line,) = [line for line in lines if line.startswith(f"| `{family.name}` |")]
         assert family.help in line
         assert family.help.endswith(".")
         assert "|" not in family.help
+
+
+def test_the_reference_says_of_every_collector_whether_it_is_on() -> None:
+    """And how many metrics it makes."""
+    lines = render_metrics_reference().splitlines()
+    for collector in Collector:
+        (line,) = [line for line in lines if line.startswith(f"| `{collector.value}` |")]
+        count = sum(family.collector is collector for family in CATALOGUE)
+        usual = "yes" if collector in USUAL_COLLECTORS else "on request"
+        assert line.startswith(f"| `{collector.value}` | {usual} | {count} |")
