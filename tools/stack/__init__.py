@@ -16,6 +16,7 @@ from tools.stack.config import (
     PrometheusSettings,
     Target,
     alertmanager_config,
+    inhibit_rules,
     prometheus_config,
 )
 from tools.stack.errors import StackError
@@ -45,6 +46,7 @@ __all__ = [
     "Target",
     "alertmanager_config",
     "free_port",
+    "inhibit_rules",
     "prometheus_config",
     "until",
 ]

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
+
 InhibitRule = Mapping[str, object]
 
 
@@ -82,6 +84,13 @@ def alertmanager_config(settings: AlertmanagerSettings) -> str:
             "inhibit_rules": list(settings.inhibit_rules),
         }
     )
+
+
+def inhibit_rules(alertmanager_yml: str) -> Sequence[InhibitRule]:
+    """Which alerts keep others quiet, by the text of an alertmanager.yml."""
+    document = yaml.safe_load(alertmanager_yml)
+    found: Sequence[InhibitRule] = document["inhibit_rules"]
+    return found
 
 
 def _scrape_configs(targets: Sequence[Target]) -> list[dict[str, object]]:
