@@ -8,18 +8,18 @@ from grafana.generate.boards import BOARDS
 DIRECTORY = Path(__file__).resolve().parent.parent / "dashboards"
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], *, directory: Path = DIRECTORY) -> int:
     """The exit status."""
     if arguments not in ([], ["--check"]):
         print("usage: python -m grafana.generate [--check]", file=sys.stderr)
         return 2
     wanted = {board.file_name: board.text() for board in BOARDS}
     if not arguments:
-        DIRECTORY.mkdir(exist_ok=True)
+        directory.mkdir(exist_ok=True)
         for name, text in wanted.items():
-            (DIRECTORY / name).write_text(text)
-    stale = [name for name, text in wanted.items() if not _holds(DIRECTORY / name, text)]
-    stale += [path.name for path in DIRECTORY.glob("*.json") if path.name not in wanted]
+            (directory / name).write_text(text)
+    stale = [name for name, text in wanted.items() if not _holds(directory / name, text)]
+    stale += [path.name for path in directory.glob("*.json") if path.name not in wanted]
     for name in stale:
         print(f"grafana/dashboards/{name} is not what the generator writes", file=sys.stderr)
     if stale:

@@ -39,6 +39,7 @@ REASON_COLOURS: Mapping[str, str] = {
     "shutdown": "#6E7079",
 }
 MODE_COLOURS: Mapping[str, str] = {"user": "blue", "system": "purple"}
+TREE_COLOURS: Mapping[str, str] = {"processes": "blue", "threads": "purple", "zombies": BAD}
 STREAM_COLOURS: Mapping[str, str] = {"stdout": "blue", "stderr": "orange"}
 SEVERITY_COLOURS: Mapping[str, str] = {"critical": BAD, "warning": NOTICE, "info": CALM}
 

@@ -22,6 +22,7 @@ class Quantity(Enum):
     # A timestamp times 1000 is what Grafana's dates count in.
     INSTANT = ("dateTimeFromNow", "dateTimeAsIso")
     SHARE = ("percentunit",)
+    EXIT = ("prefix:exit ",)  # an exit code, where signals are mapped to their names
 
 
 class UnknownMetricError(Exception):

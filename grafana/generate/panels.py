@@ -4,7 +4,7 @@ Only options that Grafana 10.4 knows are used; the schema tests hold every panel
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from string import ascii_uppercase
 
@@ -86,6 +86,7 @@ class Panel:
     options: Object
     overrides: tuple[Object, ...] = ()
     transformations: tuple[Object, ...] = ()
+    interval: str = ""
 
     def render(self, *, panel_id: int, x: int, y: int) -> Object:
         """As Grafana has it, at this place of the grid."""
@@ -108,6 +109,8 @@ class Panel:
         }
         if self.transformations:
             rendered["transformations"] = self.transformations
+        if self.interval:
+            rendered["interval"] = self.interval
         return rendered
 
     def _units_of_queries(self) -> list[Object]:
@@ -171,7 +174,7 @@ class Field:
 
 
 _BY_THRESHOLD: Object = {"mode": "thresholds"}
-_BY_SERIES: Object = {"mode": "palette-classic-by-name"}
+_BY_SERIES: Object = {"mode": "palette-classic"}
 _LAST: Object = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 _PLAIN_FIELD = Field()
 
@@ -199,7 +202,13 @@ def stat(
     graph: Graph = Graph.NONE,
     paint: Paint = Paint.BACKGROUND,
 ) -> Panel:
-    """One number, or one for each query, with a colour that says whether that is good."""
+    """One number, or one for each query, with a colour that says whether that is good.
+
+    Without a graph Prometheus is asked about now only. Of a whole range of values the panel would
+    show the last there was, long after it is true.
+    """
+    if graph is Graph.NONE:
+        queries = tuple(replace(query, shape=Shape.INSTANT) for query in queries)
     return Panel(
         kind="stat",
         title=title,
@@ -250,8 +259,12 @@ def timeseries(
     dashed: Sequence[str] = (),
 ) -> Panel:
     """A curve for each series over time. `dashed` names limits, which are no measurements."""
+    if draw is Draw.BARS and look_of.decimals is None:
+        look_of = replace(look_of, decimals=0)  # increase() extrapolates: one event reads 1.25
     custom: dict[str, Json] = {
         "axisPlacement": "auto",
+        # So that nothing but zeros is not drawn on an axis up to 100.
+        "axisSoftMax": 1 if draw is Draw.BARS else None,
         "axisSoftMin": 0,
         "drawStyle": "bars" if draw is Draw.BARS else "line",
         "fillOpacity": {Draw.LINES: 8, Draw.STACKED: 45, Draw.BARS: 75}[draw],
@@ -262,6 +275,7 @@ def timeseries(
         "spanNulls": False,
         "stacking": {"group": "A", "mode": "none" if draw is Draw.LINES else "normal"},
     }
+    custom = {name: value for name, value in custom.items() if value is not None}
     if look_of.steps is not look.PLAIN:
         custom["thresholdsStyle"] = {"mode": "dashed"}
     limits: list[Object] = [
@@ -290,6 +304,9 @@ def timeseries(
             "tooltip": {"mode": "multi", "sort": "desc"},
         },
         overrides=(*look.coloured(look_of.colours), *limits),
+        # What happened is counted by the minute: narrower bars would count an event several times,
+        # because what $__rate_interval looks back over is wider than they are.
+        interval="1m" if draw is Draw.BARS else "",
     )
 
 

@@ -7,6 +7,7 @@ from grafana.generate.board import Annotation, Variable
 # values, which Grafana does not escape for use as a pattern: so they are no patterns.
 FLEET = 'job=~"$job",instance=~"$instance"'
 GROUPS = f'{FLEET},group=~"$group"'
+PROCESSES = f'{GROUPS},process=~"$process"'
 ONE = f'{FLEET},group="$group",process="$process"'
 
 PROCESS = "job, instance, group, process"
@@ -53,6 +54,13 @@ GROUPS_CHOICE = Variable(
 )
 GROUP_CHOICE = Variable(
     name="group", label="Group", query=GROUP_QUERY, multi=False, everything=False
+)
+PROCESSES_CHOICE = Variable(
+    name="process",
+    label="Process",
+    query=f"label_values(opsvisor_process_state_code{{{GROUPS}}}, process)",
+    multi=True,
+    everything=True,
 )
 PROCESS_CHOICE = Variable(
     name="process",

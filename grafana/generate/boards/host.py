@@ -43,8 +43,9 @@ _FIRST_LINE = (
     ),
     stat(
         "Uptime",
-        "How long opsvisord has been running. A short time that nobody can explain is a crash of"
-        " the supervisor itself: its log and `systemctl status opsvisord` tell more.",
+        "How long opsvisord has been running. Normal is since the last upgrade. A short time that"
+        " nobody can explain is a crash of the supervisor itself: its log and `systemctl status"
+        " opsvisord` tell more.",
         Query(text=f"time() - max by (instance) (opsvisor_start_time_seconds{{{FLEET}}})"),
         size=(5, 4),
         look_of=Field(unit="dtdurations", decimals=0),
@@ -111,13 +112,14 @@ BOARD = Board(
                 timeseries(
                     "CPU by process",
                     "CPU of each process tree, ended children included; 100 % is one CPU. The sum"
-                    " is what supervised programs take from this host. A layer that swells crowds"
-                    " out the others: see whether its work grew, or it spins.",
+                    " is what supervised programs take from this host. Normal follows the load. A"
+                    " layer that swells crowds out the others: see whether its work grew, or it"
+                    " spins.",
                     _of_processes(
                         f"{_BY_PROCESS} (rate("
                         f"opsvisor_process_cpu_seconds_total{{{GROUPS}}}[$__rate_interval]))"
                     ),
-                    size=(12, 9),
+                    size=(12, 10),
                     look_of=Field(link=SERIES_LINK),
                     draw=Draw.STACKED,
                     legend=Legend.BESIDE,
@@ -130,7 +132,7 @@ BOARD = Board(
                     _of_processes(
                         f"{_BY_PROCESS} (opsvisor_process_resident_memory_bytes{{{GROUPS}}})"
                     ),
-                    size=(12, 9),
+                    size=(12, 10),
                     look_of=Field(link=SERIES_LINK),
                     draw=Draw.STACKED,
                     legend=Legend.BESIDE,
@@ -167,7 +169,7 @@ BOARD = Board(
                         text=f"sum(opsvisor_process_tree_zombies{{{GROUPS}}})", legend="zombies"
                     ),
                     size=(6, 8),
-                    look_of=Field(colours={"zombies": look.BAD}),
+                    look_of=Field(colours=look.TREE_COLOURS),
                 ),
                 timeseries(
                     "Open file descriptors",
@@ -186,36 +188,40 @@ BOARD = Board(
                 timeseries(
                     "Storage reads",
                     "Bytes that each process tree had read from storage; what the page cache had"
-                    " is not in it. A program that reads all the time has less cache than data.",
+                    " is not in it. Normal is a burst at a start. A program that reads all the"
+                    " time has less cache than data.",
                     _of_processes(
                         f"{_BY_PROCESS} (rate("
                         f"opsvisor_process_io_read_bytes_total{{{GROUPS}}}[$__rate_interval]))"
+                        " > 0"
                     ),
                     size=(8, 8),
-                    look_of=Field(link=SERIES_LINK),
+                    look_of=Field(link=SERIES_LINK, empty="Nothing is read"),
                 ),
                 timeseries(
                     "Storage writes",
-                    "Bytes that each process tree caused to be written to storage. Who writes most"
-                    " is who slows the others down, if the disk is what they wait for.",
+                    "Bytes that each process tree caused to be written to storage. Normal is what"
+                    " their work needs. Who writes most slows the others down, if the disk is what"
+                    " they wait for.",
                     _of_processes(
                         f"{_BY_PROCESS} (rate("
                         f"opsvisor_process_io_written_bytes_total{{{GROUPS}}}[$__rate_interval]))"
+                        " > 0"
                     ),
                     size=(8, 8),
-                    look_of=Field(link=SERIES_LINK),
+                    look_of=Field(link=SERIES_LINK, empty="Nothing is written"),
                 ),
                 timeseries(
                     "Log output",
-                    "What each process writes to its stdout and stderr. A sudden rise is mostly an"
-                    " error that is logged over and over; a sudden silence can be worse. The Logs"
-                    " dashboard goes on from here.",
+                    "What each process writes to its stdout and stderr. Normal follows the load."
+                    " A sudden rise is mostly an error that is logged over and over; a sudden"
+                    " silence can be worse. The Logs dashboard goes on from here.",
                     _of_processes(
                         f"{_BY_PROCESS}"
-                        f" (rate(opsvisor_log_bytes_total{{{GROUPS}}}[$__rate_interval]))"
+                        f" (rate(opsvisor_log_bytes_total{{{GROUPS}}}[$__rate_interval])) > 0"
                     ),
                     size=(8, 8),
-                    look_of=Field(link=SERIES_LINK),
+                    look_of=Field(link=SERIES_LINK, empty="Nothing is written"),
                 ),
             ),
         ),

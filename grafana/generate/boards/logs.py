@@ -15,12 +15,13 @@ from grafana.generate.panels import (
     timeseries,
 )
 from grafana.generate.scopes import (
-    GROUPS,
     GROUPS_CHOICE,
     INSTANCES,
     JOB,
     ON,
     PROCESS,
+    PROCESSES,
+    PROCESSES_CHOICE,
     ROW_LINK,
     SERIES_LINK,
     SUPERVISOR_STARTS,
@@ -32,7 +33,7 @@ _NAMED = "{{process}} · {{instance}}"
 
 
 def _increase_of(metric: str, window: str) -> str:
-    return f"increase({metric}{{{GROUPS}}}[{window}])"
+    return f"increase({metric}{{{PROCESSES}}}[{window}])"
 
 
 def _by_process(metric: str) -> str:
@@ -58,16 +59,16 @@ _FIRST_LINE = (
     ),
     stat(
         "Output",
-        "What all processes together write now. It is what the disk, and a shipper of logs, have"
-        " to keep up with.",
-        Query(text=f"sum(rate(opsvisor_log_bytes_total{{{GROUPS}}}[$__rate_interval]))"),
+        "What all processes together write now. Normal is what the disk, and a shipper of logs,"
+        " can keep up with; the graph below shows who writes most.",
+        Query(text=f"sum(rate(opsvisor_log_bytes_total{{{PROCESSES}}}[$__rate_interval]))"),
         size=(6, 4),
     ),
     stat(
         "Size of active files",
-        "The log files that are being written, without their rotated predecessors. Bounded by"
-        " rotate_size times the number of files, if rotation is on everywhere.",
-        Query(text=f"sum(opsvisor_log_file_size_bytes{{{GROUPS}}})"),
+        "The log files that are being written, without their rotated predecessors. Normal is below"
+        " rotate_size times the number of files; if it only grows, a file has no rotation.",
+        Query(text=f"sum(opsvisor_log_file_size_bytes{{{PROCESSES}}})"),
         size=(6, 4),
     ),
 )
@@ -76,8 +77,8 @@ BOARD = Board(
     name="logs",
     title="opsvisor / Logs",
     description="Output of the processes: how much, what was lost of it, and who fell silent.",
-    variables=(JOB, INSTANCES, GROUPS_CHOICE),
-    annotations=(fatal(GROUPS), SUPERVISOR_STARTS, process_starts(GROUPS, enabled=False)),
+    variables=(JOB, INSTANCES, GROUPS_CHOICE, PROCESSES_CHOICE),
+    annotations=(fatal(PROCESSES), SUPERVISOR_STARTS, process_starts(PROCESSES, enabled=False)),
     rows=(
         Row(panels=_FIRST_LINE),
         Row(
@@ -89,11 +90,11 @@ BOARD = Board(
                     " follows the load. A step upwards is mostly one error, logged over and over.",
                     Query(
                         text="topk(10, sum without (stream)"
-                        f" (rate(opsvisor_log_bytes_total{{{GROUPS}}}[$__rate_interval])))",
+                        f" (rate(opsvisor_log_bytes_total{{{PROCESSES}}}[$__rate_interval]))) > 0",
                         legend=_NAMED,
                     ),
                     size=(12, 9),
-                    look_of=Field(link=SERIES_LINK),
+                    look_of=Field(link=SERIES_LINK, empty="Nothing is written"),
                 ),
                 timeseries(
                     "Lines by stream",
@@ -101,7 +102,7 @@ BOARD = Board(
                     " share of stderr; if that rises and stdout does not, something complains.",
                     Query(
                         text="sum by (stream)"
-                        f" (rate(opsvisor_log_lines_total{{{GROUPS}}}[$__rate_interval]))",
+                        f" (rate(opsvisor_log_lines_total{{{PROCESSES}}}[$__rate_interval]))",
                         legend="{{stream}}",
                     ),
                     size=(12, 9),
@@ -113,7 +114,7 @@ BOARD = Board(
             title="Losses and rotation",
             panels=(
                 timeseries(
-                    "Dropped lines",
+                    "Dropped lines by process",
                     "Lines that were read and not written, by process. Normal is nothing at all."
                     " The disk is too slow or full, or the program writes too much: less output,"
                     " or another disk.",
@@ -126,28 +127,28 @@ BOARD = Board(
                     draw=Draw.BARS,
                 ),
                 timeseries(
-                    "Write errors",
+                    "Write errors by process",
                     "Failed writes to log files, by process. Normal is nothing. Full disk, quota,"
                     " or a directory that is gone: opsvisord's own log has the error.",
                     Query(
-                        text=f"topk(10, {_by_process('opsvisor_log_write_errors_total')})",
+                        text=f"{_by_process('opsvisor_log_write_errors_total')} > 0",
                         legend=_NAMED,
                     ),
                     size=(8, 8),
-                    look_of=Field(link=SERIES_LINK),
+                    look_of=Field(link=SERIES_LINK, empty="No write failed"),
                     draw=Draw.BARS,
                 ),
                 timeseries(
-                    "Rotations, top 10",
+                    "Rotations",
                     "How often log files were rotated. Normal is a few times a day. Many times an"
                     " hour mean that rotate_size is small for what is written, and old lines are"
                     " soon gone.",
                     Query(
-                        text=f"topk(10, {_by_process('opsvisor_log_rotations_total')})",
+                        text=f"{_by_process('opsvisor_log_rotations_total')} > 0",
                         legend=_NAMED,
                     ),
                     size=(8, 8),
-                    look_of=Field(link=SERIES_LINK),
+                    look_of=Field(link=SERIES_LINK, empty="Nothing was rotated"),
                     draw=Draw.BARS,
                 ),
             ),
@@ -162,7 +163,7 @@ BOARD = Board(
                     " CPU and health check on the Process dashboard tell which.",
                     Query(
                         text=f"topk(10, (time() - opsvisor_log_last_output_timestamp_seconds"
-                        f"{{{GROUPS}}}) and {ON} (opsvisor_process_up{{{GROUPS}}} == 1))",
+                        f"{{{PROCESSES}}}) and {ON} (opsvisor_process_up{{{PROCESSES}}} == 1))",
                         shape=Shape.TABLE,
                     ),
                     size=(12, 9),
@@ -187,7 +188,7 @@ BOARD = Board(
                     " One without end has no rotation: set rotate_size, or have it rotated from"
                     " outside.",
                     Query(
-                        text=f"sort_desc(topk(10, opsvisor_log_file_size_bytes{{{GROUPS}}}))",
+                        text=f"sort_desc(topk(10, opsvisor_log_file_size_bytes{{{PROCESSES}}}))",
                         legend=_NAMED,
                         shape=Shape.INSTANT,
                     ),

@@ -114,7 +114,6 @@ _FIRST_LINE = (
         Query(text=f"sum(increase({_AUTOMATIC_RESTARTS}[$__range]))"),
         size=(3, 4),
         look_of=Field(steps=look.NONE_IS_BETTER, decimals=0),
-        graph=Graph.NONE,
     ),
     stat(
         "Availability",
@@ -307,15 +306,15 @@ _RESOURCES = (
     timeseries(
         "CPU, top 10",
         "CPU of the process trees that use most, ended children included; 100 % is one CPU."
-        " Compare with the same hour of another day. One that jumped after a start mark has"
+        " Normal is what it was at this hour on other days. One that jumped after a start mark has"
         " changed with that start.",
         Query(
             text="topk(10, sum without (mode)"
-            f" (rate(opsvisor_process_cpu_seconds_total{{{GROUPS}}}[$__rate_interval])))",
+            f" (rate(opsvisor_process_cpu_seconds_total{{{GROUPS}}}[$__rate_interval]))) > 0",
             legend="{{process}} · {{instance}}",
         ),
         size=(12, 8),
-        look_of=Field(link=SERIES_LINK),
+        look_of=Field(link=SERIES_LINK, empty="Nothing uses CPU"),
     ),
     timeseries(
         "Memory, top 10",
@@ -340,7 +339,9 @@ _RESOURCES = (
             shape=Shape.INSTANT,
         ),
         size=(12, 8),
-        look_of=Field(steps=look.FULLNESS, low=0, high=1, empty="No memory limit is set"),
+        look_of=Field(
+            steps=look.FULLNESS, low=0, high=1, decimals=1, empty="No memory limit is set"
+        ),
     ),
     bar_gauge(
         "Closest to their file descriptor limit",
@@ -353,7 +354,7 @@ _RESOURCES = (
             shape=Shape.INSTANT,
         ),
         size=(12, 8),
-        look_of=Field(steps=look.FULLNESS, low=0, high=1, empty="Nothing runs"),
+        look_of=Field(steps=look.FULLNESS, low=0, high=1, decimals=1, empty="Nothing runs"),
     ),
 )
 

@@ -58,8 +58,8 @@ _FIRST_LINE = (
     stat(
         "Readiness",
         "Whether it is ready for work, which is more than running: it said so itself, or its"
-        " readiness check passed. Not ready for longer than a start takes means that it waits for"
-        " something.",
+        " readiness check passed. Normal is ready. Not ready for longer than a start takes means"
+        " that it waits for something.",
         Query(text=f"min(opsvisor_process_ready{{{ONE}}})"),
         size=(3, 4),
         look_of=Field(mappings=(look.READY,)),
@@ -77,12 +77,15 @@ _FIRST_LINE = (
     ),
     stat(
         "Last exit",
-        "How its last run ended: the exit code, or the signal. Codes from 126 on come from shells:"
+        "How its last run ended: the exit code, or the signal. Normal is 0, or what you stopped it"
+        " with. Codes from 126 on come from shells:"
         " 126 not executable, 127 not found. SIGKILL that you did not send is mostly the kernel,"
         " out of memory.",
         Query(
             text=f"max(opsvisor_process_last_exit_code{{{ONE}}} >= 0"
             f" or {look.SIGNAL_BASE} + opsvisor_process_last_exit_signal{{{ONE}}})",
+            unit="prefix:exit ",
+            quantity=Quantity.EXIT,
         ),
         size=(4, 4),
         look_of=Field(
@@ -126,15 +129,16 @@ _SECOND_LINE = (
     ),
     stat(
         "Running for",
-        "Age of the present main process. Empty if there is none. Compare with the marks of"
-        " reloads: a deploy that was no restart left the old code running.",
+        "Age of the present main process. Normal is the time since the last deploy: one that was"
+        " no restart left the old code running.",
         Query(text=f"time() - max(opsvisor_process_start_time_seconds{{{ONE}}})"),
         size=(3, 4),
         look_of=Field(unit="dtdurations", decimals=0, empty="no process runs"),
     ),
     stat(
         "Restarts",
-        "Restarts in the chosen time, for whatever reason; the graph below tells which.",
+        "Restarts in the chosen time, for whatever reason. Normal are only those that you asked"
+        " for; the graph below tells the reasons.",
         Query(text=_increase("opsvisor_process_restarts_total", window="$__range")),
         size=(3, 4),
         look_of=Field(decimals=0),
@@ -145,12 +149,13 @@ _SECOND_LINE = (
         " Normal is 0. Raise the limit, or find what grows: see Memory below.",
         Query(text=_increase("opsvisor_process_oom_kills_total", window="$__range")),
         size=(3, 4),
-        look_of=Field(steps=look.NONE_IS_GOOD, decimals=0),
+        look_of=Field(steps=look.NONE_IS_GOOD, decimals=0, empty="unknown"),
     ),
     table(
         "Facts",
         "What the configuration says of it: the program it belongs to, when it is restarted, and"
-        " as whom it runs. Changes with a reload only.",
+        " as whom it runs. Normal is what you deployed; a host with"
+        " other facts has another configuration.",
         Query(
             text=f"opsvisor_process_info{{{ONE}}}",
             shape=Shape.TABLE,
@@ -219,9 +224,9 @@ _RESTARTS = (
 _RESOURCES = (
     timeseries(
         "CPU by mode",
-        "CPU of the whole tree, ended children included; 100 % is one CPU. Much `system` is many"
-        " system calls. The dashed line is the quota of its cgroup, if it has one: what touches"
-        " it is throttled.",
+        "CPU of the whole tree, ended children included; 100 % is one CPU. Normal follows the"
+        " load; much `system` is many system calls. The dashed line is the quota of its cgroup,"
+        " if it has one: what touches it is throttled.",
         Query(text=_rate("opsvisor_process_cpu_seconds_total", "mode"), legend="{{mode}}"),
         Query(
             text=f"sum(opsvisor_process_cpu_limit_cpus{{{ONE}}})",
@@ -237,7 +242,7 @@ _RESOURCES = (
         "Memory and limit",
         "Resident memory of the whole tree, what of it was swapped out, and the limit that holds,"
         " dashed. `proportional` counts shared pages once; it is only there if that collector is"
-        " on. A line that only rises towards the limit ends with a kill.",
+        " on. Normal is level; a line that only rises towards the limit ends with a kill.",
         Query(text=f"sum(opsvisor_process_resident_memory_bytes{{{ONE}}})", legend="resident"),
         Query(
             text=f"sum(opsvisor_process_proportional_memory_bytes{{{ONE}}})",
@@ -255,8 +260,8 @@ _RESOURCES = (
     timeseries(
         "File descriptors",
         "Open files, sockets and pipes of the whole tree, and the soft limit of the main process,"
-        " dashed. The limit holds for each member alone, so a tree may be above it. What only"
-        " rises is not closed somewhere.",
+        " dashed. The limit holds for each member alone, so a tree may be above it. Normal is"
+        " level; what only rises is not closed somewhere.",
         Query(text=f"sum(opsvisor_process_open_fds{{{ONE}}})", legend="open"),
         Query(text=f"max(opsvisor_process_max_fds{{{ONE}}})", legend="limit"),
         size=(8, 8),
@@ -272,14 +277,15 @@ _RESOURCES = (
         Query(text=f"sum(opsvisor_process_tree_zombies{{{ONE}}})", legend="zombies"),
         size=(8, 8),
         look_of=Field(
-            colours={"processes": "green", "threads": "blue", "zombies": look.BAD},
+            colours=look.TREE_COLOURS,
             empty="no process runs",
         ),
     ),
     timeseries(
         "Storage",
         "Bytes that the tree had read from and written to storage, writes downwards. What the"
-        " page cache had is not in it.",
+        " page cache had is not in it. Normal is what its work needs; steady reads of the same"
+        " data mean too little memory for the cache.",
         Query(text=_rate("opsvisor_process_io_read_bytes_total"), legend="read"),
         Query(text=f"-{_rate('opsvisor_process_io_written_bytes_total')}", legend="written"),
         size=(8, 8),
@@ -290,8 +296,8 @@ _RESOURCES = (
 _OUTPUT = (
     timeseries(
         "Log output",
-        "What it writes to its stdout and stderr. A jump of stderr is mostly one error over and"
-        " over: `opsvisorctl tail NAME stderr`.",
+        "What it writes to its stdout and stderr. Normal follows the load. A jump of stderr is"
+        " mostly one error over and over: `opsvisorctl tail NAME stderr`.",
         Query(text=_rate("opsvisor_log_bytes_total", "stream"), legend="{{stream}}"),
         size=(8, 8),
         look_of=Field(colours=look.STREAM_COLOURS),
@@ -364,8 +370,9 @@ _KERNEL = (
     ),
     timeseries(
         "Context switches",
-        "How often its threads gave up the CPU, and how often it was taken from them. Many"
-        " involuntary ones are a fight for the CPU. Only there if that collector is on.",
+        "How often its threads gave up the CPU, and how often it was taken from them. Normal is"
+        " level. Many involuntary ones are a fight for the CPU. Only there if that collector is"
+        " on.",
         Query(text=_rate("opsvisor_process_context_switches_total", "mode"), legend="{{mode}}"),
         size=(8, 8),
         look_of=Field(empty="the collector context-switches is off"),

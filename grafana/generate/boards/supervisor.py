@@ -63,16 +63,16 @@ _FIRST_LINE = (
     ),
     stat(
         "Youngest uptime",
-        "How long the daemon that started last has been running. A short time that nobody can"
-        " explain is a crash: what it supervised was stopped and started with it.",
+        "How long the daemon that started last has been running. Normal is since the last upgrade."
+        " A short time that nobody can explain is a crash: what it supervised was started anew.",
         Query(text=f"time() - max(opsvisor_start_time_seconds{{{FLEET}}})"),
         size=(4, 4),
         look_of=Field(unit="dtdurations", decimals=0),
     ),
     stat(
         "Last load of the configuration",
-        "Whether it succeeded, everywhere. If it failed, that host goes on with the configuration"
-        " before: `opsvisorctl reread` there names what is wrong in the file.",
+        "Whether it succeeded, everywhere. Normal is ok. If it failed, that host goes on with the"
+        " configuration before: `opsvisorctl reread` there names what is wrong in the file.",
         Query(text=f"min(opsvisor_config_last_reload_successful{{{FLEET}}})"),
         size=(4, 4),
         look_of=Field(mappings=(look.SUCCESS,)),
@@ -80,7 +80,7 @@ _FIRST_LINE = (
     stat(
         "Age of the configuration",
         "Time since the configuration was last loaded, for the host where that is longest ago."
-        " Older than your last rollout means that a host missed it.",
+        " Normal is your last rollout; older than that means that a host missed it.",
         Query(
             text=f"time() - min(opsvisor_config_last_reload_success_timestamp_seconds{{{FLEET}}})"
         ),
@@ -131,9 +131,10 @@ _STATES = (
     ),
     table(
         "Daemons",
-        "What runs where. Normal is one version, and one Python. Two of them during a rollout.",
+        "Which version of opsvisord, on which Python, runs where. Normal is one of each, and two"
+        " during a rollout.",
         Query(text=f"opsvisor_build_info{{{FLEET}}}", shape=Shape.TABLE),
-        size=(24, 6),
+        size=(24, 5),
         columns=(
             Column(source="job", title="Job"),
             Column(source="instance", title="Instance"),
@@ -264,7 +265,8 @@ _API = (
     timeseries(
         "In flight, and streams",
         "Requests being answered now, and streams that are open: events, and logs that are"
-        " followed. Streams that only grow are clients that do not hang up.",
+        " followed. Normal is as many as people look. Streams that only grow are clients that do"
+        " not hang up.",
         Query(text=f"sum(opsvisor_http_requests_in_flight{{{FLEET}}})", legend="in flight"),
         Query(
             text=f"sum by (stream) (opsvisor_http_streams_active{{{FLEET}}})",
@@ -276,8 +278,9 @@ _API = (
         "Events",
         "Facts published, by kind. Normal is quiet, with a burst at each deploy. A kind that never"
         " stops is a process that does not settle.",
-        Query(text=_rate("opsvisor_events_total", "event"), legend="{{event}}"),
+        Query(text=f"{_rate('opsvisor_events_total', 'event')} > 0", legend="{{event}}"),
         size=(8, 8),
+        look_of=Field(empty="Nothing happens"),
         draw=Draw.STACKED,
     ),
     timeseries(
@@ -314,16 +317,16 @@ _API = (
         size=(8, 7),
         draw=Draw.BARS,
     ),
-    timeseries(
+    state_timeline(
         "Collectors",
-        "Whether each part of the numbers could be collected. Normal is 1. At 0 its numbers are"
-        " missing or stale on all dashboards, and the log of opsvisord says why.",
+        "Whether each part of the numbers could be collected. Normal is green. Where it is red,"
+        " its numbers are missing on all dashboards, and the log of opsvisord says why.",
         Query(
             text=f"min by (collector) (opsvisor_collector_success{{{FLEET}}})",
             legend="{{collector}}",
         ),
         size=(8, 7),
-        look_of=Field(mappings=(look.SUCCESS,), high=1),
+        look_of=Field(mappings=(look.SUCCESS,)),
     ),
 )
 
@@ -382,7 +385,7 @@ _ITSELF = (
     ),
     timeseries(
         "Own descriptors",
-        "Open file descriptors of the daemon, at most; and its limit, dashed. It needs about four"
+        "Open file descriptors of the daemon, at most; and its limit, dashed. Normal is about four"
         " for each process. At the limit it can start nothing: raise LimitNOFILE of its unit.",
         Query(text=f"max(process_open_fds{{{FLEET}}})", legend="open"),
         Query(text=f"min(process_max_fds{{{FLEET}}})", legend="limit"),
