@@ -12,6 +12,8 @@ jobs=${JOBS:-$(($(nproc) * 2))}
 tools/system_packages.sh \
     prometheus \
     prometheus-alertmanager
+# For the schemas of Grafana. NodeSource's nodejs brings an npm of its own, and refuses Debian's.
+command -v npm >/dev/null || tools/system_packages.sh nodejs npm
 
 set -x
 ruff format --check .
