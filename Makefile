@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := opsvisor alerts grafana tests tools benchmarks examples
 
-.PHONY: run test check format docs bench clean
+.PHONY: run test check format docs previews bench clean
 
 run: $(VENV)/.runtime
 	@mkdir -p run
@@ -35,6 +35,11 @@ docs: $(VENV)/.dev
 	$(BIN)/python tools/gen_compatibility.py
 	$(BIN)/python -m alerts.generate
 	$(BIN)/python -m grafana.generate
+
+# Pictures of the dashboards, for docs/images: takes a quarter of an hour of real load.
+previews: $(VENV)/.dev
+	tools/system_packages.sh chromium fonts-inter pngquant prometheus prometheus-alertmanager
+	$(BIN)/python -m tools.previews
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

@@ -10,6 +10,8 @@ jobs=${JOBS:-$(($(nproc) * 2))}
 
 # What the tests run against.
 tools/system_packages.sh \
+    chromium \
+    fonts-inter \
     prometheus \
     prometheus-alertmanager
 # For the schemas of Grafana. NodeSource's nodejs brings an npm of its own, and refuses Debian's.
