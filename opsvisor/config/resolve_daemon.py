@@ -25,7 +25,7 @@ from opsvisor.config.schema_daemon import (
     ServerOptions,
     UnixOptions,
 )
-from opsvisor.config.schema_metrics import IdentityOptions, MetricsOptions
+from opsvisor.config.schema_metrics import IdentityOptions
 from opsvisor.config.search import default_socket
 from opsvisor.config.settings import (
     Credentials,
@@ -88,7 +88,7 @@ class _Resolver:
             history_size=options.history_size,
             ring_size=options.ring_size,
             auto_log_dir=self._auto_log_dir(daemon),
-            metrics=self._metrics(decoded.metrics, identities),
+            metrics=self._metrics(decoded, identities),
         )
         if identities and all(server.is_open for server in settings.listeners):
             why = Refused(
@@ -131,15 +131,14 @@ class _Resolver:
             self._findings.problems.append(identity.problem((option,), _EMPTY))
         return secret
 
-    def _metrics(
-        self, metrics: Declared[MetricsOptions], identities: tuple[Identity, ...]
-    ) -> MetricsSettings:
-        options = metrics.options
+    def _metrics(self, decoded: Decoded, identities: tuple[Identity, ...]) -> MetricsSettings:
+        metrics, options = decoded.metrics, decoded.metrics.options
+        labels = {label for one in decoded.programs.values() for label in one.options.labels}
         for option, why in object_to_metrics(options, identities):
             typed = f"'{options.listen}'" if option == ("listen",) else ""
             problem = metrics.problem(option, why, typed=typed)
             self._findings.problems.append(problem)
-        for option, why in doubt_metrics(options):
+        for option, why in doubt_metrics(options, labels):
             self._findings.warnings.append(metrics.problem(option, why))
         return metrics_settings(options, identities)
 
@@ -171,13 +170,14 @@ class _Resolver:
         if is_too_long(path):
             says = f"is too long for a socket: '{path}'"
             self._findings.problems.append(server.problem(option, Refused(says, PATH_HINT)))
+        credentials = self._credentials(server, "unix", options, identities)
         return UnixServer(
             name="unix",
             path=path,
             mode=options.mode,
             owner=self._account(server, ("unix", "owner"), options.owner, accounts.owner),
-            credentials=self._credentials(server, "unix", options, identities),
-            identities=identities,
+            credentials=credentials,
+            identities=() if credentials is None else identities,
         )
 
     def _http(
@@ -188,10 +188,10 @@ class _Resolver:
         is_open = not (options.username or identities or is_loopback(host))
         if options.allow_anonymous and identities:
             why = Refused(
-                "lets in anybody to do anything, which makes identities useless",
+                "lets in anybody to do anything, whatever identities there are",
                 "leave it out; [metrics] has one of its own, for its listener",
             )
-            self._findings.problems.append(server.problem(("http", "allow_anonymous"), why))
+            self._findings.warnings.append(server.problem(("http", "allow_anonymous"), why))
         if is_open and not options.allow_anonymous:
             why = Refused(
                 "would let anybody on the network control the programs",
@@ -205,7 +205,8 @@ class _Resolver:
             host=host,
             port=port,
             credentials=credentials,
-            identities=identities,
+            # Whoever says "anybody" means it, whoever else could prove to be somebody.
+            identities=() if options.allow_anonymous else identities,
             allow_anonymous=options.allow_anonymous,
         )
 

@@ -3,14 +3,14 @@
 An objection is the path to an option within its table, and why it can't be so.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from opsvisor.config.document import KeyPath
 from opsvisor.config.listening import is_loopback
 from opsvisor.config.schema_metrics import IdentityOptions, MetricsOptions
 from opsvisor.config.settings import Collector, Identity, MetricsSettings, Offer, TcpServer
 from opsvisor.config.tokens import check_token, read_token
-from opsvisor.config.units import Refused
+from opsvisor.config.units import Refused, did_you_mean
 
 Objection = tuple[KeyPath, Refused]
 
@@ -57,8 +57,8 @@ def object_to_metrics(
         )
 
 
-def doubt_metrics(options: MetricsOptions) -> Iterator[Objection]:
-    """What is odd about [metrics], and can be so."""
+def doubt_metrics(options: MetricsOptions, labels: Collection[str]) -> Iterator[Objection]:
+    """What is odd about [metrics], and can be so. `labels` are those that programs have."""
     is_default = (
         options.proportional_memory_interval == MetricsOptions().proportional_memory_interval
     )
@@ -68,6 +68,10 @@ def doubt_metrics(options: MetricsOptions) -> Iterator[Objection]:
             f'collectors = ["usual", "{Collector.PROPORTIONAL_MEMORY.value}"]',
         )
         yield ("proportional_memory_interval",), what
+    for label in options.process_labels:
+        if label not in labels:
+            hint = did_you_mean(label, labels)
+            yield ("process_labels",), Refused(f"names '{label}', which no program has", hint)
     if options.allow_anonymous and options.listen is None:
         yield ("allow_anonymous",), Refused("has no effect without listen")
 

@@ -191,14 +191,6 @@ def test_everything_wrong_at_once(complaints: Complaints) -> None:
                 " 'prometheus'\n    hint: give one of the two another name"
             ),
         ),
-        (
-            f"[server.http]\nlisten = ':1'\nallow_anonymous = true\n{PROMETHEUS}",
-            (
-                "opsvisor.toml:3: server: http.allow_anonymous lets in anybody to do anything,"
-                " which makes identities useless\n    hint: leave it out; [metrics] has one of its"
-                " own, for its listener"
-            ),
-        ),
     ],
 )
 def test_what_can_not_be(text: str, says: str, complaints: Complaints) -> None:
@@ -221,6 +213,23 @@ def test_what_can_not_be(text: str, says: str, complaints: Complaints) -> None:
         (
             "[metrics]\nallow_anonymous = true",
             "metrics: allow_anonymous has no effect without listen",
+        ),
+        (
+            (
+                "[server.http]\nlisten = ':1'\nallow_anonymous = true\n"
+                f"[metrics]\nlisten = ':2'\n{PROMETHEUS}"
+            ),
+            (
+                "server: http.allow_anonymous lets in anybody to do anything, whatever identities"
+                " there are"
+            ),
+        ),
+        (
+            (
+                "[metrics]\nprocess_labels = ['taem']\n"
+                "[program.x]\ncommand = 'x'\nlabels = { team = 'a' }"
+            ),
+            "metrics: process_labels names 'taem', which no program has",
         ),
         (
             f"[server]\nunix = 'x'\n{PROMETHEUS}",

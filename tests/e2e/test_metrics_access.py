@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 from commands import run_program
 from daemon import Daemon, StartDaemon
-from home import Home, Programs
+from home import Dialect, Home, Programs
 from http_requests import Answer, free_port, request
+from real_supervisord import supervisord
 
 PROGRAM = "[program.test]\ncommand = '$VICTIM'\n"
 JSON = {"Content-Type": "application/json"}
@@ -159,3 +160,33 @@ def test_open_metrics_must_be_meant(home: Home) -> None:
     assert refused.status == 2
     assert "would let anybody on the network read the metrics" in refused.err
     assert "[identity.prometheus]" in refused.err
+
+
+SUPERVISORS_FILE = """
+    [opsvisor:metrics]
+    listen = 127.0.0.1:{port}
+    compat = node_supervisord
+    [opsvisor:identity:prometheus]
+    access = metrics
+    token = scrape-me
+    """
+
+
+def test_one_file_serves_supervisord_and_opsvisord(start_daemon: StartDaemon, home: Home) -> None:
+    """The real supervisord passes over what is said to us; we listen, and ask who it is."""
+    port = free_port()
+    program = Programs("[program:test]\ncommand = $VICTIM\n", Dialect.INI)
+    main = SUPERVISORS_FILE.format(port=port)
+    home.write(program, main=main)
+    with supervisord(home):
+        told = run_program(
+            "supervisorctl", "-c", str(home.config), "status", directory=home.directory
+        )
+        assert told.out.startswith("test ")
+    assert "opsvisor" not in home.output.read_text()
+    start_daemon(program, main=main)
+    assert ask(port, "/metrics").status == 401
+    told = ask(port, "/metrics", headers=bearer("scrape-me"))
+    assert told.status == 200
+    assert "node_supervisord_up" in told.text
+    assert ask(port, "/RPC2", method="POST", headers=bearer("scrape-me")).status == 404

@@ -1,6 +1,7 @@
 """[supervisord] and the server sections become the settings of the daemon."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from opsvisor.compat.supervisor.config.expansions import Names
@@ -11,6 +12,8 @@ from opsvisor.config.settings import (
     Credentials,
     DaemonSettings,
     Dialect,
+    Identity,
+    MetricsSettings,
     TcpServer,
     UnixServer,
 )
@@ -18,7 +21,11 @@ from opsvisor.core.spec import LogSpec
 
 
 def read_settings(
-    reader: SectionReader, servers: tuple[UnixServer | TcpServer, ...], *, start: Path
+    reader: SectionReader,
+    servers: tuple[UnixServer | TcpServer, ...],
+    metrics: MetricsSettings,
+    *,
+    start: Path,
 ) -> DaemonSettings:
     """What [supervisord] says about the daemon. Relative paths begin in `start`.
 
@@ -45,6 +52,7 @@ def read_settings(
         min_fds=reader.get(Supervisord.MINFDS),
         min_procs=reader.get(Supervisord.MINPROCS),
         auto_log_dir=None if nocleanup else log_dir,
+        metrics=metrics,
     )
 
 
@@ -60,17 +68,28 @@ def _log(reader: SectionReader, start: Path) -> LogSpec:
 
 
 def read_servers(
-    ini: Ini, names: Names, findings: Findings, *, start: Path
+    ini: Ini,
+    names: Names,
+    findings: Findings,
+    identities: tuple[Identity, ...],
+    *,
+    start: Path,
 ) -> tuple[UnixServer | TcpServer, ...]:
     """The servers, those on unix sockets first, in order of appearance.
 
-    Sections are servers if their name only begins with the words, as in [inet_http_server:two].
+    One that asks for a password takes that of an identity too; one that asks for none goes on
+    doing so, as everybody who uses it expects. Sections are servers if their name only begins with
+    the words, as in [inet_http_server:two].
     """
     sections = ini.sections.values()
     readers = [SectionReader(section, names, findings, start=start) for section in sections]
     on_unix = [_unix(r) for r in readers if r.section.name.startswith("unix_http_server")]
     on_tcp = [_tcp(r) for r in readers if r.section.name.startswith("inet_http_server")]
-    return tuple(server for server in (*on_unix, *on_tcp) if server is not None)
+    return tuple(
+        server if server.credentials is None else replace(server, identities=identities)
+        for server in (*on_unix, *on_tcp)
+        if server is not None
+    )
 
 
 def server_url(servers: tuple[UnixServer | TcpServer, ...]) -> str:

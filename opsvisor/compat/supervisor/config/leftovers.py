@@ -7,6 +7,7 @@ from pathlib import Path
 from opsvisor.compat.supervisor.config.expansions import Names
 from opsvisor.compat.supervisor.config.ini import Ini, Section
 from opsvisor.compat.supervisor.config.options import KNOWN_KEYS, RpcInterface
+from opsvisor.compat.supervisor.config.own import KIND as OWN
 from opsvisor.compat.supervisor.config.sections import Findings, SectionReader
 from opsvisor.config.units import did_you_mean
 
@@ -38,7 +39,7 @@ _NAMED = (  # as in [program:web]
     "rpcinterface",
     "ctlplugin",
 )
-_KINDS = (*KNOWN_KEYS, "ctlplugin", "rpcinterface")
+_KINDS = (*KNOWN_KEYS, "ctlplugin", "rpcinterface", OWN)
 _SERVERS = ("unix_http_server", "inet_http_server")
 
 
@@ -50,6 +51,8 @@ def warn_of_leftovers(ini: Ini, names: Names, findings: Findings, *, start: Path
     for section in ini.sections.values():
         kind = _kind(section)
         is_named = ":" in section.name
+        if kind == OWN:
+            continue  # looked at by who reads them
         if kind in _NAMED and not is_named:
             what = f"[{section.name}] has no effect without a name"
             findings.warn(section.where, what, f"write [{kind}:name]")

@@ -13,9 +13,11 @@ from opsvisor.compat.supervisor.config.groups import read_plan
 from opsvisor.compat.supervisor.config.ini import read_all
 from opsvisor.compat.supervisor.config.leftovers import warn_of_leftovers
 from opsvisor.compat.supervisor.config.options import Supervisord
+from opsvisor.compat.supervisor.config.own import check_own, read_own
 from opsvisor.compat.supervisor.config.programs import Surroundings
 from opsvisor.compat.supervisor.config.sections import Findings, SectionReader
 from opsvisor.config.problems import ConfigError, Place, Problem
+from opsvisor.config.resolve_metrics import metrics_settings
 from opsvisor.config.settings import Loaded
 
 
@@ -50,8 +52,11 @@ def load(
         reader.warn(Supervisord.ENVIRONMENT, f"environment of [supervisord]: {doubt}")
     # From here on texts may also use what [supervisord] gives to all children.
     names = {**names, **environment_names(environment.values)}
-    servers = read_servers(ini, names, findings, start=start)
-    settings = read_settings(reader, servers, start=start)
+    own = read_own(ini, names, findings, start=start)
+    servers = read_servers(ini, names, findings, own.identities, start=start)
+    metrics = metrics_settings(own.metrics, own.identities)
+    settings = read_settings(reader, servers, metrics, start=start)
+    check_own(own, settings, findings)
     around = Surroundings(
         names=names,
         environment=environment.values,

@@ -25,7 +25,7 @@ from opsvisor.core.plan import Group
 from opsvisor.core.spec import LogSpec, ProcessId, ProcessSpec
 
 _AUTO_LETTERS = re.compile(r"-[0-9a-f]{8}\.log$")
-_SECRET = frozenset({"environment", "credentials", "password", "username"})
+_SECRET = frozenset({"environment", "credentials", "identities", "password", "username"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

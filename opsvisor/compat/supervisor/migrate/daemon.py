@@ -1,13 +1,23 @@
 """[supervisord] and the servers become [daemon] and [server.…]."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from opsvisor.compat.supervisor.config.ini import Entry, Section
+from opsvisor.compat.supervisor.config.own import METRICS_SECTION
 from opsvisor.compat.supervisor.migrate.expressions import Marked, escape_variables, names_in
 from opsvisor.compat.supervisor.migrate.findings import Findings
-from opsvisor.compat.supervisor.migrate.leaves import DAEMON, HTTP, UNIX, Leaves, Path, Table
+from opsvisor.compat.supervisor.migrate.leaves import (
+    DAEMON,
+    HTTP,
+    IDENTITY,
+    METRICS,
+    UNIX,
+    Leaves,
+    Path,
+    Table,
+)
 from opsvisor.compat.supervisor.migrate.source import Source
 from opsvisor.config import accounts
 from opsvisor.config.listening import is_loopback
@@ -80,12 +90,42 @@ def write_server(source: Source, server: UnixServer | TcpServer) -> DaemonTable:
         writer = _Writer(source, section, HTTP)
         host = f"[{server.host}]" if ":" in server.host else server.host
         writer.value("listen", f"{host}:{server.port}")
-        is_open = server.credentials is None and not is_loopback(server.host)
-        writer.value("allow_anonymous", is_open)
+        # With identities an opsvisord would ask for one on loopback as well.
+        is_closed = is_loopback(server.host) and not source.own.identities
+        writer.value("allow_anonymous", server.is_open and not is_closed)
     if server.credentials is not None:
         writer.text("username", "username", server.credentials.username)
         writer.text("password", "password", server.credentials.password)
     return writer.done("server", "unix" if isinstance(server, UnixServer) else "http")
+
+
+def write_own(source: Source) -> Iterator[DaemonTable]:
+    """[metrics] and [identity.X], which were written for us in the first place."""
+    for section in source.ini.sections.values():
+        if section.name == METRICS_SECTION:
+            yield _write_metrics(source, section)
+    for identity in source.own.identities:
+        section = source.own.sections[identity.name]
+        writer = _Writer(source, section, IDENTITY)
+        writer.value("access", identity.access)
+        if identity.password is not None:
+            writer.text("password", "password", identity.password)
+        if identity.token is not None:
+            writer.text("token", "token", identity.token)
+        writer.path("token_file", "token_file", identity.token_file)
+        yield writer.done("identity", identity.name)
+
+
+def _write_metrics(source: Source, section: Section) -> DaemonTable:
+    writer = _Writer(source, section, METRICS)
+    written = source.own.metrics
+    writer.value("listen", written.listen and str(written.listen))
+    writer.value("allow_anonymous", written.allow_anonymous)
+    writer.value("collectors", written.collectors)
+    writer.value("process_labels", written.process_labels or None)
+    writer.value("compat", written.compat)
+    writer.value("proportional_memory_interval", written.proportional_memory_interval)
+    return writer.done("metrics")
 
 
 def _note_relative(writer: "_Writer", key: str, path: str, findings: Findings) -> None:

@@ -34,6 +34,7 @@ class _Document:
         ini, tables = self._source.ini, self._tables
         defaults = layout.hoist([table.leaves for table in tables.of_programs() if table.ids])
         by_section = {table.section.name: table for table in tables.servers}
+        own = {table.section.name: table for table in tables.own}
         has_general = has_defaults = False
         blocks = [self._banner()]
         file = ini.path
@@ -54,6 +55,9 @@ class _Document:
                 if not has_general:
                     blocks.append(_GENERAL_SERVER)
                     has_general = True
+            elif section.name in own:
+                table = own[section.name]
+                blocks.append(self._table(table, f"[{toml_text.key(*table.header)}]"))
             elif section.name in tables.programs:
                 blocks += self._programs(section, defaults)
             elif section.kind == "group":

@@ -67,7 +67,7 @@ _KEYS: Mapping[Path, tuple[str, ...]] = {
     ("path",): ("file",),
     ("mode",): ("chmod",),
     ("owner",): ("chown",),
-    ("listen",): ("port",),
+    ("listen",): ("port", "listen"),
 }
 
 # The option that stands for its whole table if it is the only one.

@@ -8,6 +8,7 @@ from opsvisor.config.kinds import DURATION_OR_NEVER, Kind
 from opsvisor.config.option import Option, Section, options_of
 from opsvisor.config.schema import ProgramOptions
 from opsvisor.config.schema_daemon import DaemonOptions, HttpOptions, UnixOptions
+from opsvisor.config.schema_metrics import IdentityOptions, MetricsOptions
 
 # The way to an option from its table inwards, such as ("log", "stdout", "path").
 Path = tuple[str, ...]
@@ -26,7 +27,7 @@ class Table:
     def default(self, path: Path) -> str | None:
         """What counts where the option isn't written; None if it is nothing that can be."""
         option = self._options.get(path)
-        if option is None or option.default in (None, "", (), {}):
+        if option is None or option.required or option.default in (None, "", (), {}):
             return None
         return self.show(path, option.default)
 
@@ -62,3 +63,5 @@ PROGRAM = Table(ProgramOptions)
 DAEMON = Table(DaemonOptions)
 UNIX = Table(UnixOptions)
 HTTP = Table(HttpOptions)
+METRICS = Table(MetricsOptions)
+IDENTITY = Table(IdentityOptions)

@@ -36,7 +36,7 @@ class _Notes:
             self._note_frozen(table)
             self._note_relative(table)
             self._note_variables(table)
-        for other in (tables.daemon, *tables.servers):
+        for other in (tables.daemon, *tables.servers, *tables.own):
             self._note_frozen(other)
         for section in self._source.ini.of_kind("group"):
             for key, entry in section.entries.items():

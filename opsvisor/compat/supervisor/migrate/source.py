@@ -9,7 +9,9 @@ from pathlib import Path
 from opsvisor.compat.supervisor.config.environment import parse_environment
 from opsvisor.compat.supervisor.config.expansions import Names, environment_names
 from opsvisor.compat.supervisor.config.ini import Entry, Ini, read_all
+from opsvisor.compat.supervisor.config.own import Own, read_own
 from opsvisor.compat.supervisor.config.refused import Refused
+from opsvisor.compat.supervisor.config.sections import Findings
 from opsvisor.compat.supervisor.migrate.comments import Comments, collect
 from opsvisor.compat.supervisor.migrate.expressions import Marked, try_mark
 from opsvisor.config.settings import Loaded
@@ -23,7 +25,8 @@ class Source:
 
     `names` are what values may be expanded with, `carried` the templates for those that we have
     words for: in programs, and in the daemon's own values. `environment` are the variables of
-    [supervisord], as templates of a process; None can't be said so.
+    [supervisord], as templates of a process; None can't be said so. `own` is what the file says
+    to us.
     """
 
     ini: Ini
@@ -35,6 +38,7 @@ class Source:
     carried: Mapping[str, str]
     carried_by_daemon: Mapping[str, str]
     environment: Mapping[str, str | None]
+    own: Own
 
     @property
     def base(self) -> Path:
@@ -70,7 +74,8 @@ def read_source(path: Path, loaded: Loaded, environ: Mapping[str, str], *, start
         comments=collect(ini),
         environ=environ,
         start=start,
-        names={**names, **environment_names(variables)},
+        names=(all_names := {**names, **environment_names(variables)}),
+        own=read_own(ini, all_names, Findings(), start=start),
         carried=by_program,
         carried_by_daemon=by_daemon,
         environment=environment,

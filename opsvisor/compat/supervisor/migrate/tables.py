@@ -5,7 +5,12 @@ from dataclasses import dataclass
 
 from opsvisor.compat.supervisor.config.ini import Section
 from opsvisor.compat.supervisor.migrate import toml_text
-from opsvisor.compat.supervisor.migrate.daemon import DaemonTable, write_daemon, write_server
+from opsvisor.compat.supervisor.migrate.daemon import (
+    DaemonTable,
+    write_daemon,
+    write_own,
+    write_server,
+)
 from opsvisor.compat.supervisor.migrate.findings import Findings
 from opsvisor.compat.supervisor.migrate.leaves import Leaves
 from opsvisor.compat.supervisor.migrate.programs import (
@@ -36,6 +41,7 @@ class Tables:
     groups: Mapping[str, str]
     daemon: DaemonTable
     servers: Sequence[DaemonTable]
+    own: Sequence[DaemonTable]
     left_out: frozenset[ProcessId]
     empty: frozenset[str]
 
@@ -88,6 +94,7 @@ class _Writer:
             groups=self._groups,
             daemon=write_daemon(self._source, self._findings),
             servers=self._write_servers(),
+            own=tuple(write_own(self._source)),
             left_out=frozenset(self._left_out),
             empty=frozenset(empty),
         )

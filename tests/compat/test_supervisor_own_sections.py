@@ -1,0 +1,262 @@
+"""[opsvisor:metrics] and [opsvisor:identity:X], which only we read in a file of Supervisor's."""
+
+from pathlib import Path
+
+import pytest
+import real_supervisor
+from migrations import both, differences, migrated
+from supervisor_files import load_text, problems, write
+
+from opsvisor.config.settings import (
+    USUAL_COLLECTORS,
+    Access,
+    Collector,
+    Credentials,
+    Identity,
+    MetricsCompat,
+    MetricsSettings,
+    Offer,
+    TcpServer,
+    UnixServer,
+)
+
+HEAD = "[supervisord]\n"
+METRICS = f"{HEAD}[opsvisor:metrics]\n"
+EVERYTHING = """\
+[supervisord]
+nodaemon = true
+[unix_http_server]
+file = %(here)s/s
+username = ops
+password = secret
+[inet_http_server]
+port = 127.0.0.1:9001
+[opsvisor:metrics]
+listen = :9002            ; for Prometheus
+collectors = usual, context-switches
+compat = node_supervisord
+proportional_memory_interval = 5m
+[opsvisor:identity:prometheus]
+access = metrics
+token_file = prom.token
+[opsvisor:identity:duty]
+access = operate
+password = %(ENV_DUTY)s
+[program:a]
+command = /bin/cat
+"""
+ENVIRON = {"DUTY": "s3cret"}
+
+
+def told(folder: Path, text: str) -> list[str]:
+    """All problems as `line: what (hint)`."""
+    found = [f"{one.where.line}: {one.what} ({one.hint})" for one in problems(folder, text)]
+    return [line.replace(f"{folder}/", "") for line in found]
+
+
+def warned(folder: Path, text: str) -> list[str]:
+    """All warnings as `line: what`."""
+    return [f"{one.where.line}: {one.what}" for one in load_text(folder, text).warnings]
+
+
+def test_without_them_all_is_as_supervisor_has_it(tmp_path: Path) -> None:
+    """Nothing listens that nobody asked for."""
+    assert load_text(tmp_path, HEAD).settings.metrics == MetricsSettings()
+
+
+def test_everything_that_can_be_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists have commas, and paths begin where those of the file do."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "prom.token").write_text("abc\n")
+    settings = load_text(tmp_path, EVERYTHING, ENVIRON).settings
+    identities = (
+        Identity(
+            name="prometheus", access=Access.METRICS, token_file=str(tmp_path / "prom.token")
+        ),
+        Identity(name="duty", access=Access.OPERATE, password="s3cret"),
+    )
+    assert settings.metrics == MetricsSettings(
+        server=TcpServer(
+            name="metrics", host="", port=9002, identities=identities, offers=Offer.METRICS
+        ),
+        collectors=USUAL_COLLECTORS | {Collector.CONTEXT_SWITCHES},
+        compat=frozenset({MetricsCompat.NODE_SUPERVISORD}),
+    )
+    assert settings.servers == (
+        UnixServer(
+            name="unix_http_server",
+            path=f"{tmp_path}/s",
+            mode=0o700,
+            credentials=Credentials(username="ops", password="secret"),
+            identities=identities,
+        ),
+        # One that asks for nothing goes on doing so: its clients know no better.
+        TcpServer(name="inet_http_server", host="127.0.0.1", port=9001, allow_anonymous=True),
+    )
+    assert settings.listeners == (*settings.servers, settings.metrics.server)
+
+
+def test_supervisord_passes_over_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real one reads the same file, and finds in it what it would find without them."""
+    monkeypatch.setenv("DUTY", "s3cret")
+    monkeypatch.chdir(tmp_path)
+    with_ours = real_supervisor.read(write(tmp_path, EVERYTHING, "with.conf"))
+    sections = EVERYTHING.removeprefix("[").split("\n[")
+    bare = "[" + "\n[".join(one for one in sections if not one.startswith("opsvisor:"))
+    assert "9002" not in bare
+    expected = real_supervisor.read(write(tmp_path, bare, "without.conf"))
+    assert [group.name for group in with_ours.process_group_configs] == ["a"]
+    for name in ("server_configs", "identifier", "logfile", "nodaemon"):
+        found, wanted = getattr(with_ours, name), getattr(expected, name)
+        assert str(found).replace("with.conf", "") == str(wanted).replace("without.conf", "")
+
+
+EVERYTHING_WRONG = """\
+[supervisord]
+[opsvisor:metrics]
+listen = 9002
+allow_anonymous = perhaps
+collectors = usual, stat, lgs
+process_labels = team-a, team_a
+proportional_memory_interval = 300
+colectors = state
+[opsvisor:identity:a]
+access = metric
+token = geheim
+[opsvisor:identity:b]
+access = read
+[opsvisor:identity:c d]
+access = read
+token = geheim nis
+[opsvisor:identity:e]
+token = x
+[opsvisor:identity:f]
+access = read
+password = 100% geheim
+[opsvisor:metric]
+[opsvisor]
+"""
+
+ALL_OF_IT = """\
+3: [opsvisor:metrics] listen = '9002' is not an address with a port from 0 to 65535 (addresses \
+look like "127.0.0.1:9001", "[::1]:9001" or ":9001" for all interfaces)
+4: not a valid boolean value: 'perhaps' (allow_anonymous takes boolean)
+5: [opsvisor:metrics] collectors = 'stat' is not one of them; [opsvisor:metrics] collectors = \
+'lgs' is not one of them (did you mean 'state'? There are usual, state, restarts, resources, \
+cgroup, logs, health, events, http, engine, proportional-memory, context-switches)
+6: [opsvisor:metrics] process_labels = 'team-a, team_a' holds 'team-a' and 'team_a', which would \
+both be label_team_a (leave one of the two out, or give it another name)
+7: [opsvisor:metrics] proportional_memory_interval = '300' is not a duration (a duration needs a \
+unit: '300s' for seconds, '300ms' for milliseconds)
+8: [opsvisor:metrics] has no option 'colectors' (did you mean 'collectors'?)
+10: [opsvisor:identity:a] access = 'metric' is not one of metrics, read, operate, admin (did you \
+mean 'metrics'?)
+12: [opsvisor:identity:b] has no way to prove itself (set password, token or token_file)
+14: identity 'c d' is not a usable name (names consist of letters, digits, '_', '.', '-', '+' and \
+'@')
+17: [opsvisor:identity:e] has no access (for example access = "metrics")"""
+
+
+def test_everything_wrong_at_once(tmp_path: Path) -> None:
+    """Nobody else can have meant a word in these sections, so none is passed over."""
+    lines = told(tmp_path, EVERYTHING_WRONG)
+    assert "\n".join(lines[:-3]) == ALL_OF_IT
+    assert lines[-3].startswith("21: ")
+    assert lines[-2:] == [
+        (
+            "22: [opsvisor:metric] is unknown to opsvisord (there are [opsvisor:metrics] and"
+            " [opsvisor:identity:NAME])"
+        ),
+        (
+            "23: [opsvisor] is unknown to opsvisord (there are [opsvisor:metrics] and"
+            " [opsvisor:identity:NAME])"
+        ),
+    ]
+    assert "geheim" not in "".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            f"{METRICS}listen = :9002\n",
+            (
+                "3: [opsvisor:metrics] listen would let anybody on the network read the metrics"
+                ' (add an [opsvisor:identity:prometheus] with access = "metrics" and a token_file,'
+                " listen on 127.0.0.1, or say allow_anonymous = true)"
+            ),
+        ),
+        (
+            (
+                f"{HEAD}[unix_http_server]\nfile=/s\nusername=me\npassword=x\n"
+                "[opsvisor:identity:me]\naccess=read\ntoken=x\n"
+            ),
+            (
+                "6: identity 'me' is called as the user of [unix_http_server] is (give one of the"
+                " two another name)"
+            ),
+        ),
+        (
+            (
+                f"{HEAD}[opsvisor:identity:a]\naccess=read\ntoken=x\n"
+                "[opsvisor:identity:b]\naccess=read\ntoken=x\n"
+            ),
+            "5: identity 'b' holds the token of identity 'a' (give each its own)",
+        ),
+        (
+            f"{HEAD}[opsvisor:identity:a]\naccess=read\ntoken_file=none\n",
+            (
+                "4: [opsvisor:identity:a] token_file can't be read: 'none': no such file or"
+                " directory (the daemon's user must be able to read it)"
+            ),
+        ),
+    ],
+)
+def test_what_can_not_be(
+    text: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the same rules as in a file of our own."""
+    monkeypatch.chdir(tmp_path)
+    assert told(tmp_path, text) == [says]
+
+
+def test_what_is_in_vain(tmp_path: Path) -> None:
+    """Programs of Supervisor's have no labels, and an open server asks nobody."""
+    assert warned(tmp_path, f"{METRICS}process_labels = team\n") == [
+        "3: [opsvisor:metrics] process_labels names 'team', which no program has"
+    ]
+    text = f"{HEAD}[opsvisor:identity:a]\naccess=read\ntoken=x\n"
+    assert warned(tmp_path, text) == ["2: identity 'a' has no effect: no server asks for one"]
+    assert warned(tmp_path, f"{HEAD}[opsvisr:metrics]\n") == [
+        "2: [opsvisr:metrics] is unknown and has no effect"
+    ]
+
+
+def test_a_migration_carries_them_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the comments, the variables, and nothing lost."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "prom.token").write_text("abc\n")
+    done = migrated(tmp_path, EVERYTHING, ENVIRON, head="")
+    assert [str(one) for one in done.differences] == []
+    _, _, ours = done.text.partition("[metrics]\n")
+    assert ours.partition("# What all programs")[0] == (
+        'listen = ":9002"  # for Prometheus\n'
+        'collectors = ["usual", "context-switches"]\n'
+        'compat = ["node_supervisord"]\n'
+        "\n"
+        "[identity.prometheus]\n"
+        'access = "metrics"\n'
+        f'token_file = "{tmp_path}/prom.token"\n'
+        "\n"
+        "[identity.duty]\n"
+        'access = "operate"\n'
+        'password = "${DUTY}"\n'
+        "\n"
+    )
+    before, after = both(tmp_path, done, ENVIRON)
+    assert before.settings.metrics == after.settings.metrics
+
+
+def test_a_migration_tells_what_it_would_change(tmp_path: Path) -> None:
+    """Here nothing: an empty section is as good as none."""
+    assert differences(tmp_path, "[opsvisor:metrics]\n[program:a]\ncommand=/bin/cat\n") == []
