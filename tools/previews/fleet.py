@@ -15,6 +15,8 @@ _TROUBLED = "shop-1"  # a program in every predicament
 _CALM = "shop-2"  # the same, without those that can't get well
 _HOPELESS = ("broken", "missing", "looping", "leaky", "hungry", "deaf", "flaky")
 
+_RESTART_EVERY = 180.0  # seconds: somebody deploys now and then
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
@@ -55,7 +57,7 @@ def fleet(directory: Path) -> Iterator[Fleet]:
         for name in (_TROUBLED, _CALM):
             (directory / name).mkdir()
             host = ends.enter_context(Scenario.start(directory / name))
-            ends.enter_context(host.visitors())
+            ends.enter_context(host.visitors(restart_every=_RESTART_EVERY))
             hosts.append(host)
         troubled, calm = hosts
         with calm.client() as client:

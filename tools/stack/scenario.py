@@ -29,7 +29,7 @@ _WEB_PREFIX = "180"  # its programs listen on ports of this and two digits more
 _WEB_DIGITS = ("00", "01", "90")
 _PREFIXES = range(200, 320)  # below the ports that the kernel gives out by itself
 _BETWEEN_VISITS = 1.0  # seconds
-_ROUNDS_PER_RESTART = 10
+_BETWEEN_RESTARTS = 10.0
 
 _BROKEN = "\n[program.typo]\ncomand = 'sleep 1'\n"
 _ADDED = '\n[program.added]\ncommand = "python3 -u talker.py"\n'
@@ -94,9 +94,9 @@ class Scenario:
         finally:
             self.config.write_text(text)
 
-    def visitors(self) -> "Visitors":
-        """People and programs that use its API all the time; see there."""
-        return Visitors(self)
+    def visitors(self, *, restart_every: float = _BETWEEN_RESTARTS) -> "Visitors":
+        """People and programs that use its API all the time; see there. In seconds."""
+        return Visitors(self, restart_every=restart_every)
 
     # -- ending ------------------------------------------------------------------------------
 
@@ -129,8 +129,9 @@ class Visitors:
     What a visitor stumbles over is raised then.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, *, restart_every: float) -> None:
         self._scenario = scenario
+        self._rounds_per_restart = max(1, round(restart_every / _BETWEEN_VISITS))
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._visit, daemon=True)
         self._stumbled: BaseException | None = None
@@ -161,7 +162,7 @@ class Visitors:
                 visit = 0
                 while not self._leaving.wait(_BETWEEN_VISITS):
                     self._look_around(client)
-                    if visit % _ROUNDS_PER_RESTART == 0:
+                    if visit % self._rounds_per_restart == 0:
                         client.act("restart", ["web:web_1"])
                     visit += 1
         except Exception as error:  # noqa: BLE001  # raised where they are called back
