@@ -4,6 +4,7 @@ By default it starts two daemons with examples/predicaments.toml and a Prometheu
 for some minutes, and then draws every dashboard. With --prometheus it draws what is there.
 """
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -67,6 +68,8 @@ def main(
     dashboards: Path,
 ) -> None:
     """Draw every dashboard from a live Prometheus, and take a picture of each."""
+    # Like Ctrl-C: whatever was started is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with ExitStack() as ends:
             directory = Path(ends.enter_context(tempfile.TemporaryDirectory()))
