@@ -5,12 +5,17 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := opsvisor alerts grafana tests tools benchmarks examples
 
-.PHONY: run test check format docs previews bench clean
+.PHONY: run stack test check format docs previews bench clean
 
 run: $(VENV)/.runtime
 	@mkdir -p run
 	@echo "In another terminal: $(BIN)/opsvisorctl -c examples/predicaments.toml"
 	@exec $(BIN)/opsvisord -c examples/predicaments.toml
+
+# Prometheus and Alertmanager beside it. ARGS="--help" says what can be changed.
+stack: $(VENV)/.dev
+	@tools/system_packages.sh prometheus prometheus-alertmanager
+	@exec $(BIN)/python -m tools.stack $(ARGS)
 
 test: $(VENV)/.dev
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/run_tests.sh

@@ -40,7 +40,7 @@ class Alertmanager:
     """An Alertmanager that runs. A context manager: stopped at the end."""
 
     def __init__(self, program: Program) -> None:
-        self._program = program
+        self.program = program
 
     @classmethod
     def start(cls, directory: Path, config: str, *, port: int = 0) -> Self:
@@ -67,7 +67,7 @@ class Alertmanager:
     @property
     def address(self) -> str:
         """Its host:port."""
-        return self._program.address
+        return self.program.address
 
     @property
     def url(self) -> str:
@@ -77,7 +77,7 @@ class Alertmanager:
     @property
     def pid(self) -> int:
         """Its process id."""
-        return self._program.pid
+        return self.program.pid
 
     def alerts(self) -> list[Held]:
         """All alerts it holds, those included that it tells nobody of."""
@@ -85,7 +85,7 @@ class Alertmanager:
 
     def stop(self) -> None:
         """End it."""
-        self._program.stop()
+        self.program.stop()
 
     def __enter__(self) -> Self:
         """Itself."""

@@ -46,7 +46,7 @@ class Prometheus:
     """A Prometheus that runs. A context manager: stopped at the end."""
 
     def __init__(self, program: Program, config: Path) -> None:
-        self._program = program
+        self.program = program
         self._config = config
 
     @classmethod
@@ -76,7 +76,7 @@ class Prometheus:
     @property
     def address(self) -> str:
         """Its host:port."""
-        return self._program.address
+        return self.program.address
 
     @property
     def url(self) -> str:
@@ -86,7 +86,7 @@ class Prometheus:
     @property
     def pid(self) -> int:
         """Its process id."""
-        return self._program.pid
+        return self.program.pid
 
     # -- asking ------------------------------------------------------------------------------
 
@@ -155,7 +155,7 @@ class Prometheus:
 
     def stop(self) -> None:
         """End it."""
-        self._program.stop()
+        self.program.stop()
 
     def __enter__(self) -> Self:
         """Itself."""

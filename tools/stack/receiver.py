@@ -24,6 +24,7 @@ class Notice(msgspec.Struct, frozen=True, rename="camel"):
     annotations: dict[str, str]
     starts_at: str
     ends_at: str
+    told_at: str = ""  # the path of the webhook: Alertmanager's receivers may differ by it
 
     @property
     def name(self) -> str:
@@ -101,8 +102,9 @@ class Receiver:
         """Listen no more."""
         self.stop()
 
-    def _take(self, body: bytes) -> None:
-        for notice in msgspec.json.decode(body, type=_Notification).alerts:
+    def _take(self, body: bytes, path: str) -> None:
+        for posted in msgspec.json.decode(body, type=_Notification).alerts:
+            notice = msgspec.structs.replace(posted, told_at=path)
             self._notices.append(notice)
             if self._on_notice is not None:
                 self._on_notice(notice)
@@ -117,7 +119,7 @@ class Receiver:
                 """Remember it."""
                 length = min(int(self.headers.get("Content-Length", "0")), _LARGEST)
                 try:
-                    receiver._take(self.rfile.read(length))  # its own
+                    receiver._take(self.rfile.read(length), self.path)  # its own
                     status = HTTPStatus.OK
                 except msgspec.MsgspecError:
                     status = HTTPStatus.BAD_REQUEST

@@ -18,6 +18,7 @@ from typing import Self
 
 from opsvisor.client import ApiError, Client
 from tools.stack.ask import ask
+from tools.stack.config import Target
 from tools.stack.errors import StackError
 from tools.stack.program import HOST, Program
 from tools.stack.waiting import PATIENCE
@@ -39,17 +40,23 @@ class Scenario:
     """The daemon while it runs. A context manager: stopped at the end, with all that it runs."""
 
     def __init__(self, program: Program, config: Path) -> None:
-        self._program = program
+        self.program = program
         self._written = config.read_text()
         self.config = config
 
     @classmethod
-    def start(cls, directory: Path) -> Self:
-        """Copy the example there, give it free ports, and start it. It is ready then."""
+    def start(cls, directory: Path, *, port: int = 0) -> Self:
+        """Copy the example there, give it free ports, and start it. It is ready then.
+
+        `port` is that of its API and of /metrics; 0 takes a free one. A copy that is there from
+        last time is replaced.
+        """
         examples = directory / "examples"
+        if examples.exists():
+            shutil.rmtree(examples)
         shutil.copytree(EXAMPLES, examples)
-        (directory / "run").mkdir()
-        port = free_port()
+        (directory / "run").mkdir(exist_ok=True)
+        port = port or free_port()
         config = examples / "predicaments.toml"
         config.write_text(_with_ports(config.read_text(), api=port, web=_free_prefix()))
         command = [sys.executable, "-m", "opsvisor", "daemon", "-c", str(config)]
@@ -59,12 +66,17 @@ class Scenario:
     @property
     def address(self) -> str:
         """Its host:port, for the API and for /metrics."""
-        return self._program.address
+        return self.program.address
+
+    @property
+    def target(self) -> Target:
+        """What Prometheus is to scrape of it."""
+        return Target(address=self.address)
 
     @property
     def pid(self) -> int:
         """Its process id."""
-        return self._program.pid
+        return self.program.pid
 
     def client(self) -> Client:
         """A client of its API, to be closed by the caller."""
@@ -102,11 +114,11 @@ class Scenario:
 
     def signal(self, signum: signal.Signals) -> None:
         """Send the daemon a signal."""
-        self._program.signal(signum)
+        self.program.signal(signum)
 
     def stop(self) -> None:
         """Shut it down."""
-        self._program.stop()
+        self.program.stop()
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -194,9 +206,8 @@ def free_port() -> int:
 
 def _free_prefix() -> str:
     """Three digits that, with those of the example's programs behind them, are free ports."""
-    candidates = list(_PREFIXES)
-    random.shuffle(candidates)  # others may be looking for theirs right now
-    for prefix in candidates:
+    # Others may be looking for theirs right now.
+    for prefix in random.sample(_PREFIXES, len(_PREFIXES)):
         if all(_is_free(int(f"{prefix}{digits}")) for digits in _WEB_DIGITS):
             return str(prefix)
     raise StackError("no three ports are free for the example's programs")
@@ -214,11 +225,13 @@ def _is_free(port: int) -> bool:
 
 def _with_ports(text: str, *, api: int, web: str) -> str:
     """The example with other ports. Raises StackError if it is not written as expected."""
-    found = text.replace(f":{_API_PORT}", f":{api}")
-    found = found.replace(f"{_WEB_PREFIX}{{replica", f"{web}{{replica")
-    found = found.replace(f"{_WEB_PREFIX}90", f"{web}90")
-    for left in (_API_PORT, f'"{_WEB_PREFIX}'):
-        lines = [line for line in found.splitlines() if left in line and line[:1] != "#"]
-        if lines:
-            raise StackError(f"examples/predicaments.toml names another port: {lines[0]}")
-    return found
+    ports = {
+        f":{_API_PORT}": f":{api}",
+        f"{_WEB_PREFIX}{{replica": f"{web}{{replica",
+        f'"{_WEB_PREFIX}90"': f'"{web}90"',
+    }
+    for old, new in ports.items():
+        if old not in text:
+            raise StackError(f"there is no {old} in examples/predicaments.toml to be replaced")
+        text = text.replace(old, new)
+    return text

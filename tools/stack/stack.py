@@ -16,6 +16,7 @@ from tools.stack.config import (
     alertmanager_config,
     prometheus_config,
 )
+from tools.stack.program import Program
 from tools.stack.prometheus import Prometheus
 from tools.stack.receiver import Notice, Receiver
 
@@ -24,7 +25,9 @@ from tools.stack.receiver import Notice, Receiver
 class StackSettings:
     """What is scraped, judged and told. Port 0 lets the kernel choose one.
 
-    `interval` is between two scrapes, and between two evaluations of the rules.
+    `interval` is between two scrapes, and between two evaluations of the rules. The receiver is
+    told of every alert that the `inhibit_rules` leave; an `alertmanager_yml` is taken instead of
+    all that, for the receiver's port.
     """
 
     targets: Sequence[Target] = ()
@@ -33,6 +36,7 @@ class StackSettings:
     interval: str = "1s"
     group_wait: str = "1s"
     group_interval: str = "1s"
+    alertmanager_yml: str = ""
     prometheus_port: int = 0
     alertmanager_port: int = 0
     receiver_port: int = 0
@@ -71,7 +75,8 @@ class Stack:
             ends.callback(receiver.stop)
             alertmanager = Alertmanager.start(
                 directory,
-                alertmanager_config(
+                settings.alertmanager_yml
+                or alertmanager_config(
                     AlertmanagerSettings(
                         webhook=receiver.url,
                         inhibit_rules=settings.inhibit_rules,
@@ -96,6 +101,11 @@ class Stack:
             )
             ends.callback(prometheus.stop)
             return cls(prometheus, alertmanager, receiver, ends=ends.pop_all())
+
+    @property
+    def programs(self) -> Sequence[Program]:
+        """The programs that have to run for it to be whole."""
+        return (self.prometheus.program, self.alertmanager.program)
 
     def stop(self) -> None:
         """End all three."""
