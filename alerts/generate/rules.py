@@ -95,9 +95,9 @@ PROCESS_ALERTS = (
         condition="FATAL within @window, and still wanted: `opsvisorctl stop` acknowledges it",
         # Attempts out of FATAL last for 90 s with the default delays; the window bridges them.
         expr=f"""\
-max_over_time(opsvisor_process_state{{@selector,state="fatal"}}[@window]) == 1
+last_over_time(opsvisor_process_expected_running{{@selector}}[@gap]) == 1
 and {_BY_PROCESS}
-last_over_time(opsvisor_process_expected_running{{@selector}}[@gap]) == 1""",
+max_over_time(opsvisor_process_state{{@selector,state="fatal"}}[@window]) == 1""",
         summary="opsvisor has given a process up: it is FATAL.",
         description=f"{_WHO} is down and was given up after too many failures.{_WHY}",
         dashboard=Dashboard.PROCESS,
@@ -289,7 +289,7 @@ rate(opsvisor_process_cpu_throttled_periods_total{@selector}[@window])
         expr="increase(opsvisor_log_write_errors_total{@selector}[@window]) > 0",
         summary="The output of a process can't be written.",
         description=f"Writing the logs of {_WHO} failed"
-        f' {{{{ $value | printf "%.0f" }}}} times within @window: output is lost.{_WHY}',
+        f' {{{{ $value | printf "%.0f" }}}} time(s) within @window: output is lost.{_WHY}',
         dashboard=Dashboard.LOGS,
         takes={"window": Kind.WINDOW},
     ),
@@ -303,7 +303,7 @@ sum without (stream) (
 ) > 0""",
         summary="Output of a process is being dropped.",
         description=f"{_WHO} lost"
-        f' {{{{ $value | printf "%.0f" }}}} lines of output within @window.{_WHY}',
+        f' {{{{ $value | printf "%.0f" }}}} line(s) of output within @window.{_WHY}',
         dashboard=Dashboard.LOGS,
         takes={"window": Kind.WINDOW},
     ),
@@ -419,7 +419,7 @@ histogram_quantile(
         expr="increase(opsvisor_events_dropped_total{@selector}[@window]) > 0",
         summary="A subscriber is too slow for the events of opsvisor.",
         description="{{ $labels.subscriber }} on {{ $labels.instance }} missed"
-        ' {{ $value | printf "%.0f" }} events within @window.'
+        ' {{ $value | printf "%.0f" }} event(s) within @window.'
         "\nRun there: opsvisorctl events --replay 50",
         dashboard=Dashboard.SUPERVISOR,
         takes={"window": Kind.WINDOW},
