@@ -42,7 +42,7 @@ _ELSEWHERE = {
     "ALERTS": Kind.GAUGE,
     "ALERTS_FOR_STATE": Kind.GAUGE,
 }
-_SOON = (
+SOON = (
     "opsvisor_process_oom_kills_total",
     "opsvisor_process_memory_limit_bytes",
     "opsvisor_process_proportional_memory_bytes",
@@ -64,7 +64,7 @@ _KNOWN = {
         help="",
         collector=None,
     )
-    for name in _SOON
+    for name in SOON
 } | {
     "opsvisor_process_ready_duration_seconds": Family(
         name="opsvisor_process_ready_duration_seconds",

@@ -385,6 +385,8 @@ class Column:
             else None,
             "custom.width": self.width or None,
             "links": [{"title": "Open this process", "url": self.link}] if self.link else None,
+            # What the panel says when it is empty would stand in each cell that is.
+            "noValue": "–",
         }
         properties = [
             {"id": name, "value": value} for name, value in optional.items() if value is not None

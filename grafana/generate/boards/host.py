@@ -117,10 +117,10 @@ BOARD = Board(
                     " spins.",
                     _of_processes(
                         f"{_BY_PROCESS} (rate("
-                        f"opsvisor_process_cpu_seconds_total{{{GROUPS}}}[$__rate_interval]))"
+                        f"opsvisor_process_cpu_seconds_total{{{GROUPS}}}[$__rate_interval])) > 0"
                     ),
-                    size=(12, 10),
-                    look_of=Field(link=SERIES_LINK),
+                    size=(12, 13),
+                    look_of=Field(link=SERIES_LINK, empty="Nothing uses CPU"),
                     draw=Draw.STACKED,
                     legend=Legend.BESIDE,
                 ),
@@ -132,7 +132,7 @@ BOARD = Board(
                     _of_processes(
                         f"{_BY_PROCESS} (opsvisor_process_resident_memory_bytes{{{GROUPS}}})"
                     ),
-                    size=(12, 10),
+                    size=(12, 13),
                     look_of=Field(link=SERIES_LINK),
                     draw=Draw.STACKED,
                     legend=Legend.BESIDE,

@@ -162,7 +162,7 @@ BOARD = Board(
                     " programs; for one that usually talks it can mean that it hangs. Its state,"
                     " CPU and health check on the Process dashboard tell which.",
                     Query(
-                        text=f"topk(10, (time() - opsvisor_log_last_output_timestamp_seconds"
+                        text=f"topk(8, (time() - opsvisor_log_last_output_timestamp_seconds"
                         f"{{{PROCESSES}}}) and {ON} (opsvisor_process_up{{{PROCESSES}}} == 1))",
                         shape=Shape.TABLE,
                     ),

@@ -185,7 +185,6 @@ _ATTENTION = table(
             title="Next try in",
             width=100,
             unit="dtdurations",
-            mappings=(look.absent(look.Shown("–", look.PALE)),),
         ),
         Column(source="Value #F", title="Restarts", width=85, decimals=0),
         Column(
@@ -199,7 +198,7 @@ _ATTENTION = table(
             source="Value #H",
             title="Health",
             width=80,
-            mappings=(look.HEALTH, look.absent(look.Shown("–", look.PALE))),
+            mappings=(look.HEALTH,),
             cell=Cell.COLOURED_TEXT,
         ),
     ),
@@ -224,12 +223,12 @@ _ALERTS = table(
     size=(7, 10),
     columns=(
         Column(source="alertname", title="Alert"),
-        Column(source="process", title="Process", link=ROW_LINK),
-        Column(source="Value", title="For", width=90, unit="dtdurations"),
+        Column(source="process", title="Process", width=100, link=ROW_LINK),
+        Column(source="Value", title="For", width=85, unit="dtdurations"),
         Column(
             source="severity",
             title="Severity",
-            width=85,
+            width=75,
             mappings=(look.SEVERITIES,),
             cell=Cell.COLOURED_TEXT,
         ),

@@ -6,6 +6,7 @@ from grafana.generate.panels import (
     Column,
     Draw,
     Field,
+    Legend,
     Query,
     Shape,
     heatmap,
@@ -275,15 +276,6 @@ _API = (
         size=(8, 8),
     ),
     timeseries(
-        "Events",
-        "Facts published, by kind. Normal is quiet, with a burst at each deploy. A kind that never"
-        " stops is a process that does not settle.",
-        Query(text=f"{_rate('opsvisor_events_total', 'event')} > 0", legend="{{event}}"),
-        size=(8, 8),
-        look_of=Field(empty="Nothing happens"),
-        draw=Draw.STACKED,
-    ),
-    timeseries(
         "Fullness of event queues",
         "Events that wait for their subscribers, as part of what can wait. Normal is near 0. What"
         " reaches 100 % loses events: that subscriber is too slow, or hangs.",
@@ -303,9 +295,19 @@ _API = (
             text=_increase("opsvisor_events_dropped_total", "subscriber"),
             legend="{{subscriber}}",
         ),
-        size=(8, 7),
+        size=(8, 8),
         look_of=Field(empty="nobody has missed anything"),
         draw=Draw.BARS,
+    ),
+    timeseries(
+        "Events",
+        "Facts published, by kind. Normal is quiet, with a burst at each deploy. A kind that never"
+        " stops is a process that does not settle.",
+        Query(text=f"{_rate('opsvisor_events_total', 'event')} > 0", legend="{{event}}"),
+        size=(12, 10),
+        look_of=Field(empty="Nothing happens"),
+        draw=Draw.STACKED,
+        legend=Legend.BESIDE,
     ),
     timeseries(
         "Internal errors by component",
@@ -314,7 +316,7 @@ _API = (
         Query(
             text=_increase("opsvisor_internal_errors_total", "component"), legend="{{component}}"
         ),
-        size=(8, 7),
+        size=(6, 10),
         draw=Draw.BARS,
     ),
     state_timeline(
@@ -325,7 +327,7 @@ _API = (
             text=f"min by (collector) (opsvisor_collector_success{{{FLEET}}})",
             legend="{{collector}}",
         ),
-        size=(8, 7),
+        size=(6, 10),
         look_of=Field(mappings=(look.SUCCESS,)),
     ),
 )
