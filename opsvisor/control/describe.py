@@ -1,12 +1,14 @@
 """What a process's state means, in words: for `status`, and for `why` at three in the morning."""
 
 import datetime as dt
+import shlex
 import signal
 import time
 from typing import assert_never
 
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import ExitCause, signal_name
+from opsvisor.core.probes import ExecProbe, HttpProbe, ProbeKind, ProbeSpec, ProbeView, TcpProbe
 from opsvisor.core.restart import next_delay
 from opsvisor.core.spec import (
     ExitSet,
@@ -96,6 +98,7 @@ def describe_policy(spec: ProcessSpec) -> list[str]:
         f"called flapping above {restart.flapping.count} restarts in"
         f" {restart.flapping.interval:g} s"
     )
+    lines += [_asks(kind, probe) for kind in ProbeKind if (probe := spec.probe(kind))]
     stop = spec.stop
     lines.append(
         f"stop: {signal_name(stop.signal)} to the {stop.signal_mode.value},"
@@ -120,6 +123,7 @@ def hints(view: ProcessView, log_problem: str) -> list[str]:
         found.append(_OOM_HINT)
     elif view.last_cause is ExitCause.SIGNAL and view.last_outcome is not None:
         found.append(_signal_hint(view.last_outcome.signum))
+    found += [_ask_yourself(probe, view.spec) for probe in view.probes if probe.passing is False]
     if view.kills_survived:
         found.append(f"see what it waits for: cat /proc/{view.pid}/stack /proc/{view.pid}/wchan")
     if log_problem:
@@ -133,6 +137,32 @@ _OOM_HINT = (
     "the kernel killed it for want of memory: have it use less, or raise the limit that applies"
     " (memory.max of its cgroup); dmesg | grep -i 'killed process' has the sizes"
 )
+
+
+def _asks(kind: ProbeKind, probe: ProbeSpec) -> str:
+    wrong = probe.failure_threshold
+    times = "one wrong answer" if wrong == 1 else f"{wrong} wrong answers in a row"
+    what = "stopped and restarted as after a failure" if kind.is_vital else "not ready"
+    return (
+        f"{kind.value} probe: {probe.handler}, every {probe.period:g} s; after {times}"
+        f" ({probe.timeout:g} s each) it is {what}"
+    )
+
+
+def _ask_yourself(view: ProbeView, spec: ProcessSpec) -> str:
+    probe = spec.probe(view.kind)
+    match probe.handler if probe is not None else None:
+        case HttpProbe(url=url):
+            how = f"curl -i {shlex.quote(url)}"
+        case TcpProbe(host=host, port=port):
+            how = f"nc -vz {host} {port}"
+        case ExecProbe(argv=argv):
+            how = shlex.join(argv)
+        case None:
+            how = "its question is gone from the configuration"
+        case never:
+            assert_never(never)
+    return f"ask it what its {view.kind.value} probe asks: {how}"
 
 
 def _signal_hint(signum: int | None) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from opsvisor.core.events import Event
+from opsvisor.core.probes import ProbeKind
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
 
 
@@ -31,6 +32,24 @@ class SignalProcess:
 
 
 @dataclass(frozen=True, slots=True)
+class StartProbe:
+    """Begin to ask, `delay` seconds from now, and go on; each answer comes back as `Probed`."""
+
+    spec: ProcessSpec
+    pid: Pid
+    kind: ProbeKind
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class StopProbe:
+    """Ask no more; an answer that is still due is of no interest."""
+
+    id: ProcessId
+    kind: ProbeKind
+
+
+@dataclass(frozen=True, slots=True)
 class Forget:
     """The process left the plan: release what the runtime keeps for it."""
 
@@ -49,4 +68,13 @@ class ShutdownComplete:
     """Nothing of ours is running any more, except what the kernel won't let us signal."""
 
 
-Effect = Spawn | CancelSpawn | SignalProcess | Forget | Publish | ShutdownComplete
+Effect = (
+    Spawn
+    | CancelSpawn
+    | SignalProcess
+    | StartProbe
+    | StopProbe
+    | Forget
+    | Publish
+    | ShutdownComplete
+)

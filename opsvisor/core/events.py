@@ -9,6 +9,7 @@ from enum import Enum
 
 from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind, Usage
 from opsvisor.core.plan import PlanDiff
+from opsvisor.core.probes import ProbeKind
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
 from opsvisor.core.state import PublicState, StartCause
 
@@ -140,6 +141,24 @@ class FlappingChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthChanged:
+    """A probe passes or fails from now on, after so many answers `in_a_row`.
+
+    `detail` is the last of them: `http 503`, `connection refused`. `ready`: the process can be
+    used now, as far as probes decide on that.
+    """
+
+    at: float
+    id: ProcessId
+    pid: Pid
+    probe: ProbeKind
+    passing: bool
+    detail: str
+    in_a_row: int
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignalSent:
     """A signal went out: by request, to stop, or as SIGKILL after the kill delay."""
 
@@ -200,6 +219,7 @@ Event = (
     | ProcessExited
     | FailuresForgotten
     | FlappingChanged
+    | HealthChanged
     | SignalSent
     | KillSurvived
     | SignalRefused

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from opsvisor.core.outcome import Outcome, SpawnFaultKind, Usage
 from opsvisor.core.plan import Plan
+from opsvisor.core.probes import ProbeKind
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.state import StartCause, StopCause
 
@@ -79,6 +80,21 @@ class SignalFault:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probed:
+    """A probe of the run with this pid was answered, or not in time: then `ok` is false.
+
+    `detail` says what came, in a few words: `http 503`. `duration` is in seconds.
+    """
+
+    id: ProcessId
+    pid: Pid
+    kind: ProbeKind
+    ok: bool
+    detail: str
+    duration: float
+
+
 @dataclass(frozen=True, slots=True)
 class ApplyPlan:
     """Carry out this plan from now on.
@@ -116,5 +132,5 @@ class DeadlinePassed:
 
 
 Request = Start | Stop | Restart | SendSignal
-Report = Spawned | SpawnFault | Exited | SignalFault
+Report = Spawned | SpawnFault | Exited | SignalFault | Probed
 Input = Request | Report | ApplyPlan | Shutdown | FeedsSettled | DeadlinePassed

@@ -53,6 +53,7 @@ class ExitCause(Enum):
     FAILURE = "failure"  # another exit code
     SIGNAL = "signal"  # a signal that we did not send
     OOM = "oom"  # SIGKILL by the kernel, which ran out of memory or met the limit of a cgroup
+    HEALTH = "health"  # stopped because its startup or liveness probe failed
     START_FAILURE = "start_failure"  # ended before min_uptime, or could not be spawned
     MANUAL = "manual"  # stopped by an operator
     CONFIG = "config"  # stopped to take over a changed configuration

@@ -9,7 +9,10 @@ from opsvisor.core.spec import ProcessId, ProcessSpec
 # Changes of these are taken over by a running process as it is: they say what the supervisor
 # does next, not what the process was given when it started.
 LIVE_FIELDS = frozenset(
-    {"description", "labels", "priority", "startup", "min_uptime", "restart", "stop"}
+    {
+        *("description", "labels", "priority", "startup", "min_uptime", "restart", "stop"),
+        *("startup_probe", "readiness_probe", "liveness_probe"),
+    }
 )
 
 

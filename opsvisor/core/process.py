@@ -18,6 +18,10 @@ inputs later, never from within a method.
   deadline and is told of, it can't be forgotten in STOPPING.
 * A start asked for during Stopping is remembered in `start_after`. So a restart is one request
   that no lost connection can cut in half.
+* A process whose startup or liveness probe failed (health.py) is stopped like any other, with
+  `StopCause.HEALTH`. Nobody asked for that stop, so its end is judged by restart.py too: from
+  Stopping to Exited, or to Backoff if the run never came up. Whoever stops or starts it before its
+  end takes the stop over.
 * A changed spec waits in `_next_spec` until the run it does not apply to is over.
 
 `wanted` is the operator's wish and outlives every state; `expected_running` is derived from it.
@@ -42,7 +46,9 @@ from opsvisor.core.events import (
     SpawnFailed,
     StateChanged,
 )
+from opsvisor.core.health import Health
 from opsvisor.core.inputs import Exited as RunExited
+from opsvisor.core.inputs import Probed
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind
 from opsvisor.core.record import Record
@@ -92,6 +98,7 @@ _STOP_TO_EXIT = {
     StopCause.MANUAL: ExitCause.MANUAL,
     StopCause.CONFIG: ExitCause.CONFIG,
     StopCause.SHUTDOWN: ExitCause.SHUTDOWN,
+    StopCause.HEALTH: ExitCause.HEALTH,
 }
 
 
@@ -110,6 +117,7 @@ class ProcessMachine:
         self._next_spec: ProcessSpec | None = None
         self._tally = Tally()
         self._flapping = False
+        self._health = Health(spec)
         self._record = Record(since=now, accounted_to=now.mono)
 
     # -- what others ask ---------------------------------------------------------------------
@@ -147,6 +155,7 @@ class ProcessMachine:
         """A frozen copy of everything worth showing."""
         is_running = isinstance(self.state, Running)
         retry_at = self.state.retry_at if isinstance(self.state, Backoff | Fatal) else None
+        pid = pid_of(self.state)
         record = replace(self._record)
         record.account(now, running=is_running, expected=self.expected_running)
         return ProcessView(
@@ -156,8 +165,10 @@ class ProcessMachine:
             state=public_state(self.state),
             reason=record.reason,
             since=record.since,
-            pid=pid_of(self.state),
-            ready=is_running,
+            pid=pid,
+            ready=is_running and self._health.is_ready,
+            healthy=None if pid is None else self._health.is_healthy,
+            probes=self._health.views(),
             flapping=self._flapping,
             expected_running=self.expected_running,
             started=record.started,
@@ -221,7 +232,10 @@ class ProcessMachine:
                 self.state = replace(self.state, stop_wanted=cause, start_after=start_after)
                 return [] if called_off else [CancelSpawn(self.id)]
             case Stopping():
-                self.state = replace(self.state, start_after=start_after)
+                # A stop for its health is now the stop that was asked for.
+                was_health = self.state.cause is StopCause.HEALTH
+                taken_over = cause if was_health else self.state.cause
+                self.state = replace(self.state, cause=taken_over, start_after=start_after)
                 return []
             case Stopped() | Exited() | Fatal():
                 return self._start_again(start_after, now)
@@ -272,7 +286,7 @@ class ProcessMachine:
             return told
         if not restart:
             self.spec = spec
-            return [*told, *self._calm_down(now)]
+            return [*told, *self._calm_down(now), *self._health.follow(spec, now)]
         self._next_spec = spec
         match self.state:
             case Starting() | Running() | Spawning() | Backoff() | Unknown() | Stopping():
@@ -309,6 +323,7 @@ class ProcessMachine:
         effects: list[Effect] = [Publish(event)]
         if state.stop_wanted is not None:
             return [*effects, *self._ask_to_end(pid, state.stop_wanted, state.start_after, now)]
+        effects += self._health.begin(pid, now)
         if self.spec.min_uptime <= 0:
             effects += self._come_up(self.state, now)
         return effects
@@ -339,6 +354,10 @@ class ProcessMachine:
                 return [*self._come_up(state, now), *self.exited(end, now)]
             case Starting() | Running():
                 return self._ended_by_itself(state, end, now)
+            case Stopping() | Unknown() if (
+                state.cause is StopCause.HEALTH and not state.start_after
+            ):
+                return self._ended_for_health(state, end, now)
             case Stopping():
                 return self._ended_as_asked(state, end, now)
             case Unknown():
@@ -360,7 +379,7 @@ class ProcessMachine:
             case Stopping() if self.state.pid == pid:
                 self._record.spawn_error = reason
                 state = self.state
-                unknown = Unknown(state.pid, state.started_at, state.start_after)
+                unknown = Unknown(state.pid, state.started_at, state.cause, state.start_after)
                 return [*told, *self._become(unknown, f"can't signal it: {reason}", now)]
             case (
                 Stopped()
@@ -374,6 +393,21 @@ class ProcessMachine:
                 | Unknown()
             ):
                 return told
+            case never:
+                assert_never(never)
+
+    def probed(self, answer: Probed, now: Instant) -> list[Effect]:
+        """A probe was answered. One of another run, or of one being stopped, is of no interest."""
+        match self.state:
+            case Starting() | Running():
+                told = self._health.probed(answer, now)
+                if self._health.complaint:
+                    return [*told, *self._ask_to_end(self.state.pid, StopCause.HEALTH, None, now)]
+                if isinstance(self.state, Running):
+                    self._note_proof()
+                return told
+            case Stopped() | Spawning() | Backoff() | Stopping() | Exited() | Fatal() | Unknown():
+                return []
             case never:
                 assert_never(never)
 
@@ -408,6 +442,7 @@ class ProcessMachine:
 
     def _spawn(self, cause: StartCause, reason: str, now: Instant) -> list[Effect]:
         self._record.spawn_error = ""
+        self._health.forget()
         changed = self._become(Spawning(cause=cause), reason, now)
         return [*changed, Spawn(self.spec)]
 
@@ -426,11 +461,16 @@ class ProcessMachine:
         return [*self._calm_down(now), *self._spawn(cause, f"restart ({cause.value})", now)]
 
     def _come_up(self, state: Starting, now: Instant) -> list[Effect]:
-        self._tally = replace(self._tally, failed_starts=0)
+        self._note_proof()
         reset_at = state.started_at + self.spec.restart.backoff_reset
         settled_at = reset_at if self._tally.failures else None
         running = Running(pid=state.pid, started_at=state.started_at, settled_at=settled_at)
         return self._become(running, f"up for {self.spec.min_uptime:g} s", now)
+
+    def _note_proof(self) -> None:
+        """A start has succeeded when it is up for long enough, and its probes say so too."""
+        if self._health.is_proven:
+            self._tally = replace(self._tally, failed_starts=0)
 
     def _settle(self, state: Running, now: Instant) -> list[Effect]:
         forgotten = self._tally.failures
@@ -451,8 +491,10 @@ class ProcessMachine:
             start_after=start_after,
         )
         to_group = policy.signal_mode is KillMode.GROUP
+        is_asked = cause is not StopCause.HEALTH
+        reason = f"stop requested ({cause.value})" if is_asked else self._health.complaint
         return [
-            *self._become(stopping, f"stop requested ({cause.value})", now),
+            *self._become(stopping, reason, now),
             *self._send(pid, policy.signal, now, to_group=to_group, stopping=True),
             SignalProcess(id=self.id, pid=pid, signum=SIGCONT, to_group=to_group),
         ]
@@ -496,6 +538,22 @@ class ProcessMachine:
         self._take_next_spec()
         changed = self._become(Stopped(), reason, now, pid=end.pid)
         return [*told, *changed, *self._start_again(state.start_after, now)]
+
+    def _ended_for_health(
+        self, state: Stopping | Unknown, end: RunExited, now: Instant
+    ) -> list[Effect]:
+        """It was stopped because a probe failed: its policy decides, as after a failure."""
+        uptime = now.mono - state.started_at
+        run = EndedRun(
+            uptime=uptime,
+            came_up=self._health.is_proven,
+            outcome=end.outcome,
+            complaint=self._health.complaint,
+        )
+        decision = self._decide(run, now)
+        self._record.spawn_error = self._health.complaint
+        told = self._end_run(end, ExitCause.HEALTH, now, uptime, _in_words(decision))
+        return told + self._follow(decision, now, pid=end.pid)
 
     def _ended_by_itself(
         self, state: Starting | Running, end: RunExited, now: Instant
@@ -601,6 +659,8 @@ class ProcessMachine:
         self._record.enter(reason, now)
         failed_starts = self._tally.failed_starts
         retries = new in (PublicState.BACKOFF, PublicState.FATAL)
+        is_asked = isinstance(state, Starting | Running)
+        unasked = [] if is_asked else self._health.end()
         event: Event = StateChanged(
             at=now.wall,
             id=self.id,
@@ -611,7 +671,7 @@ class ProcessMachine:
             failed_starts=failed_starts,
             retry_delay=self._record.retry_delay if retries else None,
         )
-        return [Publish(event)]
+        return [Publish(event), *unasked]
 
     def want(self, *, wanted: bool, now: Instant) -> None:
         """Note the operator's wish; nothing is done for it yet."""
@@ -629,6 +689,8 @@ class ProcessMachine:
     def _take_next_spec(self) -> None:
         if self._next_spec is not None:
             self.spec, self._next_spec = self._next_spec, None
+            stopped = self._health.take(self.spec)
+            assert not stopped, f"{self.id} takes over a spec in the middle of a run"
 
     def _agitate(self, now: Instant) -> list[Effect]:
         """Tell of flapping the moment it begins."""

@@ -32,16 +32,22 @@ REMEMBERED_RESTARTS = 1001
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndedRun:
-    """A run that is over. `outcome` None: the process could not even be made."""
+    """A run that is over. `outcome` None: the process could not even be made.
+
+    `complaint`: what it was stopped for, if that was its health; how it ended then says nothing.
+    """
 
     uptime: float
-    came_up: bool  # was alive for min_uptime
+    came_up: bool  # was alive for min_uptime; with a complaint: its probes had passed
     outcome: Outcome | None
     spawn_error: str = ""
     oom_killed: bool = False
+    complaint: str = ""
 
     def __str__(self) -> str:
         """How it ended, for reasons: `exit status 3`, or why it could not be spawned."""
+        if self.complaint:
+            return self.complaint
         if self.outcome is None:
             return self.spawn_error
         return how_it_ended(self.outcome, oom_killed=self.oom_killed)
@@ -114,6 +120,8 @@ def contains(exits: ExitSet, outcome: Outcome) -> bool:
 
 def classify(policy: RestartPolicy, run: EndedRun) -> ExitCause:
     """Why a run ended by itself: the label under which its restart is counted."""
+    if run.complaint:
+        return ExitCause.HEALTH
     if run.outcome is None or (policy.early_exit_fails and not run.came_up):
         return ExitCause.START_FAILURE
     if contains(policy.success, run.outcome):
@@ -130,7 +138,7 @@ def decide(
 ) -> tuple[Decision, Tally]:
     """What follows a run that ended by itself, and what it adds to the tally."""
     cause = classify(policy, run)
-    failed_start = cause is ExitCause.START_FAILURE
+    failed_start = is_failed_start(run, cause)
     tally = count_run(policy, run, tally, failed_start=failed_start)
     unwanted = _unwanted(policy, run, cause)
     if unwanted is not None:
@@ -148,6 +156,11 @@ def decide(
         reason = f"{run}, {_verdict(policy, cause)}"
     again = Again(delay=delay, failed_start=failed_start, reason=reason)
     return again, count_restart(policy, tally, now)
+
+
+def is_failed_start(run: EndedRun, cause: ExitCause) -> bool:
+    """Whether it ended before it was up, so that the delays of failed starts apply."""
+    return cause is ExitCause.START_FAILURE or (cause is ExitCause.HEALTH and not run.came_up)
 
 
 def count_run(policy: RestartPolicy, run: EndedRun, tally: Tally, *, failed_start: bool) -> Tally:
@@ -188,7 +201,7 @@ def flapping_ends_at(policy: FlappingPolicy, tally: Tally) -> float:
 
 def _unwanted(policy: RestartPolicy, run: EndedRun, cause: ExitCause) -> Decision | None:
     """The decision if the policy doesn't want a restart after such an end."""
-    if run.outcome is not None and contains(policy.prevent, run.outcome):
+    if not run.complaint and run.outcome and contains(policy.prevent, run.outcome):
         return GiveUp(
             retry_delay=None,
             failed_start=cause is ExitCause.START_FAILURE,
@@ -231,4 +244,6 @@ def _verdict(policy: RestartPolicy, cause: ExitCause) -> str:
         return "memory ran out"
     if cause is ExitCause.SIGNAL:
         return "a signal nobody here sent"
+    if cause is ExitCause.HEALTH:
+        return "which counts as failure"
     return "not in success_exit_codes"

@@ -7,7 +7,9 @@ Seconds are floats, sizes are bytes, signals are numbers: only the edges know "5
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NewType
+from typing import NewType, assert_never
+
+from opsvisor.core.probes import ProbeKind, ProbeSpec
 
 Pid = NewType("Pid", int)
 
@@ -247,6 +249,31 @@ class ProcessSpec:
     stop: StopPolicy = field(default_factory=StopPolicy)
     stdout: LogSpec = field(default_factory=LogSpec)
     stderr: LogSpec | None = field(default_factory=LogSpec)
+    startup_probe: ProbeSpec | None = None
+    readiness_probe: ProbeSpec | None = None
+    liveness_probe: ProbeSpec | None = None
+
+    def probe(self, kind: ProbeKind) -> ProbeSpec | None:
+        """Its probe of this kind, None if it has none."""
+        match kind:
+            case ProbeKind.STARTUP:
+                return self.startup_probe
+            case ProbeKind.READINESS:
+                return self.readiness_probe
+            case ProbeKind.LIVENESS:
+                return self.liveness_probe
+            case never:
+                assert_never(never)
+
+    @property
+    def is_asked_whether_ready(self) -> bool:
+        """Whether probes decide when it is ready, not its being RUNNING alone."""
+        return self.startup_probe is not None or self.readiness_probe is not None
+
+    @property
+    def may_be_restarted_for_health(self) -> bool:
+        """Whether a probe of it exists whose failure restarts it."""
+        return any(kind.is_vital and self.probe(kind) is not None for kind in ProbeKind)
 
     def environment_over(self, base: Mapping[str, str]) -> dict[str, str]:
         """The complete environment of the process: `base` overlaid with its own variables."""

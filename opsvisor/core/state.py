@@ -59,6 +59,7 @@ class StopCause(Enum):
     MANUAL = "manual"
     CONFIG = "config"
     SHUTDOWN = "shutdown"
+    HEALTH = "health"  # a probe failed; its restart policy decides what follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,7 @@ class Unknown:
 
     pid: Pid
     started_at: float
+    cause: StopCause
     start_after: StartCause | None = None
 
 
@@ -196,8 +198,9 @@ TRANSITIONS: dict[PublicState, frozenset[PublicState]] = {
     _P.STARTING: frozenset({_P.RUNNING, _P.BACKOFF, _P.STOPPING, _P.STOPPED, _P.EXITED}),
     _P.RUNNING: frozenset({_P.EXITED, _P.STOPPING}),
     _P.BACKOFF: frozenset({_P.STARTING, _P.STOPPED, _P.FATAL}),
-    _P.STOPPING: frozenset({_P.STOPPED, _P.UNKNOWN}),
+    # Into EXITED, or BACKOFF if it never came up, only after a stop for its health.
+    _P.STOPPING: frozenset({_P.STOPPED, _P.UNKNOWN, _P.EXITED, _P.BACKOFF}),
     _P.EXITED: frozenset({_P.STARTING, _P.BACKOFF, _P.FATAL}),
     _P.FATAL: frozenset({_P.STARTING, _P.STOPPED}),
-    _P.UNKNOWN: frozenset({_P.STOPPED, _P.STOPPING}),
+    _P.UNKNOWN: frozenset({_P.STOPPED, _P.STOPPING, _P.EXITED, _P.BACKOFF}),
 }

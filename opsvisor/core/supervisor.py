@@ -36,6 +36,7 @@ from opsvisor.core.inputs import (
     Exited,
     FeedsSettled,
     Input,
+    Probed,
     Report,
     Request,
     Restart,
@@ -128,7 +129,7 @@ class Supervisor:
             case Start() | Stop() | Restart() | SendSignal():
                 machine = self._machines.get(happened.id)
                 effects = self._asked(machine, happened, now) if machine else []
-            case Spawned() | SpawnFault() | Exited() | SignalFault():
+            case Spawned() | SpawnFault() | Exited() | SignalFault() | Probed():
                 machine = self._machines.get(happened.id)
                 effects = _reported(machine, happened, now) if machine else []
             case never:
@@ -337,5 +338,7 @@ def _reported(machine: ProcessMachine, report: Report, now: Instant) -> list[Eff
             return machine.exited(report, now)
         case SignalFault():
             return machine.signal_refused(report.pid, report.reason, now)
+        case Probed():
+            return machine.probed(report, now)
         case never:
             assert_never(never)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import ExitCause, Outcome
+from opsvisor.core.probes import ProbeView
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
 from opsvisor.core.state import PublicState
 
@@ -14,7 +15,8 @@ class ProcessView:
 
     `since`: when the present state began. `started` / `ended`: of the present or last run.
     `retry_at` is monotonic. `running_seconds` and `expected_seconds` are totals since the process
-    entered the plan: time spent RUNNING, and time in which it was meant to run.
+    entered the plan: time spent RUNNING, and time in which it was meant to run. `healthy` None:
+    nothing has told so far. `probes` are those it has.
     """
 
     id: ProcessId
@@ -25,6 +27,8 @@ class ProcessView:
     since: Instant
     pid: Pid | None
     ready: bool
+    healthy: bool | None
+    probes: tuple[ProbeView, ...]
     flapping: bool
     expected_running: bool
     started: Instant | None

@@ -6,6 +6,7 @@ from opsvisor.core.events import (
     Event,
     FailuresForgotten,
     FlappingChanged,
+    HealthChanged,
     KillSurvived,
     PlanApplied,
     ProcessAdded,
@@ -59,6 +60,11 @@ def sentence(event: Event) -> str:
         case FlappingChanged():
             verb = "is flapping" if event.flapping else "has stopped flapping"
             return f"{event.id} {verb}: {event.restarts} restarts in {event.interval:g} s"
+        case HealthChanged(passing=True):
+            return f"{event.id}: its {event.probe.value} probe passes: {event.detail}"
+        case HealthChanged():
+            times = "once" if event.in_a_row == 1 else f"{event.in_a_row} times in a row"
+            return f"{event.id}: its {event.probe.value} probe failed {times}: {event.detail}"
         case SignalSent():
             whom = "process group" if event.to_group else "pid"
             return f"{event.id}: {signal_name(event.signum)} sent to {whom} {event.pid}"

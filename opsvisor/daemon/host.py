@@ -12,9 +12,10 @@ from opsvisor.config.problems import OpsvisorError
 from opsvisor.config.settings import DaemonSettings, Dialect, LogLevel
 from opsvisor.core.spec import UserSpec
 
-# Descriptors of a running program (two pipes, a pidfd, two log files, a stdin), and of ours.
+# Descriptors of a running program (two pipes, a pidfd, two log files, a stdin), and of ours, up to
+# 88 of which are those of probes.
 _FDS_PER_PROCESS = 6
-_OWN_FDS = 128
+_OWN_FDS = 192
 _FD_STEP = 1024
 
 

@@ -29,6 +29,8 @@ from opsvisor.core.effects import (
     ShutdownComplete,
     SignalProcess,
     Spawn,
+    StartProbe,
+    StopProbe,
 )
 from opsvisor.core.events import PlanApplied, ProcessChanged
 from opsvisor.core.inputs import DeadlinePassed, Exited, Input, SignalFault, Spawned, SpawnFault
@@ -44,6 +46,7 @@ from opsvisor.runtime.groups import StoppedGroups
 from opsvisor.runtime.logs.syslog import Syslog
 from opsvisor.runtime.oom import OomWatch
 from opsvisor.runtime.output import Output, OutputListeners
+from opsvisor.runtime.probes import Commands, Probes, ask
 from opsvisor.runtime.reaper import Orphan, Reaper
 from opsvisor.runtime.sockets import Hold, SharedSockets, SocketError
 from opsvisor.runtime.spawn import SpawnError, find_executable, spawn
@@ -109,6 +112,13 @@ class Engine:
         self._holds: dict[Pid, Hold] = {}
         self._sockets = SharedSockets(tell=self._tell_of_socket)
         self._reaper = Reaper(loop, on_exit=self._groups.leader_exited, on_orphan=self._inherited)
+        self._commands = Commands(loop, environment, self._reaper.watch)
+        self._probes = Probes(
+            loop,
+            functools.partial(ask, commands=self._commands),
+            answered=self.submit,
+            on_error=lambda error: self._observer.internal_error("probes", error),
+        )
         self._observer: Observer
 
     # -- life --------------------------------------------------------------------------------
@@ -124,6 +134,8 @@ class Engine:
         for handle in (self._timer, self._spawning_later):
             if handle is not None:
                 handle.cancel()
+        self._probes.close()
+        self._commands.close()
         self._reaper.close()
         for streams in self._streams.values():
             streams.close()
@@ -253,6 +265,10 @@ class Engine:
                     self._inputs.append(SpawnFault(effect.id, "called off"))
             case SignalProcess():
                 self._signal(effect)
+            case StartProbe():
+                self._probes.start(effect)
+            case StopProbe():
+                self._probes.stop(effect.id, effect.kind)
             case Forget():
                 self._forget(effect.id)
             case ShutdownComplete():
@@ -312,7 +328,7 @@ class Engine:
         try:
             self._reaper.watch(pid)
         except OSError as error:
-            # Out of descriptors. Its end comes by SIGCHLD then, like that of an orphan.
+            # Out of descriptors. Its end comes by SIGCHLD then.
             self._observer.internal_error("reaper", error)
 
     def _not_spawned(self, fault: SpawnFault, hold: Hold | None) -> None:
@@ -403,11 +419,8 @@ class Engine:
         self._observer.reap_took(time.monotonic() - began)
 
     def _inherited(self, orphan: Orphan) -> None:
-        if orphan.pid in self._ids:
-            self._groups.leader_exited(orphan.pid, orphan.outcome, orphan.usage)
-        else:
-            self._observer.orphan_reaped(orphan)
-            self._groups.member_reaped(Pid(orphan.process_group))
+        self._observer.orphan_reaped(orphan)
+        self._groups.member_reaped(Pid(orphan.process_group))
 
 
 def _no_streams(spec: ProcessSpec, error: OSError) -> str:

@@ -31,6 +31,9 @@ class Orphan:
     usage: Usage
 
 
+OnExit = Callable[[Pid, Outcome, Usage], None]
+
+
 class Reaper:
     """Watches processes; reports each end exactly once."""
 
@@ -38,13 +41,14 @@ class Reaper:
         self,
         loop: asyncio.AbstractEventLoop,
         *,
-        on_exit: Callable[[Pid, Outcome, Usage], None],
+        on_exit: OnExit,
         on_orphan: Callable[[Orphan], None],
     ) -> None:
         self._loop = loop
         self._on_exit = on_exit
         self._on_orphan = on_orphan
-        self._pidfds: dict[Pid, int] = {}
+        self._watched: dict[Pid, OnExit] = {}
+        self._pidfds: dict[Pid, int] = {}  # of those watched, unless we had none left
         self._looking = False
 
     def open(self) -> None:
@@ -62,8 +66,12 @@ class Reaper:
         for pid in list(self._pidfds):
             self._unwatch(pid)
 
-    def watch(self, pid: Pid) -> None:
-        """Report the end of this child. OSError if there are no descriptors left."""
+    def watch(self, pid: Pid, on_exit: OnExit | None = None) -> None:
+        """Report the end of this child, to `on_exit` if that is somebody else's.
+
+        OSError if there are no descriptors left. Its end comes by SIGCHLD then.
+        """
+        self._watched[pid] = on_exit or self._on_exit
         pidfd = os.pidfd_open(pid)
         self._pidfds[pid] = pidfd
         self._loop.add_reader(pidfd, self._ended, pid)
@@ -72,11 +80,14 @@ class Reaper:
         reaped, status, usage = os.wait4(pid, os.WNOHANG)
         if not reaped:
             return  # readable for another reason; it will be again
+        on_exit = self._watched.pop(pid)
         self._unwatch(pid)
-        self._on_exit(pid, outcome_of(status), usage_of(usage))
+        on_exit(pid, outcome_of(status), usage_of(usage))
 
     def _unwatch(self, pid: Pid) -> None:
-        pidfd = self._pidfds.pop(pid)
+        pidfd = self._pidfds.pop(pid, None)
+        if pidfd is None:
+            return
         self._loop.remove_reader(pidfd)
         os.close(pidfd)
 
@@ -91,7 +102,7 @@ class Reaper:
     def _collect_orphans(self) -> None:
         self._looking = False
         while (pid := _next_zombie()) is not None:
-            if pid in self._pidfds:
+            if pid in self._watched:
                 self._ended(pid)
             else:
                 self._collect_orphan(pid)

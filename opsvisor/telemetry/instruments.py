@@ -41,6 +41,7 @@ class Component(StrEnum):
     LISTENER = "listener"
     LOOP = "loop"
     METRICS = "metrics"
+    PROBES = "probes"
     REAPER = "reaper"
     OTHER = "other"  # what a caller named that is none of these
 

@@ -9,6 +9,7 @@ from opsvisor.core.events import (
     Event,
     FailuresForgotten,
     FlappingChanged,
+    HealthChanged,
     KillSurvived,
     PlanApplied,
     ProcessAdded,
@@ -95,6 +96,8 @@ class Journal:
             case FlappingChanged():
                 level = LogLevel.WARN if event.flapping else LogLevel.INFO
                 self.log(level, sentence(event))
+            case HealthChanged():
+                self.log(LogLevel.INFO if event.passing else LogLevel.WARN, sentence(event))
             case PlanApplied():
                 self.log(LogLevel.INFO, sentence(event))
             case ProcessChanged():

@@ -13,6 +13,7 @@ from opsvisor.core.events import (
     Event,
     FailuresForgotten,
     FlappingChanged,
+    HealthChanged,
     KillSurvived,
     PlanApplied,
     ProcessAdded,
@@ -102,6 +103,7 @@ class Metrics:
                 counts = self._counts[event.id]
                 counts.starts += 1
                 counts.spawned_at = self._now().mono
+                counts.has_to_pass = counts.is_asked
                 if event.replaces is not None:
                     counts.count_restart(event.replaces)
             case SpawnFailed():
@@ -114,9 +116,13 @@ class Metrics:
             case SupervisorStateChanged():
                 self._instruments.set_supervisor_state(event.new)
             case StateChanged():
-                # Nobody asks it whether it is ready, so what runs is taken to be.
-                if event.new is PublicState.RUNNING:
-                    self._became_ready(event.id)
+                counts = self._counts[event.id]
+                counts.is_running = event.new is PublicState.RUNNING
+                self._look_if_ready(counts)
+            case HealthChanged():
+                counts = self._counts[event.id]
+                counts.has_to_pass = not event.ready
+                self._look_if_ready(counts)
             case (
                 FailuresForgotten()
                 | FlappingChanged()
@@ -204,10 +210,13 @@ class Metrics:
         self._instruments.sample_duration.observe(sweep.duration)
         self._instruments.sampled_at.set(sweep.at_wall)
 
-    def _became_ready(self, process_id: ProcessId) -> None:
-        """Observe how long its present run took to become ready, the first time it did."""
-        counts = self._counts[process_id]
-        if counts.spawned_at is not None:
+    def _look_if_ready(self, counts: Counts) -> None:
+        """Observe how long its present run took to become ready, the first time it did.
+
+        What runs is ready, unless it has probes that have to pass.
+        """
+        is_ready = counts.is_running and not counts.has_to_pass
+        if is_ready and counts.spawned_at is not None:
             counts.ready_duration = self._now().mono - counts.spawned_at
             counts.spawned_at = None
             self._instruments.ready_duration.observe(counts.ready_duration)

@@ -12,6 +12,7 @@ from opsvisor.runtime.cgroups import Throttling
 from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.runtime.sampler import TreeSample
 from opsvisor.telemetry.families import Kind, escape
+from opsvisor.telemetry.health import HEALTH_FAMILIES
 from opsvisor.telemetry.node_supervisord import NODE_SUPERVISORD_FAMILIES
 from opsvisor.telemetry.rows import Kept, ProcessFamily, Row, Several, Single
 
@@ -329,6 +330,7 @@ PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
         Collector.STATE,
         attrgetter("view.expected_seconds"),
     ),
+    *HEALTH_FAMILIES,
     _several(
         "process_cpu_seconds_total",
         "CPU time of the process tree over all runs, ended descendants included.",

@@ -26,8 +26,10 @@ def reasons_of(spec: ProcessSpec) -> tuple[ExitCause, ...]:
 
     What is stopped with the daemon is replaced by another daemon's, which counts from zero.
     """
-    del spec  # so far everything can happen to all of them
-    return tuple(cause for cause in ExitCause if cause is not ExitCause.SHUTDOWN)
+    never = {ExitCause.SHUTDOWN}
+    if not spec.may_be_restarted_for_health:
+        never.add(ExitCause.HEALTH)
+    return tuple(cause for cause in ExitCause if cause not in never)
 
 
 @dataclass(slots=True)
@@ -36,7 +38,8 @@ class Counts:
 
     A counter that first appears at 3 shows no increase, so all restart reasons are there from the
     beginning. `restarts` is replaced rather than changed, and `kept` remembers the lines that were
-    written of what is seldom new, see `Kept`. `spawned_at` is monotonic.
+    written of what is seldom new, see `Kept`. `spawned_at` is monotonic, and None once the run has
+    become ready. `is_asked`: probes decide on that; `has_to_pass`: they have not passed yet.
     """
 
     head: str
@@ -46,6 +49,9 @@ class Counts:
     exited_at: float = 0.0
     last_outcome: Outcome | None = None
     spawned_at: float | None = None
+    is_running: bool = False
+    is_asked: bool = False
+    has_to_pass: bool = False
     ready_duration: float | None = None
     kept: dict[str, tuple[object, str]] = field(default_factory=dict)
 
@@ -56,10 +62,12 @@ class Counts:
         return Counts(
             head=f'{{group="{group}",process="{name}"',
             restarts=dict.fromkeys(reasons_of(spec), 0),
+            is_asked=spec.is_asked_whether_ready,
         )
 
     def change_to(self, spec: ProcessSpec) -> None:
         """Have the reasons of this spec there. What was counted before stays."""
+        self.is_asked = spec.is_asked_whether_ready
         self.restarts = {**dict.fromkeys(reasons_of(spec), 0), **self.restarts}
 
     def count_restart(self, reason: ExitCause) -> None:

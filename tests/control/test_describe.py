@@ -10,6 +10,14 @@ from engine_room import key, program
 from opsvisor.control.describe import describe, describe_policy, hints, what_next
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import ExitCause, Outcome
+from opsvisor.core.probes import (
+    ExecProbe,
+    HttpProbe,
+    ProbeKind,
+    ProbeSpec,
+    ProbeView,
+    TcpProbe,
+)
 from opsvisor.core.spec import (
     ExitSet,
     KillMode,
@@ -34,6 +42,8 @@ DOWN = ProcessView(
     since=NOW,
     pid=None,
     ready=False,
+    healthy=None,
+    probes=(),
     flapping=False,
     expected_running=False,
     started=None,
@@ -274,6 +284,56 @@ def test_supervisors_policy_in_sentences() -> None:
 def test_what_an_operator_can_do(view: ProcessView, found: list[str]) -> None:
     """A next step for everything that is out of order, and none for what is well."""
     assert hints(view, "") == found
+
+
+HTTP = ProbeSpec(handler=HttpProbe(url="http://127.0.0.1:80/a?b=c&d"), failure_threshold=1)
+TCP = ProbeSpec(handler=TcpProbe(host="::1", port=80), period=0.5, timeout=2.0)
+EXEC = ProbeSpec(handler=ExecProbe(argv=("check", "it now")))
+ASKED = replace(WEB, startup_probe=EXEC, readiness_probe=HTTP, liveness_probe=TCP)
+
+
+def test_probes_in_sentences() -> None:
+    """What is asked, how often, and what follows."""
+    assert [line for line in describe_policy(ASKED) if "probe" in line] == [
+        (
+            "startup probe: run check 'it now', every 10 s; after 3 wrong answers in a row"
+            " (1 s each) it is stopped and restarted as after a failure"
+        ),
+        (
+            "readiness probe: GET http://127.0.0.1:80/a?b=c&d, every 10 s; after one wrong answer"
+            " (1 s each) it is not ready"
+        ),
+        (
+            "liveness probe: connect to [::1]:80, every 0.5 s; after 3 wrong answers in a row"
+            " (2 s each) it is stopped and restarted as after a failure"
+        ),
+    ]
+
+
+def test_a_failed_probe_can_be_asked_by_hand() -> None:
+    """With what everybody has at hand; those that pass are not mentioned."""
+    probes = tuple(
+        ProbeView(
+            kind=kind,
+            is_active=True,
+            passing=False,
+            wrong_in_a_row=3,
+            attempts=3,
+            failures=3,
+            duration=0.5,
+            detail="",
+        )
+        for kind in ProbeKind
+    )
+    assert hints(replace(UP, spec=ASKED, probes=probes), "") == [
+        "ask it what its startup probe asks: check 'it now'",
+        "ask it what its readiness probe asks: curl -i 'http://127.0.0.1:80/a?b=c&d'",
+        "ask it what its liveness probe asks: nc -vz ::1 80",
+    ]
+    assert hints(replace(UP, spec=ASKED, probes=(replace(probes[0], passing=True),)), "") == []
+    assert hints(replace(UP, probes=probes[:1]), "") == [
+        "ask it what its startup probe asks: its question is gone from the configuration"
+    ]
 
 
 def test_a_log_in_trouble_is_told_whatever_the_state() -> None:

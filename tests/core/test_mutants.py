@@ -26,6 +26,7 @@ SUBSET = (
     "test_facts.py",
     "test_availability.py",
     "test_memory.py",
+    "test_health.py",
     "test_world_properties.py",
 )
 TESTS_FAILED = 1

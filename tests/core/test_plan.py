@@ -16,6 +16,7 @@ from opsvisor.core.plan import (
     merge,
     rivals_for_sockets,
 )
+from opsvisor.core.probes import ExecProbe, ProbeSpec
 from opsvisor.core.spec import (
     KillMode,
     ProcessSpec,
@@ -29,6 +30,10 @@ from opsvisor.core.spec import (
 # A value that differs from the one in `program("web")`, for every field but `id`.
 OTHER: dict[str, object] = {
     "program": "www",
+    **dict.fromkeys(
+        ("startup_probe", "readiness_probe", "liveness_probe"),
+        ProbeSpec(handler=ExecProbe(argv=("true",))),
+    ),
     "replica": 1,
     "command": "serve",
     "argv": ("serve",),

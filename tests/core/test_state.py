@@ -35,7 +35,7 @@ TABLE: list[tuple[State, str, Pid | None, float | None]] = [
     (Exited(), "EXITED", None, None),
     (Fatal(retry_at=None), "FATAL", None, None),
     (Fatal(retry_at=5.0), "FATAL", None, 5.0),
-    (Unknown(PID, started_at=1.0), "UNKNOWN", PID, None),
+    (Unknown(PID, started_at=1.0, cause=StopCause.MANUAL), "UNKNOWN", PID, None),
 ]
 
 

@@ -9,6 +9,7 @@ from opsvisor.core.events import (
     Event,
     FailuresForgotten,
     FlappingChanged,
+    HealthChanged,
     KillSurvived,
     PlanApplied,
     ProcessAdded,
@@ -25,6 +26,7 @@ from opsvisor.core.events import (
 )
 from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind, Usage
 from opsvisor.core.plan import PlanDiff
+from opsvisor.core.probes import ProbeKind
 from opsvisor.core.spec import Pid
 from opsvisor.core.state import PublicState, StartCause
 from opsvisor.core.wording import kind_of, sentence
@@ -120,6 +122,48 @@ PID = Pid(7)
             "site:web has stopped flapping: 3 restarts in 0.5 s",
         ),
         (
+            HealthChanged(
+                at=1.5,
+                id=WEB,
+                pid=PID,
+                probe=ProbeKind.READINESS,
+                passing=True,
+                detail="http 200",
+                in_a_row=1,
+                ready=False,
+            ),
+            "health_changed",
+            "site:web: its readiness probe passes: http 200",
+        ),
+        (
+            HealthChanged(
+                at=1.5,
+                id=WEB,
+                pid=PID,
+                probe=ProbeKind.LIVENESS,
+                passing=False,
+                detail="http 503",
+                in_a_row=3,
+                ready=False,
+            ),
+            "health_changed",
+            "site:web: its liveness probe failed 3 times in a row: http 503",
+        ),
+        (
+            HealthChanged(
+                at=1.5,
+                id=WEB,
+                pid=PID,
+                probe=ProbeKind.STARTUP,
+                passing=False,
+                detail="connection refused",
+                in_a_row=1,
+                ready=False,
+            ),
+            "health_changed",
+            "site:web: its startup probe failed once: connection refused",
+        ),
+        (
             SignalSent(at=1.5, id=WEB, pid=PID, signum=15, to_group=True, stopping=True),
             "signal_sent",
             "site:web: SIGTERM sent to process group 7",
@@ -173,6 +217,7 @@ def test_names_are_for_good() -> None:
         "process_exited",
         "failures_forgotten",
         "flapping_changed",
+        "health_changed",
         "signal_sent",
         "kill_survived",
         "signal_refused",

@@ -11,6 +11,7 @@ from programs import process_id, program, supervisor_program
 from world import World
 
 from opsvisor.core.outcome import Outcome
+from opsvisor.core.probes import ProbeKind, ProbeSpec, TcpProbe
 from opsvisor.core.spec import (
     ExitSet,
     ExponentialBackoff,
@@ -29,6 +30,8 @@ SIGKILL = 9
 A_WHILE = 700.0
 
 FLAPPY = FlappingPolicy(count=1, interval=60.0)
+PROBE = ProbeSpec(handler=TcpProbe(host="127.0.0.1", port=80), failure_threshold=2)
+PROBES = {f"{kind.value}_probe": PROBE for kind in ProbeKind}
 NO_DELAY = LinearBackoff(step=0.0)
 QUICK = ExponentialBackoff(delay=0.1, limit=4.0)
 KINDS = {
@@ -57,6 +60,16 @@ KINDS = {
     ),
     "once": program("x", mode=RestartMode.NO, backoff_reset=0.0),
     "classic": supervisor_program("x", startretries=1, startup=Startup.ENABLED, kill_delay=3.0),
+    "asked": program("x", **PROBES, run_backoff=QUICK, start_backoff=QUICK, limit=None),
+    "judged": program(
+        "x",
+        **PROBES,
+        mode=RestartMode.NO,
+        kill_delay=0.5,
+        startup=Startup.ENABLED,
+        prevent=ExitSet(codes=frozenset({1})),
+    ),
+    "beating": supervisor_program("x", startretries=1, liveness_probe=PROBE, flapping=FLAPPY),
     "hasty": supervisor_program("x", startsecs=0.0, startretries=0, flapping=FLAPPY),
 }
 REQUESTS = [f"{word} {name}" for word in ("start", "start", "stop", "restart") for name in NAMES]
@@ -65,6 +78,7 @@ KERNEL = [
     *[f"no fork {n}" for n in range(3)],
     *[f"end {n} {code}" for n in range(3) for code in (0, 1, 1, 78, -11)],
     *[f"refuse {n}" for n in range(3)],
+    *[f"answer {n} {verdict}" for n in range(4) for verdict in ("ok", "ok", "fails", "fails")],
 ]
 OTHERS = [
     *["+0", "+0.1", "+1", "+1.5", "+7", "+100", "busy 0.3", "busy 5", "busy 70", "deadline"],
@@ -73,6 +87,7 @@ OTHERS = [
 ]
 SCRIPTS = st.lists(st.sampled_from([*REQUESTS, *KERNEL, *OTHERS]), min_size=10, max_size=50)
 TRIPLES = st.tuples(*[st.sampled_from(sorted(KINDS))] * 3)
+LIVE = ("startup", "min_uptime", "description")
 LOOK = settings(max_examples=200, deadline=None, database=None)
 
 
@@ -81,7 +96,7 @@ def specs(kinds: tuple[str, ...]) -> list[ProcessSpec]:
     made = []
     for name, kind in zip(NAMES, kinds, strict=True):
         like = KINDS[kind]
-        parts = {field: getattr(like, field) for field in ("startup", "min_uptime", "description")}
+        parts = {field: getattr(like, field) for field in (*PROBES, *LIVE)}
         argv = (kind.removeprefix("described") or "plain",)
         made.append(program(name, restart=like.restart, stop=like.stop, argv=argv, **parts))
     return made
@@ -110,10 +125,15 @@ def carry_out(world: World, script: list[str]) -> None:
                 alive = list(world.kernel.alive)
                 if alive:
                     world.ended(alive[int(n) % len(alive)], _outcome(int(code)))
-            case ["refuse", n]:
-                asked = [pid for pid in world.kernel.alive if world.kernel.sent[pid]]
+            case ["answer", n, verdict]:
+                asked = list(world.kernel.asking)
                 if asked:
-                    world.refused(asked[int(n) % len(asked)])
+                    whom, kind = asked[int(n) % len(asked)]
+                    world.answered(str(whom), kind, ok=verdict == "ok")
+            case ["refuse", n]:
+                sent_to = [pid for pid in world.kernel.alive if world.kernel.sent[pid]]
+                if sent_to:
+                    world.refused(sent_to[int(n) % len(sent_to)])
             case _:
                 world.play(step)
 

@@ -45,6 +45,11 @@ def _asked(effect: ask.Effect) -> str:
         case ask.SignalProcess():
             whom = "group" if effect.to_group else "process"
             return f"{signal_name(effect.signum).removeprefix('SIG')} {whom} {effect.pid}"
+        case ask.StartProbe():
+            later = f" in {effect.delay:g} s" if effect.delay else ""
+            return f"ask {effect.spec.id} {effect.kind.value}{later}"
+        case ask.StopProbe():
+            return f"ask no {effect.kind.value} {effect.id}"
         case ask.Forget():
             return f"forget {effect.id}"
         case ask.ShutdownComplete():
@@ -69,6 +74,9 @@ def _told(effect: ask.Effect, *, named: bool) -> str:
         case fact.FlappingChanged():
             verb = "begins" if event.flapping else "ends"
             text = f"flapping {verb}: {event.restarts} restarts in {event.interval:g} s"
+        case fact.HealthChanged():
+            verb = "passes" if event.passing else "fails"
+            text = f"{event.probe.value} {verb}: {event.detail} ({event.in_a_row} in a row)"
         case fact.KillSurvived():
             text = f"survived SIGKILL {event.kills}"
         case fact.SignalRefused():

@@ -12,6 +12,7 @@ Steps, separated by `;`:
     spawned [PID] [of NAME]        the oldest spawn asked for, or that of NAME, succeeds
     no spawn [of NAME] [REASON]    … fails
     exit PID CODE | killed PID TERM [core]                  a child ends
+    probe NAME KIND ok | fails [REASON]   an answer to a probe that is being asked
     refuse PID                     the kernel refuses the signal sent last
     +SECONDS                       time passes; each deadline on the way is handled on time
     busy SECONDS                   time passes and no deadline is handled
@@ -36,6 +37,7 @@ from opsvisor.core import inputs
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import Outcome, Usage, signal_name
 from opsvisor.core.plan import Plan
+from opsvisor.core.probes import ProbeKind
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
 from opsvisor.core.state import TRANSITIONS, PublicState, StartCause
 from opsvisor.core.supervisor import Supervisor
@@ -56,6 +58,7 @@ class Kernel:
     called_off: set[ProcessId] = field(default_factory=set)
     alive: dict[Pid, ProcessId] = field(default_factory=dict)
     sent: dict[Pid, list[int]] = field(default_factory=dict)
+    asking: dict[tuple[ProcessId, ProbeKind], Pid] = field(default_factory=dict)
     next_pid: int = FIRST_PID
 
     def pid_of(self, wanted: ProcessId) -> Pid | None:
@@ -78,7 +81,16 @@ class Kernel:
                     f"{signal_name(effect.signum)} for {effect.id} would hit {effect.pid}"
                 )
                 self.sent[effect.pid].append(effect.signum)
+            case ask.StartProbe():
+                assert self.alive.get(effect.pid) == effect.spec.id, "a probe of nobody"
+                assert effect.spec.probe(effect.kind) is not None, "a probe it has not"
+                assert (effect.spec.id, effect.kind) not in self.asking, "asked twice"
+                assert effect.delay >= 0
+                self.asking[effect.spec.id, effect.kind] = effect.pid
+            case ask.StopProbe():
+                del self.asking[effect.id, effect.kind]
             case ask.Forget():
+                assert all(owner != effect.id for owner, _ in self.asking), "a probe is left"
                 assert effect.id not in self.pending, f"{effect.id} is being spawned"
                 assert self.pid_of(effect.id) is None, f"{effect.id} is alive"
             case ask.Publish() | ask.ShutdownComplete():
@@ -190,6 +202,10 @@ class World:
             case "oom", [pid]:
                 outcome = Outcome(signum=int(signal.SIGKILL))
                 self.ended(Pid(int(pid)), outcome, oom_killed=True, told_as=step)
+            case "probe", [name, kind, verdict, *why]:
+                assert verdict in ("ok", "fails")
+                ok, told = verdict == "ok", " ".join(why) or "http 503"
+                self.answered(name, ProbeKind(kind), ok=ok, detail=told, told_as=step)
             case "refuse", [pid]:
                 self.refused(Pid(int(pid)), told_as=step)
             case "busy", [seconds]:
@@ -228,6 +244,21 @@ class World:
         """A child ends."""
         owner = self.kernel.alive.pop(pid)
         self.happens(inputs.Exited(owner, pid, outcome, Usage(), oom_killed), told_as)
+
+    def answered(
+        self, name: str, kind: ProbeKind, *, ok: bool, detail: str = "", told_as: str = "probe"
+    ) -> None:
+        """A probe that is being asked is answered."""
+        identity = process_id(name)
+        answer = inputs.Probed(
+            id=identity,
+            pid=self.kernel.asking[identity, kind],
+            kind=kind,
+            ok=ok,
+            detail="http 200" if ok else detail,
+            duration=0.25,
+        )
+        self.happens(answer, told_as)
 
     def refused(self, pid: Pid, *, told_as: str = "refuse") -> None:
         """The kernel would not deliver the signal sent last."""
@@ -321,6 +352,23 @@ class World:
             if view.state is PublicState.STOPPING:
                 assert deadline is not None, "a STOPPING without SIGKILL"
             self._check_numbers(view)
+            self._check_probes(view)
+
+    def _check_probes(self, view: ProcessView) -> None:
+        """What is asked is what ought to be, of the process that is there, as the view has it."""
+        passing = {probe.kind: probe.passing for probe in view.probes}
+        is_up = passing.get(ProbeKind.STARTUP, True) is True
+        due: set[ProbeKind] = set()
+        if view.pid is not None and view.state in (PublicState.STARTING, PublicState.RUNNING):
+            due = {kind for kind in passing if is_up is not (kind is ProbeKind.STARTUP)}
+        asked = {kind for owner, kind in self.kernel.asking if owner == view.id}
+        assert asked == due, f"{view.id} is asked for {asked}, not {due}"
+        assert asked == {probe.kind for probe in view.probes if probe.is_active}
+        assert all(self.kernel.asking[view.id, kind] == view.pid for kind in asked)
+        if view.ready:
+            assert is_up, "ready, and not up"
+            assert passing.get(ProbeKind.READINESS, True) is True
+            assert view.state is PublicState.RUNNING
 
     def _check_numbers(self, view: ProcessView) -> None:
         causes = self._spawned[view.id]

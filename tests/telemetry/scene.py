@@ -17,6 +17,7 @@ from opsvisor.config.settings import Collector, MetricsCompat, MetricsSettings
 from opsvisor.core.events import ProcessAdded, ProcessExited, ProcessSpawned, StateChanged
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import ExitCause, Outcome, Usage
+from opsvisor.core.probes import ProbeKind, ProbeSpec, ProbeView, TcpProbe
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec, UserSpec
 from opsvisor.core.state import PublicState, StartCause
 from opsvisor.core.view import ProcessView
@@ -46,6 +47,8 @@ STOPPED = ProcessView(
     since=Instant(mono=1.0, wall=1001.0),
     pid=None,
     ready=False,
+    healthy=None,
+    probes=(),
     flapping=False,
     expected_running=False,
     started=None,
@@ -168,12 +171,36 @@ def scene_of(views: Iterable[ProcessView], settings: MetricsSettings = USUAL) ->
 
 # One process that runs (this very one), and one with an awkward name that waits.
 RUNS = ProcessId("shop", "web")
+PROBE = ProbeSpec(handler=TcpProbe(host="127.0.0.1", port=80))
+UNASKED = ProbeView(
+    kind=ProbeKind.LIVENESS,
+    is_active=False,
+    passing=None,
+    wrong_in_a_row=0,
+    attempts=0,
+    failures=0,
+    duration=None,
+    detail="",
+)
 WAITS = ProcessId('quo"te', "back\\slash\nné")
 VIEWS = (
     replace(
         RUNNING,
         id=RUNS,
-        spec=replace(RUNNING.spec, id=RUNS),
+        spec=replace(RUNNING.spec, id=RUNS, liveness_probe=PROBE),
+        probes=(
+            replace(UNASKED, kind=ProbeKind.STARTUP, passing=True, attempts=7, failures=6),
+            replace(
+                UNASKED,
+                kind=ProbeKind.READINESS,
+                is_active=True,
+                passing=False,
+                attempts=4,
+                failures=3,
+                duration=0.25,
+            ),
+            replace(UNASKED, is_active=True, passing=True, attempts=2, duration=0.5),
+        ),
         flapping=True,
         kills_survived=1,
     ),
@@ -187,6 +214,7 @@ VIEWS = (
             restart=replace(stopped(WAITS).spec.restart, failed_starts_max=3),
         ),
         state=PublicState.BACKOFF,
+        probes=(UNASKED,),
         expected_running=True,
         failed_starts=2,
         retry_at=104.5,

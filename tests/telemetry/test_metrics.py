@@ -6,11 +6,24 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from scene import OPENMETRICS, RUNNING, STATS, STOPPED, TEXT, WEB, Scene, became, scene_of, stopped
+from scene import (
+    OPENMETRICS,
+    PROBE,
+    RUNNING,
+    STATS,
+    STOPPED,
+    TEXT,
+    WEB,
+    Scene,
+    became,
+    scene_of,
+    stopped,
+)
 
 from opsvisor.config.settings import USUAL_COLLECTORS as USUAL
 from opsvisor.config.settings import Collector
 from opsvisor.core.events import (
+    HealthChanged,
     PlanApplied,
     ProcessAdded,
     ProcessChanged,
@@ -23,6 +36,7 @@ from opsvisor.core.events import (
 )
 from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind, Usage
 from opsvisor.core.plan import Change, PlanDiff
+from opsvisor.core.probes import ProbeKind
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.state import PublicState, StartCause
 from opsvisor.runtime.bus import Subscription
@@ -158,7 +172,7 @@ async def test_facts_are_counted_by_kind_from_zero_on(scene: Scene) -> None:
     events = await scene.samples("opsvisor_events_total")
     assert events[("process_added",)] == 1
     assert events[("kill_survived",)] == 0
-    assert len(events) == 14
+    assert len(events) == 15
 
 
 async def test_changes_of_the_plan_are_counted(scene: Scene) -> None:
@@ -311,7 +325,8 @@ async def test_bugs_are_counted_by_component_from_zero_on(scene: Scene) -> None:
     assert await scene.samples("opsvisor_internal_errors_total") == {
         (name,): counted.get(name, 0)
         for name in (
-            "api", "core", "engine", "listener", "loop", "metrics", "reaper", "other",
+            "api", "core", "engine", "listener", "loop", "metrics", "probes", "reaper",
+                "other",
         )
     }  # fmt: skip
 
@@ -361,6 +376,51 @@ async def test_the_time_to_ready_is_told_once_for_each_run(scene: Scene) -> None
     scene.metrics.on_event(became(WEB, PublicState.BACKOFF))
     assert await scene.value(f"{ready}_count") == 2
     assert await scene.value(f"{ready}_sum") == 3.75
+
+
+async def test_with_probes_ready_is_what_they_say(scene: Scene) -> None:
+    """RUNNING alone is not enough, nor are probes that pass before; told once for each run."""
+    ready = "opsvisor_process_ready_duration_seconds"
+    asked = replace(STOPPED.spec, readiness_probe=PROBE)
+    scene.metrics.on_event(ProcessChanged(at=1.0, id=WEB, spec=asked, fields=("command",)))
+    passes = HealthChanged(
+        at=1.0,
+        id=WEB,
+        pid=Pid(7),
+        probe=ProbeKind.READINESS,
+        passing=True,
+        detail="",
+        in_a_row=1,
+        ready=True,
+    )
+    running = became(WEB, PublicState.RUNNING)
+    for first, second in ((running, passes), (passes, running)):
+        scene.metrics.on_event(spawned())
+        before = await scene.value(f"{ready}_count")
+        scene.mono += 1.0
+        scene.metrics.on_event(first)
+        assert await scene.value(f"{ready}_count") == before
+        scene.mono += 2.0
+        scene.metrics.on_event(second)
+        scene.metrics.on_event(replace(passes, passing=False, ready=False))
+        scene.metrics.on_event(passes)
+        assert await scene.value(f"{ready}_count") == before + 1
+        scene.metrics.on_event(became(WEB, PublicState.STOPPING))
+    assert await scene.value(f"{ready}_sum") == 6.0
+
+
+async def test_restarts_for_health_are_counted_only_where_they_can_be(scene: Scene) -> None:
+    """A readiness probe restarts nothing."""
+    restarts = "opsvisor_process_restarts_total"
+    assert ("web", "web", "health") not in await scene.samples(restarts)
+    ready = replace(STOPPED.spec, readiness_probe=PROBE)
+    scene.metrics.on_event(ProcessChanged(at=1.0, id=WEB, spec=ready, fields=("command",)))
+    assert ("web", "web", "health") not in await scene.samples(restarts)
+    lives = replace(STOPPED.spec, liveness_probe=PROBE)
+    scene.metrics.on_event(ProcessChanged(at=1.0, id=WEB, spec=lives, fields=("command",)))
+    assert (await scene.samples(restarts))["web", "web", "health"] == 0
+    scene.metrics.on_event(spawned(ExitCause.HEALTH))
+    assert (await scene.samples(restarts))["web", "web", "health"] == 1
 
 
 async def test_a_reason_that_a_new_configuration_brings_begins_at_zero(scene: Scene) -> None:

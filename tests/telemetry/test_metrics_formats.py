@@ -42,7 +42,7 @@ from opsvisor.telemetry.node_supervisord import NODE_SUPERVISORD_FAMILIES
 from opsvisor.telemetry.reference import CATALOGUE, render_metrics_reference
 from opsvisor.telemetry.rows import reasons_of
 
-REASONS = reasons_of(VIEWS[0].spec)
+REASONS = reasons_of(VIEWS[1].spec)
 
 
 @pytest.fixture
@@ -67,6 +67,7 @@ class Expected:
         yield from self._cgroups()
         yield from self._logs()
         yield from self._exits()
+        yield from self._checks()
 
     def _gauge(self, name: str, *samples: tuple[ProcessId, float]) -> Metric:
         return self._labelled(name, (), *((i, (), value) for i, value in samples))
@@ -139,7 +140,7 @@ class Expected:
         yield self._labelled(
             "process_restarts_total",
             ("reason",),
-            *((RUNS, (reason.value,), 0) for reason in REASONS),
+            *((RUNS, (reason.value,), 0) for reason in reasons_of(VIEWS[0].spec)),
             *((WAITS, (r.value,), int(r is ExitCause.SIGNAL)) for r in REASONS),
         )
         yield self._gauge("process_oom_kills_total", (RUNS, 0), (WAITS, 2))
@@ -202,6 +203,25 @@ class Expected:
         yield self._gauge("process_last_exit_timestamp_seconds", (WAITS, 1050.0))
         yield self._gauge("process_last_exit_code", (WAITS, -1))
         yield self._gauge("process_last_exit_signal", (WAITS, 11))
+
+    def _checks(self) -> Iterable[Metric]:
+        for name, startup, readiness, liveness, waits in (
+            ("up", 1, 0, 1, None),
+            ("attempts_total", 7, 4, 2, 0),
+            ("failures_total", 6, 3, 0, 0),
+            ("last_duration_seconds", None, 0.25, 0.5, None),
+        ):
+            told = (
+                (RUNS, "startup", startup),
+                (RUNS, "readiness", readiness),
+                (RUNS, "liveness", liveness),
+                (WAITS, "liveness", waits),
+            )
+            yield self._labelled(
+                f"health_check_{name}",
+                ("check",),
+                *((of, (check,), value) for of, check, value in told if value is not None),
+            )
 
 
 Render = Callable[[CollectorRegistry], bytes]

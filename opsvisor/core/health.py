@@ -1,0 +1,219 @@
+"""What the probes of one process say: who is asked when, and what the answers come to.
+
+Nothing here restarts anything. The machine asks `complaint` after each answer, and stops a process
+that has one; what follows is the restart policy's to decide.
+
+A run begins with its startup probe alone, if it has one. When that has passed, it is asked no
+more, and the other two begin. All three end with the run.
+"""
+
+from dataclasses import dataclass, replace
+
+from opsvisor.core.effects import Effect, Publish, StartProbe, StopProbe
+from opsvisor.core.events import HealthChanged
+from opsvisor.core.inputs import Probed
+from opsvisor.core.instant import Instant
+from opsvisor.core.probes import ProbeKind, ProbeSpec, ProbeView
+from opsvisor.core.spec import Pid, ProcessSpec
+
+
+@dataclass(slots=True)
+class _Probe:
+    """One probe: how it stands in this run, and its totals over all of them."""
+
+    spec: ProbeSpec
+    is_active: bool = False
+    passing: bool | None = None
+    has_passed: bool = False  # at any time of this run
+    successes: int = 0  # in a row
+    failures: int = 0  # in a row
+    detail: str = ""
+    attempts: int = 0
+    failures_total: int = 0
+    duration: float | None = None
+
+    def forget(self) -> None:
+        """A new run has everything before it."""
+        self.passing, self.has_passed, self.detail = None, False, ""
+        self.successes = self.failures = 0
+
+    def count(self, answer: Probed) -> None:
+        """Let one answer count."""
+        self.attempts += 1
+        self.duration, self.detail = answer.duration, answer.detail
+        if answer.ok:
+            self.successes, self.failures = self.successes + 1, 0
+            if self.successes >= self.spec.success_threshold:
+                self.passing = self.has_passed = True
+        else:
+            self.failures_total += 1
+            self.successes, self.failures = 0, self.failures + 1
+            if self.failures >= self.spec.failure_threshold:
+                self.passing = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    pid: Pid
+    started_at: float
+
+
+class Health:
+    """The probes of one process. `complaint` says what it is to be restarted for, if anything."""
+
+    def __init__(self, spec: ProcessSpec) -> None:
+        self.complaint = ""
+        self._spec = spec
+        self._run: _Run | None = None
+        self._probes: dict[ProbeKind, _Probe] = {}
+        self.take(spec)
+
+    # -- what others ask ---------------------------------------------------------------------
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be used, as far as its probes tell."""
+        readiness = self._probes.get(ProbeKind.READINESS)
+        return self._is_up and (readiness is None or readiness.passing is True)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether its startup and liveness probes have passed at any time of this run."""
+        return all(probe.has_passed for kind, probe in self._probes.items() if kind.is_vital)
+
+    @property
+    def is_healthy(self) -> bool | None:
+        """What startup and liveness probe say together, None if there is nothing to say yet."""
+        verdicts = [probe.passing for kind, probe in self._probes.items() if kind.is_vital]
+        if False in verdicts:
+            return False
+        return True if verdicts and None not in verdicts else None
+
+    def views(self) -> tuple[ProbeView, ...]:
+        """How each of them stands."""
+        return tuple(
+            ProbeView(
+                kind=kind,
+                is_active=probe.is_active,
+                passing=probe.passing,
+                wrong_in_a_row=probe.failures,
+                attempts=probe.attempts,
+                failures=probe.failures_total,
+                duration=probe.duration,
+                detail=probe.detail,
+            )
+            for kind, probe in self._probes.items()
+        )
+
+    # -- what happens ------------------------------------------------------------------------
+
+    def begin(self, pid: Pid, now: Instant) -> list[Effect]:
+        """A run begins."""
+        self._run = _Run(pid, now.mono)
+        return self._start_due(now)
+
+    def end(self) -> list[Effect]:
+        """The run is over, or is asked to be. What was found out about it stays to be read."""
+        self._run = None
+        effects: list[Effect] = []
+        for kind, probe in self._probes.items():
+            effects += self._stop(kind, probe)
+        return effects
+
+    def forget(self) -> None:
+        """The next run is about to begin, and nothing is known of it."""
+        self.complaint = ""
+        for probe in self._probes.values():
+            probe.forget()
+
+    def take(self, spec: ProcessSpec) -> list[Effect]:
+        """Have the probes of this spec. The effects end those that are asked and gone."""
+        effects: list[Effect] = []
+        self._spec = spec
+        before, self._probes = self._probes, {}
+        for kind in ProbeKind:
+            wanted, old = spec.probe(kind), before.get(kind)
+            if old is not None and old.spec != wanted:
+                effects += self._stop(kind, old)
+            if wanted is None:
+                continue
+            if old is None:
+                self._probes[kind] = _Probe(wanted)
+                if kind is ProbeKind.STARTUP and self._run is not None:
+                    # It has come up, by all that was asked of it when it started.
+                    self._probes[kind].passing = self._probes[kind].has_passed = True
+            elif old.spec == wanted:
+                self._probes[kind] = old
+            else:
+                self._probes[kind] = replace(old, spec=wanted, successes=0, failures=0)
+        return effects
+
+    def follow(self, spec: ProcessSpec, now: Instant) -> list[Effect]:
+        """Take over the probes of a changed spec, in the middle of a run as well.
+
+        A probe that changed begins to count anew; what it has come to stands until then.
+        """
+        effects = self.take(spec)
+        return effects if self._run is None else [*effects, *self._start_due(now)]
+
+    def probed(self, answer: Probed, now: Instant) -> list[Effect]:
+        """An answer came. One to a question that is not asked any more counts for nothing."""
+        probe = self._probes.get(answer.kind)
+        if self._run is None or self._run.pid != answer.pid or not (probe and probe.is_active):
+            return []
+        before = probe.passing
+        probe.count(answer)
+        if probe.passing is before:
+            return []
+        return self._decided(answer, probe, now)
+
+    def _decided(self, answer: Probed, probe: _Probe, now: Instant) -> list[Effect]:
+        assert probe.passing is not None
+        effects: list[Effect] = [
+            Publish(
+                HealthChanged(
+                    at=now.wall,
+                    id=answer.id,
+                    pid=answer.pid,
+                    probe=answer.kind,
+                    passing=probe.passing,
+                    detail=probe.detail,
+                    in_a_row=max(probe.successes, probe.failures),
+                    ready=self.is_ready,
+                )
+            )
+        ]
+        if not probe.passing:
+            if answer.kind.is_vital:
+                self.complaint = f"{answer.kind.value} probe failed: {probe.detail}"
+            return effects
+        if answer.kind is ProbeKind.STARTUP:
+            effects += self._stop(answer.kind, probe)
+            effects += self._start_due(now)
+        return effects
+
+    # -- steps -------------------------------------------------------------------------------
+
+    @property
+    def _is_up(self) -> bool:
+        startup = self._probes.get(ProbeKind.STARTUP)
+        return startup is None or startup.has_passed
+
+    def _start_due(self, now: Instant) -> list[Effect]:
+        """Begin to ask what is to be asked by now and is not."""
+        assert self._run is not None
+        effects: list[Effect] = []
+        for kind, probe in self._probes.items():
+            if probe.is_active or self._is_up is (kind is ProbeKind.STARTUP):
+                continue
+            probe.is_active = True
+            elapsed = now.mono - self._run.started_at
+            delay = max(0.0, probe.spec.initial_delay - elapsed)
+            effects.append(StartProbe(self._spec, self._run.pid, kind, delay))
+        return effects
+
+    def _stop(self, kind: ProbeKind, probe: _Probe) -> list[Effect]:
+        if not probe.is_active:
+            return []
+        probe.is_active = False
+        return [StopProbe(self._spec.id, kind)]

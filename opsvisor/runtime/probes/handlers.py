@@ -1,0 +1,22 @@
+"""Which module asks which kind of probe."""
+
+from typing import assert_never
+
+from opsvisor.core.probes import ExecProbe, HttpProbe, ProbeHandler, TcpProbe
+from opsvisor.core.spec import ProcessSpec
+from opsvisor.runtime.probes import command, http, tcp
+from opsvisor.runtime.probes.answers import Answer
+from opsvisor.runtime.probes.commands import Commands
+
+
+async def ask(handler: ProbeHandler, process: ProcessSpec, commands: Commands) -> Answer:
+    """Ask once. CannotAskError if that can't be done, through no fault of the process."""
+    match handler:
+        case ExecProbe():
+            return await command.ask(handler, process, commands)
+        case HttpProbe():
+            return await http.ask(handler)
+        case TcpProbe():
+            return await tcp.ask(handler)
+        case never:
+            assert_never(never)
