@@ -29,11 +29,17 @@ paths start at the directory of the file they are written in. Unknown options ar
 
 Texts of a program that differ per process may hold `{replica}`, `{replica:02}`, `{program}`,
 `{group}` and `{process}`, with `{{` and `}}` for braces: its command, directory, variables, files,
-process name and socket. They, and texts about the daemon, may also name variables of opsvisord's
-own environment, `${NAME}`; `$${NAME}` is taken as it is. Secrets need not stand in the file then.
+process name, socket and probes. They, and texts about the daemon, may also name variables of
+opsvisord's own environment, `${NAME}`; `$${NAME}` is taken as it is. Secrets need not stand in the
+file then.
 
 A program's options are laid over those of `[defaults]`, and the tables `environment`, `rlimits`
 and `log` are merged key by key.
+
+A program may have three probes, each with exactly one of `exec`, `http` and `tcp`. Until the
+`startup_probe` has passed, the others are not asked. While the `readiness_probe` has not passed,
+the process is not ready, and nothing else happens. When the startup or the `liveness_probe` fails,
+the process is stopped, and restarted as `restart` and its delays and limits say of a failure.
 
 *Word from* says whose word an option took over; *Supervisor* names the options of
 supervisord.conf that say the same.

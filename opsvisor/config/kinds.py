@@ -33,11 +33,15 @@ _NAME = re.compile(r"[\w.+@-]+")
 _EVENT_KIND = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
 _NO_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
+_LAST_COLON = re.compile(r"(?:(.*)(:)(?![^{]*\}))?(.*)", re.DOTALL)
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # a token of RFC 9110
 _UNLIMITED = "unlimited"
 _NEVER = "never"
 _LABELS_MAX = 30  # one metric can carry; Prometheus keeps them all for each process
 SOCKET_HINT = 'it looks like "unix:///run/web.sock" or "tcp://127.0.0.1:9000"'
 _LONG = 64  # bits: what TOML promises for integers, though tomli reads longer ones
+_SHORTEST_PERIOD = 0.1  # seconds
+_ENDPOINT_HINT = 'write 8080, "db:5432", "[::1]:5432" or { port = 5432, host = "db" }'
 INTEGER_MAX = 2**31 - 1  # where nothing else bounds a number
 
 
@@ -77,6 +81,14 @@ class Command:
 
     text: str = ""
     argv: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where a probe connects to, as it was written: both parts may hold names in braces."""
+
+    host: str = "127.0.0.1"
+    port: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +246,13 @@ def _positive_duration(value: Any) -> float:
     seconds = _duration(value)
     if not seconds:
         raise Refused("is too short", "it must be longer than no time at all")
+    return seconds
+
+
+def _period(value: Any) -> float:
+    seconds = _duration(value)
+    if seconds < _SHORTEST_PERIOD:
+        raise Refused("is too short", f"it is {units.format_duration(_SHORTEST_PERIOD)} or more")
     return seconds
 
 
@@ -395,6 +414,50 @@ def _address(value: Any) -> Address:
     return Address(host=host, port=int(port))
 
 
+def _endpoint(value: Any) -> Endpoint:
+    if isinstance(value, dict):
+        read = _each(value, _endpoint_part)
+        if "port" not in read:
+            raise Refused("has no port", _ENDPOINT_HINT)
+        return Endpoint(**read)
+    if type(value) is not int and not isinstance(value, str):
+        raise _expect("a port, a string or a table", value, _ENDPOINT_HINT)
+    # A colon inside braces belongs to the form of a number: 80{replica:02}.
+    host, colon, port = _LAST_COLON.fullmatch(str(value)).groups()  # type: ignore[union-attr]  # it always matches
+    if not colon:
+        return Endpoint(port=_filled_text(port))
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise Refused("is not an address", f"an IPv6 address goes into brackets; {_ENDPOINT_HINT}")
+    return Endpoint(host=host or Endpoint().host, port=port)
+
+
+def _endpoint_part(name: str, value: Any) -> str:
+    match name:
+        case "host":
+            return _filled_text(value)
+        case "port":
+            return str(value) if type(value) is int else _filled_text(value)
+        case _:
+            raise Refused("is unknown here", _ENDPOINT_HINT)
+
+
+def _statuses(value: Any) -> frozenset[int]:
+    each = [value] if type(value) is int else value
+    return frozenset(_array(each, _HTTP_STATUS.read, "a status or an array of statuses"))
+
+
+def _headers(value: Any) -> dict[str, str]:
+    return _table(value, _header, "a table of names and values")
+
+
+def _header(name: str, value: Any) -> str:
+    if not _HEADER_NAME.fullmatch(name):
+        raise Refused(f": {name!r} can't be the name of a header")
+    return _text(value)
+
+
 def _socket(value: Any) -> str:
     if not _text(value).startswith(("unix://", "tcp://")):
         raise Refused("is no address of a socket", SOCKET_HINT)
@@ -465,6 +528,7 @@ SECRET = Kind(name="string", read=_filled_text, show=_show_text, secret=True)
 BOOLEAN = Kind(name="boolean", read=_boolean, show=lambda value: str(value).lower())
 DURATION = Kind(name="duration", read=_duration, show=_show_duration)
 POSITIVE_DURATION = Kind(name="duration, not zero", read=_positive_duration, show=_show_duration)
+PERIOD = Kind(name="duration, 100ms or more", read=_period, show=_show_duration)
 DURATION_OR_NEVER = Kind(name='duration, or "never"', read=_duration_or_never, show=_show_duration)
 SIGNAL = Kind(name="signal", read=_signal, show=lambda number: f'"{units.format_signal(number)}"')
 MODE = Kind(name="octal string", read=_mode, show=lambda mode: f'"{units.format_mode(mode)}"')
@@ -492,4 +556,12 @@ GROUP_NAMES = Kind(name="name or array of names", read=_group_names, show=_show_
 LABEL_NAMES = Kind(name="array of names of labels", read=_label_names, show=_show_array)
 EVENT_KINDS = Kind(name="array of kinds of events", read=_event_kinds, show=_show_array)
 SOCKET = Kind(name='"unix://path" or "tcp://host:port"', read=_socket, show=_show_text)
+ENDPOINT = Kind(
+    name='port, "host:port" or { port, host }',
+    read=_endpoint,
+    show=lambda e: f'"{e.host}:{e.port}"',
+)
+_HTTP_STATUS = integer(100, 599)
+HTTP_STATUSES = Kind(name="status or array of statuses", read=_statuses, show=_show_array)
+HTTP_HEADERS = Kind(name="table of strings", read=_headers, show=_show_table, secret=True)
 ADDRESS = Kind(name='"host:port"', read=_address, show=lambda address: f'"{address}"')

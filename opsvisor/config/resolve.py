@@ -10,14 +10,17 @@ from opsvisor.config import accounts, envfile, listening
 from opsvisor.config.auto_log import auto_path
 from opsvisor.config.conflicts import NOT_SPOKEN, find_conflicts
 from opsvisor.config.decode import Declared, Decoded
+from opsvisor.config.document import KeyPath
 from opsvisor.config.findings import Findings
 from opsvisor.config.kinds import check_name
+from opsvisor.config.probing import probe_spec
 from opsvisor.config.restart import restart_policy
 from opsvisor.config.schema import KillTargets, ProgramOptions
 from opsvisor.config.schema_streams import StreamOptions
 from opsvisor.config.template import Names, fill, fill_variables
 from opsvisor.config.units import Refused, did_you_mean
 from opsvisor.core.plan import EventFeed, Group, Plan
+from opsvisor.core.probes import ProbeKind, ProbeSpec
 from opsvisor.core.spec import (
     KillMode,
     LogSpec,
@@ -201,6 +204,9 @@ class _Resolver:
                 stderr=None
                 if options.log.stderr.path == _MERGE
                 else self._log(program, "stderr", process_id, names),
+                startup_probe=self._probe(program, ProbeKind.STARTUP, names),
+                readiness_probe=self._probe(program, ProbeKind.READINESS, names),
+                liveness_probe=self._probe(program, ProbeKind.LIVENESS, names),
             )
             if len(self._findings.problems) > before:
                 return
@@ -317,6 +323,14 @@ class _Resolver:
                 self._findings.problems.append(program.problem(("socket", name), vain))
         return where
 
+    def _probe(self, program: Program, kind: ProbeKind, names: Names) -> ProbeSpec | None:
+        return probe_spec(
+            program,
+            kind,
+            lambda option, text: self._fill(program, option, text, names),
+            self._findings,
+        )
+
     def _owner(self, program: Program, text: str) -> tuple[int, int] | None:
         try:
             return accounts.owner(fill_variables(text, self._environ))
@@ -325,13 +339,13 @@ class _Resolver:
             return None
 
     def _path(
-        self, program: Program, option: tuple[str, ...], path: str | None, names: Names
+        self, program: Program, option: KeyPath, path: str | None, names: Names
     ) -> str | None:
         if path is None:
             return None
         return program.absolute(option, self._fill(program, option, path, names))
 
-    def _fill(self, program: Program, option: tuple[str, ...], text: str, names: Names) -> str:
+    def _fill(self, program: Program, option: KeyPath, text: str, names: Names) -> str:
         try:
             return fill(text, names, self._environ)
         except Refused as why:

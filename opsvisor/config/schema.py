@@ -1,8 +1,8 @@
 """Every option of opsvisor.toml, once: its type, default and explanation.
 
 Decoding, the suggestions in error messages and docs/reference/options.md all follow from these
-classes; option.py says how they are written. What concerns the daemon is in schema_daemon.py, and
-what concerns the streams of a program in schema_streams.py.
+classes; option.py says how they are written. What concerns the daemon is in schema_daemon.py, the
+streams of a program in schema_streams.py, and its probes in schema_probes.py.
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from opsvisor.config.kinds import Command
 from opsvisor.config.option import Doc, PerProgram, Required, Section
 from opsvisor.config.schema_daemon import DaemonOptions, ServerOptions
 from opsvisor.config.schema_metrics import IdentityOptions, MetricsOptions
+from opsvisor.config.schema_probes import ProbeOptions
 from opsvisor.config.schema_streams import LogOptions, SocketOptions
 from opsvisor.core.spec import (
     ExitSet,
@@ -347,6 +348,25 @@ class ProgramOptions:
             supervisor=("stopasgroup", "killasgroup"),
         ),
     ] = KillTargets.GROUP
+
+    startup_probe: Annotated[
+        ProbeOptions | None,
+        Section(options=ProbeOptions),
+        Doc(text="Asks whether it has come up."),
+        PerProgram(),
+    ] = None
+    readiness_probe: Annotated[
+        ProbeOptions | None,
+        Section(options=ProbeOptions),
+        Doc(text="Asks whether it can be used."),
+        PerProgram(),
+    ] = None
+    liveness_probe: Annotated[
+        ProbeOptions | None,
+        Section(options=ProbeOptions),
+        Doc(text="Asks whether it still works."),
+        PerProgram(),
+    ] = None
 
     events: Annotated[
         tuple[str, ...],

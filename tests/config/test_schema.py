@@ -12,6 +12,7 @@ from opsvisor.config.kinds import Kind
 from opsvisor.config.option import Option, Section, options_of
 from opsvisor.config.schema import NAMED, TABLES, ProgramOptions
 from opsvisor.config.settings import DaemonSettings, Loaded
+from opsvisor.core.probes import ProbeKind
 from opsvisor.core.spec import LogSpec, ProcessSpec, RestartPolicy, StopPolicy
 
 
@@ -30,6 +31,8 @@ OPTIONS = {
     if table != "defaults"
     for name, option, kind in leaves(options)
 }
+
+_PROBE_TIMES = ("initial_delay", "period", "timeout", "success_threshold", "failure_threshold")
 
 # For each option a value that isn't its default, in TOML; {env} is a file that exists.
 OTHER_VALUES = {
@@ -76,6 +79,22 @@ OTHER_VALUES = {
     "program.stop_signal": '"INT"',
     "program.kill_delay": '"1s"',
     "program.kill_mode": '"process"',
+    **{
+        f"program.{kind.value}_probe.{name}": value
+        for kind in ProbeKind
+        for name, value in {
+            "exec": '["true"]',
+            "http.url": '"http://127.0.0.1/"',
+            "http.status": "204",
+            "http.headers": '{ A = "1" }',
+            "tcp": "80",
+            "initial_delay": '"1s"',
+            "period": '"1s"',
+            "timeout": '"2s"',
+            "success_threshold": "2",
+            "failure_threshold": "2",
+        }.items()
+    },
     "program.events": '["TICK_60"]',
     "program.events_buffer": "20",
     "program.log.stdout.path": '"out.log"',
@@ -154,6 +173,18 @@ NEEDS: dict[str, dict[str, str]] = {
     **{
         f"program.socket.{name}": {"program.socket.listen": '"unix:///x.sock"'}
         for name in ("mode", "owner", "backlog")
+    },
+    **{
+        f"program.{kind.value}_probe.{name}": {f"program.{kind.value}_probe.tcp": "81"}
+        for kind in ProbeKind
+        for name in _PROBE_TIMES
+    },
+    **{
+        f"program.{kind.value}_probe.http.{name}": {
+            f"program.{kind.value}_probe.http.url": '"http://localhost/"'
+        }
+        for kind in ProbeKind
+        for name in ("status", "headers")
     },
     "daemon.child_log_dir": {"program.log.stdout": '"auto"'},
     "metrics.allow_anonymous": {"metrics.listen": '"127.0.0.1:9002"'},
