@@ -7,11 +7,31 @@ additions. Times are Unix seconds, lengths are seconds, sizes are bytes.
 from msgspec import Struct, field
 
 
+class ProbeStatus(Struct, kw_only=True, frozen=True):
+    """One probe of a process.
+
+    `passing` is null until it has passed or failed in this run, or the last. `asked` says whether
+    it is being asked; `question` is what, in words. `detail` and `duration` belong to the last
+    answer, `wrong_in_a_row` to the last ones. `attempts` and `failures` are totals.
+    """
+
+    probe: str  # startup | readiness | liveness
+    question: str
+    asked: bool
+    passing: bool | None
+    wrong_in_a_row: int
+    attempts: int
+    failures: int
+    duration: float | None
+    detail: str
+
+
 class ProcessStatus(Struct, kw_only=True, frozen=True, omit_defaults=False):
     """One process as it is now.
 
     `state` is one of Supervisor's eight names, `description` what its `status` prints beside it.
-    `ready` and `flapping` are facts of their own, `healthy` is null while nothing checks it.
+    `ready` and `flapping` are facts of their own. `healthy` is what its startup and liveness
+    probes say, null while they have nothing to say; `probes` are all it has.
     `expected_running` says whether it should be up. `reason` says why it is in this state.
     """
 
@@ -52,6 +72,7 @@ class ProcessStatus(Struct, kw_only=True, frozen=True, omit_defaults=False):
     rss_bytes: int | None
     tree_processes: int | None
     open_fds: int | None
+    probes: list[ProbeStatus] = field(default_factory=list)
 
 
 class ProcessList(Struct, kw_only=True, frozen=True):

@@ -11,6 +11,8 @@ from opsvisor.control.describe import describe
 from opsvisor.core.events import Event
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import Outcome, how_it_ended, signal_name
+from opsvisor.core.probes import ProbeView
+from opsvisor.core.spec import ProcessSpec
 from opsvisor.core.view import ProcessView
 from opsvisor.core.wording import kind_of, sentence
 from opsvisor.runtime.members import TreeMember
@@ -37,7 +39,7 @@ def process_status(control: Control, view: ProcessView, now: Instant) -> wire.Pr
         since=view.since.wall,
         pid=view.pid or 0,
         ready=view.ready,
-        healthy=None,
+        healthy=view.healthy,
         flapping=view.flapping,
         expected_running=view.expected_running,
         started_at=view.started.wall if view.started else 0.0,
@@ -62,6 +64,23 @@ def process_status(control: Control, view: ProcessView, now: Instant) -> wire.Pr
         rss_bytes=tree.rss_bytes if tree else None,
         tree_processes=tree.processes if tree else None,
         open_fds=tree.open_fds if tree else None,
+        probes=[probe_status(spec, probe) for probe in view.probes],
+    )
+
+
+def probe_status(spec: ProcessSpec, view: ProbeView) -> wire.ProbeStatus:
+    """How one probe of a process stands."""
+    probe = spec.probe(view.kind)
+    return wire.ProbeStatus(
+        probe=view.kind.value,
+        question=str(probe.handler) if probe else "",
+        asked=view.is_active,
+        passing=view.passing,
+        wrong_in_a_row=view.wrong_in_a_row,
+        attempts=view.attempts,
+        failures=view.failures,
+        duration=view.duration,
+        detail=view.detail,
     )
 
 

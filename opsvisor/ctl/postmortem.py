@@ -38,6 +38,7 @@ def facts(status: ProcessStatus) -> list[str]:
         *([f"pid {status.pid}, up {render.span(status.uptime)}"] if status.pid else []),
         *(["not ready"] if status.pid and not status.ready else []),
         *(["unhealthy"] if status.healthy is False else []),
+        *render.probe_troubles(status),
         *([f"flapping: {status.restarts} automatic restarts so far"] if status.flapping else []),
         *([f"SIGKILL did not end it {status.kills_survived} times"] * bool(status.kills_survived)),
         *([f"log problem: {status.log_problem}"] if status.log_problem else []),

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from opsvisor.ctl import names
 from opsvisor.ctl.output import Format
-from opsvisor.wire import ActionResult, AvailableProcess, ConfigDiff, Event, ProcessStatus
+from opsvisor.wire import (
+    ActionResult,
+    AvailableProcess,
+    ConfigDiff,
+    Event,
+    ProbeStatus,
+    ProcessStatus,
+)
 
 _NAME_WIDTH = 30
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
@@ -106,6 +113,28 @@ def printable(text: str) -> str:
     """Text from a program made harmless for a terminal: no escapes, no control characters."""
     plain = _ESCAPE.sub("", text)
     return "".join(char if char.isprintable() or char == "\t" else "?" for char in plain)
+
+
+def probe_troubles(status: ProcessStatus) -> list[str]:
+    """What stands against it by its probes: `readiness probe fails: http 503`."""
+    return [
+        printable(trouble)
+        for probe in status.probes
+        if status.pid and (trouble := _probe_trouble(probe))
+    ]
+
+
+def _probe_trouble(probe: ProbeStatus) -> str:
+    wrong = probe.wrong_in_a_row
+    times = f"{wrong} wrong answer{'' if wrong == 1 else 's'} in a row"
+    if probe.passing is False:
+        return f"{probe.probe} probe fails: {probe.detail} ({times})"
+    if probe.passing and wrong:
+        return f"{probe.probe} probe may fail: {probe.detail} ({times})"
+    if probe.passing is None and probe.asked:
+        answer = f": {probe.detail}" if probe.detail else ", no answer so far"
+        return f"{probe.probe} probe has not passed yet{answer}"
+    return ""
 
 
 def event_line(event: Event) -> str:

@@ -86,7 +86,8 @@ def _remarks(one: ProcessStatus) -> Text:
     """The badges, then what the state alone doesn't say."""
     match one.state:
         case "RUNNING" | "STARTING" | "STOPPING":
-            remark = f"pid {one.pid}" if one.pid else ""
+            troubles = render.probe_troubles(one)[:1]
+            remark = ", ".join([*([f"pid {one.pid}"] if one.pid else []), *troubles])
         case "STOPPED" | "EXITED":
             remark = one.description if not one.started_at else one.reason
         case _:

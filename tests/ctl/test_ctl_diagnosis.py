@@ -1,6 +1,7 @@
 """why and events: what an operator reads at night."""
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -83,6 +84,52 @@ def test_what_must_not_be_overlooked() -> None:
         "log problem: disk full",
     ]
     assert postmortem.facts(stopped("web")) == []
+
+
+def probe(name: str, **facts: Any) -> wire.ProbeStatus:
+    """A probe that passes, but for these facts."""
+    passes = wire.ProbeStatus(
+        probe=name,
+        question="GET http://127.0.0.1/",
+        asked=True,
+        passing=True,
+        wrong_in_a_row=0,
+        attempts=9,
+        failures=0,
+        duration=0.01,
+        detail="http 200",
+    )
+    return msgspec.structs.replace(passes, **facts)
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({}, []),
+        (
+            {"passing": False, "wrong_in_a_row": 3, "detail": "http 503"},
+            ["liveness probe fails: http 503 (3 wrong answers in a row)"],
+        ),
+        (
+            {"wrong_in_a_row": 1, "detail": "exit 1: \x1b[31mno db"},
+            ["liveness probe may fail: exit 1: no db (1 wrong answer in a row)"],
+        ),
+        (
+            {"passing": None, "detail": "connection refused"},
+            ["liveness probe has not passed yet: connection refused"],
+        ),
+        (
+            {"passing": None, "detail": ""},
+            ["liveness probe has not passed yet, no answer so far"],
+        ),
+        ({"passing": None, "asked": False}, []),
+    ],
+)
+def test_probes_are_told_where_they_say_something(facts: dict[str, Any], told: list[str]) -> None:
+    """With the last answer; nothing of those that pass, or of one that is down."""
+    asked = msgspec.structs.replace(running("web"), probes=[probe("liveness", **facts)])
+    assert postmortem.facts(asked)[1:] == told
+    assert postmortem.facts(msgspec.structs.replace(asked, pid=0)) == []
 
 
 def test_why(ctl: Ctl, daemon: RecordedDaemon) -> None:
