@@ -1,6 +1,6 @@
 /** Time series, drawn by Grafana's TimeSeries (uPlot), with annotations as it marks them. */
 import { useLayoutEffect } from 'react';
-import { FieldType } from '@grafana/data';
+import { DataFrame, FieldType } from '@grafana/data';
 import { LegendDisplayMode, VizLegendOptions } from '@grafana/schema';
 import { TimeSeries, UPlotConfigBuilder } from '@grafana/ui';
 import type { Mark, PanelProps } from './props';
@@ -13,7 +13,7 @@ const LEGEND: VizLegendOptions = {
 };
 
 export function Graph({ frames, options, width, height, timeRange, marks }: PanelProps) {
-  const drawn = frames.filter((frame) => frame.fields.some((field) => field.type === FieldType.number));
+  const drawn = frames.filter((frame) => frame.fields.some((field) => field.type === FieldType.number)).map(withGaps);
   return (
     <TimeSeries
       frames={drawn}
@@ -28,6 +28,31 @@ export function Graph({ frames, options, width, height, timeRange, marks }: Pane
       {(builder: UPlotConfigBuilder) => <Marks builder={builder} marks={marks} />}
     </TimeSeries>
   );
+}
+
+/**
+ * Nulls where samples are missing, so that no line is drawn there. Grafana's panel does the same to
+ * each series before it hands them to the widget.
+ */
+function withGaps(frame: DataFrame): DataFrame {
+  const times: number[] = frame.fields[0]?.values ?? [];
+  const step = frame.fields[0]?.config.interval ?? 0;
+  // Each time, and after it the moment of a missing sample, of which one is enough.
+  const rows = times.flatMap((time, at) => {
+    const next = times[at + 1];
+    return next !== undefined && step > 0 && next - time > 1.5 * step ? [at, null] : [at];
+  });
+  if (rows.length === times.length) {
+    return frame;
+  }
+  const filled = frame.fields.map((field, column) => ({
+    ...field,
+    values: rows.map((at, row) => {
+      const before = rows[row - 1];
+      return at !== null ? field.values[at] : column === 0 ? (times[before ?? 0] ?? 0) + step : null;
+    }),
+  }));
+  return { ...frame, length: rows.length, fields: filled };
 }
 
 /** A dashed line and a triangle under it for each mark. Grafana's own plugin isn't published. */
