@@ -53,7 +53,10 @@ EVERY_KIND: Sequence[Panel] = (
         f"sum by (job, instance) ({SAMPLES})",
         transformations=[
             {"id": "merge", "options": {}},
-            {"id": "organize", "options": {"renameByName": {"Value": "Series"}}},
+            {
+                "id": "organize",
+                "options": {"excludeByName": {"Time": True}, "renameByName": {"Value": "Series"}},
+            },
         ],
         options={"sortBy": [{"displayName": "Series", "desc": True}]},
     ),

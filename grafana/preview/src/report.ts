@@ -50,9 +50,16 @@ function flaws(panel: HTMLElement): string[] {
     }
   }
   for (const element of panel.querySelectorAll<HTMLElement>('div')) {
-    const { scrollHeight, clientHeight } = element;
-    if (/auto|scroll/.test(getComputedStyle(element).overflowY) && scrollHeight > clientHeight + ROUNDING) {
+    const { scrollHeight, clientHeight, scrollWidth, clientWidth } = element;
+    if (!/auto|scroll/.test(getComputedStyle(element).overflowY)) {
+      continue;
+    }
+    // Tables have as many rows as there is to tell, the worst first; legends should be seen whole.
+    if (scrollHeight > clientHeight + ROUNDING && !element.closest('[role="table"]')) {
       found.add(`scrolls, ${scrollHeight} pixels in ${clientHeight}: ${short(element.textContent)}`);
+    }
+    if (scrollWidth > clientWidth + ROUNDING) {
+      found.add(`scrolls sideways, ${scrollWidth} pixels in ${clientWidth}: ${short(element.textContent)}`);
     }
   }
   return [...found];
