@@ -20,7 +20,8 @@ class Dialect(Enum):
 class Programs:
     """The program part of a configuration.
 
-    In the text, $VICTIM is the command that starts victim.py, and $HERE the test's directory.
+    In the text, $VICTIM is the command that starts victim.py, $PYTHON that of a bare interpreter,
+    and $HERE the test's directory.
     """
 
     text: str
@@ -72,9 +73,10 @@ class Home:
         target.write_text(self.filled_in(text))
 
     def filled_in(self, text: str) -> str:
-        """The text with $VICTIM and $HERE replaced."""
+        """The text with $VICTIM, $PYTHON and $HERE replaced."""
         victim = f"{sys.executable} -I -S {Path(__file__).with_name('victim.py')}"
-        return dedent(text).replace("$VICTIM", victim).replace("$HERE", str(self.directory))
+        filled = dedent(text).replace("$VICTIM", victim).replace("$HERE", str(self.directory))
+        return filled.replace("$PYTHON", f"{sys.executable} -I -S")
 
 
 _TOML = """\

@@ -37,6 +37,7 @@ _LAST_COLON = re.compile(r"(?:(.*)(:)(?![^{]*\}))?(.*)", re.DOTALL)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # a token of RFC 9110
 _UNLIMITED = "unlimited"
 _NEVER = "never"
+_CGROUP_WORDS = ("auto", "off")
 _LABELS_MAX = 30  # one metric can carry; Prometheus keeps them all for each process
 SOCKET_HINT = 'it looks like "unix:///run/web.sock" or "tcp://127.0.0.1:9000"'
 _LONG = 64  # bits: what TOML promises for integers, though tomli reads longer ones
@@ -464,6 +465,15 @@ def _socket(value: Any) -> str:
     return str(value)
 
 
+def _cgroup(value: Any) -> str:
+    if _text(value) not in _CGROUP_WORDS and not value.startswith("/"):
+        raise Refused(
+            'is neither "auto", "off" nor the path of a cgroup',
+            'it looks like "/sys/fs/cgroup/opsvisor", made for the daemon before it starts',
+        )
+    return str(value)
+
+
 def check_name(name: str) -> None:
     """Raise Refused unless programs and groups may be called so."""
     if not _NAME.fullmatch(name):
@@ -564,4 +574,5 @@ ENDPOINT = Kind(
 _HTTP_STATUS = integer(100, 599)
 HTTP_STATUSES = Kind(name="status or array of statuses", read=_statuses, show=_show_array)
 HTTP_HEADERS = Kind(name="table of strings", read=_headers, show=_show_table, secret=True)
+CGROUP = Kind(name='"auto", "off" or path', read=_cgroup, show=_show_text)
 ADDRESS = Kind(name='"host:port"', read=_address, show=lambda address: f'"{address}"')

@@ -85,6 +85,7 @@ class _Resolver:
             user=self._account(daemon, ("user",), options.user, accounts.look_up),
             min_fds=options.min_fds,
             min_procs=options.min_procs,
+            cgroup=options.cgroup,
             history_size=options.history_size,
             ring_size=options.ring_size,
             auto_log_dir=self._auto_log_dir(daemon),

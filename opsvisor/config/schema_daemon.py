@@ -153,6 +153,14 @@ class DaemonOptions:
             supervisor=("minprocs",),
         ),
     ] = 0
+    cgroup: Annotated[
+        str,
+        kinds.CGROUP,
+        Doc(
+            text="Where each process gets a cgroup (version 2) of its own, which accounts for all "
+            "that comes of it; by itself only in a place that was delegated to the daemon.",
+        ),
+    ] = "auto"
     user: Annotated[
         str | None,
         kinds.USER,

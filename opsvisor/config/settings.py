@@ -163,7 +163,9 @@ class DaemonSettings:
     `log.path` None keeps the daemon's log off the disk. `echo_log` copies it to standard output
     (foreground). `history_size` is the number of finished runs kept per process, `ring_size` the
     bytes of recent output kept in memory per stream. `auto_log_dir` is where the AUTO logs of an
-    earlier life are removed, None leaves them. `supervisor_interfaces`: whether Supervisor's
+    earlier life are removed, None leaves them. `cgroup` is the folder in which each process gets a
+    cgroup of its own, "auto" for where the daemon is if that was delegated to it, or "off".
+    `supervisor_interfaces`: whether Supervisor's
     XML-RPC and its event listener protocol are spoken.
     """
 
@@ -181,6 +183,7 @@ class DaemonSettings:
     user: UserSpec | None = None
     min_fds: int = 1024
     min_procs: int = 0
+    cgroup: str = "auto"
     history_size: int = 10
     ring_size: int = 32 * 1024
     auto_log_dir: str | None = None

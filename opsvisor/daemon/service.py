@@ -43,6 +43,7 @@ from opsvisor.runtime.bus import EventBus
 from opsvisor.runtime.cgroups import Cgroups
 from opsvisor.runtime.daemon_log import DaemonLog
 from opsvisor.runtime.engine import Engine, Observer
+from opsvisor.runtime.leaves import Leaves, NoPlaceError, find_place
 from opsvisor.runtime.logs.syslog import Syslog
 from opsvisor.runtime.oom import OomWatch
 from opsvisor.runtime.post_mortem import PostMortems
@@ -109,6 +110,8 @@ class Service:
         return self._next
 
     async def _supervise(self) -> None:
+        if self._leaves is not None:
+            self._leaves.open()
         self._engine.open(self._engine_observer())
         try:
             for edge in self._other_edges:
@@ -159,6 +162,7 @@ class Service:
         self._bus = EventBus(first_number=int(clock.now().wall * 1000))
         self._cgroups = Cgroups()
         self._oom = OomWatch(self._cgroups.shared_kills())
+        self._leaves = self._build_leaves()
         self._engine = Engine(
             self._supervisor,
             self._bus,
@@ -170,6 +174,23 @@ class Service:
             oom=self._oom,
         )
 
+    def _build_leaves(self) -> Leaves | None:
+        try:
+            place = find_place(self._loaded.settings.cgroup, self._cgroups)
+        except NoPlaceError as problem:
+            self._journal.log(LogLevel.WARN, f"no cgroups for processes: {problem}")
+            return None
+        if place is None:
+            return None
+        self._journal.log(LogLevel.INFO, f"each process gets a cgroup of its own in {place}")
+        return Leaves(
+            place,
+            tell_problem=lambda process_id, problem: self._journal.log(
+                LogLevel.WARN, f"no cgroup for {process_id}: {problem}"
+            ),
+            found_kills=self._oom.owns,
+        )
+
     def _build_telemetry(self) -> None:
         """What looks on. The order of those who hear of events is that of lines in the log."""
         collectors = self._loaded.settings.metrics.collectors
@@ -179,6 +200,7 @@ class Service:
             wall=lambda: clock.now().wall,
             cgroups=self._cgroups if Collector.CGROUP in collectors else None,
             oom=self._oom,
+            leaves=self._leaves,
         )
         self._metrics = Metrics(
             views=self._engine.views,
@@ -264,6 +286,7 @@ class Service:
             spawn_took=self._metrics.observe_spawn,
             reap_took=self._metrics.observe_reap,
             loop_lagged=self._metrics.observe_loop_lag,
+            run_began=self._sampler.run_began,
             run_ended=self._sampler.run_ended,
             orphan_reaped=self._orphan_reaped,
             forgotten=self._sampler.forget,
@@ -334,6 +357,8 @@ class Service:
         for server in self._servers:
             await server.close()
         self._sampler.close()
+        if self._leaves is not None:
+            self._leaves.close()
         self._log.close()
 
     # -- signals -----------------------------------------------------------------------------

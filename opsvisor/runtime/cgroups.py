@@ -243,6 +243,8 @@ def _mounts(path: str) -> dict[str, _Mount]:
         if kind not in ("cgroup", "cgroup2"):
             continue
         root, point = map(_unescaped, words.split(" ")[3:5])
+        if root.startswith("/.."):  # of another cgroup namespace, and of no use in this one
+            continue
         names = [""] if kind == "cgroup2" else options.rpartition(" ")[2].split(",")
         for name in names:
             found.setdefault(name, _Mount(point, root))

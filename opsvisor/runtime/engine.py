@@ -66,6 +66,7 @@ class Observer:
     run_ended: Callable[[ProcessId, Pid, Usage], None]
     orphan_reaped: Callable[[Orphan], None]
     forgotten: Callable[[ProcessId], None]
+    run_began: Callable[[ProcessId, Pid], None] = lambda _id, _pid: None
     internal_error: Callable[[str, Exception], None]
     # process, stream, and what is wrong with its log; "" when all is well again
     log_problem: Callable[[ProcessId, str, str], None] = lambda _id, _stream, _problem: None
@@ -324,6 +325,7 @@ class Engine:
         self._ids[pid] = spec.id
         self._oom.run_began(pid)
         self._output.run_began(spec.id, pid)
+        self._observer.run_began(spec.id, pid)
         self._inputs.append(Spawned(spec.id, pid))
         try:
             self._reaper.watch(pid)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from opsvisor.core.outcome import Usage
 from opsvisor.core.spec import Pid
 from opsvisor.runtime.cgroups import Throttling
+from opsvisor.runtime.leaves import CpuTime
 from opsvisor.runtime.proctree import NOTHING, Spent, add_up
 
 
@@ -18,6 +19,7 @@ class Ledger:
     def __init__(self) -> None:
         self._finished = NOTHING
         self._living: dict[Pid, Spent] = {}
+        self._measured: CpuTime | None = None
         self._told = NOTHING
         self._is_told = True  # whether `_told` is up to date
 
@@ -35,13 +37,34 @@ class Ledger:
         """A descendant that became our child is over."""
         self._finish(self._living.pop(pid, NOTHING), usage)
 
+    def measured(self, cpu: CpuTime | None) -> None:
+        """A cgroup knows the CPU time of all runs: that goes for it. None: it does no longer."""
+        if cpu is None and self._measured is not None:
+            # From what was told on: what the sums do not know stays known.
+            told, summed = self.total(), self._sum()
+            self._finished = self._finished.plus(
+                Spent(
+                    user_seconds=max(0.0, told.user_seconds - summed.user_seconds),
+                    system_seconds=max(0.0, told.system_seconds - summed.system_seconds),
+                )
+            )
+        self._is_told = self._is_told and cpu == self._measured
+        self._measured = cpu
+
     def total(self) -> Spent:
         """The sum of everything; never less than what was told before."""
         if not self._is_told:
-            total = add_up(self._living.values()).plus(self._finished)
+            total = self._sum()
+            if self._measured is not None:
+                total = total._replace(
+                    user_seconds=self._measured.user, system_seconds=self._measured.system
+                )
             self._told = self._told.at_least(total)
             self._is_told = True
         return self._told
+
+    def _sum(self) -> Spent:
+        return add_up(self._living.values()).plus(self._finished)
 
     def _finish(self, last_seen: Spent, usage: Usage) -> None:
         self._is_told = False

@@ -20,7 +20,9 @@ alive come back with the next sweep. When an orphan is reaped it leaves the thir
 same goes for a sweep that was under way meanwhile, which is corrected when it arrives. Where this
 makes the sum fall for a moment, the last value told is told again.
 
-Not seen are children that the kernel reaps by itself because their parent ignores SIGCHLD.
+Not seen are children that the kernel reaps by itself because their parent ignores SIGCHLD. Where
+a process has a cgroup of its own (leaves.py) they are, because that counts for all of the above:
+what it tells goes then.
 
 Orphans, that is processes whose parent ended and which the kernel therefore made our children,
 belong to the process whose present or last root leads their process group or session, or else to
@@ -38,6 +40,7 @@ from opsvisor.core.outcome import Usage
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.runtime import proctree
 from opsvisor.runtime.cgroups import Cgroups, Surroundings, Throttling
+from opsvisor.runtime.leaves import CpuTime, Leaves, read_cpu
 from opsvisor.runtime.ledger import Ledger, ThrottleLedger
 from opsvisor.runtime.members import TreeMember, look_at
 from opsvisor.runtime.oom import OomWatch, count_kills
@@ -101,6 +104,7 @@ class _Question:
 
     supervisor: Pid
     cgroups: Cgroups | None
+    leaves: Mapping[ProcessId, str]
     shared_kills: str
     roots: Mapping[ProcessId, Pid]
     leaders: Mapping[int, ProcessId]
@@ -135,6 +139,7 @@ class _Answer:
     duration: float
     shared_kills: int | None
     surroundings: dict[ProcessId, Surroundings]
+    inside: Mapping[ProcessId, CpuTime | None]
     trees: dict[ProcessId, TreeSample]
     spent: dict[ProcessId, dict[Pid, Spent]]
     owners: dict[Pid, _Owned]
@@ -167,6 +172,7 @@ class Sampler:
         max_age: float = 5.0,
         cgroups: Cgroups | None = None,
         oom: OomWatch | None = None,
+        leaves: Leaves | None = None,
     ) -> None:
         self.sweeps = 0
         self.failures = 0
@@ -176,6 +182,7 @@ class Sampler:
         self._max_age = max_age
         self._cgroups = cgroups
         self._oom = OomWatch() if oom is None else oom
+        self._leaves = leaves
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sampler")
         self._running: asyncio.Future[_Answer] | None = None
         self._meanwhile = _Meanwhile()
@@ -242,11 +249,20 @@ class Sampler:
         """OOM kills in all its runs, in the tree where its cgroup tells of them."""
         return self._oom.kills(process_id)
 
+    def run_began(self, process_id: ProcessId, pid: Pid) -> None:
+        """A process was spawned."""
+        if self._leaves is not None:
+            self._leaves.run_began(process_id, pid)
+
     def run_ended(self, process_id: ProcessId, pid: Pid, usage: Usage) -> None:
         """Add the rusage of a finished run."""
         self._meanwhile.ended.add(pid)
         self._last_roots[process_id] = pid
-        self._ledger(process_id).run_ended(pid, usage)
+        ledger = self._ledger(process_id)
+        ledger.run_ended(pid, usage)
+        if self._leaves is not None:
+            self._leaves.run_ended(process_id, pid, usage)
+            ledger.measured(self._leaves.total_now(process_id))
         tree = self._trees.get(process_id)
         if tree is not None and tree.pid == pid:
             del self._trees[process_id]
@@ -272,6 +288,8 @@ class Sampler:
         self._surroundings.pop(process_id, None)
         self._throttled.pop(process_id, None)
         self._oom.forget(process_id)
+        if self._leaves is not None:
+            self._leaves.forget(process_id)
         self._ledgers.pop(process_id, None)
         self._last_roots.pop(process_id, None)
         for pid in self._owned.pop(process_id, ()):
@@ -304,6 +322,7 @@ class Sampler:
         return _Question(
             supervisor=Pid(os.getpid()),
             cgroups=self._cgroups,
+            leaves={} if self._leaves is None else self._leaves.folders(),
             shared_kills=self._oom.shared,
             roots=roots,
             leaders={pid: process_id for process_id, pid in roots.items()},
@@ -331,6 +350,12 @@ class Sampler:
         self._look_around(answer)
         for process_id in self._ledgers.keys() | answer.spent.keys():
             self._ledger(process_id).saw(answer.spent.get(process_id, {}))
+        if self._leaves is not None:
+            self._leaves.tidy()
+            for process_id, inside in answer.inside.items():
+                if process_id not in self._meanwhile.forgotten:
+                    total = self._leaves.total(process_id, inside)
+                    self._ledger(process_id).measured(total)
         self.sweeps += 1
         self._latest = Sweep(
             at_mono=at_mono,
@@ -404,6 +429,7 @@ def _answer(question: _Question, mono: Callable[[], float]) -> _Answer:
         duration=mono() - began,
         shared_kills=shared_kills,
         surroundings=surroundings,
+        inside={process_id: read_cpu(folder) for process_id, folder in question.leaves.items()},
         trees=trees,
         spent=spent,
         owners=owners,

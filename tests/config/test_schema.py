@@ -139,6 +139,7 @@ OTHER_VALUES = {
     "daemon.ring_size": '"64K"',
     "daemon.min_fds": "64",
     "daemon.min_procs": "64",
+    "daemon.cgroup": '"off"',
     "daemon.user": '"root"',
     "daemon.daemonize": "true",
     "daemon.working_dir": '"/"',

@@ -1,9 +1,14 @@
 """An engine with real processes."""
 
-from collections.abc import AsyncIterator
+import ctypes
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from engine_room import Room, engine_room
+from sampled import Victim, World, WorldOf
+
+from opsvisor.runtime.reaper import become_subreaper
 
 
 @pytest.fixture
@@ -11,3 +16,33 @@ async def room() -> AsyncIterator[Room]:
     """An engine; when the test is over, so is everything that was started in it."""
     async with engine_room() as one:
         yield one
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Iterator[Victim]:
+    """One obedient process."""
+    one = Victim(tmp_path)
+    yield one
+    one.leave_nothing()
+
+
+@pytest.fixture
+def subreaper() -> Iterator[None]:
+    """Let this process inherit orphans, as the daemon does."""
+    become_subreaper()
+    yield
+    ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)
+
+
+@pytest.fixture
+def world_of() -> Iterator[WorldOf]:
+    """Makes worlds, and closes their samplers."""
+    made: list[World] = []
+
+    def make(**roots: Victim) -> World:
+        made.append(World(roots))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.sampler.close()
