@@ -3,6 +3,7 @@
 from opsvisor.client.address import Address, TcpAddress, UnixAddress, parse_url
 from opsvisor.client.calls import Client, EventGap, LogGap, LogPiece, StreamName
 from opsvisor.client.errors import ApiError, BadUrl, NoDaemon, Unauthorized, Unreached
+from opsvisor.client.samples import Sample
 from opsvisor.client.transport import Stream
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "LogGap",
     "LogPiece",
     "NoDaemon",
+    "Sample",
     "Stream",
     "StreamName",
     "TcpAddress",

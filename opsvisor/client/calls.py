@@ -11,6 +11,7 @@ import msgspec
 from opsvisor import wire
 from opsvisor.client.address import parse_url
 from opsvisor.client.errors import ApiError
+from opsvisor.client.samples import Sample, parse_samples
 from opsvisor.client.sse import ServerEvent
 from opsvisor.client.transport import Stream, Transport
 
@@ -97,6 +98,14 @@ class Client:
     def targets(self) -> list[wire.TargetGroup]:
         """Where Prometheus can scrape the daemon; none while it listens nowhere on TCP."""
         return self._get("/sd", list[wire.TargetGroup])
+
+    def metrics(self) -> list[Sample]:
+        """Every sample of /metrics, as Prometheus would read it now."""
+        answer = self._transport.call("GET", "/metrics", body=None, patience=self._timeout)
+        try:
+            return list(parse_samples(answer.decode()))
+        except ValueError as error:  # no UTF-8 is one too
+            raise ApiError(_unreadable(self.url, error)) from error
 
     def shutdown(self) -> None:
         """Ask the daemon to stop everything and end; returns once it has agreed."""
@@ -274,7 +283,7 @@ def _published(event: ServerEvent) -> wire.Event | EventGap:
     return msgspec.json.decode(event.text, type=wire.Event)
 
 
-def _unreadable(url: str, error: msgspec.MsgspecError) -> wire.Problem:
+def _unreadable(url: str, error: ValueError | msgspec.MsgspecError) -> wire.Problem:
     return wire.Problem(
         type="about:blank",
         title="Unreadable answer",

@@ -2,13 +2,25 @@
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import TypeVar
-
-from opsvisor.wire import ActionResult, ProcessStatus
+from typing import Protocol, TypeVar
 
 _WILD = "*?["
 
-Named = TypeVar("Named", ProcessStatus, ActionResult)
+
+class _Process(Protocol):
+    """Something that is told of a process: `name` as it is addressed, and its parts."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def group(self) -> str: ...
+
+    @property
+    def process(self) -> str: ...
+
+
+Named = TypeVar("Named", bound=_Process)
 
 
 def is_wildcard(name: str) -> bool:
@@ -34,7 +46,7 @@ def exactly(name: str, processes: Iterable[Named]) -> list[Named]:
     return [process for process in processes if name in _spellings(process)]
 
 
-def matching(name: str, processes: Sequence[ProcessStatus]) -> list[ProcessStatus]:
+def matching(name: str, processes: Sequence[Named]) -> list[Named]:
     """The processes that a name stands for, in their own order; the daemon's rules.
 
     A process that is called like a pattern is meant by it alone: `w[0]` before what it matches.
@@ -53,7 +65,7 @@ def matching(name: str, processes: Sequence[ProcessStatus]) -> list[ProcessStatu
     ]
 
 
-def _spellings(process: ProcessStatus | ActionResult) -> tuple[str, str]:
+def _spellings(process: _Process) -> tuple[str, str]:
     return process.name, f"{process.group}:{process.process}"
 
 

@@ -122,6 +122,20 @@ _COMMANDS = (
         Follows.ONE_PROCESS,
     ),
     Command(
+        "metrics",
+        "measurements",
+        "show what is measured of processes, as it is now",
+        (
+            ("metrics <name>", "Show CPU, memory, restarts, output ... of a process"),
+            ("metrics <group>:*", "Show them of all processes of a group"),
+            ("metrics <name> <name>", "Show them of several processes, groups or patterns"),
+            ("metrics all", "Show them of all processes"),
+            ("metrics", "Show those of opsvisord itself"),
+        ),
+        Follows.PROCESSES,
+        "These are the numbers that Prometheus gets; in a pipe they look as there.",
+    ),
+    Command(
         "events",
         "diagnosis",
         "follow what happens",

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Sequence
 
+from opsvisor.client import Sample
 from opsvisor.ctl import names
 from opsvisor.ctl.output import Format
 from opsvisor.wire import (
@@ -17,6 +18,7 @@ from opsvisor.wire import (
 
 _NAME_WIDTH = 30
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
+_LABEL_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _DONE = {"start": "started", "stop": "stopped", "signal": "signalled", "clear": "cleared"}
 _FAILED = {
     "no_such_process": "no such process",
@@ -107,6 +109,15 @@ def size(count: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"  # noqa: PLR2004 - three digits are enough
         value /= 1024
     return f"{value:.1f} TiB"
+
+
+def sample_line(sample: Sample) -> str:
+    """A series and its value as /metrics has them, on one line whatever is in a label."""
+    labels = ",".join(
+        f'{name}="{value.translate(_LABEL_ESCAPES)}"' for name, value in sample.labels.items()
+    )
+    value = repr(sample.value).removesuffix(".0").replace("inf", "Inf").replace("nan", "NaN")
+    return f"{sample.name}{f'{{{labels}}}' if labels else ''} {value}"
 
 
 def printable(text: str) -> str:

@@ -88,9 +88,9 @@ def test_help(ctl: Ctl) -> None:
         (
             "\ndefault commands (type help <topic>):\n"
             "=====================================\n"
-            "add    events  maintail  pid     remove   shutdown  status  update \n"
-            "avail  exit    migrate   quit    reread   signal    stop    version\n"
-            "clear  fg      open      reload  restart  start     tail    why    \n\n"
+            "add    events  maintail  open  reload  restart   start   tail     why\n"
+            "avail  exit    metrics   pid   remove  shutdown  status  update \n"
+            "clear  fg      migrate   quit  reread  signal    stop    version\n\n"
         ),
         "",
     )

@@ -107,6 +107,10 @@ def test_a_day_at_work(run: Ctl) -> None:
         ["w:w_0", "RUNNING"],
         ["w:w_1", "RUNNING"],
     ]
+    measured = run("metrics", "w:*")
+    assert measured.status == 0
+    assert 'opsvisor_process_up{group="w",process="w_0"} 1\n' in measured.out
+    assert 'opsvisor_supervisor_state{state="running"} 1\n' in run("metrics").out
     assert re.fullmatch(r"w:w_0 {28}RUNNING   pid \d+, uptime 0:00:\d\d", lines[4])
     assert run("status", "w*").status == 0
     assert run("status", "nope").status == 4

@@ -161,6 +161,25 @@ def test_why_on_a_terminal(daemon: RecordedDaemon, tmp_path: Path) -> None:
         assert text in shown
 
 
+def test_metrics_on_a_terminal(daemon: RecordedDaemon, tmp_path: Path) -> None:
+    """In words and in units, with what needs a look in colour, and no escapes of others."""
+    whose = 'group="bad",process="bad"'
+    daemon.answers["GET /metrics"] = Raw(
+        200,
+        (
+            f'opsvisor_process_state{{{whose},state="fatal"}} 1\n'
+            f'opsvisor_process_info{{{whose},user="x\x1b[2J"}} 1\n'
+            f"opsvisor_process_resident_memory_bytes{{{whose}}} 52428800\n"
+            f"opsvisor_process_tree_zombies{{{whose}}} 2\n"
+        ).encode(),
+        "text/plain",
+    )
+    shown = _shown(["-s", daemon.url, "metrics", "bad"], _environment(tmp_path))
+    for text in ("FATAL", "50.0 MiB resident", "\x1b[33m2 zombies", "user x"):
+        assert text in shown
+    assert "\x1b[2J" not in shown
+
+
 def test_the_prompt(daemon: RecordedDaemon, tmp_path: Path) -> None:
     """Status first, then commands with completion and a history, until quit."""
     with _on_terminal(["-s", daemon.url], _environment(tmp_path)) as (program, terminal):

@@ -186,7 +186,7 @@ def test_one_file_serves_supervisord_and_opsvisord(start_daemon: StartDaemon, ho
     assert "opsvisor" not in home.output.read_text()
     start_daemon(program, main=main)
     assert ask(port, "/metrics").status == 401
-    told = ask(port, "/metrics", headers=bearer("scrape-me"))
-    assert told.status == 200
-    assert "node_supervisord_up" in told.text
+    answer = ask(port, "/metrics", headers=bearer("scrape-me"))
+    assert answer.status == 200
+    assert "node_supervisord_up" in answer.text
     assert ask(port, "/RPC2", method="POST", headers=bearer("scrape-me")).status == 404
