@@ -69,6 +69,11 @@ _TROUBLE = """
     backoff_delay = "1h"
     backoff_limit = "1h"
 
+    # Lives, but is not ready.
+    [program.sick]
+    command         = "sleep 1000"
+    readiness_probe = { exec = ["test", "-e", "mended"], period = "500ms" }
+
     # The one reader of its log does not read.
     [program.unread]
     command = "sh -c 'while seq 2000; do sleep 0.1; done'"
@@ -111,6 +116,7 @@ _TOLD = (
     Trouble("OpsvisorProcessFlapping", {"process": "restless", "instance": "one"}),
     Trouble("OpsvisorProcessNotRunning", {"process": "waiting"}),
     Trouble("OpsvisorProcessNotRunning", {"process": "looping"}),
+    Trouble("OpsvisorProcessUnhealthy", {"process": "sick", "check": "readiness"}),
     Trouble("OpsvisorProcessLogDropping", {"process": "unread"}),
     Trouble("OpsvisorProcessLogWriteErrors", {"process": "unheard"}),
     Trouble("OpsvisorEventsDropped", {"subscriber": "eventlistener:deaf"}),

@@ -1,6 +1,7 @@
 """The predicaments of the example are what they say they are, beside any other daemon."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,12 @@ def test_programs_get_into_their_predicaments(scenario: Scenario) -> None:
         lambda: values(scenario, "opsvisor_events_dropped_total")["eventlistener:deaf"] > 0,
         patience=40,
     )
+    up = partial(values, scenario, "opsvisor_health_check_up")
+    eventually(lambda: up(process="web_1")["readiness"] == 1)
+    eventually(lambda: up(process="unready")["readiness"] == 0)
+    eventually(lambda: up(process="hanging")["liveness"] == 1)
+    assert values(scenario, "opsvisor_process_ready")["unready"] == 0
+    eventually(lambda: values(scenario, "opsvisor_process_io_written_bytes_total")["ledger"])
     assert 0.85 < values(scenario, "opsvisor_process_fd_usage_ratio")["hungry"] < 1
     assert values(scenario, "opsvisor_process_tree_processes")["workers"] == 4
     assert sum(values(scenario, "opsvisor_internal_errors_total").values()) == 0

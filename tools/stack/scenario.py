@@ -6,6 +6,7 @@ on ports of its own, so that any number of it may run, beside `make run` too.
 
 import contextlib
 import random
+import re
 import shutil
 import signal
 import socket
@@ -26,8 +27,8 @@ from tools.stack.waiting import PATIENCE
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 _API_PORT = "9001"  # as the example has it
-_WEB_PREFIX = "180"  # its programs listen on ports of this and two digits more
-_WEB_DIGITS = ("00", "01", "90")
+_WEB_PORT = re.compile(r"\b180(?=\{replica:02\}|\d\d\b)")  # and two digits more: its programs'
+_WEB_DIGITS = ("00", "01", "90", "91", "99")
 _PREFIXES = range(200, 320)  # below the ports that the kernel gives out by itself
 _BETWEEN_VISITS = 1.0  # seconds
 _BETWEEN_RESTARTS = 10.0
@@ -210,7 +211,7 @@ def _free_prefix() -> str:
     for prefix in random.sample(_PREFIXES, len(_PREFIXES)):
         if all(_is_free(int(f"{prefix}{digits}")) for digits in _WEB_DIGITS):
             return str(prefix)
-    raise StackError("no three ports are free for the example's programs")
+    raise StackError("no five ports are free for the example's programs")
 
 
 def _is_free(port: int) -> bool:
@@ -225,13 +226,8 @@ def _is_free(port: int) -> bool:
 
 def _with_ports(text: str, *, api: int, web: str) -> str:
     """The example with other ports. Raises StackError if it is not written as expected."""
-    ports = {
-        f":{_API_PORT}": f":{api}",
-        f"{_WEB_PREFIX}{{replica": f"{web}{{replica",
-        f'"{_WEB_PREFIX}90"': f'"{web}90"',
-    }
-    for old, new in ports.items():
-        if old not in text:
-            raise StackError(f"there is no {old} in examples/predicaments.toml to be replaced")
-        text = text.replace(old, new)
+    for old, new in ((re.compile(rf":{_API_PORT}\b"), f":{api}"), (_WEB_PORT, web)):
+        text, replaced = old.subn(new, text)
+        if not replaced:
+            raise StackError(f"no port like {old.pattern} is in examples/predicaments.toml")
     return text
