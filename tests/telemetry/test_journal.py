@@ -12,6 +12,7 @@ from opsvisor.core.events import (
     Event,
     FailuresForgotten,
     FlappingChanged,
+    HealthChanged,
     KillSurvived,
     PlanApplied,
     ProcessAdded,
@@ -28,6 +29,7 @@ from opsvisor.core.events import (
 )
 from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind, Usage
 from opsvisor.core.plan import Change, PlanDiff
+from opsvisor.core.probes import ProbeKind
 from opsvisor.core.spec import Pid
 from opsvisor.core.state import PublicState, StartCause
 from opsvisor.telemetry.journal import Journal
@@ -57,6 +59,20 @@ def told(event: Event, *, min_uptime: float = 1.0) -> list[str]:
     one, lines = journal(LogLevel.BLATHER, min_uptime)
     one.on_event(event)
     return [line.split(" ", 2)[2] for line in lines]
+
+
+def health_changed(*, passing: bool) -> HealthChanged:
+    """A liveness probe decided."""
+    return HealthChanged(
+        at=1.0,
+        id=WEB,
+        pid=PID,
+        probe=ProbeKind.LIVENESS,
+        passing=passing,
+        detail="http 503",
+        in_a_row=3,
+        ready=passing,
+    )
 
 
 def exited(outcome: Outcome, cause: ExitCause, *, expected: bool) -> ProcessExited:
@@ -173,6 +189,14 @@ DIFF = PlanDiff(
         (
             FlappingChanged(at=1.0, id=WEB, flapping=False, restarts=3, interval=600.0),
             ["INFO site:web has stopped flapping: 3 restarts in 600 s"],
+        ),
+        (
+            health_changed(passing=False),
+            ["WARN site:web: its liveness probe failed 3 times in a row: http 503"],
+        ),
+        (
+            health_changed(passing=True),
+            ["INFO site:web: its liveness probe passes: http 503"],
         ),
         (
             PlanApplied(at=1.0, generation=2, diff=DIFF),
