@@ -7,7 +7,7 @@ from opsvisor import wire
 from opsvisor.api.errors import config_problem
 from opsvisor.control.configuration import Comparison
 from opsvisor.control.control import Control
-from opsvisor.control.describe import describe
+from opsvisor.control.describe import describe, question
 from opsvisor.core.events import Event
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import Outcome, how_it_ended, signal_name
@@ -73,7 +73,7 @@ def probe_status(spec: ProcessSpec, view: ProbeView) -> wire.ProbeStatus:
     probe = spec.probe(view.kind)
     return wire.ProbeStatus(
         probe=view.kind.value,
-        question=str(probe.handler) if probe else "",
+        question=question(probe.handler) if probe else "",
         asked=view.is_active,
         passing=view.passing,
         wrong_in_a_row=view.wrong_in_a_row,

@@ -8,7 +8,15 @@ from typing import assert_never
 
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import ExitCause, signal_name
-from opsvisor.core.probes import ExecProbe, HttpProbe, ProbeKind, ProbeSpec, ProbeView, TcpProbe
+from opsvisor.core.probes import (
+    ExecProbe,
+    HttpProbe,
+    ProbeHandler,
+    ProbeKind,
+    ProbeSpec,
+    ProbeView,
+    TcpProbe,
+)
 from opsvisor.core.restart import next_delay
 from opsvisor.core.spec import (
     ExitSet,
@@ -68,6 +76,19 @@ def what_next(view: ProcessView, now: Instant) -> str:
             return f"it tries again in {due:.0f} s"
         case PublicState.UNKNOWN:
             return "nothing: opsvisord may not signal it"
+        case never:
+            assert_never(never)
+
+
+def question(handler: ProbeHandler) -> str:
+    """What a probe asks."""
+    match handler:
+        case HttpProbe(url=url):
+            return f"GET {url}"
+        case TcpProbe(host=host, port=port):
+            return f"connect to {f'[{host}]' if ':' in host else host}:{port}"
+        case ExecProbe(argv=argv):
+            return f"run {shlex.join(argv)}"
         case never:
             assert_never(never)
 
@@ -144,7 +165,7 @@ def _asks(kind: ProbeKind, probe: ProbeSpec) -> str:
     times = "one wrong answer" if wrong == 1 else f"{wrong} wrong answers in a row"
     what = "stopped and restarted as after a failure" if kind.is_vital else "not ready"
     return (
-        f"{kind.value} probe: {probe.handler}, every {probe.period:g} s; after {times}"
+        f"{kind.value} probe: {question(probe.handler)}, every {probe.period:g} s; after {times}"
         f" ({probe.timeout:g} s each) it is {what}"
     )
 

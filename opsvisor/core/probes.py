@@ -3,7 +3,6 @@
 Thresholds and times follow Kubernetes. What becomes of the answers is decided in health.py.
 """
 
-import shlex
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -27,10 +26,6 @@ class ExecProbe:
 
     argv: tuple[str, ...]
 
-    def __str__(self) -> str:
-        """The question in words."""
-        return f"run {shlex.join(self.argv)}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpProbe:
@@ -43,10 +38,6 @@ class HttpProbe:
     statuses: frozenset[int] = frozenset()
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # may hold secrets
 
-    def __str__(self) -> str:
-        """The question in words."""
-        return f"GET {self.url}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TcpProbe:
@@ -54,11 +45,6 @@ class TcpProbe:
 
     host: str
     port: int
-
-    def __str__(self) -> str:
-        """The question in words."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"connect to {host}:{self.port}"
 
 
 ProbeHandler = ExecProbe | HttpProbe | TcpProbe

@@ -3,11 +3,13 @@
 import pytest
 from engine_room import key, program
 
-from opsvisor.api.convert import wire_event
+from opsvisor import wire
+from opsvisor.api.convert import probe_status, wire_event
 from opsvisor.core.events import (
     Event,
     FailuresForgotten,
     FlappingChanged,
+    HealthChanged,
     KillSurvived,
     PlanApplied,
     ProcessAdded,
@@ -24,6 +26,7 @@ from opsvisor.core.events import (
 )
 from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind, Usage
 from opsvisor.core.plan import PlanDiff
+from opsvisor.core.probes import ProbeKind, ProbeSpec, ProbeView, TcpProbe
 from opsvisor.core.spec import Pid
 from opsvisor.core.state import PublicState, StartCause
 from opsvisor.core.wording import kind_of, sentence
@@ -42,6 +45,27 @@ PID = Pid(7)
             {"fields": ["umask", "nice"]},
         ),
         (ProcessRemoved(at=1.5, id=WEB), "site:web", {}),
+        (
+            HealthChanged(
+                at=1.5,
+                id=WEB,
+                pid=PID,
+                probe=ProbeKind.READINESS,
+                passing=False,
+                detail="http 503",
+                in_a_row=3,
+                ready=False,
+            ),
+            "site:web",
+            {
+                "pid": 7,
+                "probe": "readiness",
+                "passing": False,
+                "detail": "http 503",
+                "in_a_row": 3,
+                "ready": False,
+            },
+        ),
         (
             StateChanged(
                 at=1.5,
@@ -156,3 +180,31 @@ def test_an_event_tells_all_of_its_fact(
     assert (told.id, told.at, told.process) == (9, 1.5, process)
     assert (told.kind, told.text) == (kind_of(type(event)), sentence(event))
     assert told.detail == detail
+
+
+def test_a_probe_as_the_wire_has_it() -> None:
+    """With its question, as long as the configuration has it."""
+    view = ProbeView(
+        kind=ProbeKind.LIVENESS,
+        is_active=True,
+        passing=None,
+        wrong_in_a_row=1,
+        attempts=3,
+        failures=2,
+        duration=0.25,
+        detail="connection refused",
+    )
+    asked = program("web", liveness_probe=ProbeSpec(handler=TcpProbe(host="db", port=5432)))
+    told = wire.ProbeStatus(
+        probe="liveness",
+        question="connect to db:5432",
+        asked=True,
+        passing=None,
+        wrong_in_a_row=1,
+        attempts=3,
+        failures=2,
+        duration=0.25,
+        detail="connection refused",
+    )
+    assert probe_status(asked, view) == told
+    assert probe_status(program("web"), view).question == ""

@@ -2,7 +2,8 @@
 
 Where we have a move that Supervisor has not, it is told as what it is, in Supervisor's form. These
 are EXITED -> BACKOFF (restarts after a run are paced), STARTING -> EXITED (a start that ends while
-everything is being stopped) and BACKOFF -> STOPPED at shutdown, which Supervisor calls FATAL.
+everything is being stopped), BACKOFF -> STOPPED at shutdown, which Supervisor calls FATAL, and
+STOPPING -> EXITED or BACKOFF (stopped because a probe failed, for its restart policy to judge).
 """
 
 from collections.abc import Iterable
