@@ -240,6 +240,13 @@ class Draw(Enum):
     BARS = "bars"
 
 
+class Scale(Enum):
+    """How far apart values are drawn. A limit far above what it limits needs the second."""
+
+    LINEAR = "linear"
+    LOGARITHMIC = "log"
+
+
 class Legend(Enum):
     """Where the names go."""
 
@@ -257,6 +264,7 @@ def timeseries(
     draw: Draw = Draw.LINES,
     legend: Legend = Legend.BELOW,
     dashed: Sequence[str] = (),
+    scale: Scale = Scale.LINEAR,
 ) -> Panel:
     """A curve for each series over time. `dashed` names limits, which are no measurements."""
     if draw is Draw.BARS and look_of.decimals is None:
@@ -265,12 +273,13 @@ def timeseries(
         "axisPlacement": "auto",
         # So that nothing but zeros is not drawn on an axis up to 100.
         "axisSoftMax": 1 if draw is Draw.BARS else None,
-        "axisSoftMin": 0,
+        "axisSoftMin": 0 if scale is Scale.LINEAR else None,
         "drawStyle": "bars" if draw is Draw.BARS else "line",
         "fillOpacity": {Draw.LINES: 8, Draw.STACKED: 45, Draw.BARS: 75}[draw],
         "gradientMode": "none",
         "lineInterpolation": "linear",
         "lineWidth": 0 if draw is Draw.BARS else 1,
+        "scaleDistribution": {"log": 10, "type": "log"} if scale is Scale.LOGARITHMIC else None,
         "showPoints": "never",
         "spanNulls": False,
         "stacking": {"group": "A", "mode": "none" if draw is Draw.LINES else "normal"},

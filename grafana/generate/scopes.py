@@ -15,6 +15,15 @@ ON = f"on ({PROCESS})"
 # Restarts that nobody asked for.
 AUTOMATIC = 'reason!~"manual|config"'
 
+
+def top(count: int, *, series: str, ranked_by: str) -> str:
+    """The series of those processes that rank highest over the chosen time, as whole lines.
+
+    A plain topk() ranks anew at each step, and leaves pieces of many more lines.
+    """
+    return f"{series} and {ON} topk({count}, sum by ({PROCESS}) ({ranked_by}) > 0)"
+
+
 _TO_PROCESS = "/d/opsvisor-process?var-datasource=${datasource}"
 # From a row of a table, and from a series of a graph.
 ROW_LINK = (

@@ -27,6 +27,7 @@ from grafana.generate.scopes import (
     SUPERVISOR_STARTS,
     fatal,
     process_starts,
+    top,
 )
 
 _NAMED = "{{process}} · {{instance}}"
@@ -89,8 +90,13 @@ BOARD = Board(
                     "Output of the processes that write most, both streams together. Normal"
                     " follows the load. A step upwards is mostly one error, logged over and over.",
                     Query(
-                        text="topk(10, sum without (stream)"
-                        f" (rate(opsvisor_log_bytes_total{{{PROCESSES}}}[$__rate_interval]))) > 0",
+                        text=top(
+                            10,
+                            series="sum without (stream)"
+                            f" (rate(opsvisor_log_bytes_total{{{PROCESSES}}}[$__rate_interval]))",
+                            ranked_by=f"increase(opsvisor_log_bytes_total{{{PROCESSES}}}"
+                            "[$__range] @ end())",
+                        ),
                         legend=_NAMED,
                     ),
                     size=(12, 9),
@@ -166,7 +172,7 @@ BOARD = Board(
                         f"{{{PROCESSES}}}) and {ON} (opsvisor_process_up{{{PROCESSES}}} == 1))",
                         shape=Shape.TABLE,
                     ),
-                    size=(12, 9),
+                    size=(12, 11),
                     columns=(
                         Column(source="process", title="Process", link=ROW_LINK),
                         Column(source="group", title="Group"),
@@ -192,7 +198,7 @@ BOARD = Board(
                         legend=_NAMED,
                         shape=Shape.INSTANT,
                     ),
-                    size=(12, 9),
+                    size=(12, 11),
                     look_of=Field(low=0),
                 ),
             ),

@@ -33,6 +33,7 @@ from grafana.generate.scopes import (
     SUPERVISOR_STARTS,
     fatal,
     process_starts,
+    top,
 )
 
 _RUNNING = f'opsvisor_process_state{{{GROUPS},state="running"}} == 1'
@@ -145,13 +146,15 @@ _ATTENTION = table(
         f" or {look.SIGNAL_BASE} + opsvisor_process_last_exit_signal{{{GROUPS}}}"
     ),
     _in_trouble(f"opsvisor_process_start_retries{{{GROUPS}}}"),
-    _in_trouble(f"opsvisor_process_next_retry_timestamp_seconds{{{GROUPS}}} - time()"),
+    _in_trouble(
+        f"clamp_min(opsvisor_process_next_retry_timestamp_seconds{{{GROUPS}}} - time(), 0)"
+    ),
     _in_trouble(f"sum by ({PROCESS}) (increase({_AUTOMATIC_RESTARTS}[$__range]))"),
     _in_trouble(
         f"opsvisor_process_flapping{{{GROUPS}}} + 2 * opsvisor_process_unkillable{{{GROUPS}}}"
     ),
     _in_trouble(f"opsvisor_health_check_up{{{GROUPS}}} == 0"),
-    size=(17, 10),
+    size=(16, 12),
     columns=(
         Column(source="process", title="Process", link=ROW_LINK),
         Column(source="group", title="Group"),
@@ -159,15 +162,15 @@ _ATTENTION = table(
         Column(
             source="Value #A",
             title="State",
-            width=110,
+            width=105,
             mappings=(look.STATES,),
             cell=Cell.COLOURED,
         ),
-        Column(source="Value #B", title="Since", width=110, unit="dtdurations"),
+        Column(source="Value #B", title="Since", width=105, unit="dtdurations"),
         Column(
             source="Value #C",
             title="Last exit",
-            width=120,
+            width=110,
             unit="prefix:exit ",
             mappings=(*look.LAST_EXIT, look.absent(look.Shown("never ran", look.PALE))),
             cell=Cell.COLOURED_TEXT,
@@ -220,7 +223,7 @@ _ALERTS = table(
         shape=Shape.TABLE,
         quantity=Quantity.TIME,
     ),
-    size=(7, 10),
+    size=(8, 12),
     columns=(
         Column(source="alertname", title="Alert"),
         Column(source="process", title="Process", width=100, link=ROW_LINK),
@@ -308,8 +311,13 @@ _RESOURCES = (
         " Normal is what it was at this hour on other days. One that jumped after a start mark has"
         " changed with that start.",
         Query(
-            text="topk(10, sum without (mode)"
-            f" (rate(opsvisor_process_cpu_seconds_total{{{GROUPS}}}[$__rate_interval]))) > 0",
+            text=top(
+                10,
+                series="sum without (mode)"
+                f" (rate(opsvisor_process_cpu_seconds_total{{{GROUPS}}}[$__rate_interval]))",
+                ranked_by=f"increase(opsvisor_process_cpu_seconds_total{{{GROUPS}}}"
+                "[$__range] @ end())",
+            ),
             legend="{{process}} · {{instance}}",
         ),
         size=(12, 8),
@@ -320,7 +328,12 @@ _RESOURCES = (
         "Resident memory of the largest process trees; pages that members share count for each."
         " Normal is level or a saw. What only rises leaks: its Process dashboard has the limit.",
         Query(
-            text=f"topk(10, opsvisor_process_resident_memory_bytes{{{GROUPS}}})",
+            text=top(
+                10,
+                series=f"opsvisor_process_resident_memory_bytes{{{GROUPS}}}",
+                ranked_by=f"max_over_time(opsvisor_process_resident_memory_bytes{{{GROUPS}}}"
+                "[$__range] @ end())",
+            ),
             legend="{{process}} · {{instance}}",
         ),
         size=(12, 8),

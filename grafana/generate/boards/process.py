@@ -8,6 +8,7 @@ from grafana.generate.panels import (
     Draw,
     Field,
     Query,
+    Scale,
     Shape,
     stat,
     state_timeline,
@@ -107,7 +108,10 @@ _FIRST_LINE = (
         "Next try in",
         "Time to the next attempt to start it. Normal is empty: it is running, or meant to be"
         " down. `opsvisorctl start NAME` does not wait for it.",
-        Query(text=f"max(opsvisor_process_next_retry_timestamp_seconds{{{ONE}}}) - time()"),
+        Query(
+            text="clamp_min("
+            f"max(opsvisor_process_next_retry_timestamp_seconds{{{ONE}}}) - time(), 0)"
+        ),
         size=(3, 4),
         look_of=Field(unit="dtdurations", decimals=0, empty="none is due"),
     ),
@@ -260,13 +264,14 @@ _RESOURCES = (
     timeseries(
         "File descriptors",
         "Open files, sockets and pipes of the whole tree, and the soft limit of the main process,"
-        " dashed. The limit holds for each member alone, so a tree may be above it. Normal is"
-        " level; what only rises is not closed somewhere.",
+        " dashed. The limit holds for each member alone, so a tree may be above it. Logarithmic."
+        " Normal is level; what only rises is not closed somewhere.",
         Query(text=f"sum(opsvisor_process_open_fds{{{ONE}}})", legend="open"),
         Query(text=f"max(opsvisor_process_max_fds{{{ONE}}})", legend="limit"),
         size=(8, 8),
         look_of=Field(colours={"open": "blue"}, empty="no process runs"),
         dashed=("limit",),
+        scale=Scale.LOGARITHMIC,
     ),
     timeseries(
         "Processes, threads and zombies",
@@ -330,7 +335,7 @@ _HEALTH = (
         "How long the last run of each health check took. Normal is level and far below the"
         " check's timeout; before a check fails it mostly becomes slow.",
         Query(text=f"opsvisor_health_check_last_duration_seconds{{{ONE}}}", legend="{{check}}"),
-        size=(12, 8),
+        size=(12, 6),
         look_of=Field(empty="no health check is configured"),
     ),
     timeseries(
@@ -342,7 +347,7 @@ _HEALTH = (
             f" / {_rate('opsvisor_health_check_attempts_total', 'check')}",
             legend="{{check}}",
         ),
-        size=(12, 8),
+        size=(12, 6),
         look_of=Field(high=1, empty="no health check is configured"),
     ),
 )

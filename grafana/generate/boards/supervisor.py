@@ -8,6 +8,7 @@ from grafana.generate.panels import (
     Field,
     Legend,
     Query,
+    Scale,
     Shape,
     heatmap,
     stat,
@@ -241,17 +242,10 @@ _API = (
             text=_rate("opsvisor_http_requests_total", "handler, method"),
             legend="{{method}} {{handler}}",
         ),
-        size=(8, 8),
+        size=(12, 10),
         look_of=Field(unit="reqps"),
         draw=Draw.STACKED,
-    ),
-    timeseries(
-        "API answers by code",
-        "Requests by the code of the answer. Normal is 200. Codes from 400 on are clients that ask"
-        " wrongly or may not, from 500 on the daemon could not: its log tells why.",
-        Query(text=_rate("opsvisor_http_requests_total", "code"), legend="{{code}}"),
-        size=(8, 8),
-        look_of=Field(unit="reqps"),
+        legend=Legend.BESIDE,
     ),
     timeseries(
         "API latency, p99",
@@ -261,7 +255,16 @@ _API = (
             text=_quantile("opsvisor_http_request_duration_seconds", 0.99, "handler"),
             legend="{{handler}}",
         ),
-        size=(8, 8),
+        size=(12, 10),
+        legend=Legend.BESIDE,
+    ),
+    timeseries(
+        "API answers by code",
+        "Requests by the code of the answer. Normal is 200. Codes from 400 on are clients that ask"
+        " wrongly or may not, from 500 on the daemon could not: its log tells why.",
+        Query(text=_rate("opsvisor_http_requests_total", "code"), legend="{{code}}"),
+        size=(6, 8),
+        look_of=Field(unit="reqps"),
     ),
     timeseries(
         "In flight, and streams",
@@ -273,7 +276,7 @@ _API = (
             text=f"sum by (stream) (opsvisor_http_streams_active{{{FLEET}}})",
             legend="{{stream}} streams",
         ),
-        size=(8, 8),
+        size=(6, 8),
     ),
     timeseries(
         "Fullness of event queues",
@@ -284,7 +287,7 @@ _API = (
             f" / opsvisor_event_queue_capacity{{{FLEET}}})",
             legend="{{subscriber}} · {{instance}}",
         ),
-        size=(8, 8),
+        size=(6, 8),
         look_of=Field(steps=look.QUEUE, high=1, empty="nobody is subscribed"),
     ),
     timeseries(
@@ -295,7 +298,7 @@ _API = (
             text=_increase("opsvisor_events_dropped_total", "subscriber"),
             legend="{{subscriber}}",
         ),
-        size=(8, 8),
+        size=(6, 8),
         look_of=Field(empty="nobody has missed anything"),
         draw=Draw.BARS,
     ),
@@ -387,13 +390,15 @@ _ITSELF = (
     ),
     timeseries(
         "Own descriptors",
-        "Open file descriptors of the daemon, at most; and its limit, dashed. Normal is about four"
-        " for each process. At the limit it can start nothing: raise LimitNOFILE of its unit.",
+        "Open file descriptors of the daemon, at most; and its limit, dashed. Logarithmic. Normal"
+        " is about four for each process. At the limit it can start nothing: raise LimitNOFILE of"
+        " its unit.",
         Query(text=f"max(process_open_fds{{{FLEET}}})", legend="open"),
         Query(text=f"min(process_max_fds{{{FLEET}}})", legend="limit"),
         size=(6, 7),
         look_of=Field(colours={"open": "blue"}),
         dashed=("limit",),
+        scale=Scale.LOGARITHMIC,
     ),
     timeseries(
         "Tasks and garbage",
