@@ -107,7 +107,7 @@ class Engine:
         self._armed_for: float | None = None
         self._ids: dict[Pid, ProcessId] = {}
         self._output = OutputListeners(on_error=self._listener_failed)
-        self._groups = StoppedGroups(on_end=self._run_ended)
+        self._groups = StoppedGroups(on_end=self._run_ended, later=loop.call_later)
         self._streams: dict[ProcessId, ProcessStreams] = {}
         self._null_input = -1
         self._holds: dict[Pid, Hold] = {}

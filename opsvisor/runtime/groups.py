@@ -1,12 +1,14 @@
 """Process groups: what is left of one when its leader has ended."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import Pid
 from opsvisor.runtime.proctree import read_machine
+
+_MOMENT = 0.25  # seconds
 
 # A pid and the tick it was born in: together they are never given away again.
 Members = Mapping[Pid, int]
@@ -25,7 +27,17 @@ def has_members(group: Pid) -> bool:
 
 def members_of(group: Pid) -> Members:
     """Who is in this process group. Reads the whole of /proc: for the rare case only."""
-    return {stat.pid: stat.born for stat in read_machine().values() if stat.group == group}
+    return members_of_all([group])[group]
+
+
+def members_of_all(groups: Iterable[Pid]) -> Mapping[Pid, Members]:
+    """Who is in each of these process groups, for the price of one."""
+    found: dict[Pid, dict[Pid, int]] = {group: {} for group in groups}
+    for stat in read_machine().values():
+        members = found.get(Pid(stat.group))
+        if members is not None:
+            members[stat.pid] = stat.born
+    return found
 
 
 def is_same(before: Members, now: Members) -> bool:
@@ -39,22 +51,37 @@ def is_same(before: Members, now: Members) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _EndedLeader:
-    """The end of a process whose group is still being stopped."""
+    """The end of a process whose group is still being stopped.
+
+    `members` None: nobody has looked yet.
+    """
 
     outcome: Outcome
     usage: Usage
-    members: Members
+    members: Members | None = None
 
 
 class StoppedGroups:
     """Groups that were told to end: none is over with its leader while others are left of it.
 
     `on_end` is told of the end of each process, however it was stopped, once that is true of its
-    group too.
+    group too. `later` calls something after so many seconds.
+
+    Who is left of a group is looked at a moment after its leader ended, for all groups at once:
+    most are gone by then, as a stopped fleet's workers are, and reading /proc once for each of
+    1,000 leaders would hold the loop for half a minute. Pids are given in turn and only begin anew
+    after tens of thousands, so within that moment the number is still the group's own.
     """
 
-    def __init__(self, on_end: Callable[[Pid, Outcome, Usage], None]) -> None:
+    def __init__(
+        self,
+        on_end: Callable[[Pid, Outcome, Usage], None],
+        *,
+        later: Callable[[float, Callable[[], None]], object],
+    ) -> None:
         self._on_end = on_end
+        self._later = later
+        self._is_look_due = False
         self._stopped: set[Pid] = set()  # leaders
         self._leaderless: dict[Pid, _EndedLeader] = {}  # those of them that lost their leader
 
@@ -75,7 +102,8 @@ class StoppedGroups:
     def _signal_leaderless(self, leader: Pid, ended: _EndedLeader, signum: int) -> None:
         """Signal who is left of a group, as long as its number is certainly still its own."""
         members = members_of(leader)
-        if not is_same(ended.members, members):
+        is_ours = bool(members) if ended.members is None else is_same(ended.members, members)
+        if not is_ours:
             self._end_leaderless(leader)
             return
         self._leaderless[leader] = replace(ended, members=members)
@@ -90,7 +118,10 @@ class StoppedGroups:
         if pid in self._stopped and has_members(pid):
             # It was stopped with its group, and the group is not down. The core hears of the end
             # when that is; until then its deadline stands, and SIGKILL goes to who is left.
-            self._leaderless[pid] = _EndedLeader(outcome, usage, members_of(pid))
+            self._leaderless[pid] = _EndedLeader(outcome, usage)
+            if not self._is_look_due:
+                self._is_look_due = True
+                self._later(_MOMENT, self._look_at_members)
             return
         self._end(pid, outcome, usage)
 
@@ -98,6 +129,14 @@ class StoppedGroups:
         """An orphan of this group was reaped: perhaps the last of it."""
         if group in self._leaderless and not has_members(group):
             self._end_leaderless(group)
+
+    def _look_at_members(self) -> None:
+        """Note who is left where that is not known, to know the group again by."""
+        self._is_look_due = False
+        unknown = [pid for pid, ended in self._leaderless.items() if ended.members is None]
+        if unknown:
+            for leader, members in members_of_all(unknown).items():
+                self._leaderless[leader] = replace(self._leaderless[leader], members=members)
 
     def _end_leaderless(self, leader: Pid) -> None:
         ended = self._leaderless.pop(leader)

@@ -3,11 +3,18 @@
 import os
 import signal
 import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
+import pytest
 from daemon import eventually
 
+from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import Pid
 from opsvisor.runtime import groups
+from opsvisor.runtime.proctree import Stat, read_machine
+
+KILLED = Outcome(signum=signal.SIGKILL)
 
 
 def test_a_group_is_known_again_by_who_stayed() -> None:
@@ -33,3 +40,104 @@ def test_a_group_without_members_has_none() -> None:
     shell.wait()
     assert not groups.has_members(Pid(shell.pid))
     assert groups.members_of(Pid(shell.pid)) == {}
+
+
+def _is_whole(leader: Pid) -> bool:
+    return len(groups.members_of(leader)) == 2
+
+
+class Leaderless:
+    """Groups of a shell and its child that are being stopped, and then lose the shell."""
+
+    def __init__(self, count: int) -> None:
+        self.ended: list[Pid] = []
+        self.due: list[Callable[[], None]] = []
+        self.stopped = groups.StoppedGroups(
+            on_end=lambda pid, _outcome, _usage: self.ended.append(pid),
+            later=lambda _seconds, action: self.due.append(action),
+        )
+        command = ["sh", "-c", "sleep 1000 & wait"]
+        self._shells = [subprocess.Popen(command, process_group=0) for _ in range(count)]
+        self.leaders = [Pid(shell.pid) for shell in self._shells]
+
+    def lose_leaders(self) -> None:
+        """Once all is there."""
+        for shell, leader in zip(self._shells, self.leaders, strict=True):
+            eventually(partial(_is_whole, leader))
+            self.stopped.signal(leader, signal.SIGCONT)
+            shell.kill()
+            shell.wait()
+            self.stopped.leader_exited(leader, KILLED, Usage())
+
+    def empty(self, leader: Pid) -> None:
+        """Wait until this group is gone, and say so as the reaper of its last member does."""
+        eventually(lambda: not groups.has_members(leader))
+        self.stopped.member_reaped(leader)
+
+    def close(self) -> None:
+        """Leave nobody behind."""
+        for leader in self.leaders:
+            if groups.has_members(leader):
+                os.killpg(leader, signal.SIGKILL)
+
+
+@pytest.fixture
+def several() -> Iterator[Leaderless]:
+    """Three of them."""
+    one = Leaderless(3)
+    try:
+        one.lose_leaders()
+        yield one
+    finally:
+        one.close()
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for each time that all of /proc is read from here on."""
+    seen: list[int] = []
+
+    def read() -> Mapping[Pid, Stat]:
+        machine = read_machine()
+        seen.append(len(machine))
+        return machine
+
+    monkeypatch.setattr(groups, "read_machine", read)
+    return seen
+
+
+def test_groups_that_lost_their_leaders_together_are_looked_at_once(
+    several: Leaderless, reads: list[int]
+) -> None:
+    """Reading /proc for each of a fleet would hold the loop for half a minute."""
+    (look,) = several.due
+    assert reads == []
+    look()
+    assert len(reads) == 1
+    assert several.ended == []
+    for leader in several.leaders:
+        assert several.stopped.is_leaderless(leader)
+        several.stopped.signal(leader, signal.SIGKILL)  # it is known again
+        several.empty(leader)
+    assert several.ended == several.leaders
+
+
+def test_groups_that_are_gone_by_then_are_not_looked_for(
+    several: Leaderless, reads: list[int]
+) -> None:
+    """The usual case costs nothing."""
+    for leader in several.leaders:
+        os.killpg(leader, signal.SIGKILL)
+        several.empty(leader)
+    (look,) = several.due
+    look()
+    assert reads == []
+    assert several.ended == several.leaders
+
+
+def test_a_signal_does_not_wait_for_the_look(several: Leaderless) -> None:
+    """Who is left gets it, and is known from then on."""
+    leader = several.leaders[0]
+    several.stopped.signal(leader, signal.SIGKILL)
+    several.empty(leader)
+    assert several.ended == [leader]
