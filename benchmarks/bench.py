@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +26,10 @@ class Effort:
     flood_mib: int
     line_mib: int
     processes: int
+    children: int
     renders: int
+    curve: Sequence[int]
+    sweeps: int
 
 
 FULL = Effort(
@@ -42,7 +45,10 @@ FULL = Effort(
     flood_mib=512,
     line_mib=32,
     processes=1000,
+    children=2,
     renders=10,
+    curve=(100, 5000),
+    sweeps=3,
 )
 QUICK = Effort(
     kills=3,
@@ -57,7 +63,10 @@ QUICK = Effort(
     flood_mib=16,
     line_mib=1,
     processes=50,
+    children=2,
     renders=2,
+    curve=(10,),
+    sweeps=0,
 )
 
 
@@ -82,9 +91,10 @@ class Bench:
         """A new FIFO for programs to report on."""
         return Births(self.fresh_directory() / "births")
 
-    def newborns(self, births: Births, replicas: int) -> Job:
-        """A job of so many programs that report and then do nothing."""
-        return Job(command=[*self.programs.newborn, str(births.path)], replicas=replicas)
+    def newborns(self, births: Births, replicas: int, children: int = 0) -> Job:
+        """A job of so many programs that report and then do nothing, as do their children."""
+        command = [*self.programs.newborn, str(births.path), str(children)]
+        return Job(command=command, replicas=replicas)
 
     def warm_up(self) -> None:
         """Start, ask and stop everybody once, to have their byte code in the cache."""

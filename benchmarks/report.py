@@ -43,7 +43,8 @@ def tables(results: Results) -> str:
     """Markdown: a table for all series with the same contestants, so that columns line up."""
     found: dict[str, list[Series]] = {}
     for one in results.series:
-        found.setdefault(next(iter(set(one.samples) - {"opsvisor", "bare loop"})), []).append(one)
+        rivals = sorted(set(one.samples) - {"opsvisor", "bare loop"})
+        found.setdefault(next(iter(rivals), ""), []).append(one)
     return "\n".join(_table(group) for group in found.values())
 
 

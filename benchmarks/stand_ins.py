@@ -1,6 +1,6 @@
 """What newborn.c and flood.c do, where there is no compiler. They need a Python's start.
 
-Usage: stand_ins.py newborn FIFO | stand_ins.py flood FIFO BLOCK TOTAL.
+Usage: stand_ins.py newborn FIFO [CHILDREN] | stand_ins.py flood FIFO BLOCK TOTAL.
 """
 
 import os
@@ -24,9 +24,20 @@ def _flood(block: int, left: int) -> None:
         left -= os.write(1, text[:left])
 
 
+def _have_children(count: int) -> None:
+    parent = os.getpid()
+    for _ in range(count):
+        if os.fork() == 0:
+            while os.getppid() == parent:  # Python knows no PR_SET_PDEATHSIG
+                time.sleep(1)
+            os._exit(0)
+
+
 def main() -> None:
     began = time.monotonic_ns()
     role, fifo, *sizes = sys.argv[1:]
+    if role == "newborn":
+        _have_children(*map(int, sizes or ["0"]))
     _tell(fifo, began)
     if role == "flood":
         _flood(*map(int, sizes))
