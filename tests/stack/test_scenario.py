@@ -1,10 +1,12 @@
 """The predicaments of the example are what they say they are, beside any other daemon."""
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
+from cells import can_have
 from daemon import eventually
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -86,6 +88,25 @@ def test_visitors_and_reloads_leave_their_traces(scenario: Scenario) -> None:
     scenario.reload()
     assert values(scenario, "opsvisor_config_last_reload_successful") == {"": 1}
     assert "added" not in values(scenario, "opsvisor_process_state_code")
+
+
+def test_one_may_be_held_back(scenario: Scenario) -> None:
+    """By cgroups of its own, where root can make them; they are gone with the daemon."""
+    held_back = scenario.hold_one_back()
+    assert held_back == (can_have("cpu") and can_have("memory"))
+    cells = []
+    if held_back:
+        limit = partial(values, scenario, "opsvisor_process_memory_limit_bytes")
+        assert eventually(lambda: limit().get("limited")) == 64 << 20
+        throttled = partial(values, scenario, "opsvisor_process_cpu_throttled_periods_total")
+        eventually(lambda: throttled().get("limited"))
+        with scenario.client() as client:
+            pid = client.process("limited").status.pid
+        names = re.findall(r"opsvisor-cell-\w+", Path(f"/proc/{pid}/cgroup").read_text())
+        cells = [found for one in names for found in Path("/sys/fs/cgroup").glob(f"**/{one}")]
+    assert bool(cells) == held_back
+    scenario.stop()
+    assert not any(cell.exists() for cell in cells)
 
 
 def test_two_may_run_side_by_side(scenario: Scenario, tmp_path: Path) -> None:

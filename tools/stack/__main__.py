@@ -157,6 +157,7 @@ def _running(wish: Wish, console: Console) -> Iterator[Sequence[Program]]:
     with ExitStack() as ends:
         console.print("starting …\n")
         scenario = ends.enter_context(Scenario.start(wish.directory, port=wish.ports["opsvisor"]))
+        scenario.hold_one_back()
         settings = StackSettings(
             targets=[scenario.target],
             rules=[_ALERTS / "opsvisor.rules.yml", _ALERTS / "opsvisor.alerts.yml"],

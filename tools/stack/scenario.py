@@ -5,6 +5,7 @@ on ports of its own, so that any number of it may run, beside `make run` too.
 """
 
 import contextlib
+import json
 import random
 import re
 import shutil
@@ -19,6 +20,7 @@ from typing import Self
 
 from opsvisor.client import ApiError, Client
 from tools.stack.ask import ask
+from tools.stack.cells import can_have, cell
 from tools.stack.config import Target
 from tools.stack.errors import StackError
 from tools.stack.program import HOST, Program
@@ -33,6 +35,16 @@ _PREFIXES = range(200, 320)  # below the ports that the kernel gives out by itse
 _BETWEEN_VISITS = 1.0  # seconds
 _BETWEEN_RESTARTS = 10.0
 
+# In a cgroup with a fifth of a CPU and little more memory than it has.
+_HELD_BACK = """
+[program.limited]
+description = "Wants all the CPU and gets a fifth of one"
+command     = {command}
+"""
+_MEBIBYTES = 64
+_PERCENT_OF_A_CPU = 20
+_BUSY = f"held = bytearray({_MEBIBYTES - 16} << 20)\nwhile True: pass"
+
 _BROKEN = "\n[program.typo]\ncomand = 'sleep 1'\n"
 _ADDED = '\n[program.added]\ncommand = "python3 -u talker.py"\n'
 
@@ -43,6 +55,7 @@ class Scenario:
     def __init__(self, program: Program, config: Path) -> None:
         self.program = program
         self._written = config.read_text()
+        self._cells = ExitStack()
         self.config = config
 
     @classmethod
@@ -107,6 +120,26 @@ class Scenario:
         finally:
             self.config.write_text(text)
 
+    def hold_one_back(self) -> bool:
+        """Add a program that has little CPU and memory; whether this machine lets us.
+
+        It takes root and cgroups that can be made.
+        """
+        if not (can_have("cpu") and can_have("memory")):
+            return False
+        cpu = self._cells.enter_context(cell("cpu"))
+        # In version 2 a process is in one cgroup, which has all controllers.
+        memory = self._cells.enter_context(cell("memory")) if cpu.is_legacy else cpu
+        cpu.limit_cpu(_PERCENT_OF_A_CPU)
+        memory.limit_memory(_MEBIBYTES)
+        entry = [*cpu.entry, *memory.entry] if cpu.is_legacy else cpu.entry
+        command = [*entry, "python3", "-c", _BUSY]
+        self._written += _HELD_BACK.format(command=json.dumps(command))
+        self.config.write_text(self._written)
+        with self.client() as client:
+            client.apply()
+        return True
+
     def visitors(self, *, restart_every: float = _BETWEEN_RESTARTS) -> "Visitors":
         """People and programs that use its API all the time; see there. In seconds."""
         return Visitors(self, restart_every=restart_every)
@@ -120,6 +153,7 @@ class Scenario:
     def stop(self) -> None:
         """Shut it down."""
         self.program.stop()
+        self._cells.close()  # empty now
 
     def __enter__(self) -> Self:
         """Itself."""
