@@ -92,12 +92,12 @@ PROCESS_ALERTS = (
     Alert(
         name="OpsvisorProcessFatal",
         group=Group.PROCESS,
-        condition="FATAL within @window, and still wanted: `opsvisorctl stop` acknowledges it",
+        condition="FATAL within @window",
         # Attempts out of FATAL last for 90 s with the default delays; the window bridges them.
-        expr=f"""\
-last_over_time(opsvisor_process_expected_running{{@selector}}[@gap]) == 1
-and {_BY_PROCESS}
-max_over_time(opsvisor_process_state{{@selector,state="fatal"}}[@window]) == 1""",
+        expr="""\
+max without (state) (
+  max_over_time(opsvisor_process_state{@selector,state="fatal"}[@window])
+) == 1""",
         summary="opsvisor has given a process up: it is FATAL.",
         description=f"{_WHO} is down and was given up after too many failures.{_WHY}",
         dashboard=Dashboard.PROCESS,

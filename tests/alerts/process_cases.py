@@ -45,7 +45,7 @@ FATAL_CASES = (
         alert=FATAL,
         shows=Shows.FIRES,
         claim="FATAL for a minute",
-        series=(state("fatal", hold(0, "2m"), hold(1, LONG)), wanted()),
+        series=(state("fatal", hold(0, "2m"), hold(1, LONG)),),
         fires={"1m45s": False, "2m45s": False, "3m": True},
         summary="opsvisor has given a process up: it is FATAL.",
         description="shop:web-0 on shop-1:9001 is down and was given up after too many failures."
@@ -54,52 +54,36 @@ FATAL_CASES = (
     Case(
         alert=FATAL,
         shows=Shows.NEAR_MISS,
-        claim="stopped by somebody who knows of it",
-        series=(state("fatal", hold(1, LONG)), wanted(hold(0, LONG))),
-        fires={"10m": False},
-    ),
-    Case(
-        alert=FATAL,
-        shows=Shows.NEAR_MISS,
         claim="not given up yet",
-        series=(state("backoff", hold(1, LONG)), NOT_FATAL, wanted()),
+        series=(state("backoff", hold(1, LONG)), NOT_FATAL),
         fires={"10m": False},
     ),
     Case(
         alert=FATAL,
         shows=Shows.RESOLVES,
         claim="started again by hand: 2 min in the window, 2 min kept",
-        series=(state("fatal", hold(1, "5m"), hold(0, LONG)), wanted()),
+        series=(state("fatal", hold(1, "5m"), hold(0, LONG)),),
         fires={"5m": True, "8m30s": True, "9m15s": False},
     ),
     Case(
         alert=FATAL,
         shows=Shows.RESOLVES,
         claim="attempts out of FATAL, 90 s of each quarter of an hour, are no end of it",
-        series=(
-            state("fatal", hold(1, "5m"), hold(0, "90s"), hold(1, "10m")),
-            wanted(),
-        ),
+        series=(state("fatal", hold(1, "5m"), hold(0, "90s"), hold(1, "10m")),),
         fires={"6m30s": True, "10m": True},
     ),
     Case(
         alert=FATAL,
         shows=Shows.MISSED_SCRAPE,
         claim="one failed scrape on the way",
-        series=(
-            state("fatal", hold(1, "45s"), STALE, hold(1, LONG)),
-            wanted(hold(1, "45s"), STALE, hold(1, LONG)),
-        ),
+        series=(state("fatal", hold(1, "45s"), STALE, hold(1, LONG)),),
         fires={"45s": False, "1m": True},
     ),
     Case(
         alert=FATAL,
         shows=Shows.LATE,
         claim="added and FATAL before the first scrape",
-        series=(
-            state("fatal", hold(NOTHING, "2m"), hold(1, LONG)),
-            wanted(hold(NOTHING, "2m"), hold(1, LONG)),
-        ),
+        series=(state("fatal", hold(NOTHING, "2m"), hold(1, LONG)),),
         fires={"2m45s": False, "3m": True},
     ),
 )
