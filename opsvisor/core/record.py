@@ -35,12 +35,18 @@ class Record:
 
         To be called before either changes: availability is exact, however short a state was.
         """
-        elapsed = now.mono - self.accounted_to
+        self.running_seconds, self.expected_seconds = self.totals(
+            now, running=running, expected=expected
+        )
         self.accounted_to = now.mono
-        if running:
-            self.running_seconds += elapsed
-        if expected:
-            self.expected_seconds += elapsed
+
+    def totals(self, now: Instant, *, running: bool, expected: bool) -> tuple[float, float]:
+        """Seconds of running and of being expected to, as `account` would book them, unbooked."""
+        elapsed = now.mono - self.accounted_to
+        return (
+            self.running_seconds + elapsed if running else self.running_seconds,
+            self.expected_seconds + elapsed if expected else self.expected_seconds,
+        )
 
     def enter(self, reason: str, now: Instant) -> None:
         """A new state begins."""
