@@ -1,6 +1,6 @@
 """The metrics of the probes of each process; exporters call a probe a health check."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from opsvisor.config.settings import Collector
 from opsvisor.core.probes import ProbeKind, ProbeView
@@ -16,7 +16,7 @@ def _family(
     kind: Kind = Kind.GAUGE,
     when: str = "",
 ) -> Several:
-    def samples(row: Row) -> Iterable[str]:
+    def samples(row: Row) -> Sequence[str]:
         return [
             f',check="{probe.kind.value}"}} {value!r}\n'
             for probe in row.view.probes

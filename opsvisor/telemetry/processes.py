@@ -1,6 +1,6 @@
 """The metrics of each supervised process: one table, from the name to how it is read."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 
 from opsvisor.config.kinds import label_name
@@ -56,7 +56,7 @@ def _several(
     name: str,
     text: str,
     collector: Collector,
-    read: Callable[[Row], Iterable[str]],
+    read: Callable[[Row], Sequence[str]],
     *,
     kind: Kind = Kind.COUNTER,
     labels: tuple[str, ...],
@@ -75,7 +75,7 @@ def _kept(
     name: str,
     text: str,
     collector: Collector,
-    read: Callable[[Row], Iterable[str]],
+    read: Callable[[Row], Sequence[str]],
     *,
     key: Callable[[Row], object],
     kind: Kind = Kind.COUNTER,
@@ -102,7 +102,7 @@ def _of_quota(read: Callable[[Throttling], float]) -> Callable[[Row], float | No
     return lambda row: read(row.throttling) if row.throttling is not None else None
 
 
-def _per_stream(read: Callable[[StreamStats], float]) -> Callable[[Row], Iterable[str]]:
+def _per_stream(read: Callable[[StreamStats], float]) -> Callable[[Row], Sequence[str]]:
     return lambda row: [
         f',stream="{name}"}} {read(stats)!r}\n' for name, stats in row.streams.items()
     ]
@@ -119,14 +119,14 @@ def _one_hot(current: PublicState) -> Sequence[str]:
 _STATES = {state: _one_hot(state) for state in PublicState}
 
 
-def _static_facts(row: Row) -> Iterable[str]:
+def _static_facts(row: Row) -> Sequence[str]:
     spec = row.view.spec
     user = escape(spec.user.name) if spec.user is not None else ""
     mode, program = spec.restart.mode.value, escape(spec.program)
     return (f',autorestart="{mode}",program="{program}",user="{user}"}} 1\n',)
 
 
-def _restarts(row: Row) -> Iterable[str]:
+def _restarts(row: Row) -> Sequence[str]:
     return [f',reason="{r.value}"}} {count}\n' for r, count in row.counts.restarts.items()]
 
 
@@ -141,7 +141,7 @@ def _next_retry(row: Row) -> float | None:
     return round(row.now.wall_at(due), 3) if due is not None else None
 
 
-def _cpu(row: Row) -> Iterable[str]:
+def _cpu(row: Row) -> Sequence[str]:
     spent = row.spent
     return (
         f',mode="user"}} {spent.user_seconds!r}\n',
@@ -165,7 +165,7 @@ def labels_family(names: Sequence[str]) -> Kept:
     """The labels of programs by these names, as kube-state-metrics tells those of pods."""
     shown = {name: label_name(name) for name in names}
 
-    def read(row: Row) -> Iterable[str]:
+    def read(row: Row) -> Sequence[str]:
         values = dict(row.view.spec.labels)
         pairs = [f',{shown[name]}="{escape(_cut(values.get(name, "")))}"' for name in names]
         return (f"{''.join(pairs)}}} 1\n",)

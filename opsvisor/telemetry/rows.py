@@ -6,7 +6,7 @@ stays the same is made once: `Counts.head` holds the escaped labels of the proce
 one more label.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -116,12 +116,18 @@ class Single(Family):
 class Several(Family):
     """Some samples per process; `read` gives what follows the labels of the process in each."""
 
-    read: Callable[[Row], Iterable[str]]
+    read: Callable[[Row], Sequence[str]]
 
     def samples(self, rows: Iterable[Row]) -> str:
         """The lines of these processes."""
         name, read = self.name, self.read
-        return "".join([f"{name}{row.counts.head}".join(("", *read(row))) for row in rows])
+        return "".join(
+            [
+                f"{name}{row.counts.head}".join(("", *found))
+                for row in rows
+                if (found := read(row))  # of many families most processes have none
+            ]
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
