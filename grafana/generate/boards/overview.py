@@ -140,14 +140,15 @@ _ATTENTION = table(
     " tried again. Normal is an empty table. A click on the process shows everything about it;"
     " `opsvisorctl why NAME` tells its story.",
     _in_trouble(f"opsvisor_process_state_code{{{GROUPS}}}"),
-    _in_trouble(f"time() - opsvisor_process_state_entered_timestamp_seconds{{{GROUPS}}}"),
+    _in_trouble(f"floor(time() - opsvisor_process_state_entered_timestamp_seconds{{{GROUPS}}})"),
     _in_trouble(
         f"opsvisor_process_last_exit_code{{{GROUPS}}} >= 0"
         f" or {look.SIGNAL_BASE} + opsvisor_process_last_exit_signal{{{GROUPS}}}"
     ),
     _in_trouble(f"opsvisor_process_start_retries{{{GROUPS}}}"),
+    # Whole seconds: "929 milliseconds" is wider than the column, and no more exact than a scrape.
     _in_trouble(
-        f"clamp_min(opsvisor_process_next_retry_timestamp_seconds{{{GROUPS}}} - time(), 0)"
+        f"ceil(clamp_min(opsvisor_process_next_retry_timestamp_seconds{{{GROUPS}}} - time(), 0))"
     ),
     _in_trouble(f"sum by ({PROCESS}) (increase({_AUTOMATIC_RESTARTS}[$__range]))"),
     _in_trouble(
