@@ -13,7 +13,10 @@ RULES = (ROOT / "alerts" / "opsvisor.rules.yml", ROOT / "alerts" / "opsvisor.ale
 
 _TROUBLED = "shop-1"  # a program in every predicament
 _CALM = "shop-2"  # the same, without those that can't get well
-_HOPELESS = ("broken", "missing", "looping", "leaky", "hungry", "deaf", "flaky")
+_HOPELESS = (
+    *("broken", "deaf", "flaky", "hanging", "hungry", "leaky"),
+    *("looping", "missing", "unheard", "unready"),
+)
 
 _RESTART_EVERY = 180.0  # seconds: somebody deploys now and then
 
@@ -60,6 +63,7 @@ def fleet(directory: Path) -> Iterator[Fleet]:
             ends.enter_context(host.visitors(restart_every=_RESTART_EVERY))
             hosts.append(host)
         troubled, calm = hosts
+        troubled.hold_one_back()
         with calm.client() as client:
             client.act("stop", _HOPELESS)
         stack = ends.enter_context(
