@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cells import Cell, can_have, cell
+from cells import can_have, cell
 from drawn import GRAFANA, load_all, queries_of
 from promql import selectors
 from proof import Answers, Proof, Question, questions
@@ -63,26 +63,12 @@ _MORE_PROGRAMS = """
 description = "Wants all the CPU and gets a fifth of one"
 command     = {command}
 
-[program.storing]
-description = "Writes to storage, and reads it from there again"
-command     = {storing}
-
 [program.counted]
 description   = "Ends at once, and is given up after three times"
 command       = "false"
 start_retries = 3
 """
 _BUSY = ["python3", "-c", "while True: pass"]
-_STORING = """
-import os, time
-file = os.open("stored", os.O_RDWR | os.O_CREAT)
-while True:
-    os.pwrite(file, bytes(1 << 20), 0)
-    os.fsync(file)
-    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-    os.pread(file, 1 << 20, 0)
-    time.sleep(0.5)
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,18 +96,19 @@ def _fast_rules(directory: Path) -> list[Path]:
 def _limits(ends: ExitStack) -> list[str]:
     """What goes before a command to hold it back, as far as this machine lets us."""
     entry: list[str] = []
-    for controller in ("cpu", "memory"):
-        if can_have(controller):
-            one: Cell = ends.enter_context(cell(controller))
-            one.limit_cpu(20) if controller == "cpu" else one.limit_memory(64)
-            entry += one.entry
+    if can_have("cpu"):
+        slow = ends.enter_context(cell("cpu"))
+        slow.limit_cpu(20)
+        entry += slow.entry
+    if can_have("memory"):
+        small = ends.enter_context(cell("memory"))
+        small.limit_memory(64)
+        entry += small.entry
     return entry
 
 
 def _more_programs(entry: list[str]) -> str:
-    return _MORE_PROGRAMS.format(
-        command=json.dumps(entry + _BUSY), storing=json.dumps(["python3", "-c", _STORING])
-    )
+    return _MORE_PROGRAMS.format(command=json.dumps(entry + _BUSY))
 
 
 @pytest.fixture(scope="module")

@@ -183,7 +183,7 @@ _WORK = (
     ),
     timeseries(
         "Dealing with an exit, p99",
-        "From noticing the end of a child to having dealt with it. Normal is below a millisecond."
+        "From noticing the end of a child to having dealt with it. Normal is some milliseconds."
         " It grows with the loop lag above.",
         Query(text=_quantile("opsvisor_child_reap_duration_seconds", 0.99), legend="p99"),
         size=(6, 7),
@@ -353,8 +353,8 @@ _SCRAPE = (
     ),
     timeseries(
         "Samples per scrape",
-        "How many numbers a scrape brings. Normal is level: about 60 for each process and some"
-        " hundred for the daemon. Above sample_limit Prometheus takes none of them.",
+        "How many numbers a scrape brings. Normal is level: about 55 for each process and 200"
+        " for the daemon. Above sample_limit Prometheus takes none of them.",
         Query(text=f"scrape_samples_scraped{{{FLEET}}}", legend="{{instance}}"),
         size=(8, 7),
     ),
@@ -373,8 +373,8 @@ _SCRAPE = (
 _ITSELF = (
     timeseries(
         "Own CPU",
-        "CPU of the daemon itself; 100 % is one CPU. Normal is below 1 %, somewhat more with a"
-        " thousand processes. What it does then is mostly answering: see API requests.",
+        "CPU of the daemon itself; 100 % is one CPU. Normal is some percent at most."
+        " What it does then is mostly answering: see API requests.",
         Query(
             text=f"rate(process_cpu_seconds_total{{{FLEET}}}[$__rate_interval])",
             legend="{{instance}}",
@@ -391,7 +391,7 @@ _ITSELF = (
     timeseries(
         "Own descriptors",
         "Open file descriptors of the daemon, at most; and its limit, dashed. Logarithmic. Normal"
-        " is about four for each process. At the limit it can start nothing: raise LimitNOFILE of"
+        " is about three for each process. At the limit it can start nothing: raise LimitNOFILE of"
         " its unit.",
         Query(text=f"max(process_open_fds{{{FLEET}}})", legend="open"),
         Query(text=f"min(process_max_fds{{{FLEET}}})", legend="limit"),
