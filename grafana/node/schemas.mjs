@@ -3,8 +3,9 @@
 //   node schemas.mjs GENERATION OUT.json
 //
 // GENERATION is the N of a dependency grafana-schema-N. OUT.json gets an object: `dashboard`, and
-// for each kind of panel that the dashboards use its `options` and `fieldConfig`. Every object of
-// them refuses properties that the types do not have. The result is not committed: it follows from
+// for each kind of panel that the dashboards use its `Options` and `FieldConfig`, and `query`, which
+// is null where Grafana's Prometheus plugin is a package of its own. Every object of them refuses
+// properties that the types do not have. The result is not committed: it follows from
 // package-lock.json.
 
 import { readdirSync, readFileSync, writeFileSync, mkdtempSync, rmSync } from "node:fs";
@@ -35,12 +36,17 @@ const files = readdirSync(join(root, "dist"), { recursive: true })
   .sort((one, other) => one.length - other.length);
 
 // Generations 10 and 11 have their types beside the code, 12 and 13 in a folder of their own.
-function typesOf(folder) {
+function findTypes(folder) {
   const found = files.find((name) => name.includes(`/raw/${folder}/x/`));
+  return found && join(root, "dist", found);
+}
+
+function typesOf(folder) {
+  const found = findTypes(folder);
   if (!found) {
     throw new Error(`Grafana ${generation} publishes no types in raw/${folder}`);
   }
-  return join(root, "dist", found);
+  return found;
 }
 
 const work = mkdtempSync(join(HERE, `.types-${generation}-`));
@@ -52,6 +58,10 @@ try {
     lines.push(`import { ${type} as ${name}_ } from "${path}";`, `export type ${name} = ${name}_;`);
   };
   declare("TheDashboard", typesOf("dashboard"), "Dashboard");
+  const query = findTypes("composable/prometheus/dataquery");
+  if (query) {
+    declare("TheQuery", query, "PrometheusDataQuery");
+  }
   const names = {};
   for (const [kind, folder] of Object.entries(PANELS)) {
     const file = typesOf(`composable/${folder}/panelcfg`);
@@ -94,6 +104,7 @@ try {
     topRef: true,
   });
   const schemas = { version: manifest.version, dashboard: generator.createSchema("TheDashboard") };
+  schemas.query = query ? generator.createSchema("TheQuery") : null;
   schemas.panels = Object.fromEntries(
     Object.entries(names).map(([kind, types]) => [
       kind,

@@ -40,6 +40,7 @@ class Generation:
     def __init__(self, schemas: dict[str, Any]) -> None:
         self.version: str = schemas["version"]
         self._dashboard = Draft7Validator(schemas["dashboard"])
+        self._query = Draft7Validator(schemas["query"]) if schemas["query"] else None
         self._panels = {
             (kind, part): Draft7Validator(schema)
             for kind, parts in schemas["panels"].items()
@@ -51,6 +52,10 @@ class Generation:
         yield from _complaints(self._dashboard, _without_prometheus(dashboard), "")
         for panel in panels_of(dashboard):
             yield from self._of_panel(panel)
+            if self._query is not None:
+                for target in panel["targets"]:
+                    where = f"{panel['title']!r} {target['refId']}"
+                    yield from _complaints(self._query, target, where)
 
     def _of_panel(self, panel: Panel) -> Iterator[str]:
         given = {

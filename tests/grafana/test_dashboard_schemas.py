@@ -72,6 +72,13 @@ def test_slips_are_found(number: str, slip: Callable[[Dashboard], None]) -> None
     assert [one for one in complaints if not _is_a_later_default(one)] != []
 
 
+def test_queries_are_held_to_a_type_as_well() -> None:
+    """Of the one generation whose types of Prometheus queries are among the others."""
+    dashboard = load("opsvisor-overview")
+    _first(dashboard, "stat")["targets"][0].update(legend="x")
+    assert "legend" in "".join(generation(_OLDEST).complaints(dashboard))
+
+
 def test_annotations_have_the_settings_of_prometheus() -> None:
     """Those that the types of dashboards say nothing about: all of them, and of the right type."""
     for dashboard in load_all().values():
