@@ -38,6 +38,7 @@ SHARED = {
 _WHO = "{{ $labels.group }}:{{ $labels.process }} on {{ $labels.instance }}"
 _NAME = "{{ $labels.group }}:{{ $labels.process }}"
 _WHY = f"\nRun there: opsvisorctl why {_NAME}"
+_NUMBERS = f"\nRun there: opsvisorctl metrics {_NAME}"
 _BY_PROCESS = "on (job, instance, group, process)"
 
 RECORDINGS = (
@@ -92,7 +93,7 @@ PROCESS_ALERTS = (
     Alert(
         name="OpsvisorProcessFatal",
         group=Group.PROCESS,
-        condition="FATAL within @window",
+        condition="FATAL at any time within @window",
         # Attempts out of FATAL last for 90 s with the default delays; the window bridges them.
         expr="""\
 max without (state) (
@@ -135,7 +136,7 @@ max_over_time(opsvisor_process_state{{@selector,state="fatal"}}[@gap]) == 1""",
     Alert(
         name="OpsvisorProcessRestartingOften",
         group=Group.PROCESS,
-        condition="restarted by itself in more than @stretches of the stretches of"
+        condition="restarted by itself in more than @stretches different stretches of"
         " @restarts_window within @window, the last time within @recent",
         expr=f"""\
 count_over_time(
@@ -221,13 +222,13 @@ last_over_time(opsvisor_process_up{{@selector}}[@gap]) == 1""",
     Alert(
         name="OpsvisorProcessMemoryNearLimit",
         group=Group.PROCESS,
-        condition="more than @ratio of the memory limit in use",
+        condition="more than @ratio_percent of the memory limit in use",
         expr="""\
 last_over_time(instance_process:opsvisor_process_memory_per_limit:ratio{@selector}[@gap])
   > @ratio""",
         summary="A process tree is close to its memory limit.",
         description=f"{_WHO} uses {{{{ $value | humanizePercentage }}}} of its memory limit;"
-        f" beyond it the kernel kills.{_WHY}",
+        f" beyond it the kernel kills.{_NUMBERS}",
         dashboard=Dashboard.PROCESS,
         takes={"ratio": Kind.RATIO},
     ),
@@ -235,7 +236,7 @@ last_over_time(instance_process:opsvisor_process_memory_per_limit:ratio{@selecto
         name="OpsvisorProcessMemoryFillingUp",
         group=Group.PROCESS,
         condition="the growth of the last @window leads over the memory limit within @horizon;"
-        " already more than @ratio of it is in use, and the run is older than @age",
+        " already more than @ratio_percent of it is in use, and the run is older than @age",
         # Young runs are left out, because every start looks like a leak.
         expr="""\
 (
@@ -248,7 +249,7 @@ and time() - last_over_time(opsvisor_process_start_time_seconds{@selector}[@gap]
   > @age_seconds""",
         summary="A process tree will soon need more memory than its limit.",
         description=f"{_WHO} grows: it is on the way to"
-        f" {{{{ $value | humanize1024 }}}}B within @horizon, above its limit.{_WHY}",
+        f" {{{{ $value | humanize1024 }}}}B within @horizon, above its limit.{_NUMBERS}",
         dashboard=Dashboard.PROCESS,
         takes={
             "window": Kind.WINDOW,
@@ -260,25 +261,27 @@ and time() - last_over_time(opsvisor_process_start_time_seconds{@selector}[@gap]
     Alert(
         name="OpsvisorProcessFileDescriptorsExhausting",
         group=Group.PROCESS,
-        condition="the worst member of the tree uses more than @ratio of its open files",
+        condition="the worst member of the tree uses more than @ratio_percent of its open files",
         expr="last_over_time(opsvisor_process_fd_usage_ratio{@selector}[@gap]) > @ratio",
         summary="A process is running out of file descriptors.",
         description=f"A member of {_WHO} uses"
-        f" {{{{ $value | humanizePercentage }}}} of the files it may open (rlimit nofile).{_WHY}",
+        f" {{{{ $value | humanizePercentage }}}} of the files it may open (rlimit nofile)."
+        f"{_NUMBERS}",
         dashboard=Dashboard.PROCESS,
         takes={"ratio": Kind.RATIO},
     ),
     Alert(
         name="OpsvisorProcessCPUThrottling",
         group=Group.PROCESS,
-        condition="more than @ratio of the periods of its CPU quota throttled over @window",
+        condition="more than @ratio_percent of the periods of its CPU quota throttled over"
+        " @window",
         expr="""\
 rate(opsvisor_process_cpu_throttled_periods_total{@selector}[@window])
   / (rate(opsvisor_process_cpu_periods_total{@selector}[@window]) > 0)
   > @ratio""",
         summary="A process tree is slowed down by its CPU quota.",
         description=f"{_WHO} was throttled in"
-        f" {{{{ $value | humanizePercentage }}}} of the periods of its CPU quota.{_WHY}",
+        f" {{{{ $value | humanizePercentage }}}} of the periods of its CPU quota.{_NUMBERS}",
         dashboard=Dashboard.PROCESS,
         takes={"window": Kind.WINDOW, "ratio": Kind.RATIO},
     ),
@@ -313,8 +316,8 @@ SUPERVISOR_ALERTS = (
     Alert(
         name="OpsvisorRestartStorm",
         group=Group.SUPERVISOR,
-        condition="@processes or more different processes, and more than @ratio of all on the"
-        " host, restarted by themselves within @storm_window",
+        condition="@processes or more different processes, and more than @ratio_percent of all on"
+        " the host, restarted by themselves within @storm_window",
         # Different ones: one that crashes all the time on a small host is no storm.
         expr="""\
 instance:opsvisor_process_restarting:count@{storm_window}{@selector} >= @processes
@@ -378,7 +381,7 @@ max without (state) (
     Alert(
         name="OpsvisorRestarted",
         group=Group.SUPERVISOR,
-        condition="opsvisor began anew within @window",
+        condition="the daemon began anew within @window, by a restart or a reload",
         expr="changes(opsvisor_start_time_seconds{@selector}[@window]) > 0",
         summary="opsvisor itself was restarted.",
         description="opsvisor on {{ $labels.instance }} began anew"

@@ -96,6 +96,7 @@ class Thresholds:
                 names[f"{name}_seconds"] = durations.seconds(int(value))
             else:
                 names[name] = f"{value:g}"
+                names[f"{name}_percent"] = f"{value * 100:g} %"
         return _Text(text).substitute(names)
 
     def _alert_rule(self, alert: Alert) -> AlertRule:

@@ -15,6 +15,7 @@ from timeline import (
 GIB = 1 << 30
 LONG = "30m"
 WHY = "\nRun there: opsvisorctl why shop:web-0"
+NUMBERS = "\nRun there: opsvisorctl metrics shop:web-0"
 
 
 def state(name: str, *values: str) -> dict[str, str]:
@@ -679,7 +680,7 @@ NEAR_LIMIT_CASES = (
         fires={"6m45s": False, "7m": True},
         summary="A process tree is close to its memory limit.",
         description="shop:web-0 on shop-1:9001 uses 96% of its memory limit; beyond it the kernel"
-        " kills." + WHY,
+        " kills." + NUMBERS,
     ),
     Case(
         alert=NEAR_LIMIT,
@@ -752,7 +753,7 @@ FILLING_CASES = (
         fires={"90m": False, "91m": True},
         summary="A process tree will soon need more memory than its limit.",
         description="shop:web-0 on shop-1:9001 grows: it is on the way to 1.438GiB within 4h,"
-        " above its limit." + WHY,
+        " above its limit." + NUMBERS,
     ),
     Case(
         alert=FILLING,
@@ -763,7 +764,7 @@ FILLING_CASES = (
         fires={"80m": False, "81m": True},
         summary="A process tree will soon need more memory than its limit.",
         description="shop:web-0 on shop-1:9001 grows: it is on the way to 1.142GiB within 4h,"
-        " above its limit." + WHY,
+        " above its limit." + NUMBERS,
     ),
     Case(
         alert=FILLING,
@@ -861,7 +862,7 @@ FILES_CASES = (
         fires={"6m45s": False, "7m": True},
         summary="A process is running out of file descriptors.",
         description="A member of shop:web-0 on shop-1:9001 uses 86% of the files it may open"
-        " (rlimit nofile)." + WHY,
+        " (rlimit nofile)." + NUMBERS,
     ),
     Case(
         alert=FILES,
@@ -915,7 +916,7 @@ THROTTLING_CASES = (
         fires={"15m": False, "15m15s": True},
         summary="A process tree is slowed down by its CPU quota.",
         description="shop:web-0 on shop-1:9001 was throttled in 26% of the periods of its CPU"
-        " quota." + WHY,
+        " quota." + NUMBERS,
     ),
     Case(
         alert=THROTTLING,
@@ -925,7 +926,7 @@ THROTTLING_CASES = (
         fires={"26m": False, "27m": True},
         summary="A process tree is slowed down by its CPU quota.",
         description="shop:web-0 on shop-1:9001 was throttled in 100% of the periods of its CPU"
-        " quota." + WHY,
+        " quota." + NUMBERS,
     ),
     Case(
         alert=THROTTLING,
