@@ -74,6 +74,16 @@ _TROUBLE = """
     command         = "sleep 1000"
     readiness_probe = { exec = ["test", "-e", "mended"], period = "500ms" }
 
+    # Has nearly all files open that it may.
+    [program.hungry]
+    rlimits = { nofile = 64 }
+    command = ["python3", "-c", '''
+    import os, time
+    files = [open(os.devnull) for _ in range(54)]
+    while not os.path.exists("mended"): time.sleep(0.2)
+    files.clear()
+    time.sleep(1000)''']
+
     # The one reader of its log does not read.
     [program.unread]
     command = "sh -c 'while seq 2000; do sleep 0.1; done'"
@@ -117,12 +127,14 @@ _TOLD = (
     Trouble("OpsvisorProcessNotRunning", {"process": "waiting"}),
     Trouble("OpsvisorProcessNotRunning", {"process": "looping"}),
     Trouble("OpsvisorProcessUnhealthy", {"process": "sick", "check": "readiness"}),
+    Trouble("OpsvisorProcessFileDescriptorsExhausting", {"process": "hungry"}),
     Trouble("OpsvisorProcessLogDropping", {"process": "unread"}),
     Trouble("OpsvisorProcessLogWriteErrors", {"process": "unheard"}),
     Trouble("OpsvisorEventsDropped", {"subscriber": "eventlistener:deaf"}),
     Trouble("OpsvisorConfigReloadFailed", {"instance": "one"}),
     Trouble("OpsvisorDown", {"instance": "two"}),
 )
+_AFTERWARDS = Trouble("OpsvisorRestarted", {"instance": "two"})
 # Why it is wanted and does not run is less urgent than that: whoever is told of the first when
 # the second comes hears of the first no more. Until then it may have been told, or not.
 _OVERTAKEN = Trouble("OpsvisorProcessCrashLooping", {"process": "looping"})
@@ -248,9 +260,14 @@ def test_alerts_come_and_go(tmp_path: Path) -> None:
         house.begin_two()
         _until_all(
             "resolved",
-            lambda: [str(one) for one in (*_TOLD, _OVERTAKEN) if house.last(one) != "resolved"],
+            lambda: [
+                str(one)
+                for one in (*_TOLD, _OVERTAKEN, _AFTERWARDS)
+                if house.last(one) != "resolved"
+            ],
         )
-        assert set(house.told(_OVERTAKEN)) == {"firing", "resolved"}
+        for trouble in (_OVERTAKEN, _AFTERWARDS):
+            assert set(house.told(trouble)) == {"firing", "resolved"}
         assert house.told(_MUTED) == []
         notices = house.stack.receiver.notices()
         assert [one.name for one in notices if one.labels.get("process") == "fine"] == []
