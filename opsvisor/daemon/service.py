@@ -47,6 +47,7 @@ from opsvisor.runtime.leaves import Leaves, NoPlaceError, find_place
 from opsvisor.runtime.logs.syslog import Syslog
 from opsvisor.runtime.oom import OomWatch
 from opsvisor.runtime.post_mortem import PostMortems
+from opsvisor.runtime.proportional import ProportionalMemory
 from opsvisor.runtime.reaper import Orphan
 from opsvisor.runtime.sampler import Sampler
 from opsvisor.telemetry.journal import Journal
@@ -117,6 +118,8 @@ class Service:
             for edge in self._other_edges:
                 edge.open()
             self._configuration.start_all()
+            if Collector.PROPORTIONAL_MEMORY in self._loaded.settings.metrics.collectors:
+                self._proportional.open()
             # Not before: a request may be one to the engine.
             for server in self._servers:
                 await server.serve()
@@ -201,6 +204,11 @@ class Service:
             cgroups=self._cgroups if Collector.CGROUP in collectors else None,
             oom=self._oom,
             leaves=self._leaves,
+            with_switches=Collector.CONTEXT_SWITCHES in collectors,
+        )
+        self._proportional = ProportionalMemory(
+            self._sampler,
+            interval=self._loaded.settings.metrics.proportional_memory_interval,
         )
         self._metrics = Metrics(
             views=self._engine.views,
@@ -211,6 +219,7 @@ class Service:
             revision=read_revision(),
             settings=self._loaded.settings.metrics,
             subscriptions=lambda: self._bus.subscriptions,
+            proportional_memory=self._proportional.of,
             on_error=self._internal_error,
         )
         self._post_mortems = PostMortems(self._engine.streams, self._loaded.settings.history_size)
@@ -356,6 +365,7 @@ class Service:
     async def _close(self) -> None:
         for server in self._servers:
             await server.close()
+        await self._proportional.close()
         self._sampler.close()
         if self._leaves is not None:
             self._leaves.close()

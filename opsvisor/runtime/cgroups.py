@@ -11,7 +11,7 @@ none with another program inside. What a shared cgroup counts is nobody's in par
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import inf
@@ -23,6 +23,7 @@ LEGACY, UNIFIED = 1, 2  # versions of hierarchies
 
 _LARGEST_FILE = 4096
 _LONGEST_MOUNTINFO = 1 << 20
+_OFTEN = 12  # sweeps at the beginning in which a process is looked for, and between two later
 _NO_LIMIT = 1 << 62  # version 1 says so with a number near 2**63, rounded down to a page
 
 
@@ -89,11 +90,21 @@ class Place:
     cpu: str = ""
 
 
+@dataclass(slots=True)
+class _Seen:
+    """Where a process was when it was last looked for, after so many times that it might be."""
+
+    pid: Pid
+    text: str = ""
+    times: int = 0
+
+
 class Cgroups:
     """The hierarchies of this machine, as `proc` tells of them."""
 
     def __init__(self, proc: str = "/proc") -> None:
         self._proc = proc
+        self._seen: dict[ProcessId, _Seen] = {}
         mounts = _mounts(f"{proc}/self/mountinfo")
         self.unified = mounts.get("")
         self._memory = self._controller("memory", mounts)
@@ -133,26 +144,50 @@ class Cgroups:
         return path if path and count_kills(path) is not None else MACHINE
 
     def look_around(self, roots: Mapping[ProcessId, Pid]) -> dict[ProcessId, Surroundings]:
-        """The surroundings of these processes. Those that are gone by now have none."""
+        """The surroundings of these processes. Those that are gone by now have none.
+
+        A process that goes elsewhere does so when it begins, if ever: it is followed closely then,
+        and looked for once in a while later. To be called by one thread only.
+        """
+        self._seen = {
+            process_id: self._look_for(process_id, pid) for process_id, pid in roots.items()
+        }
         placed = cache(self._placed)  # most share a cgroup, or differ from it in one hierarchy
         places = {
-            process_id: placed(text)
-            for process_id, pid in roots.items()
-            if (text := _read(f"{self._proc}/{pid}/cgroup"))
+            process_id: placed(seen.text) for process_id, seen in self._seen.items() if seen.text
         }
+        around = cache(self._surroundings_in(list(places.values())))
+        return {process_id: around(place) for process_id, place in places.items()}
+
+    def _surroundings_in(self, places: Sequence[Place]) -> Callable[[Place], Surroundings]:
+        """What tells the surroundings of each of these places, which it is given with all others.
+
+        It is the same for all processes in one place: who shares one has nothing of its own.
+        """
         ours = self.place_of()
-        memory_is_own = _ownership(self._memory, ours.memory, [p.memory for p in places.values()])
-        cpu_is_own = _ownership(self._cpu, ours.cpu, [p.cpu for p in places.values()])
+        memory_is_own = _ownership(self._memory, ours.memory, [one.memory for one in places])
+        cpu_is_own = _ownership(self._cpu, ours.cpu, [one.cpu for one in places])
         memory_limit, cpu_limit = cache(self._memory_limit), cache(self._cpu_limit)
-        return {
-            process_id: Surroundings(
+
+        def look(place: Place) -> Surroundings:
+            return Surroundings(
                 memory_limit=_smallest(self._memory, place.memory, memory_limit),
                 cpu_limit=_smallest(self._cpu, place.cpu, cpu_limit),
                 throttling=self._throttling(place.cpu) if place.cpu in cpu_is_own else None,
                 kills=self._own_kills(place.memory) if place.memory in memory_is_own else None,
             )
-            for process_id, place in places.items()
-        }
+
+        return look
+
+    def _look_for(self, process_id: ProcessId, pid: Pid) -> _Seen:
+        seen = self._seen.get(process_id)
+        if seen is None or seen.pid != pid:
+            seen = _Seen(pid)
+        seen.times += 1
+        # Spread by pid: a thousand that were started together are not looked for together.
+        if seen.times <= _OFTEN or (seen.times + pid) % _OFTEN == 0:
+            seen.text = _read(f"{self._proc}/{pid}/cgroup")
+        return seen
 
     def _memory_limit(self, folder: str) -> float:
         assert self._memory is not None

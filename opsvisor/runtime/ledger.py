@@ -19,19 +19,30 @@ class Ledger:
     def __init__(self) -> None:
         self._finished = NOTHING
         self._living: dict[Pid, Spent] = {}
+        self._gone = NOTHING  # switches of members that are gone, in this run
         self._measured: CpuTime | None = None
         self._told = NOTHING
         self._is_told = True  # whether `_told` is up to date
 
     def saw(self, living: dict[Pid, Spent]) -> None:
-        """A sweep found these members alive."""
+        """A sweep found these members alive.
+
+        CPU time and bytes of a member that is gone are in the numbers of the one that waited for
+        it; its context switches are in nobody's until that has ended, too.
+        """
+        for pid, last_seen in self._living.items():
+            if pid not in living and last_seen.voluntary_switches:
+                self._gone = self._gone.plus(_switches_of(last_seen))
         self._living = living
         self._is_told = False
 
     def run_ended(self, root: Pid, usage: Usage) -> None:
         """The run of this root is over; rusage knows nothing of bytes, so its last seen count."""
+        seen = self._sum()
         self._finish(self._living.get(root, NOTHING), usage)
         self._living = {}
+        self._gone = NOTHING
+        self._keep_switches(seen)
 
     def orphan_reaped(self, pid: Pid, usage: Usage) -> None:
         """A descendant that became our child is over."""
@@ -63,8 +74,18 @@ class Ledger:
             self._is_told = True
         return self._told
 
+    def _keep_switches(self, seen: Spent) -> None:
+        """Rusage has those of who was waited for. What was seen of the others stays."""
+        now = self._sum()
+        self._finished = self._finished._replace(
+            voluntary_switches=self._finished.voluntary_switches
+            + max(0, seen.voluntary_switches - now.voluntary_switches),
+            involuntary_switches=self._finished.involuntary_switches
+            + max(0, seen.involuntary_switches - now.involuntary_switches),
+        )
+
     def _sum(self) -> Spent:
-        return add_up(self._living.values()).plus(self._finished)
+        return add_up(self._living.values()).plus(self._finished).plus(self._gone)
 
     def _finish(self, last_seen: Spent, usage: Usage) -> None:
         self._is_told = False
@@ -73,8 +94,17 @@ class Ledger:
                 user_seconds=usage.user_seconds,
                 system_seconds=usage.system_seconds,
                 major_faults=usage.major_faults,
+                voluntary_switches=usage.voluntary_switches,
+                involuntary_switches=usage.involuntary_switches,
             )
         )
+
+
+def _switches_of(spent: Spent) -> Spent:
+    return NOTHING._replace(
+        voluntary_switches=spent.voluntary_switches,
+        involuntary_switches=spent.involuntary_switches,
+    )
 
 
 class ThrottleLedger:

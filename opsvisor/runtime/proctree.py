@@ -16,6 +16,7 @@ import os
 import resource
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from operator import add
 from typing import NamedTuple
 
 from opsvisor.core.spec import Pid, ProcessId
@@ -28,36 +29,26 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Stat(NamedTuple):
-    """One line of `/proc/<pid>/stat`, proc(5).
+    """One line of `/proc/<pid>/stat`, proc(5), as far as it is of use here.
 
     A named tuple, unlike our other records: one is made for each process of the machine, and it
-    costs a quarter of a frozen dataclass. `fields` is everything after the name, not yet parsed;
-    `born` (clock ticks after boot) tells a process from a later one with the same pid.
+    costs a quarter of a frozen dataclass. It holds numbers only, so the garbage collector need not
+    look at it. `born` (clock ticks after boot) tells a process from a later one with the same pid.
+    Seconds and faults include children that were waited for: without them the sum over a tree
+    falls whenever a worker ends. A zombie has ended and waits for its parent to notice.
     """
 
     pid: Pid
-    name: str
-    state: str
     parent: Pid
     group: int
     session: int
     born: int
-    fields: list[bytes]
-
-    @property
-    def is_zombie(self) -> bool:
-        """Whether it has ended and waits for its parent to notice."""
-        return self.state in "ZX"
-
-    @property
-    def threads(self) -> int:
-        """Number of threads."""
-        return int(self.fields[17])
-
-    @property
-    def rss_bytes(self) -> int:
-        """Resident memory."""
-        return int(self.fields[21]) * _PAGE
+    is_zombie: bool
+    threads: int
+    rss_bytes: int
+    user_seconds: float
+    system_seconds: float
+    major_faults: int
 
 
 class Spent(NamedTuple):
@@ -68,26 +59,16 @@ class Spent(NamedTuple):
     io_read_bytes: int = 0
     io_written_bytes: int = 0
     major_faults: int = 0
+    voluntary_switches: int = 0
+    involuntary_switches: int = 0
 
     def plus(self, other: "Spent") -> "Spent":
         """Both together."""
-        return Spent(
-            self.user_seconds + other.user_seconds,
-            self.system_seconds + other.system_seconds,
-            self.io_read_bytes + other.io_read_bytes,
-            self.io_written_bytes + other.io_written_bytes,
-            self.major_faults + other.major_faults,
-        )
+        return Spent._make(map(add, self, other))
 
     def at_least(self, other: "Spent") -> "Spent":
         """The larger of each number."""
-        return Spent(
-            max(self.user_seconds, other.user_seconds),
-            max(self.system_seconds, other.system_seconds),
-            max(self.io_read_bytes, other.io_read_bytes),
-            max(self.io_written_bytes, other.io_written_bytes),
-            max(self.major_faults, other.major_faults),
-        )
+        return Spent._make(map(max, self, other))
 
 
 NOTHING = Spent()
@@ -95,31 +76,31 @@ NOTHING = Spent()
 
 def add_up(spent: Iterable[Spent]) -> Spent:
     """All of them together."""
-    total = NOTHING
-    for one in spent:
-        total = total.plus(one)
-    return total
+    return Spent._make(map(sum, zip(NOTHING, *spent, strict=True)))
 
 
 def parse_stat(line: bytes) -> Stat:
     """Take one stat line apart. The name is free text and may hold blanks and brackets."""
-    start, end = line.index(b"("), line.rindex(b")")
-    fields = line[end + 2 :].split()
+    # Numbered as in proc(5), less 3: what follows the name.
+    fields = line[line.rindex(b")") + 2 :].split(b" ", 22)
     return Stat(
-        pid=Pid(int(line[:start])),
-        name=line[start + 1 : end].decode(errors="replace"),
-        state=fields[0].decode(),
-        parent=Pid(int(fields[1])),
-        group=int(fields[2]),
-        session=int(fields[3]),
-        born=int(fields[19]),
-        fields=fields,
+        Pid(int(line[: line.index(b" ")])),
+        Pid(int(fields[1])),
+        int(fields[2]),
+        int(fields[3]),
+        int(fields[19]),
+        fields[0] in b"ZX",
+        int(fields[17]),
+        int(fields[21]) * _PAGE,
+        (int(fields[11]) + int(fields[13])) / _TICKS,
+        (int(fields[12]) + int(fields[14])) / _TICKS,
+        int(fields[9]) + int(fields[10]),
     )
 
 
 def read_stat(pid: Pid | str) -> Stat | None:
     """The stat line of one process, None if it is gone or hidden."""
-    line = _read(f"/proc/{pid}/stat", _STAT_SIZE)
+    line = read_file(f"/proc/{pid}/stat", _STAT_SIZE)
     return parse_stat(line) if line else None
 
 
@@ -169,18 +150,10 @@ def _with_descendants(top: Stat, children: Mapping[Pid, Iterable[Stat]]) -> list
 def read_spent(stat: Stat) -> Spent:
     """What this process has used, dead children that were waited for included.
 
-    Without `cutime` and `cstime` the sum over a tree falls whenever a worker ends. `/proc/pid/io`
-    holds reaped children by itself.
+    `/proc/pid/io` holds those by itself.
     """
-    fields = stat.fields
     read, written = _read_io(stat.pid)
-    return Spent(
-        user_seconds=(int(fields[11]) + int(fields[13])) / _TICKS,
-        system_seconds=(int(fields[12]) + int(fields[14])) / _TICKS,
-        io_read_bytes=read,
-        io_written_bytes=written,
-        major_faults=int(fields[9]) + int(fields[10]),
-    )
+    return Spent(stat.user_seconds, stat.system_seconds, read, written, stat.major_faults)
 
 
 def count_fds(pid: Pid) -> int:
@@ -208,24 +181,24 @@ def fd_limit(pid: Pid) -> int:
 
 def swap_in_use() -> bool:
     """Whether the machine has any swap space: without it no process needs to be asked."""
-    return _read("/proc/swaps", _STAT_SIZE).count(b"\n") > 1
+    return read_file("/proc/swaps", _STAT_SIZE).count(b"\n") > 1
 
 
 def read_swap(pid: Pid) -> int:
     """Bytes of this process that are swapped out."""
-    _, found, rest = _read(f"/proc/{pid}/status", 2 * _STAT_SIZE).partition(b"\nVmSwap:")
+    _, found, rest = read_file(f"/proc/{pid}/status", 2 * _STAT_SIZE).partition(b"\nVmSwap:")
     return int(rest.split(maxsplit=1)[0]) * 1024 if found else 0
 
 
 def _read_io(pid: Pid) -> tuple[int, int]:
-    text = _read(f"/proc/{pid}/io", _IO_SIZE)
-    if not text:
+    lines = read_file(f"/proc/{pid}/io", _IO_SIZE).split(b"\n", 6)
+    if len(lines) < 6:  # noqa: PLR2004 - lines of that file
         return 0, 0
-    words = text.split()
-    return int(words[9]), int(words[11])  # read_bytes, write_bytes: what reached the storage
+    # What reached the storage: `read_bytes: N` and `write_bytes: N`.
+    return int(lines[4][12:]), int(lines[5][13:])
 
 
-def _read(path: str, size: int) -> bytes:
+def read_file(path: str, size: int) -> bytes:
     """The first `size` bytes of a file of /proc, empty if it is gone or forbidden."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

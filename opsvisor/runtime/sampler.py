@@ -45,6 +45,7 @@ from opsvisor.runtime.ledger import Ledger, ThrottleLedger
 from opsvisor.runtime.members import TreeMember, look_at
 from opsvisor.runtime.oom import OomWatch, count_kills
 from opsvisor.runtime.proctree import NOTHING, Spent, Stat
+from opsvisor.runtime.switches import SwitchCounter
 
 __all__ = ["Sampler", "Sweep", "TreeMember", "TreeSample"]
 
@@ -106,6 +107,7 @@ class _Question:
     cgroups: Cgroups | None
     leaves: Mapping[ProcessId, str]
     shared_kills: str
+    switches: SwitchCounter | None
     roots: Mapping[ProcessId, Pid]
     leaders: Mapping[int, ProcessId]
     last_leaders: Mapping[int, ProcessId]
@@ -160,7 +162,8 @@ class Sampler:
 
     Everything but the reading itself happens on the event loop. `mono` is also called from the
     worker thread. `sweeps` and `failures` count finished and failed sweeps. `cgroups` None: they
-    are not looked at.
+    are not looked at. Context switches are counted `with_switches` only: there is one more file to
+    read for each thread.
     """
 
     def __init__(
@@ -173,6 +176,7 @@ class Sampler:
         cgroups: Cgroups | None = None,
         oom: OomWatch | None = None,
         leaves: Leaves | None = None,
+        with_switches: bool = False,
     ) -> None:
         self.sweeps = 0
         self.failures = 0
@@ -183,6 +187,7 @@ class Sampler:
         self._cgroups = cgroups
         self._oom = OomWatch() if oom is None else oom
         self._leaves = leaves
+        self._switches = SwitchCounter() if with_switches else None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sampler")
         self._running: asyncio.Future[_Answer] | None = None
         self._meanwhile = _Meanwhile()
@@ -324,6 +329,7 @@ class Sampler:
             cgroups=self._cgroups,
             leaves={} if self._leaves is None else self._leaves.folders(),
             shared_kills=self._oom.shared,
+            switches=self._switches,
             roots=roots,
             leaders={pid: process_id for process_id, pid in roots.items()},
             last_leaders={pid: process_id for process_id, pid in self._last_roots.items()},
@@ -411,6 +417,8 @@ def _answer(question: _Question, mono: Callable[[], float]) -> _Answer:
         process_id: {member.pid: proctree.read_spent(member) for member in members}
         for process_id, members in forest.items()
     }
+    if question.switches is not None:
+        _add_switches(question.switches, forest, spent)
     swapping = proctree.swap_in_use()
     trees = {
         process_id: _sum_up(members, spent[process_id], swapping=swapping)
@@ -437,24 +445,40 @@ def _answer(question: _Question, mono: Callable[[], float]) -> _Answer:
     )
 
 
+def _add_switches(
+    counter: SwitchCounter,
+    forest: Mapping[ProcessId, list[Stat]],
+    spent: Mapping[ProcessId, dict[Pid, Spent]],
+) -> None:
+    counted = counter.count(member for members in forest.values() for member in members)
+    for of_members in spent.values():
+        for pid, one in of_members.items():
+            voluntary, involuntary = counted[pid]
+            of_members[pid] = one._replace(
+                voluntary_switches=voluntary, involuntary_switches=involuntary
+            )
+
+
 def _sum_up(members: list[Stat], spent: Mapping[Pid, Spent], *, swapping: bool) -> TreeSample:
     root = members[0].pid
     total = proctree.add_up(spent.values())
     alive = [member for member in members if not member.is_zombie]
-    fds = {member.pid: proctree.count_fds(member.pid) for member in alive}
-    limits = {pid: proctree.fd_limit(pid) for pid in fds}
+    pids = [member.pid for member in alive]
+    fds = [proctree.count_fds(pid) for pid in pids]
+    limits = [proctree.fd_limit(pid) for pid in pids]
+    shares = [used / limit for used, limit in zip(fds, limits, strict=True) if limit]
     return TreeSample(
         pid=root,
         user_seconds=total.user_seconds,
         system_seconds=total.system_seconds,
-        rss_bytes=sum(member.rss_bytes for member in alive),
-        swap_bytes=sum(map(proctree.read_swap, fds)) if swapping else 0,
+        rss_bytes=sum([member.rss_bytes for member in alive]),
+        swap_bytes=sum(map(proctree.read_swap, pids)) if swapping else 0,
         processes=len(alive),
         zombies=len(members) - len(alive),
-        threads=sum(member.threads for member in alive),
-        open_fds=sum(fds.values()),
-        max_fds=limits.get(root, 0),
-        fd_usage_ratio=max((fds[pid] / limits[pid] for pid in fds if limits[pid]), default=0.0),
+        threads=sum([member.threads for member in alive]),
+        open_fds=sum(fds),
+        max_fds=limits[0] if pids[:1] == [root] else 0,
+        fd_usage_ratio=max(shares, default=0.0),
         io_read_bytes=total.io_read_bytes,
         io_written_bytes=total.io_written_bytes,
         major_faults=total.major_faults,

@@ -69,6 +69,7 @@ class Metrics:
         on_error: Callable[[str, Exception], None],
         settings: MetricsSettings = _USUAL,
         subscriptions: Callable[[], Iterable[Subscription]] = tuple,
+        proportional_memory: Callable[[ProcessId], int | None] = lambda _id: None,
         sweep_timeout: float = 2.0,
     ) -> None:
         self._now = now
@@ -82,6 +83,7 @@ class Metrics:
             counts=self._counts,
             log_stats=log_stats,
             sampler=sampler,
+            proportional_memory=proportional_memory,
             sweep_timeout=sweep_timeout,
             subscriptions=subscriptions,
             instruments=self._instruments,

@@ -149,6 +149,14 @@ def _cpu(row: Row) -> Sequence[str]:
     )
 
 
+def _context_switches(row: Row) -> Sequence[str]:
+    spent = row.spent
+    return (
+        f',mode="voluntary"}} {spent.voluntary_switches!r}\n',
+        f',mode="involuntary"}} {spent.involuntary_switches!r}\n',
+    )
+
+
 def _last_output(row: Row) -> float | None:
     return max([stats.last_output_at for stats in row.streams.values()], default=0.0) or None
 
@@ -411,6 +419,20 @@ PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
         "Page faults of the process tree that had to wait for storage.",
         Collector.RESOURCES,
         attrgetter("spent.major_faults"),
+    ),
+    _gauge(
+        "process_proportional_memory_bytes",
+        "Memory of the process tree in which a page shared by n processes counts 1/n for each.",
+        Collector.PROPORTIONAL_MEMORY,
+        lambda row: row.proportional_memory,
+        when=f"{_STOPPED}; or its memory may not be looked at",
+    ),
+    _several(
+        "process_context_switches_total",
+        "Context switches of the process tree over all runs, as far as somebody saw them.",
+        Collector.CONTEXT_SWITCHES,
+        _context_switches,
+        labels=("mode",),
     ),
     _counter(
         "process_cpu_periods_total",

@@ -92,6 +92,7 @@ class Row(NamedTuple):
     oom_kills: int
     around: Surroundings | None
     throttling: Throttling | None
+    proportional_memory: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

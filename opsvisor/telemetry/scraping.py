@@ -45,6 +45,7 @@ class Sources:
     counts: dict[ProcessId, Counts]
     log_stats: Callable[[ProcessId], Mapping[str, StreamStats]]
     sampler: Sampler
+    proportional_memory: Callable[[ProcessId], int | None]
     sweep_timeout: float
     subscriptions: Callable[[], Iterable[Subscription]]
     instruments: Instruments
@@ -108,6 +109,8 @@ class Scrape:
     def _rows_of(self, views: Sequence[ProcessView], now: Instant) -> Iterator[Row]:
         counts, sampler, is_swept = self._sources.counts, self._sources.sampler, self._is_swept
         is_around = Collector.CGROUP in self._tally.seconds
+        is_proportional = Collector.PROPORTIONAL_MEMORY in self._tally.seconds
+        proportional = self._sources.proportional_memory if is_proportional else None
         known = ((view, counts.get(view.id)) for view in views)
         present = [(view, one) for view, one in known if one is not None]  # else it left meanwhile
         streams = self._streams_of([view for view, _ in present])
@@ -122,6 +125,7 @@ class Scrape:
                 sampler.oom_kills(view.id),
                 sampler.surroundings(view.id) if is_around else None,
                 sampler.throttling(view.id) if is_around else None,
+                proportional(view.id) if proportional is not None else None,
             )
 
     def _streams_of(self, views: Sequence[ProcessView]) -> Sequence[Mapping[str, StreamStats]]:

@@ -114,6 +114,20 @@ def do(word, number=0.0):
             return in_thread(lambda: switch(number))
         case "switch-in-child":
             return os.waitpid(fork(lambda: switch(number)), 0)[0]
+        case "switching":
+            return child(lambda: switch(number))
+        case "switching-threads":
+            ready = threading.Barrier(3)
+            def work():
+                switch(number)
+                ready.wait()
+                threading.Event().wait()
+            for _ in range(2):
+                threading.Thread(target=work, daemon=True).start()
+            ready.wait()
+        case "end":
+            os.kill(int(number), signal.SIGKILL)
+            os.waitpid(int(number), 0)
         case "unreaped":
             return unreaped(lambda: burn(number))
         case "write":
@@ -220,6 +234,7 @@ class World:
         cgroups: Cgroups | None = None,
         leaves: Leaves | None = None,
         oom: OomWatch | None = None,
+        with_switches: bool = False,
     ) -> None:
         self.roots = {ProcessId(name, name): one.pid for name, one in roots.items()}
         self.now = 0.0
@@ -232,6 +247,7 @@ class World:
             cgroups=cgroups,
             oom=self.oom,
             leaves=leaves,
+            with_switches=with_switches,
         )
 
     def begin(self, victim: Victim, process_id: ProcessId = WEB) -> None:

@@ -128,6 +128,27 @@ def test_a_container_sees_a_part_of_the_tree(tmp_path: Path) -> None:
     assert (found[WEB].memory_limit, found[API]) == (4096, NOTHING)
 
 
+def test_a_process_that_moves_is_found_again(tmp_path: Path) -> None:
+    """At once in its youth, later within a dozen sweeps; a successor is looked for at once."""
+    tree = CgroupTree(tmp_path)
+    tree.write("/a", "memory.max", "4096\n")
+    tree.write("/b", "memory.max", "8192\n")
+    tree.put(PID, "/a")
+    cgroups = Cgroups(str(tree.proc))
+
+    def limit(pid: Pid) -> float | None:
+        return cgroups.look_around({WEB: pid})[WEB].memory_limit
+
+    assert limit(PID) == 4096
+    tree.put(PID, "/b")
+    assert [limit(PID) for _ in range(11)] == [8192] * 11
+    tree.put(PID, "/a")
+    later = [limit(PID) for _ in range(12)]
+    assert (later[0], later[-1]) == (8192, 4096)
+    tree.put(OTHER, "/b")
+    assert limit(OTHER) == 8192
+
+
 def test_a_cgroup_outside_of_our_namespace_is_unknown(tmp_path: Path) -> None:
     """The kernel shows it as a way up and out."""
     tree = CgroupTree(tmp_path)

@@ -115,12 +115,15 @@ class Scene:
             lambda: {view.id: view.pid for view in self.views if view.pid is not None},
             mono=lambda: self.mono,
             wall=lambda: 1000.0 + self.mono,
+            with_switches=Collector.CONTEXT_SWITCHES in settings.collectors,
         )
+        self.proportional: dict[ProcessId, int] = {}
         self.metrics = Metrics(
             views=lambda: self.look(),  # noqa: PLW0108 - a test may put another one there
             log_stats=lambda process_id: self.look_at_logs(process_id),  # noqa: PLW0108 - as above
             subscriptions=lambda: self.queues,
             sampler=self.sampler,
+            proportional_memory=self.proportional.get,
             now=lambda: Instant(mono=self.mono, wall=1000.0 + self.mono),
             version="1.2.3",
             settings=settings,
@@ -273,7 +276,13 @@ def furnished(directory: Path, settings: MetricsSettings = USUAL) -> Iterator[Sc
         one.mono += 2.5
         one.metrics.on_event(became(WAITS, PublicState.RUNNING))
         one.mono -= 2.5
-        one.sampler.run_ended(
-            WAITS, Pid(5), Usage(user_seconds=1.5, system_seconds=0.5, major_faults=3)
+        one.proportional[RUNS] = 4096
+        usage = Usage(
+            user_seconds=1.5,
+            system_seconds=0.5,
+            major_faults=3,
+            voluntary_switches=11,
+            involuntary_switches=12,
         )
+        one.sampler.run_ended(WAITS, Pid(5), usage)
         yield one

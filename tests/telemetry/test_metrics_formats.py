@@ -180,6 +180,16 @@ class Expected:
         )
 
     def _cgroups(self) -> Iterable[Metric]:
+        yield self._gauge("process_proportional_memory_bytes", (RUNS, 4096))
+        spent = self._scene.sampler.spent(RUNS)
+        yield self._labelled(
+            "process_context_switches_total",
+            ("mode",),
+            (RUNS, ("voluntary",), spent.voluntary_switches),
+            (RUNS, ("involuntary",), spent.involuntary_switches),
+            (WAITS, ("voluntary",), 11),
+            (WAITS, ("involuntary",), 12),
+        )
         yield self._gauge("process_cpu_periods_total", (RUNS, 0), (WAITS, 7))
         yield self._gauge("process_cpu_throttled_periods_total", (RUNS, 0), (WAITS, 5))
         yield self._gauge("process_cpu_throttled_seconds_total", (RUNS, 0.0), (WAITS, 0.25))

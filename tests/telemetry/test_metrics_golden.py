@@ -44,6 +44,8 @@ SPENT = Spent(
     io_read_bytes=4096,
     io_written_bytes=8192,
     major_faults=2,
+    voluntary_switches=21,
+    involuntary_switches=3,
 )
 TREE = TreeSample(
     pid=Pid(4),
