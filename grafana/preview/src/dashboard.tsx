@@ -1,28 +1,14 @@
 /** The page: a plain header, the variables, and the panels where gridPos puts them. */
-import { Component, ComponentType, ReactNode } from 'react';
+import { Component, ReactNode } from 'react';
 import { css } from '@emotion/css';
 import { GrafanaTheme2 } from '@grafana/data';
 import { Icon, PanelChrome } from '@grafana/ui';
 import { configOf } from './fields';
-import { Drawable, GRID, isEmpty, Loaded } from './load';
-import type { Dashboard, GridPos } from './model';
-import { Graph } from './panels/graph';
-import { Heatmap } from './panels/heatmap';
-import type { PanelProps } from './panels/props';
-import { Rows } from './panels/table';
-import { Timeline } from './panels/timeline';
-import { Bars, Stat } from './panels/values';
+import { Drawable, GRID, isEmpty, Loaded, placeOf } from './load';
+import type { Dashboard } from './model';
+import { KINDS } from './panels/kinds';
 
 export const LABEL = "Preview rendered with Grafana's component library";
-
-const KINDS: Record<string, ComponentType<PanelProps>> = {
-  stat: Stat,
-  bargauge: Bars,
-  timeseries: Graph,
-  table: Rows,
-  'state-timeline': Timeline,
-  heatmap: Heatmap,
-};
 
 interface PageProps {
   loaded: Loaded;
@@ -42,7 +28,7 @@ export function Page({ loaded, others, width, theme, onError }: PageProps) {
       <div className={styles.grid} style={{ height: bottom * (GRID.row + GRID.gap) }}>
         {loaded.panels.map((drawable) => {
           const { panel } = drawable;
-          const place = placeOf(panel.gridPos, width - 2 * GRID.gap * 2);
+          const place = placeOf(panel.gridPos, width);
           return (
             <div key={panel.id} className={styles.item} style={place} data-panel={`${panel.id} ${panel.title}`}>
               {panel.type === 'row' ? (
@@ -105,7 +91,7 @@ interface FrameProps extends Pick<PageProps, 'loaded' | 'theme' | 'onError'> {
 
 function PanelFrame({ drawable, loaded, place, theme, onError }: FrameProps) {
   const { panel, frames, error, replace } = drawable;
-  const Kind = KINDS[panel.type];
+  const Kind = KINDS.get(panel.type);
   const text = error ?? (isEmpty(frames) ? emptyText(drawable) : undefined);
   return (
     <PanelChrome
@@ -161,16 +147,6 @@ function emptyText({ panel }: Drawable): string {
   return panel.fieldConfig?.defaults.noValue ?? 'No data';
 }
 
-function placeOf({ x, y, w, h }: GridPos, width: number) {
-  const column = (width + GRID.gap) / GRID.columns;
-  return {
-    left: Math.round(x * column),
-    top: y * (GRID.row + GRID.gap),
-    width: Math.round(w * column - GRID.gap),
-    height: h * (GRID.row + GRID.gap) - GRID.gap,
-  };
-}
-
 function stylesOf(theme: GrafanaTheme2) {
   const box = css({
     display: 'inline-flex',
@@ -184,7 +160,7 @@ function stylesOf(theme: GrafanaTheme2) {
     whiteSpace: 'nowrap',
   });
   return {
-    page: css({ padding: `0 ${2 * GRID.gap}px ${GRID.gap}px`, background: theme.colors.background.canvas }),
+    page: css({ padding: `0 ${GRID.side}px ${GRID.gap}px`, background: theme.colors.background.canvas }),
     grid: css({ position: 'relative' }),
     item: css({ position: 'absolute' }),
     row: css({ ...theme.typography.h5, display: 'flex', alignItems: 'center', gap: 6, height: GRID.row }),

@@ -10,7 +10,8 @@ import {
   TimeRange,
 } from '@grafana/data';
 import { configured, transformed } from './fields';
-import type { Annotation, Dashboard, Panel } from './model';
+import type { Annotation, Dashboard, GridPos, Panel } from './model';
+import { KINDS } from './panels/kinds';
 import type { Mark } from './panels/props';
 import { framesOf, Prometheus, Span } from './prometheus';
 import { builtIns, chooseValues, interpolate, query, Values } from './variables';
@@ -41,9 +42,19 @@ export interface Loaded {
   timeRange: TimeRange;
 }
 
-const KINDS = ['row', 'stat', 'bargauge', 'timeseries', 'table', 'state-timeline', 'heatmap'];
+/** Grafana's, in pixels; the page has twice the gap at its sides. */
+export const GRID = { columns: 24, row: 30, gap: 8, side: 16 };
 
-export const GRID = { columns: 24, row: 30, gap: 8 };
+/** Where a panel is on a page of this width. */
+export function placeOf({ x, y, w, h }: GridPos, pageWidth: number) {
+  const column = (pageWidth - 2 * GRID.side + GRID.gap) / GRID.columns;
+  return {
+    left: Math.round(x * column),
+    top: y * (GRID.row + GRID.gap),
+    width: Math.round(w * column - GRID.gap),
+    height: h * (GRID.row + GRID.gap) - GRID.gap,
+  };
+}
 
 export async function load(dashboard: Dashboard, request: Request): Promise<Loaded> {
   const { prometheus, span, theme } = request;
@@ -79,14 +90,14 @@ export function unfolded(panels: Panel[]): Panel[] {
 
 async function drawable(panel: Panel, values: Values, request: Request): Promise<Drawable> {
   const { span, prometheus, scrapeInterval, theme } = request;
-  const width = (request.width * panel.gridPos.w) / GRID.columns - GRID.gap;
+  const { width } = placeOf(panel.gridPos, request.width);
   const least = panel.interval ? rangeUtil.intervalToSeconds(panel.interval) : scrapeInterval;
   const points = panel.maxDataPoints ?? width;
   const step = Math.max(rangeUtil.roundInterval(((span.end - span.start) / points) * 1000) / 1000, least);
   const builtIn = builtIns(span, step, scrapeInterval);
   const replace: InterpolateFunction = (text, scoped?: ScopedVars) => interpolate(text, values, builtIn, 'text', scoped);
   try {
-    if (!KINDS.includes(panel.type)) {
+    if (panel.type !== 'row' && !KINDS.has(panel.type)) {
       throw new Error(`a panel of type ${panel.type} can't be drawn here`);
     }
     const targets = (panel.targets ?? []).filter(({ hide }) => !hide);
