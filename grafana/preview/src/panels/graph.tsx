@@ -31,28 +31,28 @@ export function Graph({ frames, options, width, height, timeRange, marks }: Pane
 }
 
 /**
- * Nulls where samples are missing, so that no line is drawn there. Grafana's panel does the same to
- * each series before it hands them to the widget.
+ * Nulls where samples are missing or no number (a quantile of nothing), so that no line is drawn
+ * there. Grafana's panel does the same to each series before it hands them to the widget.
  */
 function withGaps(frame: DataFrame): DataFrame {
   const times: number[] = frame.fields[0]?.values ?? [];
   const step = frame.fields[0]?.config.interval ?? 0;
-  // Each time, and after it the moment of a missing sample, of which one is enough.
+  // Each sample by its index, and a null after it if the next one is missing.
   const rows = times.flatMap((time, at) => {
     const next = times[at + 1];
     return next !== undefined && step > 0 && next - time > 1.5 * step ? [at, null] : [at];
   });
-  if (rows.length === times.length) {
-    return frame;
-  }
-  const filled = frame.fields.map((field, column) => ({
+  const fields = frame.fields.map((field, column) => ({
     ...field,
     values: rows.map((at, row) => {
-      const before = rows[row - 1];
-      return at !== null ? field.values[at] : column === 0 ? (times[before ?? 0] ?? 0) + step : null;
+      const value = at === null ? null : field.values[at];
+      if (column === 0) {
+        return value ?? (times[rows[row - 1] ?? 0] ?? 0) + step;
+      }
+      return Number.isFinite(value) ? value : null;
     }),
   }));
-  return { ...frame, length: rows.length, fields: filled };
+  return { ...frame, length: rows.length, fields };
 }
 
 /** A dashed line and a triangle under it for each mark. Grafana's own plugin isn't published. */
