@@ -42,38 +42,7 @@ _ELSEWHERE = {
     "ALERTS": Kind.GAUGE,
     "ALERTS_FOR_STATE": Kind.GAUGE,
 }
-SOON = (
-    "opsvisor_process_oom_kills_total",
-    "opsvisor_process_memory_limit_bytes",
-    "opsvisor_process_proportional_memory_bytes",
-    "opsvisor_process_cpu_limit_cpus",
-    "opsvisor_process_cpu_periods_total",
-    "opsvisor_process_cpu_throttled_periods_total",
-    "opsvisor_process_cpu_throttled_seconds_total",
-    "opsvisor_process_context_switches_total",
-    "opsvisor_process_last_ready_duration_seconds",
-    "opsvisor_health_check_up",
-    "opsvisor_health_check_attempts_total",
-    "opsvisor_health_check_failures_total",
-    "opsvisor_health_check_last_duration_seconds",
-)
-_KNOWN = {
-    name: Family(
-        name=name,
-        kind=Kind.COUNTER if name.endswith("_total") else Kind.GAUGE,
-        help="",
-        collector=None,
-    )
-    for name in SOON
-} | {
-    "opsvisor_process_ready_duration_seconds": Family(
-        name="opsvisor_process_ready_duration_seconds",
-        kind=Kind.HISTOGRAM,
-        help="",
-        collector=None,
-    )
-}
-_KNOWN |= {family.name: family for family in CATALOGUE} | {
+_KNOWN = {family.name: family for family in CATALOGUE} | {
     name: Family(name=name, kind=kind, help="", collector=None)
     for name, kind in _ELSEWHERE.items()
 }

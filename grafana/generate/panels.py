@@ -186,13 +186,6 @@ class Graph(Enum):
     AREA = "area"
 
 
-class Paint(Enum):
-    """What of a stat panel takes the colour of its value."""
-
-    BACKGROUND = "background"
-    VALUE = "value"
-
-
 def stat(
     title: str,
     description: str,
@@ -200,7 +193,6 @@ def stat(
     size: tuple[int, int],
     look_of: Field = _PLAIN_FIELD,
     graph: Graph = Graph.NONE,
-    paint: Paint = Paint.BACKGROUND,
 ) -> Panel:
     """One number, or one for each query, with a colour that says whether that is good.
 
@@ -219,7 +211,7 @@ def stat(
         unit=look_of.unit_of(queries),
         defaults=look_of.defaults(colour=_BY_THRESHOLD),
         options={
-            "colorMode": paint.value,
+            "colorMode": "background",
             "graphMode": graph.value,
             "justifyMode": "center",
             "orientation": "auto",
@@ -252,7 +244,6 @@ class Legend(Enum):
 
     BELOW = "bottom"
     BESIDE = "right"  # a table with the last and the highest value
-    NONE = "none"
 
 
 def timeseries(
@@ -325,7 +316,7 @@ def _legend(legend: Legend) -> Object:
         "calcs": ["lastNotNull", "max"] if beside else [],
         "displayMode": "table" if beside else "list",
         "placement": "right" if beside else "bottom",
-        "showLegend": legend is not Legend.NONE,
+        "showLegend": True,
     }
 
 

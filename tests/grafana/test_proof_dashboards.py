@@ -18,7 +18,7 @@ from drawn import GRAFANA, load_all, queries_of
 from promql import selectors
 from proof import Answers, Proof, Question, questions
 
-from grafana.generate.metrics import OWN_METRICS, SOON, family_of
+from grafana.generate.metrics import OWN_METRICS, family_of
 from tools.stack import Scenario, Stack, StackError, StackSettings, Target, until
 
 ROOT = GRAFANA.parent
@@ -41,13 +41,6 @@ if not (can_have("cpu") and can_have("memory")):
         ),
         _NO_LIMITS,
     )
-# Families that are still to come.
-EXCEPTIONS |= {
-    question.id: "its metric is still to come"
-    for question in questions()
-    if selectors(question.text)[0].metric in set(SOON) - OWN_METRICS
-    and "vector(0)" not in question.text
-}
 # Metrics that no dashboard shows and no rule uses, and why. None may be here that is used.
 NOT_SHOWN = {
     "opsvisor_process_labels": "the labels are one's own, to join by; which they are nobody knows",
