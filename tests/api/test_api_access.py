@@ -292,6 +292,16 @@ def test_a_token_file_counts_as_it_is_now(tmp_path: Path) -> None:
     assert len(warnings) == 2
 
 
+def test_a_token_that_two_files_hold_opens_the_least(tmp_path: Path) -> None:
+    """The configuration refuses that; a file that is changed later is asked by nobody."""
+    (tmp_path / "token").write_text("same")
+    path = str(tmp_path / "token")
+    few = Identity(name="few", access=Access.METRICS, token_file=path)
+    all_of_it = Identity(name="all", access=Access.ADMIN, token_file=path)
+    assert name_of(gate_of(few, all_of_it), bearer("same")) == "few"
+    assert name_of(gate_of(all_of_it, few), bearer("same")) == "few"
+
+
 def test_all_is_compared_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time it takes must not tell which names there are, nor how near a guess came."""
     compared = []
