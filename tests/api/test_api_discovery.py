@@ -128,6 +128,7 @@ async def test_behind_a_proxy_it_is_the_proxys_address(
         ("0.0.0.0", "10.0.0.7:9001", "10.0.0.7:9002"),
         ("::", "[fd00::7]:9001", "[fd00::7]:9002"),
         ("10.0.0.7", "db1.example:9001", "10.0.0.7:9002"),
+        ("metrics.example", "db1.example:9001", "metrics.example:9002"),
         ("127.0.0.1", "127.0.0.1:9001", "127.0.0.1:9002"),
         ("127.0.0.1", "localhost:9001", "127.0.0.1:9002"),
         ("127.0.0.1", "db1.example:9001", "db1.example:9001"),  # out of reach from there
@@ -152,6 +153,7 @@ async def test_on_a_unix_socket_it_tells_where_it_is_on_tcp(
             (DaemonSettings(), []),
             (DaemonSettings(servers=listens), ["web1:9001"]),
             (listening_at("127.0.0.1"), ["127.0.0.1:9002"]),
+            (listening_at("127.0.0.1", port=0), []),  # nobody can know which it became
             (listening_at("::1"), ["[::1]:9002"]),
         )
     ):

@@ -1,12 +1,21 @@
 """[opsvisor:metrics] and [opsvisor:identity:X], which only we read in a file of Supervisor's."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import real_supervisor
+from hypothesis import given
+from hypothesis import strategies as st
 from migrations import both, differences, migrated
 from supervisor_files import load_text, problems, write
 
+from opsvisor.compat.supervisor.config.load import load
+from opsvisor.config.option import options_of
+from opsvisor.config.problems import ConfigError, Problem
+from opsvisor.config.schema_metrics import IdentityOptions, MetricsOptions
 from opsvisor.config.settings import (
     USUAL_COLLECTORS,
     Access,
@@ -33,7 +42,7 @@ password = secret
 port = 127.0.0.1:9001
 [opsvisor:metrics]
 listen = :9002            ; for Prometheus
-collectors = usual, context-switches
+collectors = usual, , context-switches,
 compat = node_supervisord
 proportional_memory_interval = 5m
 [opsvisor:identity:prometheus]
@@ -230,6 +239,40 @@ def test_what_is_in_vain(tmp_path: Path) -> None:
     assert warned(tmp_path, f"{HEAD}[opsvisr:metrics]\n") == [
         "2: [opsvisr:metrics] is unknown and has no effect"
     ]
+
+
+def test_what_the_guide_shows(tmp_path: Path) -> None:
+    """It can be copied as it is, but for the file of the token."""
+    guide = Path(__file__).parents[2] / "docs/guide/migrating-from-supervisor.md"
+    (shown,) = re.findall(r"```text\n(.*?)```", guide.read_text("utf-8"), re.DOTALL)
+    (tmp_path / "prometheus.token").write_text("abc\n")
+    text = f"{HEAD}{shown}".replace("/etc/opsvisor", str(tmp_path))
+    assert warned(tmp_path, text) == []
+    assert load_text(tmp_path, text).settings.metrics.server is not None
+
+
+@given(
+    section=st.sampled_from(["metrics", "identity:x", "identity:", "identity:x:y", ""]),
+    options=st.dictionaries(
+        st.sampled_from([*options_of(MetricsOptions), *options_of(IdentityOptions), "other"]),
+        st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=30)
+        | st.sampled_from(
+            ["yes", ":1", "usual", "5m", "admin", "/dev/null", "~", "a,,b", "%(x)s"]
+        ),
+        max_size=4,
+    ),
+)
+def test_whatever_is_written_has_an_answer(section: str, options: dict[str, str]) -> None:
+    """A configuration, or problems that each have a place; nothing else ever comes of it."""
+    lines = "".join(f"{name} = {value}\n" for name, value in options.items())
+    with TemporaryDirectory() as folder:
+        path = write(Path(folder), f"{HEAD}[opsvisor:{section}]\n{lines}")
+        found: Sequence[Problem] = ()
+        try:
+            load(path, {})
+        except ConfigError as error:
+            found = error.problems
+        assert all(problem.where.file == str(path) for problem in found)
 
 
 def test_a_migration_carries_them_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

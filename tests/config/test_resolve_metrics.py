@@ -244,6 +244,12 @@ def test_what_is_in_vain(text: str, says: str, load: Load) -> None:
     assert warning.hint or "without listen" in says
 
 
+def test_labels_are_bounded(complaints: Complaints) -> None:
+    """Each is kept by Prometheus for every process."""
+    names = [f"l{number}" for number in range(31)]
+    assert "hint: 30 labels at most" in complaints(f"[metrics]\nprocess_labels = {names}")
+
+
 def test_identities(load: Load, tmp_path: Path) -> None:
     """Each with its proof; a file is looked for beside the configuration."""
     (tmp_path / "prom.token").write_text(" abc== \n")

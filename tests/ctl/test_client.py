@@ -30,6 +30,7 @@ from opsvisor.client import (
     LogGap,
     LogPiece,
     NoDaemon,
+    Sample,
     TcpAddress,
     Unauthorized,
     UnixAddress,
@@ -133,6 +134,18 @@ def test_every_call_reaches_its_operation(daemon: RecordedDaemon) -> None:
     expected = [answer for answer in everything.values() if isinstance(answer, msgspec.Struct)]
     assert sorted(map(repr, answered)) == sorted(map(repr, expected))
     assert set(daemon.lines()) == set(daemon.answers)
+
+
+def test_where_the_metrics_are_and_what_they_say(daemon: RecordedDaemon) -> None:
+    """Targets as http_sd has them, and samples as values."""
+    group = wire.TargetGroup(targets=["web1:9001"], labels={"__meta_opsvisor_host": "web1"})
+    daemon.answers = {
+        "GET /api/v1/sd": Raw(200, msgspec.json.encode([group]), "application/json"),
+        "GET /metrics": Raw(200, b'# HELP x y\nx{a="b"} 1\n', "text/plain"),
+    }
+    with Client(daemon.url) as client:
+        assert client.targets() == [group]
+        assert client.metrics() == [Sample(name="x", labels={"a": "b"}, value=1.0)]
 
 
 def test_requests_carry_what_was_asked(daemon: RecordedDaemon) -> None:
