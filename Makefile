@@ -41,7 +41,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python -m alerts.generate
 	$(BIN)/python -m grafana.generate
 
-# Pictures of the dashboards, for docs/images: takes a quarter of an hour of real load.
+# Pictures of the dashboards, for docs/images: takes ten minutes of real load.
 previews: $(VENV)/.dev
 	tools/system_packages.sh chromium fonts-inter pngquant prometheus prometheus-alertmanager
 	$(BIN)/python -m tools.previews

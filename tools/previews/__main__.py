@@ -44,7 +44,7 @@ class _Seen:
 
 
 @click.command()
-@click.option("--minutes", default=15.0, show_default=True, help="How long the daemons live.")
+@click.option("--minutes", default=10.0, show_default=True, help="How long the daemons live.")
 @click.option("--prometheus", metavar="URL", help="Draw from this one, and start nothing.")
 @click.option("--scrape-interval", default=SCRAPE_INTERVAL, show_default=True, help="Its, in s.")
 @click.option("--theme", type=click.Choice(["dark", "light"]), default="dark", show_default=True)

@@ -6,6 +6,7 @@ https://chromedevtools.github.io/devtools-protocol/
 
 import itertools
 import json
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,9 +14,11 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+import psutil
 
 from tools.previews.errors import PreviewError
 from tools.stack.program import Installed, Program
+from tools.stack.waiting import until
 
 CHROMIUM = Installed(name="chromium", package="chromium")
 
@@ -71,8 +74,9 @@ class Browser:
                 pass
 
     def stop(self) -> None:
-        """End it."""
+        """End it, with its helpers: they write into its profile after it has ended."""
         self._program.stop()
+        until(lambda: not any(_is_of_group(one, self.pid) for one in psutil.process_iter()))
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -86,6 +90,14 @@ class Browser:
     ) -> None:
         """End it."""
         self.stop()
+
+
+def _is_of_group(process: psutil.Process, group: int) -> bool:
+    try:
+        # A zombie does nothing any more, and nobody may be there to wait for it.
+        return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return False
 
 
 class Tab:
