@@ -13,15 +13,10 @@ from tools.previews import Browser, PreviewError
 
 def test_what_a_page_throws_is_told(browser: Browser) -> None:
     """With its words, of a promise too; a value comes back as it is."""
-
-    async def ask(expression: str) -> object:
-        async with browser.tab() as tab:
-            return await tab.value(expression)
-
-    assert asyncio.run(ask("Promise.resolve([1, 'two'])")) == [1, "two"]
+    assert _ask(browser, "Promise.resolve([1, 'two'])") == [1, "two"]
     for failing in ("throw Error('lost')", "Promise.reject(Error('lost'))"):
         with pytest.raises(PreviewError, match="lost"):
-            asyncio.run(ask(failing))
+            _ask(browser, failing)
 
 
 def test_it_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -30,9 +25,18 @@ def test_it_leaves_nothing_behind(tmp_path: Path) -> None:
     directory.mkdir()
     with Browser.start(directory) as browser:
         group = browser.pid
+        _ask(browser, "navigator.userAgent")
         assert len(_alive(group)) > 1
     assert _alive(group) == []
     shutil.rmtree(directory)
+
+
+def _ask(browser: Browser, expression: str) -> object:
+    async def ask() -> object:
+        async with browser.tab() as tab:
+            return await tab.value(expression)
+
+    return asyncio.run(ask())
 
 
 def _alive(group: int) -> list[psutil.Process]:
