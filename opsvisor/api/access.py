@@ -124,6 +124,8 @@ class _TokenFile:
         self._warn = warn
         self._seen: tuple[int, ...] | None = None
         self._token = _NOBODYS
+        # Whom root gave way to may not be able to read it: better told now than at 3 a.m.
+        self._look()
 
     def holds(self, shown: _Shown) -> bool:
         self._look()

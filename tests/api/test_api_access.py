@@ -292,6 +292,16 @@ def test_a_token_file_counts_as_it_is_now(tmp_path: Path) -> None:
     assert len(warnings) == 2
 
 
+def test_a_token_file_that_cannot_be_read_is_told_at_once(tmp_path: Path) -> None:
+    """Root may have read it with the configuration, and given way to somebody who can't."""
+    warnings: list[str] = []
+    identity = Identity(name="x", access=Access.METRICS, token_file=str(tmp_path / "none"))
+    gate = gate_of(identity, warnings=warnings)
+    assert len(warnings) == 1
+    assert name_of(gate, bearer("x")) is None
+    assert len(warnings) == 1
+
+
 def test_a_token_that_two_files_hold_opens_the_least(tmp_path: Path) -> None:
     """The configuration refuses that; a file that is changed later is asked by nobody."""
     (tmp_path / "token").write_text("same")
