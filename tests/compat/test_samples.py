@@ -124,6 +124,16 @@ _NEEDED = {
     "http.password": 'http.username = "x"',
     "socket.": 'socket.listen = "unix:///s"',
     "events": 'stdin = "pipe"',
+    # One question for each probe; its own line replaces this one.
+    **{
+        f"{probe}_probe.{name}": f"{probe}_probe.{question}"
+        for probe in ("startup", "readiness", "liveness")
+        for name, question in (
+            ("http", 'http.url = "http://127.0.0.1/"'),
+            *((name, "tcp = 8000") for name in ("initial", "period", "timeout", "success")),
+            ("failure", "tcp = 8000"),
+        )
+    },
 }
 
 
