@@ -447,3 +447,20 @@ def test_a_program_without_probes_is_ready_when_it_is_up() -> None:
     world.play("start web; spawned; +1")
     view = world.view("web")
     assert (view.ready, view.healthy, view.probes) == (True, None, ())
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked_whether_ready", "restarted"),
+    [
+        (ProbeKind.STARTUP, True, True),
+        (ProbeKind.READINESS, True, False),
+        (ProbeKind.LIVENESS, False, True),
+    ],
+)
+def test_what_a_probe_is_for(
+    kind: ProbeKind, *, asked_whether_ready: bool, restarted: bool
+) -> None:
+    """Metrics ask the spec which series it can have."""
+    spec = program("web", **{f"{kind.value}_probe": PROBE})
+    assert spec.is_asked_whether_ready is asked_whether_ready
+    assert spec.may_be_restarted_for_health is restarted

@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from http_requests import free_port
 from opsvisor.core.effects import StartProbe
 from opsvisor.core.events import HealthChanged, ProcessExited, ProcessSpawned, StateChanged
 from opsvisor.core.inputs import Probed, Start, Stop
-from opsvisor.core.outcome import ExitCause
+from opsvisor.core.outcome import ExitCause, Outcome, Usage
 from opsvisor.core.probes import (
     ExecProbe,
     HttpProbe,
@@ -27,7 +28,7 @@ from opsvisor.core.probes import (
 )
 from opsvisor.core.spec import Pid, ProcessSpec, ResourceLimit
 from opsvisor.core.state import PublicState
-from opsvisor.runtime.probes import Probes
+from opsvisor.runtime.probes import Probes, ask
 from opsvisor.runtime.probes import http as http_probe
 from opsvisor.runtime.probes.answers import Answer, CannotAskError, refused
 from opsvisor.runtime.probes.schedule import COMMANDS_AT_ONCE, CONNECTIONS_AT_ONCE
@@ -241,6 +242,20 @@ async def asked(
     return await room.next(HealthChanged)
 
 
+async def no_command_is_left(room: Room) -> None:
+    """Return when the reaper has had every command that was begun."""
+    commands = room.engine._commands
+    ended = commands._ended
+
+    def told(pid: Pid, outcome: Outcome, usage: Usage) -> None:
+        ended(pid, outcome, usage)
+        room.poke()
+
+    for pid in commands._alive:
+        room.engine._reaper._watched[pid] = told
+    await room.until(lambda: not commands._alive)
+
+
 @pytest.mark.parametrize(
     ("script", "passing", "detail"),
     [
@@ -285,9 +300,11 @@ async def test_a_command_that_hangs_is_gone_with_its_children(room: Room, tmp_pa
     script = f"sleep 1000 & echo $$ $! > {note}; wait"
     told = await asked(room, ExecProbe(argv=("sh", "-c", script)), within=SOON * 5)
     assert told.detail == "no answer within 0.5 s"
-    pids = [int(pid) for pid in note.read_text().split()]
-    await room.until(lambda: not set(pids) & set(children()))
-    assert pids[0] not in [orphan.pid for orphan in room.orphans]
+    pid, child = (int(pid) for pid in note.read_text().split())
+    await room.until(lambda: child in [orphan.pid for orphan in room.orphans])
+    await no_command_is_left(room)
+    assert not {pid, child} & set(children())
+    assert pid not in [orphan.pid for orphan in room.orphans]
 
 
 async def test_what_a_command_leaves_behind_is_ended(room: Room, tmp_path: Path) -> None:
@@ -317,7 +334,8 @@ async def test_a_stop_takes_the_command_along(room: Room, tmp_path: Path) -> Non
     os.close(fifo)
     room.engine.submit(Stop(room.view().id))
     await room.state(PublicState.STOPPED)
-    await room.until(lambda: pid not in children())
+    await no_command_is_left(room)
+    assert pid not in children()
 
 
 async def test_connections_are_enough_for_tcp(room: Room) -> None:
@@ -333,6 +351,67 @@ async def test_connections_are_enough_for_tcp(room: Room) -> None:
         assert (told.passing, told.detail) == (True, "connected")
         async with asyncio.timeout(10):
             await hung_up.wait()
+
+
+@contextmanager
+def no_descriptors_left(*, but: int = 0) -> Iterator[None]:
+    """Let nobody here open more files than so many, until the context ends."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + but, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_out_of_descriptors_nobody_is_judged(room: Room) -> None:
+    """A command that can't be begun for want of them is no wrong answer, whatever the step."""
+    commands = room.engine._commands
+    probe = ExecProbe(argv=("true",))
+    with no_descriptors_left(), pytest.raises(CannotAskError):
+        await ask(probe, sleeper(), commands)
+    with no_descriptors_left(but=3), pytest.raises(CannotAskError):  # a pipe and no more
+        await ask(probe, sleeper(), commands)
+    assert await ask(probe, sleeper(), commands) == Answer(ok=True, detail="exit 0")
+
+
+async def test_a_daemon_that_ends_takes_commands_along(tmp_path: Path) -> None:
+    """At once: there is no later."""
+    os.mkfifo(note := tmp_path / "pid")
+    fifo = os.open(note, os.O_RDONLY | os.O_NONBLOCK)
+    async with engine_room() as room:
+        task = asyncio.ensure_future(
+            room.engine._commands.run(program("x", "sh", "-c", f"echo $$ > {note}; sleep 1000"))
+        )
+        said = asyncio.Event()
+        asyncio.get_running_loop().add_reader(fifo, said.set)
+        async with asyncio.timeout(10):
+            await said.wait()
+        asyncio.get_running_loop().remove_reader(fifo)
+        os.close(fifo)
+        room.engine._commands.close()
+        outcome, _ = await task
+    assert outcome == Outcome(signum=9)
+
+
+async def test_an_address_is_that_address_and_no_other(room: Room) -> None:
+    """Only `localhost` stands for more than one."""
+    server = socket.create_server(("127.0.0.2", 0))
+    with server:
+        port = server.getsockname()[1]
+        told = await asked(room, TcpProbe(host="127.0.0.2", port=port))
+        assert told.passing
+        answer = await ask(TcpProbe(host="127.0.0.1", port=port), sleeper(), room.engine._commands)
+        assert not answer.ok
+
+
+async def test_only_the_end_of_what_is_said_is_kept(room: Room) -> None:
+    """However much it is."""
+    flood = program("x", "sh", "-c", "head -c 1000000 /dev/zero; echo end")
+    outcome, said = await room.engine._commands.run(flood)
+    assert (outcome.code, len(said), said[-5:]) == (0, 4096, b"\0end\n")
 
 
 async def test_nobody_accepts(room: Room) -> None:
@@ -460,7 +539,6 @@ async def test_questions_come_again_and_never_overlap(schedule: Schedule) -> Non
 
 async def test_the_second_question_comes_early(schedule: Schedule) -> None:
     """By up to half a period, each program by its own part; the third a whole period later."""
-    loop = asyncio.get_running_loop()
     names = [f"web{n}" for n in range(20)]
     for name in names:
         schedule.start(name, period=1000.0)
@@ -468,9 +546,12 @@ async def test_the_second_question_comes_early(schedule: Schedule) -> None:
     for _, waiting in schedule.questions:
         waiting.set_result(Answer(ok=True, detail=""))
     await schedule.until(lambda: len(schedule.answers) == 20)
-    timers = [asked.timer for asked in schedule.probes._asked.values()]
-    delays = [timer.when() - loop.time() for timer in timers if timer is not None]
-    assert all(490 < delay < 1000 for delay in delays)
+    everyone = list(schedule.probes._asked.values())
+    delays = [one.timer.when() - one.began for one in everyone if one.timer is not None]
+    assert delays == [
+        pytest.approx(1000 * schedule.probes._head_start(one), abs=1e-6) for one in everyone
+    ]
+    assert all(500 <= delay < 1000 for delay in delays)
     assert max(delays) - min(delays) > 250
     assert len(set(delays)) == 20
 
@@ -518,11 +599,13 @@ async def test_who_stops_is_asked_no_more(schedule: Schedule) -> None:
     """On the way to a question, in the middle of one, and in the line."""
     wanted = [schedule.start(f"web{n}") for n in range(CONNECTIONS_AT_ONCE + 1)]
     await schedule.until(lambda: len(schedule.questions) == CONNECTIONS_AT_ONCE)
+    everyone = list(schedule.probes._asked.values())
     schedule.questions[0][1].set_result(Answer(ok=True, detail="late"))
     for one in wanted:
         schedule.probes.stop(one.spec.id, one.kind)
     await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
     assert not schedule.probes._asked
+    assert all(one.timer is None or one.timer.cancelled() for one in everyone)
     assert len(schedule.questions) == CONNECTIONS_AT_ONCE
     assert not schedule.answers
     assert not schedule.at_once

@@ -154,6 +154,34 @@ async def test_one_that_ended_before_it_was_watched_is_reported_too(watch: Watch
     assert watch.ended == {pid: Outcome(code=4)}
 
 
+async def test_the_end_is_told_to_whoever_watches(watch: Watch) -> None:
+    """Once, and to nobody else."""
+    told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    pid = start("sh", "-c", "exit 7")
+    watch.reaper.watch(pid, lambda _pid, outcome, _usage: told.set_result(outcome))
+    async with asyncio.timeout(PATIENCE):
+        assert await told == Outcome(code=7)
+    assert not watch.ended
+    assert not watch.orphans
+
+
+async def test_without_a_descriptor_the_end_is_told_all_the_same(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGCHLD says that something ended, and what it was is known."""
+
+    def none_left(_pid: int) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(os, "pidfd_open", none_left)
+    pid = start("true")
+    with pytest.raises(OSError, match="Too many"):
+        watch.reaper.watch(pid)
+    await watch.until(ended=1)
+    assert watch.ended == {pid: Outcome(code=0)}
+    assert not watch.orphans
+
+
 async def test_an_orphan_is_inherited_reaped_and_told_with_its_group(watch: Watch) -> None:
     """By its process group one can tell whose it was, after its parents are gone."""
     from_orphan, to_test = os.pipe()
