@@ -142,6 +142,10 @@ def do(word, number=0.0):
             return child(lambda: None)
         case "detached":
             return child(os.setsid)
+        case "detached-burn":
+            return child(lambda: (os.setsid(), burn(number)))
+        case "greedy":
+            os.waitpid(fork(lambda: kept.append(b"x" * int(number))), 0)
         case "zombie":
             pid = fork(lambda: burn(number))
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
@@ -173,12 +177,16 @@ class Victim:
         self.descendants: list[Pid] = []
         self.do("burn 0")  # an interpreter that starts up opens files and grows by itself
 
-    def do(self, command: str) -> Pid:
-        """Have this done; the pid that came of it, if any."""
+    def tell(self, command: str) -> None:
+        """Have this begun; for what it does not survive."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.write(f"{command}\n")
         self._process.stdin.flush()
+
+    def do(self, command: str) -> Pid:
+        """Have this done; the pid that came of it, if any."""
+        assert self._process.stdout is not None
+        self.tell(command)
         answer = Pid(int(self._process.stdout.readline()))
         if answer and not command.startswith(("waited", "switch")):
             self.descendants.append(answer)
