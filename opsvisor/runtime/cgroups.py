@@ -118,7 +118,7 @@ class Cgroups:
 
     def place_of(self, pid: Pid | str = "self") -> Place:
         """Where this process is now."""
-        return self._placed(_read(f"{self._proc}/{pid}/cgroup"))
+        return self._placed(read_text(f"{self._proc}/{pid}/cgroup"))
 
     def _placed(self, text: str) -> Place:
         paths = dict(_paths(text))
@@ -186,23 +186,23 @@ class Cgroups:
         seen.times += 1
         # Spread by pid: a thousand that were started together are not looked for together.
         if seen.times <= _OFTEN or (seen.times + pid) % _OFTEN == 0:
-            seen.text = _read(f"{self._proc}/{pid}/cgroup")
+            seen.text = read_text(f"{self._proc}/{pid}/cgroup")
         return seen
 
     def _memory_limit(self, folder: str) -> float:
         assert self._memory is not None
         name = "memory.max" if self._memory.version == UNIFIED else "memory.limit_in_bytes"
-        text = _read(f"{folder}/{name}").strip()
+        text = read_text(f"{folder}/{name}").strip()
         limit = int(text) if text.isdecimal() else _NO_LIMIT
         return limit if limit < _NO_LIMIT else inf
 
     def _cpu_limit(self, folder: str) -> float:
         assert self._cpu is not None
         if self._cpu.version == UNIFIED:
-            quota, _, period = _read(f"{folder}/cpu.max").strip().partition(" ")
+            quota, _, period = read_text(f"{folder}/cpu.max").strip().partition(" ")
         else:
-            quota = _read(f"{folder}/cpu.cfs_quota_us").strip()
-            period = _read(f"{folder}/cpu.cfs_period_us").strip()
+            quota = read_text(f"{folder}/cpu.cfs_quota_us").strip()
+            period = read_text(f"{folder}/cpu.cfs_period_us").strip()
         return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() else inf
 
     def _throttling(self, folder: str) -> Throttling | None:
@@ -231,7 +231,7 @@ class Cgroups:
 
 def numbers(path: str) -> dict[str, int]:
     """A file of lines `name number`; empty if it is not there."""
-    pairs = (line.partition(" ") for line in _read(path).splitlines())
+    pairs = (line.partition(" ") for line in read_text(path).splitlines())
     return {name: int(value) for name, _, value in pairs if value.isdecimal()}
 
 
@@ -272,7 +272,7 @@ def _paths(text: str) -> Iterator[tuple[str, str]]:
 def _mounts(path: str) -> dict[str, _Mount]:
     """The mounted hierarchies by controller; "" is the unified one. See proc(5), mountinfo."""
     found: dict[str, _Mount] = {}
-    for line in _read(path, _LONGEST_MOUNTINFO).splitlines():
+    for line in read_text(path, _LONGEST_MOUNTINFO).splitlines():
         words, _, rest = line.partition(" - ")
         kind, _, options = rest.partition(" ")
         if kind not in ("cgroup", "cgroup2"):
@@ -291,7 +291,7 @@ def _unescaped(path: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path)
 
 
-def _read(path: str, size: int = _LARGEST_FILE) -> str:
+def read_text(path: str, size: int = _LARGEST_FILE) -> str:
     """A file of the kernel, "" if it is gone or there is none."""
     text = b""
     try:

@@ -37,8 +37,9 @@ from urllib.parse import quote
 
 from opsvisor.core.outcome import Usage
 from opsvisor.core.spec import Pid, ProcessId
-from opsvisor.runtime.cgroups import Cgroups, numbers
+from opsvisor.runtime.cgroups import Cgroups, numbers, read_text
 from opsvisor.runtime.oom import KillCount, count_kills
+from opsvisor.runtime.proctree import read_file
 
 __all__ = ["AUTO", "OFF", "CpuTime", "Leaves", "NoPlaceError", "find_place"]
 
@@ -48,6 +49,7 @@ _OURS = "opsvisord"
 _LONGEST_NAME = 200  # the kernel takes 255 bytes
 _CONTROLLER = "memory"
 _TRIES = 5
+_LONGEST_CHILDREN = 1 << 20
 _MANAGED_BY_SYSTEMD = "init.scope"
 _FIRST_NAMESPACE = 0xEFFFFFFB  # PROC_CGROUP_INIT_INO, linux/proc_ns.h
 _DELEGATED = ("trusted.delegate", "user.delegate")
@@ -377,21 +379,17 @@ def _move_orphans(folders: Mapping[Pid, str]) -> None:
 
 def _children(pid: Pid) -> list[Pid]:
     """Children of its main thread; none on a kernel that does not tell (CONFIG_PROC_CHILDREN)."""
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_bytes()
-    except OSError:
-        return []
+    text = read_text(f"/proc/{pid}/task/{pid}/children", _LONGEST_CHILDREN)
     return [Pid(int(word)) for word in text.split()]
 
 
 def _is_in(pid: Pid, folder: str) -> bool:
     """Whether this process is in this cgroup of version 2; ProcessLookupError if it is gone."""
-    try:
-        text = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8", errors="surrogateescape")
-    except FileNotFoundError:
-        raise ProcessLookupError(pid) from None
-    unified = next((line for line in text.splitlines() if line.startswith("0::")), "")
-    return unified.endswith(f"/{folder.rpartition('/')[2]}")
+    text = read_file(f"/proc/{pid}/cgroup", 4096)
+    if not text:
+        raise ProcessLookupError(pid)
+    unified = next((line for line in text.splitlines() if line.startswith(b"0::")), b"")
+    return unified.endswith(os.fsencode(f"/{folder.rpartition('/')[2]}"))
 
 
 def _run_outside(pid: Pid, folder: str, begin: CpuTime) -> float:
@@ -412,10 +410,8 @@ def _run_outside(pid: Pid, folder: str, begin: CpuTime) -> float:
 
 def _seconds_run(pid: Pid) -> float:
     """CPU time of the main thread, to the nanosecond; it does not say in which mode."""
-    try:
-        return int(Path(f"/proc/{pid}/schedstat").read_bytes().split()[0]) / 1e9
-    except (OSError, IndexError):  # gone, or a kernel without CONFIG_SCHED_INFO
-        return 0.0
+    words = read_file(f"/proc/{pid}/schedstat", 256).split()
+    return int(words[0]) / 1e9 if words else 0.0  # gone, or a kernel without CONFIG_SCHED_INFO
 
 
 # -- cgroupfs --------------------------------------------------------------------------------

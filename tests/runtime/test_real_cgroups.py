@@ -95,7 +95,7 @@ async def test_a_kill_by_hand_in_a_cgroup_of_its_own_is_none(memory: Cell, tmp_p
 
 @needs_cpu
 async def test_a_process_that_is_held_back_says_for_how_long(cpu: Cell, tmp_path: Path) -> None:
-    """A fifth of a CPU, in periods of 10 ms: 0.1 s of work take half a second, most of it waiting."""
+    """A fifth of a CPU, in periods of 10 ms: 0.1 s of work take half a second of waiting."""
     cpu.limit_cpu(20)
     world = World({}, cgroups=Cgroups())
     victim = Victim(tmp_path, cpu.entry)

@@ -110,12 +110,10 @@ async def test_resident_memory_counts_shared_pages_for_each_member(
     victim: Victim, world_of: WorldOf
 ) -> None:
     """As its help text says; test_proportional.py has the sum without that."""
-    world = world_of(web=victim)
     before = await tree_of(world_of, victim)
     victim.do(f"share {32 * MIB}")
     after = await tree_of(world_of, victim)
     assert 2 * 32 * MIB <= after.rss_bytes - before.rss_bytes < 2 * 32 * MIB + 24 * MIB
-    assert world is not None
 
 
 async def tree_of(world_of: WorldOf, victim: Victim) -> TreeSample:
@@ -158,14 +156,15 @@ async def test_bytes_written_are_what_reached_the_storage(
     victim.do("write 1000000")
     await world.look()
     written = world.sampler.spent(WEB).io_written_bytes - before
-    assert written in (0, -(-1_000_000 // PAGE) * PAGE)
-    assert (written == 0) == is_in_memory(tmp_path)
+    whole = -(-1_000_000 // PAGE) * PAGE
+    if written or not may_be_in_memory(tmp_path):
+        assert whole <= written < whole + 16 * PAGE  # with what the file system notes of it
     world.end(victim)
     assert world.sampler.spent(WEB).io_written_bytes == before + written
 
 
-def is_in_memory(folder: Path) -> bool:
-    """Whether files there never reach a storage, which a block device would be."""
+def may_be_in_memory(folder: Path) -> bool:
+    """Whether files there may never reach a storage: they are not directly on a block device."""
     return os.major(folder.stat().st_dev) == 0
 
 
@@ -182,7 +181,7 @@ async def test_major_faults_are_those_that_waited_for_the_storage(
     await world.look()
     faults = world.sampler.spent(WEB).major_faults
     assert faults == stat.major_faults
-    assert is_in_memory(tmp_path) or faults - before > 100
+    assert may_be_in_memory(tmp_path) or faults - before > 100
     usage = world.end(victim)
     assert world.sampler.spent(WEB).major_faults == usage.major_faults == faults
 
@@ -210,11 +209,8 @@ async def test_swap_is_that_of_all_members_and_asked_for_only_where_there_is_any
 def test_swap_is_read_as_the_kernel_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """In kibibytes; a process without memory, as a kernel thread or a zombie, has no such line."""
     assert proctree.read_swap(Pid(os.getpid())) >= 0
-    monkeypatch.setattr(
-        proctree,
-        "read_file",
-        lambda _path, _size: b"VmRSS:\t 9 kB\nVmSwap:\t    2048 kB\nHuge: 0\n",
-    )
+    status = b"VmRSS:\t 9 kB\nVmSwap:\t    2048 kB\nHugetlbPages:\t 0 kB\n"
+    monkeypatch.setattr(proctree, "read_file", lambda _path, _size: status)
     assert proctree.read_swap(Pid(1)) == 2 * MIB
     monkeypatch.setattr(proctree, "read_file", lambda _path, _size: b"State:\tZ (zombie)\n")
     assert proctree.read_swap(Pid(1)) == 0
