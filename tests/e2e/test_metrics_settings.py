@@ -13,10 +13,10 @@ METRICS = """
     """
 WEB = """
     [program.web]
-    command = "$VICTIM 'print listening'"
+    command = "$VICTIM 'say listening'"
     stdin = "pipe"
     min_uptime = "100ms"
-    labels = { team = "blue", tier = "hidden" }
+    labels = { team = "blue", cost-centre = "7", tier = "hidden" }
     """
 
 
@@ -42,7 +42,7 @@ def test_a_scraper_gets_what_the_configuration_and_itself_ask_for(
     )
     of_web = {"group": "web", "process": "web"}
     assert families["opsvisor_process_labels"] == [
-        {**of_web, "label_team": "blue", "label_cost_centre": ""}
+        {**of_web, "label_team": "blue", "label_cost_centre": "7"}
     ]
     assert families["node_supervisord_up"] == [{"group": "web", "name": "web"}]
     assert families["opsvisor_process_last_ready_duration_seconds"] == [of_web]
