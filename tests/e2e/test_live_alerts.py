@@ -5,16 +5,17 @@ hour takes seconds here. Everything goes wrong at once and is put right at once:
 depends on anything else, and most of the time is spent waiting for windows to pass.
 """
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import pytest
+from cells import can_have, cell
 from daemon import Daemon, eventually
 from home import Home, Programs
 
@@ -100,8 +101,31 @@ _TROUBLE = """
     events        = ["PROCESS_STATE"]
     events_buffer = 1
 """
+# Where root can make cgroups: a program that eats more memory than there is, until the kernel
+# kills it, and one that wants all of a CPU.
+_LIMITED = """
+    [program.greedy]
+    command = {greedy}
+
+    [program.busy]
+    command = {busy}
+"""
+_GREEDY = """
+import os, time
+time.sleep(7)  # longer than it takes the daemon to see which cgroup it has entered
+while not os.path.exists("mended"):
+    held = b"x" * (64 << 20)
+time.sleep(1000)
+"""
+_BUSY = """
+import os, time
+while not os.path.exists("mended"):
+    pass
+time.sleep(1000)
+"""
 _RESTLESS = """
     [program.restless]
+    replicas          = 6
     command           = "sh -c 'test -e mended || (sleep 0.5; exit 1) || exit 1; exec sleep 1000'"
     min_uptime        = "200ms"
     flapping_interval = "10s"
@@ -132,25 +156,33 @@ _TOLD = (
     Trouble("OpsvisorProcessLogWriteErrors", {"process": "unheard"}),
     Trouble("OpsvisorEventsDropped", {"subscriber": "eventlistener:deaf"}),
     Trouble("OpsvisorConfigReloadFailed", {"instance": "one"}),
-    Trouble("OpsvisorDown", {"instance": "two"}),
 )
-_AFTERWARDS = Trouble("OpsvisorRestarted", {"instance": "two"})
+_TOLD_OF_LIMITED = (
+    Trouble("OpsvisorProcessOOMKilled", {"process": "greedy"}),
+    Trouble("OpsvisorProcessCPUThrottling", {"process": "busy"}),
+)
+# The second daemon goes through these one after the other.
+_STORM = Trouble("OpsvisorRestartStorm", {"instance": "two"})
+_DOWN = Trouble("OpsvisorDown", {"instance": "two"})
+_RESTARTED = Trouble("OpsvisorRestarted", {"instance": "two"})
 # Why it is wanted and does not run is less urgent than that: whoever is told of the first when
 # the second comes hears of the first no more. Until then it may have been told, or not.
 _OVERTAKEN = Trouble("OpsvisorProcessCrashLooping", {"process": "looping"})
 _MUTED = Trouble("OpsvisorProcessLogDropping", {"process": "unheard"})
-_MUTED_BY_DOWN = Trouble("OpsvisorProcessFlapping", {"instance": "two"})
+_MUTED_BY_STORM = Trouble("OpsvisorProcessFlapping", {"instance": "two"})
 
 
 class House:
-    """Two daemons and what watches over them."""
+    """Two daemons and what watches over them. `troubles` are what has to be told at once."""
 
     def __init__(self, directory: Path, ends: ExitStack) -> None:
         self._ends = ends
+        limited = _limited(ends)
+        self.troubles = (*_TOLD, *(_TOLD_OF_LIMITED if limited else ()))
         self.fifo = directory / "one" / "fifo"
         homes = []
         ports = []
-        for name, programs in (("one", _TROUBLE), ("two", _RESTLESS)):
+        for name, programs in (("one", _TROUBLE + limited), ("two", _RESTLESS)):
             (directory / name).mkdir()
             home, port = Home(directory / name), free_port()
             home.write(Programs(programs), main=_MAIN.format(port=port, here=home.directory))
@@ -180,6 +212,13 @@ class House:
         """Start it again, on the same port."""
         (self.two.home.directory / "mended").touch()
         self.two = self._run(self.two.home)
+
+    def restart_two(self) -> None:
+        """Have it begin anew, in the sight of Prometheus: it may have been away for too long."""
+        begun = self.two.client.daemon().started_at
+        seen = f'opsvisor_start_time_seconds{{instance="two"}} > {begun - 1}'
+        eventually(lambda: self.stack.prometheus.query(seen), patience=_PATIENCE)
+        self.two.client.reload()
 
     def spoil_configuration(self) -> None:
         """Have the first daemon refuse a configuration."""
@@ -213,6 +252,26 @@ class House:
         notices = self.stack.receiver.notices(trouble.alert, **trouble.labels)
         return [one.status for one in notices]
 
+    def until_all(self, status: str, *troubles: Trouble) -> None:
+        """Wait until this is the last that the webhook was told of each."""
+        self._until(status, lambda: [str(one) for one in troubles if self.last(one) != status])
+
+    def until_muted(self, quiet: Trouble) -> None:
+        """Wait until Alertmanager holds it and keeps it from the webhook."""
+
+        def is_muted() -> bool:
+            held = self.held(quiet)
+            return held is not None and held.is_inhibited
+
+        self._until("muted", lambda: [] if is_muted() else [str(quiet)])
+
+    def _until(self, status: str, missing: Callable[[], list[str]]) -> None:
+        """Wait until none is missing; say which are, otherwise."""
+        try:
+            eventually(lambda: not missing(), patience=_PATIENCE)
+        except AssertionError:
+            raise AssertionError(f"not {status} in {_PATIENCE:g} s: {missing()}") from None
+
     def _run(self, home: Home) -> Daemon:
         daemon = Daemon(home)
         self._ends.callback(daemon.end)
@@ -225,6 +284,17 @@ def _running(directory: Path) -> Iterator[House]:
         yield House(directory, ends)
 
 
+def _limited(ends: ExitStack) -> str:
+    """The programs that take cgroups, which are there until the end; nothing where none can be."""
+    if not (can_have("memory") and can_have("cpu")):
+        return ""
+    memory, cpu = (ends.enter_context(cell(one)) for one in ("memory", "cpu"))
+    memory.limit_memory(48)
+    cpu.limit_cpu(20)
+    greedy, busy = ([*one.entry, "python3", "-c"] for one in (memory, cpu))
+    return _LIMITED.format(greedy=json.dumps([*greedy, _GREEDY]), busy=json.dumps([*busy, _BUSY]))
+
+
 def _fast_rules(directory: Path) -> Path:
     """The alert rules with all their times divided, in this directory."""
     command = [sys.executable, "-m", "alerts.generate", "--fast", "40", "--out", str(directory)]
@@ -232,42 +302,26 @@ def _fast_rules(directory: Path) -> Path:
     return directory
 
 
-def _until_all(are: str, missing: Callable[[], list[str]]) -> None:
-    """Wait until none is missing; say which are, otherwise."""
-    try:
-        eventually(lambda: not missing(), patience=_PATIENCE)
-    except AssertionError:
-        raise AssertionError(f"not {are} in {_PATIENCE:g} s: {missing()}") from None
-
-
 def test_alerts_come_and_go(tmp_path: Path) -> None:
     """All of them, to the webhook and back; those that others make pointless are kept from it."""
     with _running(tmp_path) as house:
         house.spoil_configuration()
-        eventually(lambda: house.last(_MUTED_BY_DOWN) == "firing", patience=_PATIENCE)
+        house.until_all("firing", _STORM)
+        house.until_muted(_MUTED_BY_STORM)
         house.end_two()
-        _until_all(
-            "firing",
-            lambda: [str(one) for one in _TOLD if house.last(one) != "firing"],
-        )
-        for quiet in (_MUTED_BY_DOWN, _OVERTAKEN, _MUTED):
-            held = eventually(partial(house.held, quiet))
-            assert held.is_inhibited, quiet
+        house.until_all("firing", _DOWN)
+        house.begin_two()
+        house.restart_two()
+        house.until_all("firing", _RESTARTED)
+        house.until_all("firing", *house.troubles)
+        for quiet in (_OVERTAKEN, _MUTED):
+            house.until_muted(quiet)
         rules = house.stack.prometheus.evaluated_rules()
         assert [(one.name, one.last_error) for one in rules if one.health != "ok"] == []
 
         house.mend()
-        house.begin_two()
-        _until_all(
-            "resolved",
-            lambda: [
-                str(one)
-                for one in (*_TOLD, _OVERTAKEN, _AFTERWARDS)
-                if house.last(one) != "resolved"
-            ],
-        )
-        for trouble in (_OVERTAKEN, _AFTERWARDS):
-            assert set(house.told(trouble)) == {"firing", "resolved"}
+        house.until_all("resolved", _STORM, _DOWN, _RESTARTED, _OVERTAKEN, *house.troubles)
+        assert set(house.told(_OVERTAKEN)) == {"firing", "resolved"}
         assert house.told(_MUTED) == []
         notices = house.stack.receiver.notices()
         assert [one.name for one in notices if one.labels.get("process") == "fine"] == []
