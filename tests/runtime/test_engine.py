@@ -24,7 +24,7 @@ from opsvisor.core.events import (
     StateChanged,
 )
 from opsvisor.core.inputs import Exited, SendSignal, Start, Stop
-from opsvisor.core.outcome import Outcome, Usage
+from opsvisor.core.outcome import ExitCause, Outcome, Usage
 from opsvisor.core.spec import (
     LinearBackoff,
     LogSpec,
@@ -37,6 +37,7 @@ from opsvisor.core.spec import (
 )
 from opsvisor.core.state import PublicState
 from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.oom import OomWatch
 from opsvisor.runtime.spawn import SpawnError
 
 ALWAYS = RestartPolicy(mode=RestartMode.ALWAYS)
@@ -63,6 +64,29 @@ def without_privileges() -> Iterator[None]:
 def let_end(pid: Pid) -> None:
     """Return when it is a zombie; the loop stands still meanwhile."""
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+@pytest.mark.parametrize("by_us", [False, True])
+async def test_a_kill_while_the_kernel_killed_for_memory_is_told_as_that_unless_it_was_ours(
+    room: Room, tmp_path: Path, *, by_us: bool
+) -> None:
+    """The counter is a file of the test; the processes, and their ends, are real."""
+    counter = tmp_path / "vmstat"
+    counter.write_text("oom_kill 4\n")
+    room.engine._oom = OomWatch(str(counter))
+    room.apply(sleeper(restart=NEVER))
+    room.engine.submit(Start(key("web")))
+    pid = (await room.next(ProcessSpawned)).pid
+    counter.write_text("oom_kill 5\n")
+    if by_us:
+        room.engine.submit(SendSignal(key("web"), signal.SIGKILL))
+    else:
+        os.kill(pid, signal.SIGKILL)
+    exited = await room.next(ProcessExited)
+    assert (exited.cause, exited.oom_killed) == (
+        (ExitCause.SIGNAL, False) if by_us else (ExitCause.OOM, True)
+    )
+    assert room.engine._killed == set()
 
 
 async def test_a_crash_is_followed_by_a_restart_in_the_same_turn_of_the_loop(room: Room) -> None:

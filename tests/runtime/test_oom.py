@@ -155,6 +155,15 @@ def test_an_end_in_its_own_cgroup_is_read_there_at_once(bench: Bench) -> None:
     assert bench.watch.kills(WEB) == 1  # counted once
 
 
+def test_our_own_kill_in_a_cgroup_where_memory_ran_out_stays_ours(bench: Bench) -> None:
+    """The kill there hit somebody else, and counts."""
+    bench.begin()
+    bench.sweep(bench.own(0))
+    bench.own(1)
+    assert not bench.ends_by_oom(by_us=True)
+    assert bench.watch.kills(WEB) == 1
+
+
 def test_a_worker_killed_long_ago_does_not_explain_the_end_of_its_parent(bench: Bench) -> None:
     """It counts as a kill all the same."""
     bench.begin()
