@@ -206,7 +206,7 @@ class Cgroups:
         return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() else inf
 
     def _throttling(self, folder: str) -> Throttling | None:
-        counts = numbers(f"{folder}/cpu.stat")
+        counts = _numbers(f"{folder}/cpu.stat")
         if "nr_periods" not in counts:  # the controller is not enabled here
             return None
         seconds = counts.get("throttled_usec", 0) / 1e6 + counts.get("throttled_time", 0) / 1e9
@@ -229,7 +229,7 @@ class Cgroups:
         return None if kills is None else KillCount(path, kills)
 
 
-def numbers(path: str) -> dict[str, int]:
+def _numbers(path: str) -> dict[str, int]:
     """A file of lines `name number`; empty if it is not there."""
     pairs = (line.partition(" ") for line in read_text(path).splitlines())
     return {name: int(value) for name, _, value in pairs if value.isdecimal()}

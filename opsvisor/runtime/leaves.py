@@ -37,7 +37,7 @@ from urllib.parse import quote
 
 from opsvisor.core.outcome import Usage
 from opsvisor.core.spec import Pid, ProcessId
-from opsvisor.runtime.cgroups import Cgroups, numbers, read_text
+from opsvisor.runtime.cgroups import Cgroups, read_text
 from opsvisor.runtime.oom import KillCount, count_kills
 from opsvisor.runtime.proctree import read_file
 
@@ -49,6 +49,7 @@ _OURS = "opsvisord"
 _LONGEST_NAME = 200  # the kernel takes 255 bytes
 _CONTROLLER = "memory"
 _TRIES = 5
+_CPU_STAT_SIZE = 1024
 _LONGEST_CHILDREN = 1 << 20
 _MANAGED_BY_SYSTEMD = "init.scope"
 _FIRST_NAMESPACE = 0xEFFFFFFB  # PROC_CGROUP_INIT_INO, linux/proc_ns.h
@@ -111,10 +112,10 @@ class CpuTime:
 
 def read_cpu(folder: str) -> CpuTime | None:
     """What was used up in this cgroup, None if it is gone."""
-    counts = numbers(f"{folder}/cpu.stat")
-    if "user_usec" not in counts:
+    words = read_file(f"{folder}/cpu.stat", _CPU_STAT_SIZE).split(None, 6)
+    if len(words) < 6:  # noqa: PLR2004 - usage_usec N user_usec N system_usec N, which never change
         return None
-    return CpuTime(counts["user_usec"] / 1e6, counts.get("system_usec", 0) / 1e6)
+    return CpuTime(int(words[3]) / 1e6, int(words[5]) / 1e6)
 
 
 @dataclass(slots=True)
