@@ -66,10 +66,9 @@ class Ledger:
         """The sum of everything; never less than what was told before."""
         if not self._is_told:
             total = self._sum()
-            if self._measured is not None:
-                total = total._replace(
-                    user_seconds=self._measured.user, system_seconds=self._measured.system
-                )
+            measured = self._measured
+            if measured is not None and not _is_beyond(total, measured):
+                total = total._replace(user_seconds=measured.user, system_seconds=measured.system)
             self._told = self._told.at_least(total)
             self._is_told = True
         return self._told
@@ -98,6 +97,16 @@ class Ledger:
                 involuntary_switches=usage.involuntary_switches,
             )
         )
+
+
+def _is_beyond(summed: Spent, measured: CpuTime) -> bool:
+    """Whether the sums know of clearly more than the cgroup: the program has left it.
+
+    They can't otherwise. Clearly, because the two are read at different instants, and must not
+    take turns: they split user and system time differently.
+    """
+    inside = measured.user + measured.system
+    return summed.user_seconds + summed.system_seconds > inside * 1.02 + 0.25
 
 
 def _switches_of(spent: Spent) -> Spent:

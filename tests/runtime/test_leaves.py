@@ -238,6 +238,19 @@ async def test_without_its_place_a_process_is_accounted_for_as_everywhere_else(
     assert len(grove.problems) == 1
 
 
+@needs_cgroups
+async def test_a_program_that_leaves_its_leaf_is_accounted_for_all_the_same(
+    victim: Victim, grove: Grove
+) -> None:
+    """As `systemd-run --scope` does: what the leaf counts stands still then."""
+    await grove.begin(victim)
+    victim.do("burn 0.2")
+    before = await grove.cpu()
+    (grove.place / "cgroup.procs").write_text(str(victim.pid))
+    victim.do("burn 0.6")
+    assert await grove.cpu() - before >= 0.5
+
+
 def test_a_ledger_that_loses_its_cgroup_goes_on_from_what_was_told() -> None:
     """The sums know less than the cgroup did: they add to it from then on."""
     ledger = Ledger()
