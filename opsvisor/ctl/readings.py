@@ -6,6 +6,7 @@ name, so that a daemon newer than this program hides nothing.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from opsvisor.client import Sample
@@ -83,26 +84,16 @@ class Readings:
                 yield f"{name}{f'{{{shown}}}' if shown else ''} {number(sample.value)}"
 
 
-def owners(samples: Iterable[Sample]) -> list[Owner]:
-    """The processes that there are samples of, in their order."""
-    found = {
-        (sample.labels["group"], sample.labels["process"])
-        for sample in samples
-        if sample.labels.keys() >= _WHOSE
+def by_owner(samples: Iterable[Sample]) -> dict[Owner, list[Sample]]:
+    """The samples of each process that there are any of, in the order of groups and names."""
+    found: dict[tuple[str, str], list[Sample]] = defaultdict(list)
+    for sample in samples:
+        if sample.labels.keys() >= _WHOSE:
+            found[sample.labels["group"], sample.labels["process"]].append(sample)
+    return {
+        Owner(process if group == process else f"{group}:{process}", group, process): own
+        for (group, process), own in sorted(found.items(), key=itemgetter(0))
     }
-    return [
-        Owner(process if group == process else f"{group}:{process}", group, process)
-        for group, process in sorted(found)
-    ]
-
-
-def of_owner(samples: Iterable[Sample], owner: Owner) -> list[Sample]:
-    """The samples of one process."""
-    return [
-        sample
-        for sample in samples
-        if (sample.labels.get("group"), sample.labels.get("process")) == owner[1:]
-    ]
 
 
 def of_daemon(samples: Iterable[Sample]) -> list[Sample]:

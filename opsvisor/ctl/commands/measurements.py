@@ -29,8 +29,8 @@ def metrics(session: Session, words: list[str]) -> int:
     if not words:
         _show_daemon(session.output, readings.of_daemon(samples))
         return exit_codes.Exit.OK
-    everybody = readings.owners(samples)
-    listed, unknown = _select(names.all_or(words), everybody)
+    everybody = readings.by_owner(samples)
+    listed, unknown = _select(names.all_or(words), list(everybody))
     for name in unknown:
         session.output.say(render.unknown_in_status(name))
     found = [
@@ -38,7 +38,7 @@ def metrics(session: Session, words: list[str]) -> int:
             name=owner.name,
             group=owner.group,
             process=owner.process,
-            samples=readings.of_owner(samples, owner),
+            samples=everybody[owner],
         )
         for owner in listed
     ]
