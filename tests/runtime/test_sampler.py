@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from sampled import API, WEB, Victim, WorldOf, kill_and_reap
 
-from opsvisor.core.spec import Pid
+from opsvisor.core.outcome import Usage
+from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.runtime.members import look_at
 
 
@@ -186,6 +187,32 @@ async def test_what_a_dead_root_left_unseen_is_known_by_the_last_roots_group(
     await world.look()
     assert world.sampler.owner_of(worker, group=victim.pid) == WEB
     assert world.sampler.owner_of(worker) == WEB
+
+
+async def test_finding_an_owner_looks_at_nobody_else(victim: Victim, world_of: WorldOf) -> None:
+    """With a fleet that is stopped its orphans come all at once, and each holds the loop."""
+    world = world_of(web=victim)
+    world.end(victim)
+
+    def everybody() -> dict[ProcessId, Pid]:
+        raise AssertionError("all of them were asked for")
+
+    world.sampler._roots = everybody
+    assert world.sampler.owner_of(Pid(2**22 + 1), session=victim.pid) == WEB
+
+
+async def test_only_the_last_root_is_remembered(victim: Victim, world_of: WorldOf) -> None:
+    """An older one's number may be somebody else's by now, and is theirs if it is."""
+    world = world_of(web=victim)
+    sampler, stranger = world.sampler, Pid(2**22 + 1)
+    sampler.run_ended(WEB, Pid(100), Usage())
+    sampler.run_ended(API, Pid(100), Usage())
+    sampler.run_ended(WEB, Pid(101), Usage())
+    assert sampler.owner_of(stranger, group=100) == API
+    assert sampler.owner_of(stranger, group=101) == WEB
+    sampler.forget(API)
+    sampler.run_ended(WEB, Pid(102), Usage())
+    assert [sampler.owner_of(stranger, group=group) for group in (100, 101)] == [None, None]
 
 
 @pytest.mark.usefixtures("subreaper")
