@@ -13,7 +13,8 @@ from opsvisor.core.state import PublicState
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.runtime.proctree import Spent
-from opsvisor.runtime.sampler import Sampler, TreeSample
+from opsvisor.runtime.sampler import Sampler
+from opsvisor.runtime.sweep import TreeSample
 
 STREAMS: Mapping[str, StreamStats] = {
     name: StreamStats(

@@ -35,7 +35,8 @@ from opsvisor.core.view import ProcessView
 from opsvisor.core.wording import kind_of
 from opsvisor.runtime.bus import Subscription
 from opsvisor.runtime.logs.capture import StreamStats
-from opsvisor.runtime.sampler import Sampler, Sweep
+from opsvisor.runtime.sampler import Sampler
+from opsvisor.runtime.sweep import Sweep
 from opsvisor.telemetry.exposition import Body, negotiate
 from opsvisor.telemetry.instruments import Component, Instruments
 from opsvisor.telemetry.processes import families_of

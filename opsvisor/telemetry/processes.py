@@ -10,7 +10,7 @@ from opsvisor.core.outcome import Outcome
 from opsvisor.core.state import PublicState
 from opsvisor.runtime.cgroups import Throttling
 from opsvisor.runtime.logs.capture import StreamStats
-from opsvisor.runtime.sampler import TreeSample
+from opsvisor.runtime.sweep import TreeSample
 from opsvisor.telemetry.families import Kind, escape
 from opsvisor.telemetry.health import HEALTH_FAMILIES
 from opsvisor.telemetry.node_supervisord import NODE_SUPERVISORD_FAMILIES

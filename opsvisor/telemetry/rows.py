@@ -17,7 +17,7 @@ from opsvisor.core.view import ProcessView
 from opsvisor.runtime.cgroups import Surroundings, Throttling
 from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.runtime.proctree import Spent
-from opsvisor.runtime.sampler import TreeSample
+from opsvisor.runtime.sweep import TreeSample
 from opsvisor.telemetry.families import Family, escape
 
 

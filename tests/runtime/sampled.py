@@ -15,7 +15,8 @@ from opsvisor.runtime.cgroups import Cgroups
 from opsvisor.runtime.leaves import Leaves
 from opsvisor.runtime.oom import OomWatch
 from opsvisor.runtime.reaper import usage_of
-from opsvisor.runtime.sampler import Sampler, Sweep
+from opsvisor.runtime.sampler import Sampler
+from opsvisor.runtime.sweep import Sweep
 
 # Does as it is told on standard input and answers with one line when it has done so.
 VICTIM = r"""

@@ -15,7 +15,7 @@ from opsvisor.core.outcome import Usage
 from opsvisor.core.spec import Pid
 from opsvisor.runtime import proctree
 from opsvisor.runtime.proctree import read_stat
-from opsvisor.runtime.sampler import TreeSample
+from opsvisor.runtime.sweep import TreeSample
 
 MIB = 1 << 20
 PAGE = os.sysconf("SC_PAGE_SIZE")

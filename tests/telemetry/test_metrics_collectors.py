@@ -11,7 +11,7 @@ from opsvisor.config.settings import USUAL_COLLECTORS, Collector, MetricsSetting
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.runtime.proctree import Spent
-from opsvisor.runtime.sampler import Sweep
+from opsvisor.runtime.sweep import Sweep
 from opsvisor.telemetry.families import Family, Kind
 from opsvisor.telemetry.reference import CATALOGUE
 

@@ -15,7 +15,7 @@ from scene import EVERYTHING, OPENMETRICS, RUNS, TEXT, Scene, furnished
 
 from opsvisor.core.spec import Pid
 from opsvisor.runtime.proctree import Spent
-from opsvisor.runtime.sampler import TreeSample
+from opsvisor.runtime.sweep import TreeSample
 
 GOLDEN = Path(__file__).parent / "golden"
 # What is said of the very process that runs the tests, and of its Python.

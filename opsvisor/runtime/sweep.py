@@ -1,0 +1,194 @@
+"""One sweep: reads /proc for all process trees, and what their cgroups tell, in a worker thread.
+
+A sweep is given a `Question`, copied so that nothing is shared with the loop, and gives an
+`Answer`. What of it still holds when it arrives is the sampler's to find out.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.runtime import proctree
+from opsvisor.runtime.cgroups import Cgroups, Surroundings
+from opsvisor.runtime.leaves import CpuTime, read_cpu
+from opsvisor.runtime.oom import count_kills
+from opsvisor.runtime.proctree import Spent, Stat
+from opsvisor.runtime.switches import SwitchCounter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeSample:
+    """A process and all its living descendants, summed up.
+
+    `pid` is the root. `processes` counts everything alive, `zombies` what has ended and was not
+    waited for. `max_fds` is the root's soft limit, 0 if it has none; `fd_usage_ratio` is the worst
+    of any member, because a sum hides the one worker that leaks. Seconds, bytes and faults that
+    only grow include children that members waited for, and fall when the tree loses a member: use
+    `Sampler.spent` for totals. `members` maps each living pid to its CPU seconds.
+    """
+
+    pid: Pid
+    user_seconds: float
+    system_seconds: float
+    rss_bytes: int
+    swap_bytes: int
+    processes: int
+    zombies: int
+    threads: int
+    open_fds: int
+    max_fds: int
+    fd_usage_ratio: float
+    io_read_bytes: int
+    io_written_bytes: int
+    major_faults: int
+    members: Mapping[Pid, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """One pass over the machine: when it began on both clocks, how long it took, what it saw."""
+
+    at_mono: float
+    at_wall: float
+    duration: float
+    trees: Mapping[ProcessId, TreeSample]
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """To whom a process belongs; `born` guards against a pid that was used again."""
+
+    id: ProcessId
+    born: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Everything the worker thread needs to know, copied so that nothing is shared.
+
+    `leaders` and `last_leaders` are the present and the last roots, turned round.
+    """
+
+    supervisor: Pid
+    cgroups: Cgroups | None
+    leaves: Mapping[ProcessId, str]
+    shared_kills: str
+    switches: SwitchCounter | None
+    roots: Mapping[ProcessId, Pid]
+    leaders: Mapping[int, ProcessId]
+    last_leaders: Mapping[int, ProcessId]
+    owners: Mapping[Pid, Owned]
+
+    def owner_of(self, orphan: Stat) -> ProcessId | None:
+        """Whose orphan this is."""
+        owned = self.owners.get(orphan.pid)
+        return (
+            self.leaders.get(orphan.group)
+            or self.leaders.get(orphan.session)
+            or (owned.id if owned is not None and owned.born == orphan.born else None)
+            or self.last_leaders.get(orphan.group)
+            or self.last_leaders.get(orphan.session)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the worker thread saw. `spent` also holds what outlived its root.
+
+    `owned` is `owners` turned round. `shared_kills` was read before anything else.
+    """
+
+    duration: float
+    shared_kills: int | None
+    surroundings: dict[ProcessId, Surroundings]
+    inside: Mapping[ProcessId, CpuTime | None]
+    trees: dict[ProcessId, TreeSample]
+    spent: dict[ProcessId, dict[Pid, Spent]]
+    owners: dict[Pid, Owned]
+    owned: dict[ProcessId, list[Pid]]
+
+
+def read_trees(question: Question, mono: Callable[[], float]) -> Answer:
+    """The whole sweep. Runs in the worker thread and touches nothing of the loop's."""
+    began = mono()
+    shared_kills = count_kills(question.shared_kills)
+    forest = proctree.cut_trees(
+        proctree.read_machine(),
+        question.roots,
+        reaper=question.supervisor,
+        owner_of_orphan=question.owner_of,
+    )
+    spent = {
+        process_id: {member.pid: proctree.read_spent(member) for member in members}
+        for process_id, members in forest.items()
+    }
+    if question.switches is not None:
+        _add_switches(question.switches, forest, spent)
+    swapping = proctree.swap_in_use()
+    trees = {
+        process_id: _sum_up(members, spent[process_id], swapping=swapping)
+        for process_id, members in forest.items()
+        if members[0].pid == question.roots.get(process_id)
+    }
+    owners = {
+        member.pid: Owned(process_id, member.born)
+        for process_id, members in forest.items()
+        for member in members
+    }
+    owned = {process_id: list(members) for process_id, members in spent.items()}
+    cgroups = question.cgroups
+    surroundings = {} if cgroups is None else cgroups.look_around(question.roots)
+    return Answer(
+        duration=mono() - began,
+        shared_kills=shared_kills,
+        surroundings=surroundings,
+        inside={process_id: read_cpu(folder) for process_id, folder in question.leaves.items()},
+        trees=trees,
+        spent=spent,
+        owners=owners,
+        owned=owned,
+    )
+
+
+def _add_switches(
+    counter: SwitchCounter,
+    forest: Mapping[ProcessId, list[Stat]],
+    spent: Mapping[ProcessId, dict[Pid, Spent]],
+) -> None:
+    counted = counter.count(member for members in forest.values() for member in members)
+    for of_members in spent.values():
+        for pid, one in of_members.items():
+            voluntary, involuntary = counted[pid]
+            of_members[pid] = one._replace(
+                voluntary_switches=voluntary, involuntary_switches=involuntary
+            )
+
+
+def _sum_up(members: list[Stat], spent: Mapping[Pid, Spent], *, swapping: bool) -> TreeSample:
+    root = members[0].pid
+    total = proctree.add_up(spent.values())
+    alive = [member for member in members if not member.is_zombie]
+    pids = [member.pid for member in alive]
+    fds = [proctree.count_fds(pid) for pid in pids]
+    limits = [proctree.fd_limit(pid) for pid in pids]
+    shares = [used / limit for used, limit in zip(fds, limits, strict=True) if limit]
+    return TreeSample(
+        pid=root,
+        user_seconds=total.user_seconds,
+        system_seconds=total.system_seconds,
+        rss_bytes=sum([member.rss_bytes for member in alive]),
+        swap_bytes=sum(map(proctree.read_swap, pids)) if swapping else 0,
+        processes=len(alive),
+        zombies=len(members) - len(alive),
+        threads=sum([member.threads for member in alive]),
+        open_fds=sum(fds),
+        max_fds=limits[0] if pids[:1] == [root] else 0,
+        fd_usage_ratio=max(shares, default=0.0),
+        io_read_bytes=total.io_read_bytes,
+        io_written_bytes=total.io_written_bytes,
+        major_faults=total.major_faults,
+        members=MappingProxyType(
+            {pid: one.user_seconds + one.system_seconds for pid, one in spent.items()}
+        ),
+    )
