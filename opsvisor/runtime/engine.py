@@ -46,7 +46,7 @@ from opsvisor.runtime.groups import StoppedGroups
 from opsvisor.runtime.logs.syslog import Syslog
 from opsvisor.runtime.oom import OomWatch
 from opsvisor.runtime.output import Output, OutputListeners
-from opsvisor.runtime.probes import Commands, Probes, ask
+from opsvisor.runtime.probes import Commands, Names, Probes, ask
 from opsvisor.runtime.reaper import Orphan, Reaper
 from opsvisor.runtime.sockets import Hold, SharedSockets, SocketError
 from opsvisor.runtime.spawn import SpawnError, find_executable, spawn
@@ -116,7 +116,7 @@ class Engine:
         self._commands = Commands(loop, environment, self._reaper.watch)
         self._probes = Probes(
             loop,
-            functools.partial(ask, commands=self._commands),
+            functools.partial(ask, commands=self._commands, names=Names()),
             answered=self.submit,
             on_error=lambda error: self._observer.internal_error("probes", error),
         )

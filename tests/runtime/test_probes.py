@@ -5,6 +5,7 @@ import os
 import resource
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -28,8 +29,9 @@ from opsvisor.core.probes import (
 )
 from opsvisor.core.spec import Pid, ProcessSpec, ResourceLimit
 from opsvisor.core.state import PublicState
-from opsvisor.runtime.probes import Probes, ask
+from opsvisor.runtime.probes import Names, Probes, ask
 from opsvisor.runtime.probes import http as http_probe
+from opsvisor.runtime.probes import tcp as tcp_probe
 from opsvisor.runtime.probes.answers import Answer, CannotAskError, refused
 from opsvisor.runtime.probes.schedule import COMMANDS_AT_ONCE, CONNECTIONS_AT_ONCE
 
@@ -89,6 +91,11 @@ def saying(*parts: bytes, then_hang: bool = False) -> Serve:
     return serve
 
 
+async def ask_by_http(probe: HttpProbe) -> Answer:
+    """What comes of asking it once."""
+    return await http_probe.ask(probe, Names())
+
+
 def _certificate_error() -> ssl.SSLCertVerificationError:
     error = ssl.SSLCertVerificationError("certificate verify failed")
     error.verify_message = "self-signed certificate"
@@ -144,13 +151,13 @@ def one_by_one(answer: bytes) -> list[bytes]:
 async def test_what_http_servers_say(parts: list[bytes], answer: Answer) -> None:
     """The status decides, and only what is HTTP has one. Redirects are not followed."""
     async with serving(saying(*parts)) as port:
-        assert await http_probe.ask(HttpProbe(url=f"http://127.0.0.1:{port}/x")) == answer
+        assert await ask_by_http(HttpProbe(url=f"http://127.0.0.1:{port}/x")) == answer
 
 
 async def test_an_answer_is_enough() -> None:
     """Nobody waits for a body, or for the end of the connection."""
     async with serving(saying(OK[:-2], then_hang=True)) as port:
-        answer = await http_probe.ask(HttpProbe(url=f"http://127.0.0.1:{port}"))
+        answer = await ask_by_http(HttpProbe(url=f"http://127.0.0.1:{port}"))
     assert answer == Answer(ok=True, detail="http 200")
 
 
@@ -159,7 +166,7 @@ async def test_other_statuses_may_be_right(status: int, ok: bool) -> None:  # no
     """Those that were asked for, and no others."""
     async with serving(saying(b"HTTP/1.1 %d X\r\n\r\n" % status)) as port:
         probe = HttpProbe(url=f"http://127.0.0.1:{port}/", statuses=frozenset({418, 204}))
-        assert await http_probe.ask(probe) == Answer(ok=ok, detail=f"http {status}")
+        assert await ask_by_http(probe) == Answer(ok=ok, detail=f"http {status}")
 
 
 async def test_what_http_servers_are_told() -> None:
@@ -172,7 +179,7 @@ async def test_what_http_servers_are_told() -> None:
 
     async with serving(serve) as port:
         url = f"http://localhost:{port}/a%20b?c=d&e"
-        await http_probe.ask(HttpProbe(url=url, headers=(("host", "shop"), ("X-Key", "é"))))
+        await ask_by_http(HttpProbe(url=url, headers=(("host", "shop"), ("X-Key", "é"))))
     lines = heard[0].decode().split("\r\n")
     assert lines[0] == "GET /a%20b?c=d&e HTTP/1.1"
     assert {"host: shop", "X-Key: é", "Connection: close", "Accept: */*"} <= set(lines)
@@ -183,14 +190,14 @@ async def test_proxies_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """A probe is about the program, not about the way out of the house."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     async with serving(saying(OK)) as port:
-        assert (await http_probe.ask(HttpProbe(url=f"http://127.0.0.1:{port}/"))).ok
+        assert (await ask_by_http(HttpProbe(url=f"http://127.0.0.1:{port}/"))).ok
 
 
 async def test_nobody_there() -> None:
     """In the system's words, by whatever way it was asked."""
     port = free_port()
     for host in ("127.0.0.1", "localhost"):
-        answer = await http_probe.ask(HttpProbe(url=f"http://{host}:{port}/"))
+        answer = await ask_by_http(HttpProbe(url=f"http://{host}:{port}/"))
         assert answer == Answer(ok=False, detail="connection refused")
 
 
@@ -204,7 +211,7 @@ async def test_certificates_are_checked() -> None:
         writer.write(b"HTTP/1.1 400 You speak TLS\r\n\r\n")
 
     async with serving(serve) as port:
-        answer = await http_probe.ask(HttpProbe(url=f"https://127.0.0.1:{port}/"))
+        answer = await ask_by_http(HttpProbe(url=f"https://127.0.0.1:{port}/"))
     assert not answer.ok
     assert answer.detail.startswith("tls failed: ")
 
@@ -353,6 +360,86 @@ async def test_connections_are_enough_for_tcp(room: Room) -> None:
             await hung_up.wait()
 
 
+async def test_a_silent_name_server_costs_one_thread_and_none_of_the_loops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many ask for a name, and however often: logs are read in the threads of the loop."""
+    release = threading.Event()
+    looked_up: list[str] = []
+
+    def silent(host: str, *_: object, **__: object) -> list[Any]:
+        looked_up.append(host)
+        assert release.wait(10)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    names = Names()
+    async with serving(saying(OK)) as port:
+        probe = TcpProbe(host="shop.example", port=port)
+        for _ in range(100):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0):
+                    await tcp_probe.ask(probe, names)
+        asking = asyncio.ensure_future(tcp_probe.ask(probe, names))
+        async with asyncio.timeout(10):
+            assert await asyncio.to_thread(lambda: "read") == "read"
+            release.set()
+            assert await asking == Answer(ok=True, detail="connected")
+            assert looked_up == ["shop.example"]
+            assert (await tcp_probe.ask(probe, names)).ok
+    assert looked_up == ["shop.example"] * 2
+
+
+@pytest.mark.parametrize(
+    ("host", "detail"),
+    [
+        ("no-such-host.invalid", "host name not found: Name or service not known"),
+        (f"{'x' * 70}.invalid", "no host name: encoding with 'idna' codec failed"),
+    ],
+)
+async def test_names_that_nobody_has(
+    host: str, detail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the answer that is wrong, and the words are the resolver's."""
+
+    def unknown(host: str, *_: object, **__: object) -> None:
+        host.encode("idna")
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    answer = await ask_by_http(HttpProbe(url=f"http://{host}/"))
+    assert not answer.ok
+    assert answer.detail.startswith(detail)
+
+
+async def test_a_look_up_that_ends_after_the_loop_is_of_no_interest() -> None:
+    """The daemon's end does not wait for name servers, and hears nothing of them."""
+    loop, release = asyncio.new_event_loop(), threading.Event()
+
+    def silent(*_: object, **__: object) -> list[Any]:
+        assert release.wait(10)
+        return []
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", silent)
+
+        def live() -> None:
+            async def ask() -> None:
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0):
+                        await Names().addresses("shop.example")
+
+            loop.run_until_complete(ask())
+            loop.close()
+
+        await asyncio.to_thread(live)
+        (thread,) = [one for one in threading.enumerate() if one.name == "look up shop.example"]
+        assert thread.daemon
+        release.set()
+        await asyncio.to_thread(thread.join, 10)
+        assert not thread.is_alive()
+
+
 @contextmanager
 def no_descriptors_left(*, but: int = 0) -> Iterator[None]:
     """Let nobody here open more files than so many, until the context ends."""
@@ -371,10 +458,12 @@ async def test_out_of_descriptors_nobody_is_judged(room: Room) -> None:
     commands = room.engine._commands
     probe = ExecProbe(argv=("true",))
     with no_descriptors_left(), pytest.raises(CannotAskError):
-        await ask(probe, sleeper(), commands)
+        await ask(probe, sleeper(), commands=commands, names=Names())
     with no_descriptors_left(but=3), pytest.raises(CannotAskError):  # a pipe and no more
-        await ask(probe, sleeper(), commands)
-    assert await ask(probe, sleeper(), commands) == Answer(ok=True, detail="exit 0")
+        await ask(probe, sleeper(), commands=commands, names=Names())
+    assert await ask(probe, sleeper(), commands=commands, names=Names()) == Answer(
+        ok=True, detail="exit 0"
+    )
 
 
 async def test_a_daemon_that_ends_takes_commands_along(tmp_path: Path) -> None:
@@ -403,7 +492,7 @@ async def test_an_address_is_that_address_and_no_other(room: Room) -> None:
         port = server.getsockname()[1]
         told = await asked(room, TcpProbe(host="127.0.0.2", port=port))
         assert told.passing
-        answer = await ask(TcpProbe(host="127.0.0.1", port=port), sleeper(), room.engine._commands)
+        answer = await tcp_probe.ask(TcpProbe(host="127.0.0.1", port=port), Names())
         assert not answer.ok
 
 

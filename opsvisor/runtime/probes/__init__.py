@@ -7,6 +7,7 @@ asked at a time are the schedule's; what the answers come to is decided in core/
 
 from opsvisor.runtime.probes.commands import Commands
 from opsvisor.runtime.probes.handlers import ask
+from opsvisor.runtime.probes.names import Names
 from opsvisor.runtime.probes.schedule import Probes
 
-__all__ = ["Commands", "Probes", "ask"]
+__all__ = ["Commands", "Names", "Probes", "ask"]

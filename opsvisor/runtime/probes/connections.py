@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 
-_LOOPBACK = ("127.0.0.1", "::1")
+from opsvisor.runtime.probes.names import Names
 
 
 async def connect(
@@ -12,20 +12,16 @@ async def connect(
     host: str,
     port: int,
     *,
+    names: Names,
     tls: ssl.SSLContext | None = None,
 ) -> asyncio.Transport:
-    """Connect, to each address of `localhost` in turn. OSError if nobody answers there.
-
-    `localhost` is not looked up (RFC 6761): a name that is costs a thread for as long as its
-    server takes, an address costs none.
-    """
+    """Connect, to each address of the host in turn. OSError if nobody answers there."""
     loop = asyncio.get_running_loop()
-    hosts = _LOOPBACK if host.lower() == "localhost" else (host,)
     first_error: OSError | None = None
-    for one in hosts:
+    for address in await names.addresses(host):
         try:
             transport, _ = await loop.create_connection(
-                protocol, one, port, ssl=tls, server_hostname=host if tls else None
+                protocol, address, port, ssl=tls, server_hostname=host if tls else None
             )
         except OSError as error:
             first_error = first_error or error

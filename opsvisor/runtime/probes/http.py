@@ -15,6 +15,7 @@ from opsvisor import __version__
 from opsvisor.core.probes import HttpProbe
 from opsvisor.runtime.probes.answers import Answer, quoted, refused
 from opsvisor.runtime.probes.connections import connect
+from opsvisor.runtime.probes.names import Names
 
 HEAD_LIMIT = 16 * 1024  # bytes
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)(?: [^\r\n]*)?\r?\n")
@@ -23,7 +24,7 @@ _GOOD = range(200, 400)  # Kubernetes' idea of success
 _PORTS = {"http": 80, "https": 443}
 
 
-async def ask(probe: HttpProbe) -> Answer:
+async def ask(probe: HttpProbe, names: Names) -> Answer:
     """Send the request, and judge the status that comes."""
     url = urlsplit(probe.url)
     assert url.hostname is not None
@@ -34,6 +35,7 @@ async def ask(probe: HttpProbe) -> Answer:
             lambda: asyncio.StreamReaderProtocol(reader, loop=loop),
             url.hostname,
             url.port or _PORTS[url.scheme],
+            names=names,
             tls=_verifying() if url.scheme == "https" else None,
         )
     except OSError as error:

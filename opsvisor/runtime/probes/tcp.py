@@ -5,12 +5,13 @@ import asyncio
 from opsvisor.core.probes import TcpProbe
 from opsvisor.runtime.probes.answers import Answer, refused
 from opsvisor.runtime.probes.connections import connect
+from opsvisor.runtime.probes.names import Names
 
 
-async def ask(probe: TcpProbe) -> Answer:
+async def ask(probe: TcpProbe, names: Names) -> Answer:
     """Connect, and hang up."""
     try:
-        transport = await connect(asyncio.Protocol, probe.host, probe.port)
+        transport = await connect(asyncio.Protocol, probe.host, probe.port, names=names)
     except OSError as error:
         return refused(error)
     transport.abort()
