@@ -17,7 +17,7 @@ from opsvisor.api.app import create_app
 from opsvisor.api.context import HttpObserver
 from opsvisor.api.server import BindError, HttpServer, url_of
 from opsvisor.config.problems import ConfigError, OpsvisorError, Place, Problem
-from opsvisor.config.settings import Collector, Dialect, Loaded, LogLevel
+from opsvisor.config.settings import Dialect, Loaded, LogLevel
 from opsvisor.control.actions import Actions
 from opsvisor.control.configuration import Configuration, LoadReport
 from opsvisor.control.control import Control
@@ -37,19 +37,15 @@ from opsvisor.daemon.host import (
     too_few_descriptors,
     why_not,
 )
+from opsvisor.daemon.measuring import Measuring
 from opsvisor.daemon.succession import Successor, listen_ahead
 from opsvisor.runtime import clock, signals
 from opsvisor.runtime.bus import EventBus
-from opsvisor.runtime.cgroups import Cgroups
 from opsvisor.runtime.daemon_log import DaemonLog
 from opsvisor.runtime.engine import Engine, Observer
-from opsvisor.runtime.leaves import Leaves, NoPlaceError, find_place
 from opsvisor.runtime.logs.syslog import Syslog
-from opsvisor.runtime.oom import OomWatch
 from opsvisor.runtime.post_mortem import PostMortems
-from opsvisor.runtime.proportional import ProportionalMemory
 from opsvisor.runtime.reaper import Orphan
-from opsvisor.runtime.sampler import Sampler
 from opsvisor.telemetry.journal import Journal
 from opsvisor.telemetry.metrics import Metrics
 from opsvisor.telemetry.revision import read_revision
@@ -111,15 +107,12 @@ class Service:
         return self._next
 
     async def _supervise(self) -> None:
-        if self._leaves is not None:
-            self._leaves.open()
+        self._measuring.open()
         self._engine.open(self._engine_observer())
         try:
             for edge in self._other_edges:
                 edge.open()
             self._configuration.start_all()
-            if Collector.PROPORTIONAL_MEMORY in self._loaded.settings.metrics.collectors:
-                self._proportional.open()
             # Not before: a request may be one to the engine.
             for server in self._servers:
                 await server.serve()
@@ -163,9 +156,13 @@ class Service:
     def _build_engine(self) -> None:
         self._supervisor = Supervisor(jitter=random.random)
         self._bus = EventBus(first_number=int(clock.now().wall * 1000))
-        self._cgroups = Cgroups()
-        self._oom = OomWatch(self._cgroups.shared_kills())
-        self._leaves = self._build_leaves()
+        self._measuring = Measuring(
+            self._loaded.settings,
+            roots=lambda: self._engine.live(),  # noqa: PLW0108 - which needs this one first
+            log=self._journal.log,
+            on_error=lambda error: self._internal_error("metrics", error),
+        )
+        self._sampler = self._measuring.sampler
         self._engine = Engine(
             self._supervisor,
             self._bus,
@@ -174,42 +171,11 @@ class Service:
             ring_size=self._loaded.settings.ring_size,
             on_shutdown_complete=self._over.set,
             syslog=self._syslog,
-            oom=self._oom,
-        )
-
-    def _build_leaves(self) -> Leaves | None:
-        try:
-            place = find_place(self._loaded.settings.cgroup, self._cgroups)
-        except NoPlaceError as problem:
-            self._journal.log(LogLevel.WARN, f"no cgroups for processes: {problem}")
-            return None
-        if place is None:
-            return None
-        self._journal.log(LogLevel.INFO, f"each process gets a cgroup of its own in {place}")
-        return Leaves(
-            place,
-            tell_problem=lambda process_id, problem: self._journal.log(
-                LogLevel.WARN, f"no cgroup for {process_id}: {problem}"
-            ),
-            found_kills=self._oom.owns,
+            oom=self._measuring.oom,
         )
 
     def _build_telemetry(self) -> None:
         """What looks on. The order of those who hear of events is that of lines in the log."""
-        collectors = self._loaded.settings.metrics.collectors
-        self._sampler = Sampler(
-            self._engine.live,
-            mono=lambda: clock.now().mono,
-            wall=lambda: clock.now().wall,
-            cgroups=self._cgroups if Collector.CGROUP in collectors else None,
-            oom=self._oom,
-            leaves=self._leaves,
-            with_switches=Collector.CONTEXT_SWITCHES in collectors,
-        )
-        self._proportional = ProportionalMemory(
-            self._sampler,
-            interval=self._loaded.settings.metrics.proportional_memory_interval,
-        )
         self._metrics = Metrics(
             views=self._engine.views,
             log_stats=lambda process_id: self._engine.streams(process_id).stats(),
@@ -219,7 +185,7 @@ class Service:
             revision=read_revision(),
             settings=self._loaded.settings.metrics,
             subscriptions=lambda: self._bus.subscriptions,
-            proportional_memory=self._proportional.of,
+            proportional_memory=self._measuring.proportional.of,
             on_error=self._internal_error,
         )
         self._post_mortems = PostMortems(self._engine.streams, self._loaded.settings.history_size)
@@ -365,10 +331,7 @@ class Service:
     async def _close(self) -> None:
         for server in self._servers:
             await server.close()
-        await self._proportional.close()
-        self._sampler.close()
-        if self._leaves is not None:
-            self._leaves.close()
+        await self._measuring.close()
         self._log.close()
 
     # -- signals -----------------------------------------------------------------------------

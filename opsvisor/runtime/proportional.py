@@ -6,9 +6,8 @@ own, nobody ever waits for it, and without it there is neither thread nor timer.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 
 from opsvisor.core.spec import Pid, ProcessId
@@ -31,11 +30,15 @@ class ProportionalMemory:
     """Reads the trees of `sampler` every `interval` seconds, the first time a little earlier.
 
     Two readings never overlap: one that takes longer than the interval leaves out the next.
+    `on_error` is told of a bug that was met in one; the next comes in its time all the same.
     """
 
-    def __init__(self, sampler: Sampler, *, interval: float) -> None:
+    def __init__(
+        self, sampler: Sampler, *, interval: float, on_error: Callable[[Exception], None]
+    ) -> None:
         self._sampler = sampler
         self._interval = interval
+        self._on_error = on_error
         self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="proportional")
         self._readings: dict[ProcessId, _Reading] = {}
@@ -49,8 +52,7 @@ class ProportionalMemory:
         self._thread.shutdown(wait=False, cancel_futures=True)
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait({self._task})
 
     def of(self, process_id: ProcessId) -> int | None:
         """Bytes at the last reading, None if this run was not there, or may not be looked at."""
@@ -64,8 +66,12 @@ class ProportionalMemory:
         while True:
             await asyncio.sleep(delay)
             began = asyncio.get_running_loop().time()
-            with suppress(OSError):  # no sweep, out of descriptors: the next time, then
+            try:
                 await self._read()
+            except OSError:
+                pass  # no sweep, out of descriptors: the next time, then
+            except Exception as error:  # noqa: BLE001 - else the last sizes would be told for ever
+                self._on_error(error)
             took = asyncio.get_running_loop().time() - began
             delay = self._interval - took % self._interval
 

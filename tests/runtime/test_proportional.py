@@ -2,13 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 
 import pytest
 from sampled import WEB, Victim, World
 
-from opsvisor.core.spec import Pid
+from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.runtime import proportional as module
 from opsvisor.runtime.proportional import ProportionalMemory, read_size
 
@@ -16,11 +16,15 @@ MIB = 1 << 20
 PATIENCE = 20.0
 
 
+def _raise(error: Exception) -> None:
+    raise error
+
+
 class Reader:
     """A reader over a world's sampler, whose readings can be waited for."""
 
     def __init__(self, world: World, *, interval: float) -> None:
-        self.memory = ProportionalMemory(world.sampler, interval=interval)
+        self.memory = ProportionalMemory(world.sampler, interval=interval, on_error=_raise)
         self.world = world
 
     async def read(self) -> int | None:
@@ -107,7 +111,7 @@ async def test_readings_never_overlap_and_the_loop_is_never_held(
 
     monkeypatch.setattr(module, "_read_all", slowly)
     world = World({"web": victim})
-    memory = ProportionalMemory(world.sampler, interval=0.001)
+    memory = ProportionalMemory(world.sampler, interval=0.001, on_error=_raise)
     memory.open()
     async with asyncio.timeout(PATIENCE):
         await first.wait()
@@ -117,6 +121,32 @@ async def test_readings_never_overlap_and_the_loop_is_never_held(
     async with asyncio.timeout(PATIENCE):
         await second.wait()
     assert most == 1
+    await memory.close()
+    world.sampler.close()
+
+
+async def test_a_bug_in_a_reading_is_told_and_ends_nothing(
+    victim: Victim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is counted and logged, and the next reading comes in its time; the end is as ever."""
+    errors: list[Exception] = []
+    read_all = module._read_all
+    twice = asyncio.Event()
+
+    def failing(trees: Mapping[ProcessId, tuple[Pid, Iterable[Pid]]]) -> object:
+        if not errors:
+            raise ValueError("a file of /proc that nobody expected")
+        loop.call_soon_threadsafe(twice.set)
+        return read_all(trees)
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(module, "_read_all", failing)
+    world = World({"web": victim})
+    memory = ProportionalMemory(world.sampler, interval=0.001, on_error=errors.append)
+    memory.open()
+    async with asyncio.timeout(PATIENCE):
+        await twice.wait()
+    assert [str(error) for error in errors] == ["a file of /proc that nobody expected"]
     await memory.close()
     world.sampler.close()
 
