@@ -339,6 +339,8 @@ class Engine:
         self._inputs.append(fault)
 
     def _signal(self, effect: SignalProcess) -> None:
+        if effect.pid not in self._ids:
+            return  # it has ended, which the core is about to hear; the pid may be another's
         if effect.signum == signal.SIGKILL:
             self._killed.add(effect.pid)
         try:

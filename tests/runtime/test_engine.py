@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from engine_room import NEVER, RING_SIZE, Room, key, obedient, program, sleeper
 
+from opsvisor.core.effects import SignalProcess
 from opsvisor.core.events import (
     Event,
     ProcessAdded,
@@ -86,6 +87,29 @@ async def test_a_kill_while_the_kernel_killed_for_memory_is_told_as_that_unless_
     assert (exited.cause, exited.oom_killed) == (
         (ExitCause.SIGNAL, False) if by_us else (ExitCause.OOM, True)
     )
+    assert room.engine._killed == set()
+
+
+async def test_a_signal_that_comes_after_the_end_reaches_nobody(room: Room) -> None:
+    """Between the reaping of a process and the core's hearing of it, its pid is anybody's."""
+    room.apply(sleeper(restart=NEVER))
+    room.engine.submit(Start(key("web")))
+    pid = (await room.next(ProcessSpawned)).pid
+    os.kill(pid, signal.SIGKILL)
+    await room.next(ProcessExited)
+    stranger = await asyncio.create_subprocess_exec("sleep", "60")
+    try:
+        room.engine._signal(
+            SignalProcess(
+                id=key("web"), pid=Pid(stranger.pid), signum=signal.SIGKILL, to_group=False
+            )
+        )
+        stranger.terminate()
+        assert await stranger.wait() == -signal.SIGTERM
+    finally:
+        with suppress(ProcessLookupError):
+            stranger.kill()
+        await stranger.wait()
     assert room.engine._killed == set()
 
 
