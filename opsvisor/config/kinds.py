@@ -41,7 +41,6 @@ _CGROUP_WORDS = ("auto", "off")
 _LABELS_MAX = 30  # one metric can carry; Prometheus keeps them all for each process
 SOCKET_HINT = 'it looks like "unix:///run/web.sock" or "tcp://127.0.0.1:9000"'
 _LONG = 64  # bits: what TOML promises for integers, though tomli reads longer ones
-_SHORTEST_PERIOD = 0.1  # seconds
 _ENDPOINT_HINT = 'write 8080, "db:5432", "[::1]:5432" or { port = 5432, host = "db" }'
 INTEGER_MAX = 2**31 - 1  # where nothing else bounds a number
 
@@ -91,6 +90,10 @@ class Endpoint:
     host: str = "127.0.0.1"
     port: str = ""
 
+    def __str__(self) -> str:
+        """As it can be written."""
+        return _host_and_port(self.host, self.port)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
@@ -100,8 +103,13 @@ class Address:
     port: int = 0
 
     def __str__(self) -> str:
-        """As it is written: an IPv6 address is in brackets."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        """As it is written."""
+        return _host_and_port(self.host, str(self.port))
+
+
+def _host_and_port(host: str, port: str) -> str:
+    """An IPv6 address goes into brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def type_name(value: Any) -> str:
@@ -247,13 +255,6 @@ def _positive_duration(value: Any) -> float:
     seconds = _duration(value)
     if not seconds:
         raise Refused("is too short", "it must be longer than no time at all")
-    return seconds
-
-
-def _period(value: Any) -> float:
-    seconds = _duration(value)
-    if seconds < _SHORTEST_PERIOD:
-        raise Refused("is too short", f"it is {units.format_duration(_SHORTEST_PERIOD)} or more")
     return seconds
 
 
@@ -538,7 +539,6 @@ SECRET = Kind(name="string", read=_filled_text, show=_show_text, secret=True)
 BOOLEAN = Kind(name="boolean", read=_boolean, show=lambda value: str(value).lower())
 DURATION = Kind(name="duration", read=_duration, show=_show_duration)
 POSITIVE_DURATION = Kind(name="duration, not zero", read=_positive_duration, show=_show_duration)
-PERIOD = Kind(name="duration, 100ms or more", read=_period, show=_show_duration)
 DURATION_OR_NEVER = Kind(name='duration, or "never"', read=_duration_or_never, show=_show_duration)
 SIGNAL = Kind(name="signal", read=_signal, show=lambda number: f'"{units.format_signal(number)}"')
 MODE = Kind(name="octal string", read=_mode, show=lambda mode: f'"{units.format_mode(mode)}"')
@@ -569,7 +569,7 @@ SOCKET = Kind(name='"unix://path" or "tcp://host:port"', read=_socket, show=_sho
 ENDPOINT = Kind(
     name='port, "host:port" or { port, host }',
     read=_endpoint,
-    show=lambda e: f'"{e.host}:{e.port}"',
+    show=lambda endpoint: f'"{endpoint}"',
 )
 _HTTP_STATUS = integer(100, 599)
 HTTP_STATUSES = Kind(name="status or array of statuses", read=_statuses, show=_show_array)

@@ -85,7 +85,7 @@ class ProbeOptions:
     ] = 0.0
     period: Annotated[
         float,
-        kinds.PERIOD,
+        kinds.duration_from(0.1),
         Doc(
             text="From one question to the next. The second comes up to half a period early, so "
             "that programs started together are not asked together.",

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+import tomli
 from config_files import Complaints, Load
 
+from opsvisor.config import kinds
 from opsvisor.config.load import native
 from opsvisor.core.probes import ExecProbe, HttpProbe, ProbeHandler, ProbeKind, ProbeSpec, TcpProbe
 from opsvisor.core.spec import ProcessSpec
@@ -197,3 +199,14 @@ def test_a_probe_is_a_programs_own(complaints: Complaints) -> None:
     """What would a probe of everything ask?"""
     said = complaints("[defaults.liveness_probe]\ntcp = 1\n")
     assert "defaults: liveness_probe can't be shared by all programs" in said
+
+
+@pytest.mark.parametrize(
+    "written", [8080, "db:5432", "[::1]:5432", "web{replica:02}:80{replica:02}"]
+)
+def test_an_endpoint_that_is_shown_can_be_written(written: object) -> None:
+    """What a sample or a reference shows is no error when somebody copies it."""
+    endpoint = kinds.ENDPOINT.read(written)
+    assert (
+        kinds.ENDPOINT.read(tomli.loads(f"x = {kinds.ENDPOINT.show(endpoint)}")["x"]) == endpoint
+    )
