@@ -34,6 +34,7 @@ _EVENT_KIND = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
 _NO_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
 _LAST_COLON = re.compile(r"(?:(.*)(:)(?![^{]*\}))?(.*)", re.DOTALL)
+_IN_BRACES = re.compile(r"\{[^}]*\}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # a token of RFC 9110
 _UNLIMITED = "unlimited"
 _NEVER = "never"
@@ -108,8 +109,8 @@ class Address:
 
 
 def _host_and_port(host: str, port: str) -> str:
-    """An IPv6 address goes into brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    """An IPv6 address goes into brackets; a colon inside braces makes none."""
+    return f"[{host}]:{port}" if ":" in _IN_BRACES.sub("", host) else f"{host}:{port}"
 
 
 def type_name(value: Any) -> str:
@@ -430,7 +431,7 @@ def _endpoint(value: Any) -> Endpoint:
         return Endpoint(port=_filled_text(port))
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
-    elif ":" in host:
+    elif ":" in _IN_BRACES.sub("", host):
         raise Refused("is not an address", f"an IPv6 address goes into brackets; {_ENDPOINT_HINT}")
     return Endpoint(host=host or Endpoint().host, port=port)
 
