@@ -177,7 +177,7 @@ class Service:
     def _build_telemetry(self) -> None:
         """What looks on. The order of those who hear of events is that of lines in the log."""
         self._metrics = Metrics(
-            views=self._engine.views,
+            views=self._engine.each_view,
             log_stats=lambda process_id: self._engine.streams(process_id).stats(),
             sampler=self._sampler,
             now=clock.now,

@@ -18,7 +18,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from opsvisor.core.effects import (
@@ -153,6 +153,16 @@ class Engine:
     def views(self) -> list[ProcessView]:
         """Every process as it is now, in order of group and name."""
         return self._supervisor.views(clock.now())
+
+    def each_view(self) -> Iterator[ProcessView]:
+        """Every process as it is when its turn comes, in the same order.
+
+        For whoever gives the loop back in between, since 1,000 views take 9 ms. What leaves the
+        plan meanwhile is left out, and what comes is not seen.
+        """
+        for process_id in self._supervisor.ids():
+            if process_id in self._supervisor:
+                yield self._supervisor.view(process_id, clock.now())
 
     def ids(self) -> list[ProcessId]:
         """Every process, in order of group and name."""

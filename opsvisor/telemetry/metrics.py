@@ -3,7 +3,7 @@
 Counters come from events; everything else is looked at when somebody asks.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import assert_never
@@ -61,7 +61,7 @@ class Metrics:
     def __init__(
         self,
         *,
-        views: Callable[[], Sequence[ProcessView]],
+        views: Callable[[], Iterable[ProcessView]],
         log_stats: Callable[[ProcessId], Mapping[str, StreamStats]],
         sampler: Sampler,
         now: Callable[[], Instant],

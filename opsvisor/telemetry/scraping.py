@@ -11,6 +11,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -39,9 +40,12 @@ _NO_STREAMS: Mapping[str, StreamStats] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Where a scrape looks. `counts` is also written while it goes on."""
+    """Where a scrape looks. `counts` is also written while it goes on.
 
-    views: Callable[[], Sequence[ProcessView]]
+    `views` are looked at a few at a time, and may come into being only then.
+    """
+
+    views: Callable[[], Iterable[ProcessView]]
     counts: dict[ProcessId, Counts]
     log_stats: Callable[[ProcessId], Mapping[str, StreamStats]]
     sampler: Sampler
@@ -92,19 +96,25 @@ class Scrape:
         """Every process, with what these collectors need to know of it."""
         if not self._of_processes:
             return []
-        now = self._sources.now()
-        views: Sequence[ProcessView] = ()
-        counts = self._sources.counts
-        with self._tally.of(*self._of_processes):
-            views = self._sources.views()
-            for view in views:
-                if view.id not in counts:
-                    counts[view.id] = Counts.of(view.spec)
         rows: list[Row] = []
-        for chunk in _chunks(views):
-            rows += self._rows_of(chunk, now)
+        views: Iterator[ProcessView] = iter(())
+        with self._tally.of(*self._of_processes):
+            views = iter(self._sources.views())
+        while chunk := self._next_of(views):
+            rows += self._rows_of(chunk, self._sources.now())
             await asyncio.sleep(0)
         return rows
+
+    def _next_of(self, views: Iterator[ProcessView]) -> Sequence[ProcessView]:
+        """The next few of them, none at the end or if looking fails."""
+        counts = self._sources.counts
+        chunk: list[ProcessView] = []
+        with self._tally.of(*self._of_processes):
+            chunk += islice(views, _ROWS_AT_ONCE)
+            for view in chunk:
+                if view.id not in counts:
+                    counts[view.id] = Counts.of(view.spec)
+        return chunk
 
     def _rows_of(self, views: Sequence[ProcessView], now: Instant) -> Iterator[Row]:
         counts, sampler, is_swept = self._sources.counts, self._sources.sampler, self._is_swept

@@ -61,7 +61,7 @@ class Served:
         self.done: list[Done] = []
         self.errors: list[tuple[str, Exception]] = []
         self.metrics = Metrics(
-            views=house.room.engine.views,
+            views=house.room.engine.each_view,
             log_stats=lambda process_id: house.room.engine.streams(process_id).stats(),
             sampler=house.control.sampler,
             now=clock.now,

@@ -426,6 +426,17 @@ async def test_logs_are_opened_again_by_name(room: Room, tmp_path: Path) -> None
     assert (moved.read_text(), log.read_text()) == ("one\n", "two\n")
 
 
+async def test_who_leaves_before_its_turn_comes_is_not_looked_at(room: Room) -> None:
+    """A scrape gives the loop back between some processes and the next."""
+    specs = [sleeper(name, startup=Startup.DISABLED) for name in ("a", "b", "c")]
+    room.apply(*specs)
+    views = room.engine.each_view()
+    assert next(views).id == key("a")
+    room.apply(specs[0], specs[2])
+    await room.next(ProcessRemoved)
+    assert [view.id for view in views] == [key("c")]
+
+
 async def test_what_is_alive_can_be_asked_for_by_name_and_by_pid(room: Room) -> None:
     """For the sampler, and for finding out whose an orphan was."""
     room.apply(sleeper("b"), sleeper("a"), sleeper("off", startup=Startup.DISABLED))

@@ -104,7 +104,7 @@ class Scene:
     def __init__(self, *views: ProcessView, settings: MetricsSettings = USUAL) -> None:
         self.views = list(views)
         self.stats: dict[ProcessId, dict[str, StreamStats]] = {}
-        self.look: Callable[[], list[ProcessView]] = lambda: self.views
+        self.look: Callable[[], Iterable[ProcessView]] = lambda: self.views
         self.look_at_logs: Callable[[ProcessId], Mapping[str, StreamStats]] = lambda process_id: (
             self.stats.get(process_id, {})
         )

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from scene import (
@@ -39,6 +40,7 @@ from opsvisor.core.plan import Change, PlanDiff
 from opsvisor.core.probes import ProbeKind
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.state import PublicState, StartCause
+from opsvisor.core.view import ProcessView
 from opsvisor.runtime.bus import Subscription
 from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.telemetry.instruments import Component
@@ -305,16 +307,43 @@ async def test_a_process_may_leave_while_it_is_being_rendered(scene: Scene) -> N
     """The scrape gives the loop back in between: what left then is neither told nor kept."""
     scene.views[:] = [stopped(ProcessId("many", f"p{n}")) for n in range(1200)]
     last = scene.views[-1].id
+    everybody = list(scene.views)
+    scene.look = lambda: (view for view in everybody if view.id != last or view in scene.views)
 
     def stats_of(process_id: ProcessId) -> dict[str, StreamStats]:
         assert process_id != last, "asked for the logs of a process that left"
-        scene.metrics.on_event(ProcessRemoved(at=1.0, id=last))
+        if scene.views[-1].id == last:
+            del scene.views[-1]
+            scene.metrics.on_event(ProcessRemoved(at=1.0, id=last))
         return {"stdout": STATS}
 
     scene.look_at_logs = stats_of
     assert len(await scene.samples("opsvisor_process_state_code")) == 1199
     assert last not in scene.metrics._counts
     assert scene.errors == []
+
+
+async def test_the_loop_is_given_back_while_processes_are_looked_at(scene: Scene) -> None:
+    """1,000 views made in one go would hold it for 9 ms."""
+    looked_at: list[str] = []
+    turns: list[int] = []
+    everybody = [stopped(ProcessId("many", f"p{n:04}")) for n in range(1200)]
+
+    def look() -> Iterator[ProcessView]:
+        for view in everybody:
+            looked_at.append(view.id.name)
+            yield view
+
+    def turn() -> None:
+        turns.append(len(looked_at))
+        if len(looked_at) < len(everybody):
+            asyncio.get_running_loop().call_soon(turn)
+
+    scene.look = look
+    asyncio.get_running_loop().call_soon(turn)
+    assert len(await scene.samples("opsvisor_process_state_code")) == 1200
+    steps = [after - before for before, after in pairwise([0, *turns])]
+    assert max(steps) <= 500
 
 
 async def test_bugs_are_counted_by_component_from_zero_on(scene: Scene) -> None:
