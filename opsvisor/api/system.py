@@ -1,8 +1,12 @@
 """The daemon itself: what it is, how it ends, whether it is well, and its metrics."""
 
+import asyncio
 import os
 import platform
 import pwd
+import socket
+import struct
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -19,6 +23,9 @@ from opsvisor.config.problems import ConfigError
 from opsvisor.config.settings import Collector
 from opsvisor.core.events import SupervisorState
 from opsvisor.runtime import clock
+
+# Seconds. No scraper waits for longer: Prometheus gives up after 10, unless told otherwise.
+_ANSWER_TAKEN_WITHIN = 60.0
 
 
 async def show_daemon(request: web.Request) -> web.Response:
@@ -86,8 +93,8 @@ async def metrics(request: web.Request) -> web.Response:
     """Prometheus metrics, as text or OpenMetrics: all, or of the collectors that are asked for."""
     source = request.app[METRICS]
     collect = _asked_for(request, source.collectors)
-    gzip = _takes_gzip(request.headers.get("Accept-Encoding", ""))
-    accept = request.headers.get("Accept", "")
+    gzip = _takes_gzip(_list_in(request, "Accept-Encoding"))
+    accept = _list_in(request, "Accept")
     headers = {
         "Content-Type": source.content_type(accept),
         "Vary": "Accept, Accept-Encoding",
@@ -99,7 +106,37 @@ async def metrics(request: web.Request) -> web.Response:
         # RFC 9110, 9.3.2: what only comes of making the body, here its length, may be left out.
         return web.Response(headers=headers)
     body, _ = await source.render(accept, gzip=gzip, collect=collect)
-    return web.Response(body=body, headers=headers)
+    return _Exposition(request, body, headers)
+
+
+class _Exposition(web.Response):
+    """The answer to a scrape. It may be megabytes, so who does not read it is cut off.
+
+    Else each such client would keep a connection and its answer for as long as it likes.
+    """
+
+    def __init__(self, request: web.Request, body: bytes, headers: Mapping[str, str]) -> None:
+        super().__init__(body=body, headers=headers)
+        self._transport = request.transport
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Send it, if it is taken in time."""
+        try:
+            async with asyncio.timeout(_ANSWER_TAKEN_WITHIN):
+                await super().write_eof(data)
+        except TimeoutError:
+            if self._transport is not None:
+                _hang_up(self._transport)
+            raise ConnectionAbortedError("the answer to a scrape was not taken") from None
+
+
+def _hang_up(transport: asyncio.Transport) -> None:
+    """End a connection at once: a plain close waits for the client to read what was sent."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        # socket(7): linger for no time, or the kernel goes on offering what it has.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 async def index(request: web.Request) -> web.Response:
@@ -117,6 +154,11 @@ async def index(request: web.Request) -> web.Response:
         "opsvisorctl is the comfortable way in.",
     ]
     return web.Response(text="\n".join(lines) + "\n")
+
+
+def _list_in(request: web.Request, name: str) -> str:
+    """A header that holds a list, which may be spread over several lines (RFC 9110, 5.3)."""
+    return ",".join(request.headers.getall(name, ()))
 
 
 def _asked_for(request: web.Request, offered: frozenset[Collector]) -> frozenset[Collector] | None:

@@ -1,10 +1,17 @@
 """What HTTP says about scrapes (RFC 9110), in the words that Prometheus really uses."""
 
+import asyncio
 import gzip
+import select
+import socket
 
 import pytest
-from engine_room import sleeper
+from engine_room import PATIENCE, sleeper
 from served import Serve, Served
+
+from opsvisor.config.settings import TcpServer
+
+LOOPBACK = TcpServer(name="metrics", host="127.0.0.1", port=0)
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -52,6 +59,20 @@ async def test_each_client_gets_what_it_likes_best(
         body = await response.read()
     text = gzip.decompress(body).decode()
     assert text.endswith("# EOF\n") is (content_type == OPENMETRICS)
+
+
+async def test_a_list_may_be_spread_over_several_lines(api: Served) -> None:
+    """RFC 9110, 5.3: a proxy may have split what its client sent in one."""
+    headers = [
+        ("Accept", "text/html"),
+        ("Accept", "application/openmetrics-text"),
+        ("Accept-Encoding", "br"),
+        ("Accept-Encoding", "gzip"),
+    ]
+    async with api.session.get("/metrics", headers=headers) as response:
+        assert response.headers["Content-Type"] == OPENMETRICS
+        assert response.headers["Content-Encoding"] == "gzip"
+        assert (await response.read()).startswith(GZIP)
 
 
 @pytest.mark.parametrize(
@@ -121,3 +142,26 @@ async def test_head_finds_what_is_wrong_as_get_does(api: Served) -> None:
     for method in ("GET", "HEAD"):
         async with api.session.request(method, "/metrics?collect[]=nonsense") as response:
             assert response.status == 400
+
+
+async def test_who_never_reads_is_cut_off(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or each such client would keep a connection and a whole answer for as long as it likes."""
+    monkeypatch.setattr("opsvisor.api.system._ANSWER_TAKEN_WITHIN", 0.05)
+    api = await serve(sleeper(), server=LOOPBACK)
+    large = b"# " + b"x" * 8_000_000 + b"\n"  # more than the kernel's buffers take
+
+    async def render(accept: str, **options: object) -> tuple[bytes, str]:
+        del options
+        return large, accept
+
+    monkeypatch.setattr(api.metrics, "render", render)
+    with socket.create_connection(("127.0.0.1", api.port)) as deaf:
+        deaf.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        hang_up = select.poll()
+        hang_up.register(deaf, 0)  # nothing but that the other side is gone
+        assert await asyncio.to_thread(hang_up.poll, PATIENCE * 1000)
+    monkeypatch.undo()
+    async with api.session.get("/metrics") as response:
+        assert response.status == 200
+        await response.read()
+    assert api.errors == []
