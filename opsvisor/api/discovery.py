@@ -18,8 +18,11 @@ from opsvisor.api.context import CONTROL
 from opsvisor.config.listening import is_loopback
 from opsvisor.config.settings import DaemonSettings, TcpServer
 
-_PLACE = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(?::(?P<port>\d{1,5}))?")
+_PLACE = re.compile(
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(?::(?P<port>[0-9]{1,5}))?"
+)
 _PORTS = {"http": 80, "https": 443}
+_ANY_PORT = range(1, 1 << 16)
 
 
 class _Place(NamedTuple):
@@ -98,11 +101,23 @@ def _read(text: str, scheme: str) -> _Place | None:
     found = _PLACE.fullmatch(text)
     if found is None:
         return None
-    return _Place(_bare(found["host"]), int(found["port"] or _PORTS[scheme]), scheme)
+    host, port = _bare(found["host"]), int(found["port"] or _PORTS[scheme])
+    # Prometheus drops a whole answer for one target that it can't parse.
+    if port not in _ANY_PORT or (host != found["host"] and not _is_address(host)):
+        return None
+    return _Place(host, port, scheme)
 
 
 def _bare(host: str) -> str:
     return host.removeprefix("[").removesuffix("]")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_any(host: str) -> bool:

@@ -86,7 +86,22 @@ async def test_who_asks_is_sent_where_they_asked(serve: Serve, host: str, expect
     assert await target(api, Host=host) == expected
 
 
-@pytest.mark.parametrize("host", ["", "a b", "evil/path", "x:123456", '"', "[::1", "a" * 300])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "a b",
+        "evil/path",
+        "x:123456",
+        "x:99999",
+        "x:0",
+        "x:\u0663",
+        '"',
+        "[::1",
+        "[:::]",
+        "a" * 300,
+    ],
+)
 async def test_what_is_no_place_is_not_passed_on(serve: Serve, host: str) -> None:
     """The address that the connection came in by is left then."""
     api = await serve(sleeper(), server=GUARDED)
