@@ -76,9 +76,10 @@ class Configuration:
         """The settings in force: those the daemon started with."""
         return self._running.settings
 
-    async def reread(self) -> Comparison:
+    async def reread(self, try_out: Callable[[Loaded], None] = lambda _: None) -> Comparison:
         """Read the files again. ConfigError, and nothing changed, if they can't be used.
 
+        `try_out` may raise it for what reading alone doesn't show: that counts as not usable, too.
         In a thread: a thousand programs take a quarter of a second, and a look-up of their users
         in a directory service can take any time.
         """
@@ -86,6 +87,7 @@ class Configuration:
             at = clock.now().wall
             try:
                 self.available, digest = await asyncio.to_thread(self._load_and_hash)
+                try_out(self.available)
             except ConfigError as error:
                 self._report(LoadReport(at=at, digest=None, problems=error.problems))
                 raise

@@ -391,17 +391,20 @@ class Service:
 
     async def _reload(self, reason: str) -> None:
         """Begin anew with the files as they are now. ConfigError, and nothing done, if bad."""
-        await self._configuration.reread()
-        available = self._configuration.available
+        ahead: dict[str, socket.socket] = {}
+
+        def try_out(coming: Loaded) -> None:
+            if self._is_ending():  # it ended while the files were read
+                return
+            try:
+                ahead.update(self._prepare(coming))
+            except OpsvisorError as error:
+                raise ConfigError([Problem(Place(coming.files[0]), str(error))]) from error
+
+        await self._configuration.reread(try_out)
         if self._is_ending():
             return
-        try:
-            listeners = self._prepare(available)
-        except OpsvisorError as error:
-            refused = ConfigError([Problem(Place(available.files[0]), str(error))])
-            self._journal.log(LogLevel.ERROR, str(refused))
-            raise refused from error
-        self._next = Successor(available, listeners, self._event_serials)
+        self._next = Successor(self._configuration.available, ahead, self._event_serials)
         self._stop_everything(Shutdown(reason, to_reload=True))
 
     def _prepare(self, coming: Loaded) -> dict[str, socket.socket]:

@@ -3,6 +3,8 @@
 import base64
 import http.client
 import json
+import signal
+import socket
 from collections.abc import Mapping
 
 from commands import run_program
@@ -151,6 +153,30 @@ def test_the_listener_comes_and_goes_with_a_reload(start_daemon: StartDaemon, ho
     refused = daemon.ctl("reload")
     assert "metrics: collectors = 1: expected an array of names" in refused.out + refused.err
     assert ask(port, "/metrics").status == 200
+
+
+def test_a_reload_that_is_refused_is_a_failed_one(start_daemon: StartDaemon, home: Home) -> None:
+    """After SIGHUP nobody sees an error: what could not begin anew must be told to Prometheus."""
+    daemon = start_daemon(PROGRAM)
+    pid = daemon.until("test", "RUNNING").pid
+    written = home.config.read_text()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        home.config.write_text(f'{written}\n[metrics]\nlisten = "127.0.0.1:{port}"\n')
+        daemon.signal(signal.SIGHUP)
+        daemon.until_logged("the configuration can't be used; everything goes on as it was")
+        assert daemon.metric("opsvisor_config_last_reload_successful") == 0
+        assert daemon.metric("opsvisor_config_reloads_total") == 2
+        assert daemon.metric("opsvisor_config_reload_failures_total") == 1
+        said = daemon.client.daemon()
+        assert not said.last_reload_ok
+        (problem,) = said.last_reload_problems
+        assert f"cannot listen on http://127.0.0.1:{port}: " in problem.what
+        assert daemon.log.count("Address already in use") == 1
+        assert daemon.status("test").pid == pid
+    home.config.write_text(written)
+    assert daemon.ctl("reread").status == 0
+    assert daemon.metric("opsvisor_config_last_reload_successful") == 1
 
 
 def test_open_metrics_must_be_meant(home: Home) -> None:
