@@ -9,12 +9,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 from commands import Following, Ran, environment, marked
 from msgspec import structs
 from rich.console import Console
 
 from tools.stack import Notice, free_port
-from tools.stack.__main__ import main, print_notice
+from tools.stack.__main__ import alertmanager_yml, main, print_notice
 
 _NAMES = ("opsvisor", "prometheus", "alertmanager", "receiver")
 
@@ -52,6 +53,20 @@ def test_it_says_where_everything_is_and_ends_cleanly(tmp_path: Path) -> None:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
+
+
+def test_whoever_watches_need_not_wait_for_the_next_in_a_group() -> None:
+    """The guide has them make an alert fire that fires for another process already."""
+    example = Path(__file__).parents[2] / "alerts" / "alertmanager.example.yml"
+    wanted = yaml.safe_load(alertmanager_yml(9195))
+    given = yaml.safe_load(example.read_text())
+    assert wanted["route"].pop("group_interval") == "10s"
+    assert given["route"].pop("group_interval") == "5m"
+    assert {r["webhook_configs"][0]["url"].split("/")[2] for r in wanted.pop("receivers")} == {
+        "127.0.0.1:9195"
+    }
+    del given["receivers"]
+    assert wanted == given
 
 
 def test_what_people_are_told_is_a_line() -> None:

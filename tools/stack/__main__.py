@@ -32,6 +32,7 @@ from tools.stack.waiting import until
 _ROOT = Path(__file__).parents[2]
 _ALERTS = _ROOT / "alerts"
 _EXAMPLE_RECEIVER = f"{HOST}:9095"  # as alerts/alertmanager.example.yml has it
+_GROUP_INTERVAL = "10s"
 _LOOK_AFTER_THEM = 1.0  # seconds
 _PORT_END = 1 << 16
 _FURTHER = 10000
@@ -161,7 +162,7 @@ def _running(wish: Wish, console: Console) -> Iterator[Sequence[Program]]:
         settings = StackSettings(
             targets=[scenario.target],
             rules=[_ALERTS / "opsvisor.rules.yml", _ALERTS / "opsvisor.alerts.yml"],
-            alertmanager_yml=_alertmanager_yml(wish.ports["receiver"]),
+            alertmanager_yml=alertmanager_yml(wish.ports["receiver"]),
             interval=wish.interval,
             prometheus_port=wish.ports["prometheus"],
             alertmanager_port=wish.ports["alertmanager"],
@@ -183,12 +184,18 @@ def _running(wish: Wish, console: Console) -> Iterator[Sequence[Program]]:
         yield (scenario.program, *stack.programs)
 
 
-def _alertmanager_yml(receiver_port: int) -> str:
-    """The example configuration, for the receiver that we run."""
+def alertmanager_yml(receiver_port: int) -> str:
+    """The example configuration, for the receiver that we run and somebody who watches it."""
     text = (_ALERTS / "alertmanager.example.yml").read_text()
-    if _EXAMPLE_RECEIVER not in text:
-        raise StackError(f"alerts/alertmanager.example.yml does not tell {_EXAMPLE_RECEIVER}")
-    return text.replace(_EXAMPLE_RECEIVER, f"{HOST}:{receiver_port}")
+    for old, new in (
+        (_EXAMPLE_RECEIVER, f"{HOST}:{receiver_port}"),
+        # A second process in a predicament is told five minutes after the first one otherwise.
+        ("group_interval: 5m", f"group_interval: {_GROUP_INTERVAL}"),
+    ):
+        if old not in text:
+            raise StackError(f"alerts/alertmanager.example.yml does not say {old}")
+        text = text.replace(old, new)
+    return text
 
 
 def _check_running(programs: Sequence[Program]) -> None:
