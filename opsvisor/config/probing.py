@@ -84,7 +84,8 @@ def _http(options: HttpOptions, path: KeyPath, fill: Fill) -> HttpProbe:
     url = fill((*path, "url"), options.url)
     why = _url_problem(url)
     if why is not None:
-        raise _RefusedText((*path, "url"), why, url)
+        # Unquoted where it may hold a password.
+        raise _RefusedText((*path, "url"), why, None if "@" in url else url)
     headers = []
     for name, text in sorted(options.headers.items()):
         value = fill((*path, "headers", name), text)

@@ -137,7 +137,7 @@ ENDPOINTS = 'write 8080, "db:5432", "[::1]:5432" or { port = 5432, host = "db" }
         ),
         (
             "http = 'http://me:pw@x/'",
-            ".http.url = 'http://me:pw@x/' holds a user name, which is not sent",
+            ".http.url holds a user name, which is not sent",
             'send it along: headers = { Authorization = "Basic ${SECRET}" }',
         ),
         (
