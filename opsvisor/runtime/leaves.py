@@ -179,6 +179,7 @@ class Leaves:
         self._left: set[str] = set()  # folders to remove as soon as they are empty
         self._moving: asyncio.Future[list[_Moved]] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="leaves")
+        self._is_tidy_due = False
         self._home = ""  # the cgroup to go back to
         self._has_controller = False
 
@@ -245,10 +246,14 @@ class Leaves:
         leaf = self._leaves.pop(process_id, None)
         if leaf is not None:
             self._left.add(leaf.folder)
-            self.tidy()
+            # Not now: with this one a thousand may leave, and each look is at all that are left.
+            if not self._is_tidy_due:
+                self._is_tidy_due = True
+                asyncio.get_running_loop().call_soon(self.tidy)
 
     def tidy(self) -> None:
         """Remove what has become empty. To be called now and then: nothing else looks."""
+        self._is_tidy_due = False
         if self._left and self._moving is None:
             self._left = _remove(self._left)
 
@@ -284,10 +289,12 @@ class Leaves:
         self._moving = None
         if future.cancelled():
             return
-        for moved in future.result():
-            self._note(moved)
-        self.tidy()
-        self._move_all()
+        try:
+            for moved in future.result():
+                self._note(moved)
+        finally:  # a bug in one batch is the loop's to tell, and must not hold up the next
+            self.tidy()
+            self._move_all()
 
     def _note(self, moved: _Moved) -> None:
         newborn = moved.newborn

@@ -222,6 +222,30 @@ async def test_a_leaf_goes_when_its_process_leaves_the_plan(victim: Victim, grov
     assert grove.names() == set()
 
 
+async def test_many_that_leave_at_once_cost_one_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look at all that is left for each of them is half a million for 1,000 programs."""
+    looks: list[set[str]] = []
+    looked = asyncio.Event()
+
+    def look(folders: set[str]) -> set[str]:
+        looks.append(set(folders))
+        looked.set()
+        return set()
+
+    monkeypatch.setattr(module, "_remove", look)
+    leaves = Grove(tmp_path).leaves
+    folders = {f"{tmp_path}/{number}" for number in range(100)}
+    for folder in folders:
+        process_id = ProcessId("many", folder)
+        leaves._leaves[process_id] = module._Leaf(folder)
+        leaves.forget(process_id)
+    assert looks == []
+    await looked.wait()
+    assert looks == [folders]
+
+
 @needs_cgroups
 async def test_without_its_place_a_process_is_accounted_for_as_everywhere_else(
     victim: Victim, grove: Grove
