@@ -22,6 +22,7 @@ from opsvisor.runtime.oom import MACHINE, KillCount, count_kills
 LEGACY, UNIFIED = 1, 2  # versions of hierarchies
 
 _LARGEST_FILE = 4096
+_LONGEST_PLACE = 1 << 16  # a line of up to 4 KiB for each of a dozen hierarchies of version 1
 _LONGEST_MOUNTINFO = 1 << 20
 _OFTEN = 12  # sweeps at the beginning in which a process is looked for, and between two later
 _NO_LIMIT = 1 << 62  # version 1 says so with a number near 2**63, rounded down to a page
@@ -118,7 +119,7 @@ class Cgroups:
 
     def place_of(self, pid: Pid | str = "self") -> Place:
         """Where this process is now."""
-        return self._placed(read_text(f"{self._proc}/{pid}/cgroup"))
+        return self._placed(read_text(f"{self._proc}/{pid}/cgroup", _LONGEST_PLACE))
 
     def _placed(self, text: str) -> Place:
         paths = dict(_paths(text))
@@ -186,7 +187,7 @@ class Cgroups:
         seen.times += 1
         # Spread by pid: a thousand that were started together are not looked for together.
         if seen.times <= _OFTEN or (seen.times + pid) % _OFTEN == 0:
-            seen.text = read_text(f"{self._proc}/{pid}/cgroup")
+            seen.text = read_text(f"{self._proc}/{pid}/cgroup", _LONGEST_PLACE)
         return seen
 
     def _memory_limit(self, folder: str) -> float:
@@ -262,8 +263,11 @@ def _folder(mount: _Mount | None, path: str | None) -> str:
 
 
 def _paths(text: str) -> Iterator[tuple[str, str]]:
-    """Controller and path of each line of /proc/PID/cgroup; "" is the unified hierarchy."""
-    for line in text.splitlines():
+    """Controller and path of each line of /proc/PID/cgroup; "" is the unified hierarchy.
+
+    Anything but a line feed may be in a path, also what splitlines() takes for the end of a line.
+    """
+    for line in text.split("\n")[:-1]:  # the last one is empty, or not whole
         _, controllers, path = line.split(":", 2)
         for controller in controllers.split(","):
             yield controller, path

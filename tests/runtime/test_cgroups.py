@@ -156,6 +156,29 @@ def test_a_cgroup_outside_of_our_namespace_is_unknown(tmp_path: Path) -> None:
     assert look(tree) == NOTHING
 
 
+def test_a_place_may_be_long_and_oddly_called(tmp_path: Path) -> None:
+    """Containers within containers have long names in each of a dozen hierarchies of version 1."""
+    hierarchies = [f"c{number}" for number in range(11)]
+    for length in range(300, 400):
+        directory = tmp_path / str(length)
+        tree = CgroupTree(directory, *hierarchies, "memory")
+        deep = f"/{'x' * length}"
+        tree.put(PID, deep, **dict.fromkeys(hierarchies, deep), memory="/a\x0bb\x85c\u2028d")
+        place = Cgroups(str(tree.proc)).place_of(PID)
+        assert place.memory == f"{directory}/memory/a\x0bb\x85c\u2028d"
+        assert place.unified == f"{directory}/uni fied{deep}"
+
+
+def test_half_a_line_says_nothing(tmp_path: Path) -> None:
+    """What is longer than anything a kernel says is cut somewhere."""
+    tree = CgroupTree(tmp_path, "memory")
+    (tree.proc / "100").mkdir()
+    for text in ("1:mem", "1:memory:/half", ""):
+        (tree.proc / "100" / "cgroup").write_text(f"0::/shop\n{text}")
+        place = Cgroups(str(tree.proc)).place_of(PID)
+        assert (place.unified, place.memory) == (f"{tmp_path}/uni fied/shop", "")
+
+
 def test_processes_that_are_gone_have_no_surroundings(tmp_path: Path) -> None:
     """Nor do processes on a machine without any cgroups."""
     tree = CgroupTree(tmp_path)
