@@ -10,12 +10,16 @@ from typing import NamedTuple
 
 from opsvisor.config.problems import OpsvisorError
 from opsvisor.config.settings import DaemonSettings, Dialect, LogLevel
+from opsvisor.core.plan import Plan
+from opsvisor.core.probes import ProbeKind
 from opsvisor.core.spec import UserSpec
+from opsvisor.runtime.probes.schedule import COMMANDS_AT_ONCE, CONNECTIONS_AT_ONCE
 
-# Descriptors of a running program (two pipes, a pidfd, two log files, a stdin), and of ours, up to
-# 88 of which are those of probes.
+# Descriptors of a running program (two pipes, a pidfd, two log files, a stdin), of ours, and of
+# all probes that can be asked at once, where there are any.
 _FDS_PER_PROCESS = 6
-_OWN_FDS = 192
+_OWN_FDS = 128
+_FDS_OF_PROBES = COMMANDS_AT_ONCE * 3 + CONNECTIONS_AT_ONCE
 _FD_STEP = 1024
 
 
@@ -82,7 +86,7 @@ def _demands(settings: DaemonSettings) -> tuple[_Demand, ...]:
     )
 
 
-def raise_limits(settings: DaemonSettings, processes: int) -> list[str]:
+def raise_limits(settings: DaemonSettings, plan: Plan) -> list[str]:
     """Have descriptors for every program, and at least what the configuration asks for.
 
     Gives a line for the log per limit that was raised. HostError if the system forbids what is
@@ -94,7 +98,7 @@ def raise_limits(settings: DaemonSettings, processes: int) -> list[str]:
     before = {d.kind: resource.getrlimit(d.kind)[0] for d in _demands(settings)}
     for demand in _demands(settings):
         _raise(demand)
-    raise_descriptors(processes)
+    raise_descriptors(plan)
     now = {d.name: (d.kind, resource.getrlimit(d.kind)[0]) for d in _demands(settings)}
     return [
         f"Increased {name} limit to {soft}"
@@ -103,14 +107,14 @@ def raise_limits(settings: DaemonSettings, processes: int) -> list[str]:
     ]
 
 
-def raise_descriptors(processes: int) -> str:
-    """Have descriptors for so many processes, as far as the system lets us; a line if that is new.
+def raise_descriptors(plan: Plan) -> str:
+    """Have descriptors for a whole plan, as far as the system lets us; a line if that is new.
 
     A plan may grow while we run, and the limit that a shell or an init gives is for a few of them.
     It is raised in large steps: supervisorctl adds one group after another.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OWN_FDS + _FDS_PER_PROCESS * processes
+    wanted = _descriptors_for(plan)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return ""
     rounded = -(-wanted // _FD_STEP) * _FD_STEP
@@ -121,16 +125,23 @@ def raise_descriptors(processes: int) -> str:
     return f"Increased RLIMIT_NOFILE limit to {reachable}"
 
 
-def too_few_descriptors(processes: int) -> str:
-    """What to warn of if not all of so many processes could run at once, or nothing."""
+def too_few_descriptors(plan: Plan) -> str:
+    """What to warn of if not all processes of a plan could run at once, or nothing."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OWN_FDS + _FDS_PER_PROCESS * processes
+    wanted = _descriptors_for(plan)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return ""
+    processes = len(plan.specs())
     return (
         f"{processes} processes may need {wanted} file descriptors, but the system allows {soft}:"
         " the last ones may not start (raise ulimit -Hn, or LimitNOFILE= of the unit)"
     )
+
+
+def _descriptors_for(plan: Plan) -> int:
+    specs = plan.specs().values()
+    probed = any(spec.probe(kind) is not None for spec in specs for kind in ProbeKind)
+    return _OWN_FDS + _FDS_PER_PROCESS * len(specs) + (_FDS_OF_PROBES if probed else 0)
 
 
 def _raise(demand: _Demand) -> None:

@@ -95,7 +95,7 @@ def _serve(loaded: Loaded, read: Callable[[], Loaded]) -> int:
 def _prepare_host(loaded: Loaded) -> list[str]:
     """Make this process what a configuration asks for; lines for the log. Or HostError."""
     settings = loaded.settings
-    raised = raise_limits(settings, len(loaded.plan.specs()))
+    raised = raise_limits(settings, loaded.plan)
     if settings.user is None:
         return raised
     if settings.supervisor_interfaces:

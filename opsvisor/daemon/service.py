@@ -320,10 +320,10 @@ class Service:
         """Have descriptors for all that a new plan may run, before any of it starts."""
         if not isinstance(event, PlanApplied):
             return
-        processes = len(self._supervisor.plan.specs())
-        if raised := raise_descriptors(processes):
+        plan = self._supervisor.plan
+        if raised := raise_descriptors(plan):
             self._journal.log(LogLevel.INFO, raised)
-        warning = too_few_descriptors(processes)
+        warning = too_few_descriptors(plan)
         if warning and not self._has_warned_of_descriptors:
             self._has_warned_of_descriptors = True  # once, not with each group that is added
             self._journal.log(LogLevel.WARN, warning)
@@ -416,7 +416,7 @@ class Service:
         problem = why_not(coming.settings)
         if problem:
             raise HostError(problem)
-        for line in raise_limits(coming.settings, len(coming.plan.specs())):
+        for line in raise_limits(coming.settings, coming.plan):
             self._journal.log(LogLevel.INFO, line)
         ours = [server.settings for server in self._servers]
         return listen_ahead(coming.settings.listeners, ours)

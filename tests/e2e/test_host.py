@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 
 from opsvisor.config.settings import DaemonSettings, Dialect
-from opsvisor.core.spec import UserSpec
+from opsvisor.core.plan import Group, Plan
+from opsvisor.core.probes import ProbeSpec, TcpProbe
+from opsvisor.core.spec import ProcessId, ProcessSpec, UserSpec
 from opsvisor.daemon.host import (
     HostError,
     raise_descriptors,
@@ -14,6 +16,23 @@ from opsvisor.daemon.host import (
     too_few_descriptors,
     why_not,
 )
+
+_ASKED = ProbeSpec(handler=TcpProbe(host="127.0.0.1", port=1))
+
+
+def _plan_of(processes: int, *, probe: ProbeSpec | None = None) -> Plan:
+    """So many processes, all of which have this readiness probe."""
+    specs = [
+        ProcessSpec(
+            id=ProcessId("web", f"web_{number}"),
+            program="web",
+            command="sleep 1",
+            argv=("sleep", "1"),
+            readiness_probe=probe,
+        )
+        for number in range(processes)
+    ]
+    return Plan.of([Group(name="web", processes=tuple(specs))])
 
 
 @pytest.fixture
@@ -41,27 +60,33 @@ def test_limits_out_of_reach_are_named_as_in_the_file(
         assert problem.startswith(f"{name} = 5001, but the limit of this user is 5000\n")
         assert problem.endswith(f", or lower {name}")
         with pytest.raises(HostError):
-            raise_limits(settings, 0)
+            raise_limits(settings, Plan())
 
 
 @pytest.mark.parametrize(
-    ("limits", "processes", "new"),
+    ("limits", "processes", "probe", "new"),
     [
-        ((1024, 4096), 149, None),
-        ((1024, 4096), 150, 2048),
-        ((1024, 4096), 1000, 4096),
-        ((1024, 1024), 1000, None),
-        ((1024, resource.RLIM_INFINITY), 1000, 6144),
+        ((1024, 4096), 149, None, None),
+        ((1024, 4096), 150, None, 2048),
+        ((1024, 4096), 134, _ASKED, None),
+        ((1024, 4096), 135, _ASKED, 2048),
+        ((1024, 4096), 1000, None, 4096),
+        ((1024, 1024), 1000, None, None),
+        ((1024, resource.RLIM_INFINITY), 1000, None, 6144),
     ],
 )
 def test_descriptors_for_every_process(
-    monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int], processes: int, new: int | None
+    monkeypatch: pytest.MonkeyPatch,
+    limits: tuple[int, int],
+    processes: int,
+    probe: ProbeSpec | None,
+    new: int | None,
 ) -> None:
     """In large steps, as far as the hard limit, which is left as it is."""
     told: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda _kind: limits)
     monkeypatch.setattr(resource, "setrlimit", lambda _kind, wanted: told.append(wanted))
-    line = raise_descriptors(processes)
+    line = raise_descriptors(_plan_of(processes, probe=probe))
     assert told == ([(new, limits[1])] if new else [])
     assert line == (f"Increased RLIMIT_NOFILE limit to {new}" if new else "")
 
@@ -75,7 +100,7 @@ def test_too_few_descriptors(
 ) -> None:
     """A process needs one more than with supervisord: who is near the limit should know."""
     monkeypatch.setattr(resource, "getrlimit", lambda _kind: (soft, soft))
-    warning = too_few_descriptors(processes)
+    warning = too_few_descriptors(_plan_of(processes))
     assert bool(warning) == is_warned_of
     assert not is_warned_of or "need 1028 file descriptors, but the system allows 1024" in warning
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from cells import Cell, can_have, cell
-from daemon import eventually
 from sampled import WEB, Victim, World
 
 from opsvisor.core.outcome import Outcome
@@ -95,7 +94,10 @@ async def test_a_kill_by_hand_in_a_cgroup_of_its_own_is_none(memory: Cell, tmp_p
 
 @needs_cpu
 async def test_a_process_that_is_held_back_says_for_how_long(cpu: Cell, tmp_path: Path) -> None:
-    """A fifth of a CPU, in periods of 10 ms: 0.1 s of work take half a second of waiting."""
+    """A fifth of a CPU, in periods of 10 ms: 0.1 s of work take some fifty of them.
+
+    How long it is held back in each depends on what else runs: it may be waiting for a CPU.
+    """
     cpu.limit_cpu(20)
     world = World({}, cgroups=Cgroups())
     victim = Victim(tmp_path, cpu.entry)
@@ -114,7 +116,7 @@ async def test_a_process_that_is_held_back_says_for_how_long(cpu: Cell, tmp_path
         assert after is not None
         assert after.periods >= 20
         assert 10 <= after.throttled_periods <= after.periods
-        assert after.throttled_seconds >= 0.1
+        assert after.throttled_seconds > 0
         assert matches(cpu, after)
         world.end(victim)
         assert world.sampler.throttling(WEB) == after
@@ -127,4 +129,13 @@ def matches(box: Cell, told: Throttling) -> bool:
     """Whether the kernel has counted no less than that by now."""
     words = (line.split() for line in (box.folder / "cpu.stat").read_text().splitlines())
     counts = {name: int(number) for name, number in words}
-    return eventually(lambda: counts["nr_periods"] >= told.periods)
+    seconds = (
+        counts["throttled_time"] / 1e9
+        if "throttled_time" in counts
+        else counts["throttled_usec"] / 1e6
+    )
+    return (
+        counts["nr_periods"] >= told.periods
+        and counts["nr_throttled"] >= told.throttled_periods
+        and seconds >= told.throttled_seconds
+    )
