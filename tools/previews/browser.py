@@ -10,20 +10,20 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 import psutil
 
 from tools.previews.errors import PreviewError
+from tools.stack.ending import Ended
 from tools.stack.program import Installed, Program
 from tools.stack.waiting import until
 
 CHROMIUM = Installed(name="chromium", package="chromium")
 
 
-class Browser:
+class Browser(Ended):
     """A Chromium that runs. A context manager: stopped at the end."""
 
     def __init__(self, program: Program) -> None:
@@ -77,19 +77,6 @@ class Browser:
         """End it, with its helpers: they write into its profile after it has ended."""
         self._program.stop()
         until(lambda: not any(_is_of_group(one, self.pid) for one in psutil.process_iter()))
-
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """End it."""
-        self.stop()
 
 
 def _is_of_group(process: psutil.Process, group: int) -> bool:

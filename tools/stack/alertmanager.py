@@ -1,12 +1,12 @@
 """A real Alertmanager, and what one asks of it."""
 
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self
 
 import msgspec
 
 from tools.stack.ask import ask
+from tools.stack.ending import Ended
 from tools.stack.program import HOST, Installed, Program
 
 ALERTMANAGER = Installed(name="prometheus-alertmanager", package="prometheus-alertmanager")
@@ -36,7 +36,7 @@ class Held(msgspec.Struct, frozen=True):
         return self.status.state == "suppressed" and bool(self.status.inhibited_by)
 
 
-class Alertmanager:
+class Alertmanager(Ended):
     """An Alertmanager that runs. A context manager: stopped at the end."""
 
     def __init__(self, program: Program) -> None:
@@ -86,16 +86,3 @@ class Alertmanager:
     def stop(self) -> None:
         """End it."""
         self.program.stop()
-
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """End it."""
-        self.stop()

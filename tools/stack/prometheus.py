@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 import msgspec
 
 from tools.stack.answers import Alert, Rule, Sample, ScrapeTarget, Series
 from tools.stack.ask import Parameters, ask
+from tools.stack.ending import Ended
 from tools.stack.program import HOST, Installed, Program
 from tools.stack.waiting import until
 
@@ -42,7 +42,7 @@ class _Targets(msgspec.Struct):
     activeTargets: list[ScrapeTarget]  # noqa: N815  # as Prometheus calls it
 
 
-class Prometheus:
+class Prometheus(Ended):
     """A Prometheus that runs. A context manager: stopped at the end."""
 
     def __init__(self, program: Program, config: Path) -> None:
@@ -156,19 +156,6 @@ class Prometheus:
     def stop(self) -> None:
         """End it."""
         self.program.stop()
-
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """End it."""
-        self.stop()
 
     def _post(self, path: str, parameters: Parameters) -> bytes:
         return ask(self.address, f"/api/v1/{path}", parameters, method="POST")

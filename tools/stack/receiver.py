@@ -4,11 +4,11 @@ import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Literal, Self
 
 import msgspec
 
+from tools.stack.ending import Ended
 from tools.stack.errors import StackError
 from tools.stack.program import HOST
 
@@ -42,7 +42,7 @@ class _Notification(msgspec.Struct):
     alerts: list[Notice]
 
 
-class Receiver:
+class Receiver(Ended):
     """A webhook on a port of 127.0.0.1. A context manager: closed at the end."""
 
     def __init__(
@@ -88,19 +88,6 @@ class Receiver:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
-
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Listen no more."""
-        self.stop()
 
     def _take(self, body: bytes, path: str) -> None:
         for posted in msgspec.json.decode(body, type=_Notification).alerts:

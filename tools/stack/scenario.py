@@ -22,6 +22,7 @@ from opsvisor.client import ApiError, Client
 from tools.stack.ask import ask
 from tools.stack.cells import can_have, cell
 from tools.stack.config import Target
+from tools.stack.ending import Ended
 from tools.stack.errors import StackError
 from tools.stack.program import HOST, Program
 from tools.stack.waiting import PATIENCE
@@ -49,7 +50,7 @@ _BROKEN = "\n[program.typo]\ncomand = 'sleep 1'\n"
 _ADDED = '\n[program.added]\ncommand = "python3 -u talker.py"\n'
 
 
-class Scenario:
+class Scenario(Ended):
     """The daemon while it runs. A context manager: stopped at the end, with all that it runs."""
 
     def __init__(self, program: Program, config: Path) -> None:
@@ -154,19 +155,6 @@ class Scenario:
         """Shut it down."""
         self.program.stop()
         self._cells.close()  # empty now
-
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Shut it down."""
-        self.stop()
 
 
 class Visitors:

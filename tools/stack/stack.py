@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from tools.stack.alertmanager import Alertmanager
@@ -16,6 +15,7 @@ from tools.stack.config import (
     alertmanager_config,
     prometheus_config,
 )
+from tools.stack.ending import Ended
 from tools.stack.program import Program
 from tools.stack.prometheus import Prometheus
 from tools.stack.receiver import Notice, Receiver
@@ -42,7 +42,7 @@ class StackSettings:
     receiver_port: int = 0
 
 
-class Stack:
+class Stack(Ended):
     """All three, running. A context manager: stopped at the end, in the order of their use."""
 
     def __init__(
@@ -110,16 +110,3 @@ class Stack:
     def stop(self) -> None:
         """End all three."""
         self._ends.close()
-
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """End all three."""
-        self.stop()
