@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from opsvisor import pidproxy, samples
-from opsvisor.config.kinds import Kind
+from opsvisor.config.kind import Kind
 from opsvisor.config.option import Option, Section, options_of
 from opsvisor.config.schema import NAMED, TABLES, FileOptions, ProgramOptions
 from opsvisor.core.state import TRANSITIONS

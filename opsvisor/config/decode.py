@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from opsvisor.config import kinds
 from opsvisor.config.document import Document, KeyPath
-from opsvisor.config.kinds import RefusedItems, quote, type_name
+from opsvisor.config.kind import RefusedItems, quote, type_name
 from opsvisor.config.option import Option, Section, options_of
 from opsvisor.config.problems import Place, Problem
 from opsvisor.config.schema import (

@@ -7,73 +7,35 @@ Types in messages are named as TOML names them. `read` raises `Refused` for a va
 import re
 import resource
 import shlex
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time
 from enum import Enum
 from math import isfinite
 from typing import Any
 
 from opsvisor.config import units
+from opsvisor.config.kind import (
+    LONG,
+    Kind,
+    as_array,
+    as_filled_text,
+    as_table,
+    as_text,
+    expect,
+    show_array,
+    show_table,
+    show_text,
+)
 from opsvisor.config.units import Refused, did_you_mean
 from opsvisor.core.spec import ExitSet, ResourceLimit
 
-_TYPE_NAMES: Mapping[type, str] = {
-    str: "a string",
-    bool: "a boolean",
-    int: "an integer",
-    float: "a float",
-    list: "an array",
-    dict: "a table",
-    datetime: "a date",
-    date: "a date",
-    time: "a time",
-}
 _NAME = re.compile(r"[\w.+@-]+")
 _EVENT_KIND = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
 _NO_LABEL = re.compile(r"[^a-zA-Z0-9_]")
-_PORT = re.compile(r"\d{1,5}", re.ASCII)
-_LAST_COLON = re.compile(r"(?:(.*)(:)(?![^{]*\}))?(.*)", re.DOTALL)
-_IN_BRACES = re.compile(r"\{[^}]*\}")
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # a token of RFC 9110
 _UNLIMITED = "unlimited"
 _NEVER = "never"
 _CGROUP_WORDS = ("auto", "off")
 _LABELS_MAX = 30  # one metric can carry; Prometheus keeps them all for each process
-SOCKET_HINT = 'it looks like "unix:///run/web.sock" or "tcp://127.0.0.1:9000"'
-_LONG = 64  # bits: what TOML promises for integers, though tomli reads longer ones
-_ENDPOINT_HINT = 'write 8080, "db:5432", "[::1]:5432" or { port = 5432, host = "db" }'
 INTEGER_MAX = 2**31 - 1  # where nothing else bounds a number
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """One kind of value. `name` is what the reference calls it.
-
-    A `secret` is never quoted in a message. `show` writes a value as TOML would have it.
-    """
-
-    name: str
-    read: Callable[[Any], Any]
-    show: Callable[[Any], str]
-    secret: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedItem:
-    """One part of a collection that was refused: its key or position, its value, and why."""
-
-    key: str | int
-    value: Any
-    why: Refused
-
-
-class RefusedItems(ValueError):  # noqa: N818 - like Refused, it reads as what happened
-    """Some parts of an array or table can't be used."""
-
-    def __init__(self, items: list[RefusedItem]) -> None:
-        self.items = tuple(items)
-        super().__init__(", ".join(str(item.key) for item in items))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,79 +46,9 @@ class Command:
     argv: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """Where a probe connects to, as it was written: both parts may hold names in braces."""
-
-    host: str = "127.0.0.1"
-    port: str = ""
-
-    def __str__(self) -> str:
-        """As it can be written."""
-        return _host_and_port(self.host, self.port)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """A TCP address to listen at; `host` "" means all interfaces."""
-
-    host: str = ""
-    port: int = 0
-
-    def __str__(self) -> str:
-        """As it is written."""
-        return _host_and_port(self.host, str(self.port))
-
-
-def _host_and_port(host: str, port: str) -> str:
-    """An IPv6 address goes into brackets; a colon inside braces makes none."""
-    return f"[{host}]:{port}" if ":" in _IN_BRACES.sub("", host) else f"{host}:{port}"
-
-
-def type_name(value: Any) -> str:
-    """What TOML calls the type of `value`, with its article."""
-    return _TYPE_NAMES[type(value)]
-
-
-def quote(value: Any) -> str:
-    """`value` nearly as it was typed, on one line and not too long."""
-    match value:
-        case bool():
-            text = str(value).lower()
-        case list():
-            text = f"[{', '.join(map(quote, value))}]"
-        case dict():
-            text = f"{{{', '.join(f'{key} = {quote(item)}' for key, item in value.items())}}}"
-        case str():
-            text = repr(value)
-        case int() if value.bit_length() > _LONG:
-            text = hex(value)  # str() refuses what has more than 4300 digits
-        case _:
-            text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - fits a terminal line
-
-
-def _expect(wanted: str, value: Any, hint: str = "") -> Refused:
-    return Refused(f": expected {wanted}, got {type_name(value)}", hint)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise _expect("a string", value)
-    if "\0" in value:
-        raise Refused("holds a NUL character, which ends every string in the kernel's eyes")
-    return value
-
-
-def _filled_text(value: Any) -> str:
-    if not _text(value):
-        raise Refused("is empty")
-    return str(value)
-
-
 def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise _expect("true or false", value)
+        raise expect("true or false", value)
     return value
 
 
@@ -165,7 +57,7 @@ def integer(low: int, high: int) -> Kind:
 
     def read(value: Any) -> int:
         if type(value) is not int:  # a boolean is an int to Python, not to people
-            raise _expect("an integer", value)
+            raise expect("an integer", value)
         if not low <= value <= high:
             raise Refused("is out of range", f"it goes from {low} to {high}")
         return value
@@ -183,7 +75,7 @@ def number(low: float, high: float | None = None) -> Kind:
 
     def read(value: Any) -> float:
         if type(value) not in (int, float):
-            raise _expect("a number", value)
+            raise expect("a number", value)
         if not isfinite(value) or value < low or (high is not None and value > high):
             raise Refused("is out of range", f"it is {span}")
         return float(value)
@@ -196,7 +88,7 @@ def one_of(enum: type[Enum]) -> Kind:
     members = {member.value: member for member in enum}
 
     def read(value: Any) -> Enum:
-        if _text(value) not in members:
+        if as_text(value) not in members:
             says = f"is not one of {', '.join(members)}"
             raise Refused(says, did_you_mean(value, members))
         return members[value]
@@ -214,19 +106,19 @@ def set_of(
     known = {shorthand: stands_for, **meanings} if shorthand else meanings
 
     def read_one(value: Any) -> frozenset[Any]:
-        if _text(value) not in known:
+        if as_text(value) not in known:
             rule = f"there {'is' if len(known) == 1 else 'are'} {', '.join(known)}"
             raise Refused("is not one of them", did_you_mean(value, known, rule))
         return known[value]
 
     def read(value: Any) -> frozenset[Any]:
-        return frozenset[Any]().union(*_array(value, read_one, "an array of names"))
+        return frozenset[Any]().union(*as_array(value, read_one, "an array of names"))
 
     def show(chosen: frozenset[Any]) -> str:
         is_short = bool(shorthand) and stands_for <= chosen
         rest = chosen - stands_for if is_short else chosen
         names = [member.value for member in enum if member in rest]
-        return _show_array([shorthand, *names] if is_short else names)
+        return show_array([shorthand, *names] if is_short else names)
 
     names = ", ".join(f'"{name}"' for name in known)
     return Kind(name=f"array of {names}", read=read, show=show)
@@ -249,7 +141,7 @@ def _duration(value: Any) -> float:
     if type(value) in (int, float):
         hint = f'a duration needs a unit: "{value}s" for seconds, "{value}ms" for milliseconds'
         raise Refused("is not a duration", hint)
-    return units.parse_duration(_text(value))
+    return units.parse_duration(as_text(value))
 
 
 def _positive_duration(value: Any) -> float:
@@ -273,7 +165,7 @@ def size(low: int, high: int) -> Kind:
 
     def read(value: Any) -> int:
         if type(value) is not int and not isinstance(value, str):
-            raise _expect('a size such as "50M"', value)
+            raise expect('a size such as "50M"', value)
         amount = value if isinstance(value, int) else units.parse_size(value)
         if not low <= amount <= high:
             raise Refused("is out of range", f"it goes from {shown}" if low else "try 0 or more")
@@ -286,65 +178,35 @@ def size(low: int, high: int) -> Kind:
 def _signal(value: Any) -> int:
     if type(value) is int and value == 0:
         return 0  # kill(2): no signal is sent
-    return units.check_signal(value) if type(value) is int else units.parse_signal(_text(value))
+    return units.check_signal(value) if type(value) is int else units.parse_signal(as_text(value))
 
 
 def _mode(value: Any) -> int:
     if type(value) is int:
         # 0o27 arrives here as 23, indistinguishable from a decimal 23.
         raise Refused("is not an octal mode", 'write the octal digits in quotes, such as "027"')
-    return units.parse_mode(_text(value))
-
-
-def _each(items: Mapping[Any, Any], read: Callable[[Any, Any], Any]) -> dict[Any, Any]:
-    """Every item, read by its key and value; all refusals together."""
-    done, refused = {}, []
-    for key, item in items.items():
-        try:
-            done[key] = read(key, item)
-        except Refused as why:
-            refused.append(RefusedItem(key=key, value=item, why=why))
-    if refused:
-        raise RefusedItems(refused)
-    return done
-
-
-def _array(value: Any, read: Callable[[Any], Any], wanted: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise _expect(wanted, value)
-    return list(_each(dict(enumerate(value)), lambda _, item: read(item)).values())
-
-
-def _table(value: Any, read: Callable[[str, Any], Any], wanted: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise _expect(wanted, value)
-    return _each(value, read)
+    return units.parse_mode(as_text(value))
 
 
 def _texts(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
-        return (_filled_text(value),)
-    return tuple(_array(value, _filled_text, "a string or an array of strings"))
+        return (as_filled_text(value),)
+    return tuple(as_array(value, as_filled_text, "a string or an array of strings"))
 
 
 def _exits(value: Any) -> ExitSet:
     wanted = "an array of exit codes and signal names"
-    return units.join_exits(_array(value, units.parse_exit, wanted))
-
-
-def _show_array(items: Any) -> str:
-    shown = (_show_text(item) if isinstance(item, str) else str(item) for item in items)
-    return f"[{', '.join(shown)}]"
+    return units.join_exits(as_array(value, units.parse_exit, wanted))
 
 
 def _command(value: Any) -> Command:
     if isinstance(value, list):
         text = ""
-        argv = tuple(_array(value, _text, "a string or an array of strings"))
+        argv = tuple(as_array(value, as_text, "a string or an array of strings"))
     else:
         if not isinstance(value, str):
-            raise _expect("a string or an array of strings", value)
-        text = _text(value)
+            raise expect("a string or an array of strings", value)
+        text = as_text(value)
         try:
             argv = tuple(shlex.split(text))
         except ValueError as error:
@@ -356,11 +218,11 @@ def _command(value: Any) -> Command:
 
 
 def _labels(value: Any) -> dict[str, str]:
-    return _table(value, lambda _, text: _text(text), "a table of strings")
+    return as_table(value, lambda _, text: as_text(text), "a table of strings")
 
 
 def _environment(value: Any) -> dict[str, str]:
-    return _table(value, _variable, "a table of names and values")
+    return as_table(value, _variable, "a table of names and values")
 
 
 def _variable(name: str, value: Any) -> str:
@@ -368,15 +230,15 @@ def _variable(name: str, value: Any) -> str:
         raise Refused(f": {name!r} can't be the name of a variable")
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int) and value.bit_length() > _LONG:
+    if isinstance(value, int) and value.bit_length() > LONG:
         raise Refused(": the number is out of range", "write it as a string")
     if isinstance(value, int | float):
         return str(value)
-    return _text(value)
+    return as_text(value)
 
 
 def _rlimits(value: Any) -> dict[str, ResourceLimit]:
-    return _table(value, _rlimit, "a table of names and limits")
+    return as_table(value, _rlimit, "a table of names and limits")
 
 
 def _rlimit(name: str, limit: Any) -> ResourceLimit:
@@ -402,73 +264,11 @@ def _rlimit_value(value: Any) -> int | None:
 
 
 def _user(value: Any) -> str:
-    return str(value) if type(value) is int else _filled_text(value)
-
-
-def _address(value: Any) -> Address:
-    host, colon, port = _text(value).rpartition(":")
-    hint = 'addresses look like "127.0.0.1:9001", "[::1]:9001" or ":9001" for all interfaces'
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise Refused("is not an address", f"an IPv6 address goes into brackets; {hint}")
-    if not colon or not _PORT.fullmatch(port) or int(port) > 65535:  # noqa: PLR2004 - a port has 16 bits
-        raise Refused("is not an address with a port from 0 to 65535", hint)
-    return Address(host=host, port=int(port))
-
-
-def _endpoint(value: Any) -> Endpoint:
-    if isinstance(value, dict):
-        read = _each(value, _endpoint_part)
-        if "port" not in read:
-            raise Refused("has no port", _ENDPOINT_HINT)
-        return Endpoint(**read)
-    if type(value) is not int and not isinstance(value, str):
-        raise _expect("a port, a string or a table", value, _ENDPOINT_HINT)
-    # A colon inside braces belongs to the form of a number: 80{replica:02}.
-    host, colon, port = _LAST_COLON.fullmatch(str(value)).groups()  # type: ignore[union-attr]  # it always matches
-    if not colon:
-        return Endpoint(port=_filled_text(port))
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in _IN_BRACES.sub("", host):
-        raise Refused("is not an address", f"an IPv6 address goes into brackets; {_ENDPOINT_HINT}")
-    return Endpoint(host=host or Endpoint().host, port=port)
-
-
-def _endpoint_part(name: str, value: Any) -> str:
-    match name:
-        case "host":
-            return _filled_text(value)
-        case "port":
-            return str(value) if type(value) is int else _filled_text(value)
-        case _:
-            raise Refused("is unknown here", _ENDPOINT_HINT)
-
-
-def _statuses(value: Any) -> frozenset[int]:
-    each = [value] if type(value) is int else value
-    return frozenset(_array(each, _HTTP_STATUS.read, "a status or an array of statuses"))
-
-
-def _headers(value: Any) -> dict[str, str]:
-    return _table(value, _header, "a table of names and values")
-
-
-def _header(name: str, value: Any) -> str:
-    if not _HEADER_NAME.fullmatch(name):
-        raise Refused(f": {name!r} can't be the name of a header")
-    return _text(value)
-
-
-def _socket(value: Any) -> str:
-    if not _text(value).startswith(("unix://", "tcp://")):
-        raise Refused("is no address of a socket", SOCKET_HINT)
-    return str(value)
+    return str(value) if type(value) is int else as_filled_text(value)
 
 
 def _cgroup(value: Any) -> str:
-    if _text(value) not in _CGROUP_WORDS and not value.startswith("/"):
+    if as_text(value) not in _CGROUP_WORDS and not value.startswith("/"):
         raise Refused(
             'is neither "auto", "off" nor the path of a cgroup',
             'it looks like "/sys/fs/cgroup/opsvisor", made for the daemon before it starts',
@@ -484,19 +284,19 @@ def check_name(name: str) -> None:
 
 
 def _group_name(value: Any) -> str:
-    check_name(_text(value))
+    check_name(as_text(value))
     return str(value)
 
 
 def _group_names(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         return (_group_name(value),)
-    names = _array(value, _group_name, "a name or an array of names")
+    names = as_array(value, _group_name, "a name or an array of names")
     return tuple(dict.fromkeys(names))
 
 
 def _label_names(value: Any) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(_array(value, _filled_text, "an array of names of labels")))
+    names = tuple(dict.fromkeys(as_array(value, as_filled_text, "an array of names of labels")))
     if len(names) > _LABELS_MAX:
         raise Refused("is too long", f"{_LABELS_MAX} labels at most")
     shown: dict[str, str] = {}
@@ -514,29 +314,21 @@ def label_name(name: str) -> str:
 
 
 def _event_kind(value: Any) -> str:
-    if not _EVENT_KIND.fullmatch(_text(value)):
+    if not _EVENT_KIND.fullmatch(as_text(value)):
         raise Refused("is not a kind of event", 'they look like "PROCESS_STATE" or "TICK_60"')
     return str(value)
 
 
 def _event_kinds(value: Any) -> tuple[str, ...]:
-    kinds = _array(value, _event_kind, "an array of kinds of events")
+    kinds = as_array(value, _event_kind, "an array of kinds of events")
     # In any order, and any number of times: it is the same subscription.
     return tuple(sorted(set(kinds)))
 
 
-def _show_text(text: str) -> str:
-    return f'"{text}"'
-
-
-def _show_table(table: Mapping[str, Any]) -> str:
-    return f"{{{', '.join(f'{name} = {quote(value)}' for name, value in table.items())}}}"
-
-
-TEXT = Kind(name="string", read=_text, show=_show_text)
-PATH = Kind(name="path", read=_filled_text, show=_show_text)
-WORD = Kind(name="string", read=_filled_text, show=_show_text)
-SECRET = Kind(name="string", read=_filled_text, show=_show_text, secret=True)
+TEXT = Kind(name="string", read=as_text, show=show_text)
+PATH = Kind(name="path", read=as_filled_text, show=show_text)
+WORD = Kind(name="string", read=as_filled_text, show=show_text)
+SECRET = Kind(name="string", read=as_filled_text, show=show_text, secret=True)
 BOOLEAN = Kind(name="boolean", read=_boolean, show=lambda value: str(value).lower())
 DURATION = Kind(name="duration", read=_duration, show=_show_duration)
 POSITIVE_DURATION = Kind(name="duration, not zero", read=_positive_duration, show=_show_duration)
@@ -546,34 +338,22 @@ MODE = Kind(name="octal string", read=_mode, show=lambda mode: f'"{units.format_
 EXITS = Kind(
     name="array of exit codes and signal names",
     read=_exits,
-    show=lambda exits: _show_array(units.format_exits(exits)),
+    show=lambda exits: show_array(units.format_exits(exits)),
 )
-COMMAND = Kind(
-    name="string or array of strings", read=_command, show=lambda c: _show_array(c.argv)
-)
-PATHS = Kind(name="path or array of paths", read=_texts, show=_show_array)
-LABELS = Kind(name="table of strings", read=_labels, show=_show_table)
+COMMAND = Kind(name="string or array of strings", read=_command, show=lambda c: show_array(c.argv))
+PATHS = Kind(name="path or array of paths", read=_texts, show=show_array)
+LABELS = Kind(name="table of strings", read=_labels, show=show_table)
 ENVIRONMENT = Kind(
     name="table of strings, numbers and booleans",
     read=_environment,
-    show=_show_table,
+    show=show_table,
     secret=True,
 )
 RLIMITS = Kind(
-    name='table of integers, "unlimited" or [soft, hard]', read=_rlimits, show=_show_table
+    name='table of integers, "unlimited" or [soft, hard]', read=_rlimits, show=show_table
 )
-USER = Kind(name='"name", "name:group" or uid', read=_user, show=_show_text)
-GROUP_NAMES = Kind(name="name or array of names", read=_group_names, show=_show_array)
-LABEL_NAMES = Kind(name="array of names of labels", read=_label_names, show=_show_array)
-EVENT_KINDS = Kind(name="array of kinds of events", read=_event_kinds, show=_show_array)
-SOCKET = Kind(name='"unix://path" or "tcp://host:port"', read=_socket, show=_show_text)
-ENDPOINT = Kind(
-    name='port, "host:port" or { port, host }',
-    read=_endpoint,
-    show=lambda endpoint: f'"{endpoint}"',
-)
-_HTTP_STATUS = integer(100, 599)
-HTTP_STATUSES = Kind(name="status or array of statuses", read=_statuses, show=_show_array)
-HTTP_HEADERS = Kind(name="table of strings", read=_headers, show=_show_table, secret=True)
-CGROUP = Kind(name='"auto", "off" or path', read=_cgroup, show=_show_text)
-ADDRESS = Kind(name='"host:port"', read=_address, show=lambda address: f'"{address}"')
+USER = Kind(name='"name", "name:group" or uid', read=_user, show=show_text)
+GROUP_NAMES = Kind(name="name or array of names", read=_group_names, show=show_array)
+LABEL_NAMES = Kind(name="array of names of labels", read=_label_names, show=show_array)
+EVENT_KINDS = Kind(name="array of kinds of events", read=_event_kinds, show=show_array)
+CGROUP = Kind(name='"auto", "off" or path', read=_cgroup, show=show_text)

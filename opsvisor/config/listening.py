@@ -3,7 +3,7 @@
 import ipaddress
 import os
 
-from opsvisor.config.kinds import ADDRESS, SOCKET_HINT, Address
+from opsvisor.config.network_kinds import ADDRESS, SOCKET_HINT, Address
 from opsvisor.config.schema_streams import SocketOptions
 from opsvisor.config.units import Refused
 from opsvisor.core.spec import SocketSpec, TcpSocketSpec, UnixSocketSpec

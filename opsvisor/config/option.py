@@ -9,7 +9,7 @@ from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Any, get_type_hints
 
-from opsvisor.config.kinds import Kind
+from opsvisor.config.kind import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from opsvisor.config import kinds, units
-from opsvisor.config.kinds import Address
+from opsvisor.config import kinds, network_kinds, units
+from opsvisor.config.network_kinds import Address
 from opsvisor.config.option import Doc, Required, Section
 from opsvisor.config.settings import LogLevel
 
@@ -51,7 +51,7 @@ class HttpOptions(LoginOptions):
 
     listen: Annotated[
         Address,
-        kinds.ADDRESS,
+        network_kinds.ADDRESS,
         Doc(
             text='Such as `"127.0.0.1:9001"`; `":9001"` listens on all interfaces.',
             source="Prometheus",

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from opsvisor.config import kinds
-from opsvisor.config.kinds import Address
+from opsvisor.config import kinds, network_kinds
+from opsvisor.config.network_kinds import Address
 from opsvisor.config.option import Doc, Required
 from opsvisor.config.settings import USUAL_COLLECTORS, Access, Collector, MetricsCompat
 
@@ -17,7 +17,7 @@ class MetricsOptions:
 
     listen: Annotated[
         Address | None,
-        kinds.ADDRESS,
+        network_kinds.ADDRESS,
         Doc(
             text="A second listener, for `/metrics`, `/healthz` and `/readyz` and nothing else, "
             'such as `"127.0.0.1:9002"`. Where there are identities, it asks for one.',

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from opsvisor.config import kinds
-from opsvisor.config.kinds import Command, Endpoint
+from opsvisor.config import kinds, network_kinds
+from opsvisor.config.kinds import Command
+from opsvisor.config.network_kinds import Endpoint
 from opsvisor.config.option import Doc, PerProgram, Required, Section
 
 _THRESHOLD = kinds.integer(1, 10_000)
@@ -31,13 +32,13 @@ class HttpOptions:
     ] = ""
     status: Annotated[
         frozenset[int],
-        kinds.HTTP_STATUSES,
+        network_kinds.HTTP_STATUSES,
         Doc(text="What a right answer is; without it anything from 200 to 399."),
         PerProgram(),
     ] = frozenset()
     headers: Annotated[
         Mapping[str, str],
-        kinds.HTTP_HEADERS,
+        network_kinds.HTTP_HEADERS,
         Doc(
             text="Sent along, in place of our own where they are called the same.", source="Pebble"
         ),
@@ -67,7 +68,7 @@ class ProbeOptions:
     ] = None
     tcp: Annotated[
         Endpoint | None,
-        kinds.ENDPOINT,
+        network_kinds.ENDPOINT,
         Doc(
             text="Where a connection has to be accepted; on this machine if no host is named.",
             source="Pebble",

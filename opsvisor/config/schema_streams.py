@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from opsvisor.config import kinds, units
+from opsvisor.config import kinds, network_kinds, units
 from opsvisor.config.option import Doc, PerProgram, Required, Section
 
 
@@ -130,7 +130,7 @@ class SocketOptions:
 
     listen: Annotated[
         str,
-        kinds.SOCKET,
+        network_kinds.SOCKET,
         Doc(
             text='`"unix:///absolute/path"` or `"tcp://host:port"`, with `*` for all interfaces; '
             "may contain `{replica}`, which gives each process its own.",

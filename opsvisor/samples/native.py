@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator
 
-from opsvisor.config.kinds import Kind
+from opsvisor.config.kind import Kind
 from opsvisor.config.option import Option, Section, options_of
 from opsvisor.config.schema import NAMED, TABLES, FileOptions
 from opsvisor.core.spec import ExitSet

@@ -6,7 +6,7 @@ import pytest
 import tomli
 from config_files import Complaints, Load
 
-from opsvisor.config import kinds
+from opsvisor.config import network_kinds
 from opsvisor.config.load import native
 from opsvisor.core.probes import ExecProbe, HttpProbe, ProbeHandler, ProbeKind, ProbeSpec, TcpProbe
 from opsvisor.core.spec import ProcessSpec
@@ -207,6 +207,6 @@ def test_a_probe_is_a_programs_own(complaints: Complaints) -> None:
 )
 def test_an_endpoint_that_is_shown_can_be_written(written: object) -> None:
     """What a sample or a reference shows is no error when somebody copies it."""
-    endpoint = kinds.ENDPOINT.read(written)
-    shown = tomli.loads(f"x = {kinds.ENDPOINT.show(endpoint)}")["x"]
-    assert kinds.ENDPOINT.read(shown) == endpoint
+    endpoint = network_kinds.ENDPOINT.read(written)
+    shown = tomli.loads(f"x = {network_kinds.ENDPOINT.show(endpoint)}")["x"]
+    assert network_kinds.ENDPOINT.read(shown) == endpoint

@@ -8,7 +8,7 @@ import pytest
 import tomli
 from config_files import Load
 
-from opsvisor.config.kinds import Kind
+from opsvisor.config.kind import Kind
 from opsvisor.config.option import Option, Section, options_of
 from opsvisor.config.schema import NAMED, TABLES, ProgramOptions
 from opsvisor.config.settings import DaemonSettings, Loaded

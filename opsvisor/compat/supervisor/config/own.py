@@ -20,6 +20,7 @@ from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.compat.supervisor.config.sections import Findings, SectionReader
 from opsvisor.config import kinds, units
 from opsvisor.config.document import KeyPath
+from opsvisor.config.kind import Kind, RefusedItems, quote
 from opsvisor.config.option import Option as TomlOption
 from opsvisor.config.option import options_of
 from opsvisor.config.resolve_metrics import (
@@ -117,7 +118,7 @@ class _Reader:
         given = {
             name: self._values.get(_declared(self._section.name, option, option.kind))
             for name, option in known.items()
-            if name in self._section.own and isinstance(option.kind, kinds.Kind)
+            if name in self._section.own and isinstance(option.kind, Kind)
         }
         for name, option in known.items():
             if option.required and name not in self._section.own:
@@ -160,7 +161,7 @@ class _Reader:
         return where, f"[{self._section.name}] {f'{key} ' if key else ''}{why.says}"
 
 
-def _declared(section: str, option: TomlOption, kind: kinds.Kind) -> Option[Any]:
+def _declared(section: str, option: TomlOption, kind: Kind) -> Option[Any]:
     """An option of opsvisor.toml as one of an INI file."""
     name = f"[{section}] {option.name}"
 
@@ -171,7 +172,7 @@ def _declared(section: str, option: TomlOption, kind: kinds.Kind) -> Option[Any]
             return kind.read(_as_toml(text, kind, option.default))
         except units.Refused as why:
             raise Refused(_sentence(name, text, why.says, kind), why.hint) from None
-        except kinds.RefusedItems as error:
+        except RefusedItems as error:
             what = "; ".join(
                 _sentence(name, str(item.value), item.why.says, kind) for item in error.items
             )
@@ -180,7 +181,7 @@ def _declared(section: str, option: TomlOption, kind: kinds.Kind) -> Option[Any]
     return Option(option.name, values.Kind(read, kind.name), option.default, secret=kind.secret)
 
 
-def _as_toml(text: str, kind: kinds.Kind, default: Any) -> Any:
+def _as_toml(text: str, kind: Kind, default: Any) -> Any:
     """The value that TOML would have for this text."""
     if kind is kinds.BOOLEAN:
         return values.boolean(text)
@@ -195,6 +196,6 @@ def _items(text: str) -> Iterator[str]:
             yield item.strip()
 
 
-def _sentence(name: str, typed: str, says: str, kind: kinds.Kind) -> str:
-    subject = name if kind.secret else f"{name} = {kinds.quote(typed)}"
+def _sentence(name: str, typed: str, says: str, kind: Kind) -> str:
+    subject = name if kind.secret else f"{name} = {quote(typed)}"
     return f"{subject}{says}" if says.startswith(":") else f"{subject} {says}"

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from opsvisor.compat.supervisor.config import accounts
 from opsvisor.compat.supervisor.config.environment import parse_environment
 from opsvisor.compat.supervisor.config.refused import Refused
-from opsvisor.config.kinds import quote
+from opsvisor.config.kind import quote
 from opsvisor.config.settings import LogLevel
 from opsvisor.config.units import DURATION_MAX, SIZE_MAX, did_you_mean
 from opsvisor.core.spec import ExitSet, RestartMode

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from opsvisor.compat.supervisor.migrate import toml_text
-from opsvisor.config.kinds import DURATION_OR_NEVER, Kind
+from opsvisor.config.kind import Kind
+from opsvisor.config.kinds import DURATION_OR_NEVER
 from opsvisor.config.option import Option, Section, options_of
 from opsvisor.config.schema import ProgramOptions
 from opsvisor.config.schema_daemon import DaemonOptions, HttpOptions, UnixOptions
