@@ -101,7 +101,12 @@ DAEMON_FAMILIES = (
         Kind.COUNTER,
         "Attempts to load the configuration that found it unusable.",
     ),
-    _family("config_hash", None, Kind.GAUGE, "48 bits of the hash of the configuration in use."),
+    _family(
+        "config_hash",
+        None,
+        Kind.GAUGE,
+        "48 bits of the hash of all programs in the configuration as last loaded, applied or not.",
+    ),
     _family(
         "config_process_changes_total",
         None,
