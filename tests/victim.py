@@ -89,6 +89,18 @@ def escape(_: str) -> None:
     say(f"escaped {pid}")
 
 
+def daemonise(_: str) -> None:
+    """Have a grandchild in a session of its own, which waits to be killed."""
+    if os.fork() == 0:
+        os.setsid()
+        grandchild = os.fork()
+        if grandchild == 0:
+            rest("")
+        say(f"daemon {grandchild}")
+        os._exit(0)
+    os.wait()
+
+
 def orphan(_: str) -> None:
     """Have a grandchild that loses its parent, sees that, and ends with code 7."""
     still_held, held = os.pipe()
@@ -123,6 +135,7 @@ ORDERS: dict[str, Callable[[str], None]] = {
     "eat": eat,
     "fork": fork,
     "escape": escape,
+    "daemonise": daemonise,
     "orphan": orphan,
     "rest": rest,
 }

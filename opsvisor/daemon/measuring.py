@@ -15,7 +15,8 @@ from opsvisor.runtime.sampler import Sampler
 class Measuring:
     """Looks at the trees of `roots`, as far as the collectors that are switched on ask for it.
 
-    `on_error` is told of a bug that was met on the way.
+    `pipes` tells, by inode, whose output comes out of which pipe. `on_error` is told of a bug
+    that was met on the way.
     """
 
     def __init__(
@@ -23,6 +24,7 @@ class Measuring:
         settings: DaemonSettings,
         roots: Callable[[], Mapping[ProcessId, Pid]],
         *,
+        pipes: Callable[[], Mapping[int, ProcessId]],
         log: Callable[[LogLevel, str], None],
         on_error: Callable[[Exception], None],
     ) -> None:
@@ -39,6 +41,7 @@ class Measuring:
             oom=self.oom,
             leaves=self._leaves,
             with_switches=Collector.CONTEXT_SWITCHES in collectors,
+            pipes=pipes,
         )
         self._is_proportional = Collector.PROPORTIONAL_MEMORY in collectors
         self.proportional = ProportionalMemory(

@@ -159,6 +159,7 @@ class Service:
         self._measuring = Measuring(
             self._loaded.settings,
             roots=lambda: self._engine.live(),  # noqa: PLW0108 - which needs this one first
+            pipes=lambda: self._engine.output_pipes(),  # noqa: PLW0108 - likewise
             log=self._journal.log,
             on_error=lambda error: self._internal_error("metrics", error),
         )

@@ -174,6 +174,14 @@ class Engine:
             self._streams[process_id] = self._new_streams(self.view(process_id).spec)
         return self._streams[process_id]
 
+    def output_pipes(self) -> dict[int, ProcessId]:
+        """Whose output comes out of which pipe, by inode."""
+        return {
+            pipe: process_id
+            for process_id, streams in self._streams.items()
+            for pipe in streams.pipes
+        }
+
     def live(self) -> dict[ProcessId, Pid]:
         """The main process of everything that is alive."""
         return {process_id: pid for pid, process_id in self._ids.items()}

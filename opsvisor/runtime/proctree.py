@@ -170,6 +170,19 @@ def count_fds(pid: Pid) -> int:
         return 0
 
 
+def output_pipes(pid: Pid) -> frozenset[int]:
+    """Inodes of the pipes that are its standard output and error, as far as they are pipes."""
+    links = (_read_link(f"/proc/{pid}/fd/{fd}") for fd in (1, 2))
+    return frozenset(int(link[6:-1]) for link in links if link.startswith("pipe:["))
+
+
+def _read_link(path: str) -> str:
+    try:
+        return os.readlink(path)  # noqa: PTH115 - as above
+    except _UNREADABLE:
+        return ""
+
+
 def fd_limit(pid: Pid) -> int:
     """The soft limit of open file descriptors, 0 if there is none or it can't be read."""
     try:

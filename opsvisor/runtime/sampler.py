@@ -26,7 +26,7 @@ what it tells goes then.
 
 Orphans, that is processes whose parent ended and which the kernel therefore made our children,
 belong to the process whose present or last root leads their process group or session, or else to
-the one whose tree they were last seen in.
+the one whose tree they were last seen in, or else to the one whose output they still have.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ from opsvisor.runtime.ledger import Ledger, ThrottleLedger
 from opsvisor.runtime.members import TreeMember, look_at
 from opsvisor.runtime.oom import OomWatch
 from opsvisor.runtime.proctree import NOTHING, Spent
-from opsvisor.runtime.sweep import Answer, Owned, Question, Sweep, TreeSample, read_trees
+from opsvisor.runtime.sweep import Answer, Owned, Question, Stray, Sweep, TreeSample, read_trees
 from opsvisor.runtime.switches import SwitchCounter
 
 
@@ -63,7 +63,7 @@ class Sampler:
     Everything but the reading itself happens on the event loop. `mono` is also called from the
     worker thread. `sweeps` and `failures` count finished and failed sweeps. `cgroups` None: they
     are not looked at. Context switches are counted `with_switches` only: there is one more file to
-    read for each thread.
+    read for each thread. `pipes` tells, by inode, whose output comes out of which pipe.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Sampler:
         oom: OomWatch | None = None,
         leaves: Leaves | None = None,
         with_switches: bool = False,
+        pipes: Callable[[], Mapping[int, ProcessId]] = dict,
     ) -> None:
         self.sweeps = 0
         self.failures = 0
@@ -87,6 +88,7 @@ class Sampler:
         self._cgroups = cgroups
         self._oom = OomWatch() if oom is None else oom
         self._leaves = leaves
+        self._pipes = pipes
         self._switches = SwitchCounter() if with_switches else None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sampler")
         self._running: asyncio.Future[Answer] | None = None
@@ -268,6 +270,7 @@ class Sampler:
         self._trees = answer.trees
         self._owners = answer.owners
         self._owned = answer.owned
+        self._take_in(answer.strays)
         self._look_around(answer)
         for process_id in self._ledgers.keys() | answer.spent.keys():
             self._ledger(process_id).saw(answer.spent.get(process_id, {}))
@@ -286,6 +289,23 @@ class Sampler:
         )
         for listener in self._listeners:
             listener(self._latest)
+
+    def _take_in(self, strays: Mapping[Pid, Stray]) -> None:
+        """From the next sweep on, an orphan is of the process whose output it has.
+
+        What forked twice into a session of its own, before a sweep could see it in a tree, bears
+        no other mark of where it came from.
+        """
+        if not strays:
+            return
+        process_by_pipe = self._pipes()
+        for pid, stray in strays.items():
+            owners = {process_by_pipe[pipe] for pipe in stray.pipes if pipe in process_by_pipe}
+            owners -= self._meanwhile.forgotten
+            if len(owners) == 1 and pid not in self._meanwhile.reaped:
+                (owner,) = owners
+                self._owners[pid] = Owned(owner, stray.born)
+                self._owned.setdefault(owner, []).append(pid)
 
     def _look_around(self, answer: Answer) -> None:
         around = answer.surroundings

@@ -64,6 +64,11 @@ class ProcessStreams:
         """Every stream that is captured."""
         return self._captures
 
+    @property
+    def pipes(self) -> list[int]:
+        """Inodes of the pipes that its output comes out of."""
+        return [pipe for capture in self._captures.values() for pipe in capture.pipes]
+
     def stats(self) -> dict[str, StreamStats]:
         """Counters by stream name."""
         return {stream.value: capture.stats for stream, capture in self._captures.items()}

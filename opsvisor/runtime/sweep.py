@@ -63,6 +63,14 @@ class Owned:
     born: int
 
 
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """An orphan that nothing in the question tells whose it is, and pipes that it writes to."""
+
+    born: int
+    pipes: frozenset[int]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """Everything the worker thread needs to know, copied so that nothing is shared.
@@ -107,17 +115,26 @@ class Answer:
     spent: dict[ProcessId, dict[Pid, Spent]]
     owners: dict[Pid, Owned]
     owned: dict[ProcessId, list[Pid]]
+    strays: Mapping[Pid, Stray]
 
 
 def read_trees(question: Question, mono: Callable[[], float]) -> Answer:
     """The whole sweep. Runs in the worker thread and touches nothing of the loop's."""
     began = mono()
     shared_kills = count_kills(question.shared_kills)
+    strays: dict[Pid, Stray] = {}
+
+    def owner_of(orphan: Stat) -> ProcessId | None:
+        owner = question.owner_of(orphan)
+        if owner is None and (pipes := proctree.output_pipes(orphan.pid)):
+            strays[orphan.pid] = Stray(orphan.born, pipes)
+        return owner
+
     forest = proctree.cut_trees(
         proctree.read_machine(),
         question.roots,
         reaper=question.supervisor,
-        owner_of_orphan=question.owner_of,
+        owner_of_orphan=owner_of,
     )
     spent = {
         process_id: {member.pid: proctree.read_spent(member) for member in members}
@@ -148,6 +165,7 @@ def read_trees(question: Question, mono: Callable[[], float]) -> Answer:
         spent=spent,
         owners=owners,
         owned=owned,
+        strays=strays,
     )
 
 

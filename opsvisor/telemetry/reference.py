@@ -25,9 +25,10 @@ are there from that moment on.
 bound: there are no pids, exit codes, commands or URL paths in any of them. Bytes of a name that
 are no text are written as `\\udcff`.
 
-What the children of a process use counts as its own, also after they ended. Lost to it are
-children whose parent ignores SIGCHLD, because the kernel tells nobody what they used, and those
-that left its session and ended between two looks at /proc, because nothing tells whose they were.
+What the children of a process use counts as its own, also after they ended. Without a cgroup of
+its own, lost to it are children whose parent ignores SIGCHLD, because the kernel tells nobody what
+they used, and those that forked twice into a session of their own between two looks at /proc: they
+are known again by the second look after, if they still live and have its standard output or error.
 """
 
 _COLLECTORS_TITLE = "## Collectors"

@@ -4,7 +4,7 @@ import os
 import signal
 
 import pytest
-from daemon import Daemon, StartDaemon
+from daemon import Daemon, StartDaemon, eventually
 
 from opsvisor.wire import Event
 
@@ -109,3 +109,16 @@ def test_output_is_counted_to_the_byte(start_daemon: StartDaemon) -> None:
         assert daemon.metric("opsvisor_log_bytes_total", **told) == size
         assert daemon.metric("opsvisor_log_dropped_lines_total", **told) == 0
     assert daemon.metric("opsvisor_log_bytes_total", process="idle", stream="stdout") == 0
+
+
+def test_what_forked_itself_away_is_still_counted(start_daemon: StartDaemon) -> None:
+    """It was in a session of its own before anybody looked, but it has the process's output."""
+    daemon = start_daemon('[program.web]\ncommand = "$VICTIM daemonise"')
+    pid = int(daemon.until_says("web", "daemon ").split()[-1])
+    try:
+        # From the second sweep on, and there is one every five seconds.
+        eventually(lambda: daemon.metric("opsvisor_process_tree_processes", process="web") == 2)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: daemon.metric("opsvisor_orphans_reaped_total") == 1)
+    assert "reaped unknown pid" not in daemon.log

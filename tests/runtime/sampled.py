@@ -198,6 +198,12 @@ class Victim:
         os.kill(self.pid, signal.SIGKILL)
         return reap(self.pid)
 
+    @property
+    def output(self) -> int:
+        """Inode of the pipe that its output comes out of."""
+        assert self._process.stdout is not None
+        return os.fstat(self._process.stdout.fileno()).st_ino
+
     def die(self) -> None:
         """Kill the process itself, and leave it a zombie."""
         os.kill(self.pid, signal.SIGKILL)
@@ -246,6 +252,7 @@ class World:
         with_switches: bool = False,
     ) -> None:
         self.roots = {ProcessId(name, name): one.pid for name, one in roots.items()}
+        self.pipes: dict[int, ProcessId] = {}
         self.now = 0.0
         self.oom = OomWatch() if oom is None else oom
         self.sampler = Sampler(
@@ -257,6 +264,7 @@ class World:
             oom=self.oom,
             leaves=leaves,
             with_switches=with_switches,
+            pipes=lambda: self.pipes,
         )
 
     def begin(self, victim: Victim, process_id: ProcessId = WEB) -> None:

@@ -151,6 +151,51 @@ async def test_an_orphan_with_its_own_session_is_a_stranger_until_it_was_seen_in
     daemon = victim.do("daemon")
     await world.look()
     assert world.sampler.owner_of(daemon) is None
+    await world.look()
+    tree = world.sampler.tree(WEB)
+    assert tree is not None
+    assert daemon not in tree.members
+
+
+@pytest.mark.usefixtures("subreaper")
+async def test_an_orphan_with_its_own_session_is_known_by_its_output(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """Unless it has closed that: from the sweep on that follows the first."""
+    world = world_of(web=victim)
+    world.pipes[victim.output] = WEB
+    daemon = victim.do("daemon 0.2")
+    await world.look()
+    assert world.cpu() < 0.15
+    assert world.sampler.owner_of(daemon) == WEB
+    await world.look()
+    tree = world.sampler.tree(WEB)
+    assert tree is not None
+    assert daemon in tree.members
+    alive = world.cpu()
+    assert alive >= 0.18
+    world.sampler.orphan_reaped(WEB, daemon, kill_and_reap(daemon))
+    await world.look()
+    assert world.cpu() >= alive
+
+
+@pytest.mark.usefixtures("subreaper")
+async def test_the_output_of_a_process_forgotten_during_the_sweep_is_nobodys(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """As all else that it owned; nor does an orphan that is over by then come back."""
+    world = world_of(web=victim)
+    world.pipes[victim.output] = WEB
+    daemon = victim.do("daemon")
+    under_way = await world.begin_to_look()
+    world.sampler.forget(WEB)
+    await under_way
+    assert world.sampler.owner_of(daemon) is None
+    world.now += 5.0
+    under_way = await world.begin_to_look()
+    world.sampler.orphan_reaped(API, daemon, kill_and_reap(daemon))
+    await under_way
+    assert world.sampler.owner_of(daemon) is None
 
 
 @pytest.mark.usefixtures("subreaper")

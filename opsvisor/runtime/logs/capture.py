@@ -112,6 +112,11 @@ class StreamCapture:
         return f"{one}; {other}" if one and other else one or other
 
     @property
+    def pipes(self) -> list[int]:
+        """Inodes of the pipes that are read: of the present run, and what earlier ones left."""
+        return [os.fstat(pipe.fd).st_ino for pipe in self._pipes]
+
+    @property
     def stats(self) -> StreamStats:
         """All counts as of now."""
         return StreamStats(
