@@ -55,7 +55,7 @@ class MetricsCompat(Enum):
 
 
 class Access(Enum):
-    """How far somebody may go. Each level is all of those before it, and something more."""
+    """How far somebody may go. Each is all of those before it, and something more."""
 
     METRICS = "metrics"
     READ = "read"
@@ -63,9 +63,9 @@ class Access(Enum):
     ADMIN = "admin"
 
     def covers(self, needed: "Access") -> bool:
-        """Whether who has this level may do what needs that one."""
-        levels = tuple(Access)
-        return levels.index(self) >= levels.index(needed)
+        """Whether who has this access may do what needs that one."""
+        in_order = tuple(Access)
+        return in_order.index(self) >= in_order.index(needed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,8 +165,8 @@ class DaemonSettings:
     bytes of recent output kept in memory per stream. `auto_log_dir` is where the AUTO logs of an
     earlier life are removed, None leaves them. `cgroup` is the folder in which each process gets a
     cgroup of its own, "auto" for where the daemon is if that was delegated to it, or "off".
-    `supervisor_interfaces`: whether Supervisor's
-    XML-RPC and its event listener protocol are spoken.
+    `supervisor_interfaces`: whether Supervisor's XML-RPC and its event listener protocol are
+    spoken.
     """
 
     dialect: Dialect = Dialect.NATIVE

@@ -39,7 +39,7 @@ _MEANINGS = {
     " in a thread of its own, at most every 5 seconds.",
     Collector.CGROUP: "What control groups tell of a process: limits and throttling.",
     Collector.LOGS: "Output that was read, written, dropped and rotated.",
-    Collector.HEALTH: "Health checks.",
+    Collector.HEALTH: "Whether probes pass, how often they failed, how long they took.",
     Collector.EVENTS: "Facts published, and those who follow them.",
     Collector.HTTP: "Requests to the API and to `/metrics`.",
     Collector.ENGINE: "The daemon at work: its event loop, spawning and reaping, bugs, Python.",
