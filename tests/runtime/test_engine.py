@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,19 +97,15 @@ async def test_a_signal_that_comes_after_the_end_reaches_nobody(room: Room) -> N
     pid = (await room.next(ProcessSpawned)).pid
     os.kill(pid, signal.SIGKILL)
     await room.next(ProcessExited)
-    stranger = await asyncio.create_subprocess_exec("sleep", "60")
-    try:
-        room.engine._signal(
-            SignalProcess(
-                id=key("web"), pid=Pid(stranger.pid), signum=signal.SIGKILL, to_group=False
-            )
-        )
-        stranger.terminate()
-        assert await stranger.wait() == -signal.SIGTERM
-    finally:
-        with suppress(ProcessLookupError):
-            stranger.kill()
-        await stranger.wait()
+    # Not by asyncio, whose watcher and the room's reaper would race to collect it.
+    stranger = Pid(os.posix_spawnp("sleep", ["sleep", "60"], os.environ))  # noqa: ASYNC221 - not waited for
+    room.engine._signal(
+        SignalProcess(id=key("web"), pid=stranger, signum=signal.SIGKILL, to_group=False)
+    )
+    os.kill(stranger, signal.SIGTERM)
+    await room.until(lambda: bool(room.orphans))
+    (orphan,) = room.orphans
+    assert (orphan.pid, orphan.outcome) == (stranger, Outcome(signum=signal.SIGTERM))
     assert room.engine._killed == set()
 
 
