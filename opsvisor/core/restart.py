@@ -138,7 +138,7 @@ def decide(
 ) -> tuple[Decision, Tally]:
     """What follows a run that ended by itself, and what it adds to the tally."""
     cause = classify(policy, run)
-    failed_start = is_failed_start(run, cause)
+    failed_start = _is_failed_start(run, cause)
     tally = count_run(policy, run, tally, failed_start=failed_start)
     unwanted = _unwanted(policy, run, cause)
     if unwanted is not None:
@@ -158,7 +158,7 @@ def decide(
     return again, count_restart(policy, tally, now)
 
 
-def is_failed_start(run: EndedRun, cause: ExitCause) -> bool:
+def _is_failed_start(run: EndedRun, cause: ExitCause) -> bool:
     """Whether it ended before it was up, so that the delays of failed starts apply."""
     return cause is ExitCause.START_FAILURE or (cause is ExitCause.HEALTH and not run.came_up)
 
