@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from grafana.generate.jsons import Json, Object
 from grafana.generate.metrics import family_of, metrics_of
-from grafana.generate.panels import DATASOURCE, WIDTH, Panel
+from grafana.generate.panel import DATASOURCE, WIDTH, Panel
 
 # What Grafana 10.x migrates from. Newer ones migrate it up, older ones would not migrate it down.
 SCHEMA_VERSION = 39

@@ -7,7 +7,8 @@ import pytest
 from grafana.generate.__main__ import main
 from grafana.generate.board import Board, Row
 from grafana.generate.metrics import Quantity, UnknownMetricError, metrics_of, quantity_of
-from grafana.generate.panels import Field, Panel, Query, WrongUnitError, stat, timeseries
+from grafana.generate.panel import Field, Panel, Query, WrongUnitError
+from grafana.generate.panels import stat, timeseries
 
 
 def test_the_dashboards_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:

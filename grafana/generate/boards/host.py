@@ -2,15 +2,8 @@
 
 from grafana.generate import look
 from grafana.generate.board import Board, Row
-from grafana.generate.panels import (
-    Draw,
-    Field,
-    Legend,
-    Query,
-    stat,
-    state_timeline,
-    timeseries,
-)
+from grafana.generate.panel import Field, Query
+from grafana.generate.panels import Draw, Legend, stat, state_timeline, timeseries
 from grafana.generate.scopes import (
     FAILED_RELOADS,
     FLEET,

@@ -2,18 +2,8 @@
 
 from grafana.generate import look
 from grafana.generate.board import Board, Row
-from grafana.generate.panels import (
-    Cell,
-    Column,
-    Draw,
-    Field,
-    Query,
-    Shape,
-    bar_gauge,
-    stat,
-    table,
-    timeseries,
-)
+from grafana.generate.panel import Field, Query, Shape
+from grafana.generate.panels import Cell, Column, Draw, bar_gauge, stat, table, timeseries
 from grafana.generate.scopes import (
     GROUPS_CHOICE,
     INSTANCES,

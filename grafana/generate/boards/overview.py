@@ -3,14 +3,12 @@
 from grafana.generate import look
 from grafana.generate.board import Board, Row
 from grafana.generate.metrics import Quantity
+from grafana.generate.panel import Field, Query, Shape
 from grafana.generate.panels import (
     Cell,
     Column,
     Draw,
-    Field,
     Graph,
-    Query,
-    Shape,
     bar_gauge,
     stat,
     state_timeline,

@@ -3,18 +3,8 @@
 from grafana.generate import look
 from grafana.generate.board import Board, Row
 from grafana.generate.metrics import Quantity
-from grafana.generate.panels import (
-    Column,
-    Draw,
-    Field,
-    Query,
-    Scale,
-    Shape,
-    stat,
-    state_timeline,
-    table,
-    timeseries,
-)
+from grafana.generate.panel import Field, Query, Shape
+from grafana.generate.panels import Column, Draw, Scale, stat, state_timeline, table, timeseries
 from grafana.generate.scopes import (
     FAILED_RELOADS,
     GROUP_CHOICE,

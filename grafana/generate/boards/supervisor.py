@@ -2,14 +2,12 @@
 
 from grafana.generate import look
 from grafana.generate.board import Board, Row
+from grafana.generate.panel import Field, Query, Shape
 from grafana.generate.panels import (
     Column,
     Draw,
-    Field,
     Legend,
-    Query,
     Scale,
-    Shape,
     heatmap,
     stat,
     state_timeline,
