@@ -29,7 +29,7 @@ from opsvisor.core.probes import (
 )
 from opsvisor.core.spec import Pid, ProcessSpec, ResourceLimit
 from opsvisor.core.state import PublicState
-from opsvisor.runtime.probes import Names, Probes, ask
+from opsvisor.runtime.probes import Names, Probes, ask, connections
 from opsvisor.runtime.probes import http as http_probe
 from opsvisor.runtime.probes import tcp as tcp_probe
 from opsvisor.runtime.probes.answers import Answer, CannotAskError, refused
@@ -199,6 +199,28 @@ async def test_nobody_there() -> None:
     for host in ("127.0.0.1", "localhost"):
         answer = await ask_by_http(HttpProbe(url=f"http://{host}:{port}/"))
         assert answer == Answer(ok=False, detail="connection refused")
+
+
+async def test_without_ipv6_nobody_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is an answer; with it, or by IPv4, all our ports are taken, which is our own fault."""
+
+    async def unavailable(*_: object, **__: object) -> None:
+        raise OSError(99, "Cannot assign requested address")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", unavailable)
+    file = tmp_path / "if_inet6"
+    monkeypatch.setattr(connections, "_IPV6_ADDRESSES", file)
+    file.write_text("00000000000000000000000000000001 01 80 10 80       lo\n")
+    with pytest.raises(CannotAskError):
+        await ask_by_http(HttpProbe(url="http://[::1]:80/"))
+    for lack in (lambda: file.write_text(""), file.unlink):
+        lack()
+        with pytest.raises(CannotAskError):
+            await ask_by_http(HttpProbe(url="http://127.0.0.1:80/"))
+        answer = await ask_by_http(HttpProbe(url="http://[::1]:80/"))
+        assert answer == Answer(ok=False, detail="network is unreachable")
 
 
 async def test_certificates_are_checked() -> None:
