@@ -10,11 +10,11 @@ import platform
 import re
 from typing import NamedTuple
 
-import msgspec
 from aiohttp import web
 
 from opsvisor import wire
 from opsvisor.api.context import CONTROL
+from opsvisor.api.encoding import encode
 from opsvisor.config.listening import is_loopback
 from opsvisor.config.settings import DaemonSettings, TcpServer
 
@@ -44,7 +44,7 @@ async def list_targets(request: web.Request) -> web.Response:
     place = _by_proxy(request) or _on_tcp(request, settings) or _on_unix(settings)
     found = [] if place is None else [_target(request, settings, place)]
     return web.Response(
-        body=msgspec.json.encode(found),
+        body=encode(found),
         content_type="application/json",
         headers={"Cache-Control": "no-store"},
     )

@@ -1,9 +1,9 @@
 """What goes wrong at the API, as problem+json (RFC 9457): one table of codes."""
 
-import msgspec
 from aiohttp import web
 
 from opsvisor import wire
+from opsvisor.api.encoding import encode
 from opsvisor.config.problems import ConfigError, Problem
 
 _TITLES = {
@@ -71,7 +71,7 @@ def problem_response(error: ApiError) -> web.Response:
     )
     return web.Response(
         status=status,
-        body=msgspec.json.encode(body),
+        body=encode(body),
         content_type="application/problem+json",
     )
 

@@ -2,7 +2,6 @@
 
 from codecs import getincrementaldecoder
 
-import msgspec
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse, sse_response
 
@@ -16,6 +15,7 @@ from opsvisor.api.context import (
     read_last_event_id,
     read_number,
 )
+from opsvisor.api.encoding import encode
 from opsvisor.api.errors import ApiError
 from opsvisor.api.processes import action_result
 from opsvisor.control.actions import ActionOutcome, Result
@@ -203,5 +203,5 @@ async def _send_rest(response: EventSourceResponse, unfinished: bytes, *, end: i
 
 
 async def _send_text(response: EventSourceResponse, text: str, *, end: int) -> None:
-    data = msgspec.json.encode({"text": text, "offset": end}).decode()
+    data = encode({"text": text, "offset": end}).decode()
     await response.send(data, id=str(end), event="log")

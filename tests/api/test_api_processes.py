@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 from engine_room import NEVER, PATIENCE, key, obedient, program, sleeper
-from served import JSON, Done, Serve, Served
+from served import JSON, Done, Serve, Served, take
 
 from opsvisor import wire
 from opsvisor.core.events import ProcessExited
@@ -360,3 +360,17 @@ async def test_a_log_in_trouble_shows_in_the_status(serve: Serve) -> None:
     (web,) = (await api.get("/api/v1/processes", wire.ProcessList)).processes
     assert web.stdout_log == "/nonexistent/web.log"
     assert "No such file or directory" in web.log_problem
+
+
+async def test_what_is_no_text_hides_nothing_else(serve: Serve) -> None:
+    """A name from a variable of the environment may hold any bytes; JSON can't (PEP 383)."""
+    odd = "b\udcff"
+    api = await serve(sleeper(odd, group="odd", labels=(("team", odd),)), sleeper("web"))
+    told = await api.get("/api/v1/processes", wire.ProcessList)
+    assert [one.name for one in told.processes] == ["odd:b\\udcff", "web"]
+    started = await api.act("restart", "odd:*")
+    assert [one.name for one in started] == ["odd:b\\udcff"]
+    async with api.events("/api/v1/events?replay=100") as events:
+        about = [one.fields["process"] for one in await take(events, 6)]
+    assert "odd:b\\udcff" in about
+    assert api.errors == []
