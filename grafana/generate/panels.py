@@ -247,14 +247,17 @@ def table(
 ) -> Panel:
     """A row for each set of labels, joined over the queries by the labels they share."""
     sources = [column.source for column in columns]
+    # What is taken out of a table, its links don't find; what is only not shown they do.
+    linked = [name for name in hidden if any(f".{name}:" in column.link for column in columns)]
+    removed = [name for name in hidden if name not in linked]
     transformations: list[Object] = [{"id": "merge", "options": {}}]
     transformations.append(
         {
             "id": "organize",
             "options": {
-                "excludeByName": dict.fromkeys(("Time", *hidden), True),
+                "excludeByName": dict.fromkeys(("Time", *removed), True),
                 "includeByName": {},
-                "indexByName": {name: index for index, name in enumerate(sources)},
+                "indexByName": {name: index for index, name in enumerate([*sources, *linked])},
                 "renameByName": {column.source: column.title for column in columns},
             },
         }
@@ -277,9 +280,19 @@ def table(
             "showHeader": True,
             "sortBy": [{"desc": True, "displayName": sort}] if sort else [],
         },
-        overrides=tuple(column.override() for column in columns),
+        overrides=(
+            *(column.override() for column in columns),
+            *(_unseen(name) for name in linked),
+        ),
         transformations=tuple(transformations),
     )
+
+
+def _unseen(name: str) -> Object:
+    return {
+        "matcher": {"id": "byName", "options": name},
+        "properties": [{"id": "custom.hidden", "value": True}],
+    }
 
 
 def bar_gauge(

@@ -16,6 +16,17 @@ ON = f"on ({PROCESS})"
 AUTOMATIC = 'reason!~"manual|config"'
 
 
+# The supervisors there were in the chosen time, those that can't be scraped any more included.
+SUPERVISORS = f"last_over_time(opsvisor_build_info{{{FLEET}}}[$__range] @ end())"
+# "All" of the jobs is every job that Prometheus has, so what it knows of all targets needs this.
+OF_SUPERVISORS = f"and on (job) {SUPERVISORS}"
+DOWN = (
+    f"count(up{{{FLEET}}} == 0 {OF_SUPERVISORS})"
+    # 0 only if there is somebody to be up: else a fleet that is gone would look well.
+    f" or 0 * count({SUPERVISORS})"
+)
+
+
 def top(count: int, *, series: str, ranked_by: str) -> str:
     """The series of those processes that rank highest over the chosen time, as whole lines.
 
@@ -24,16 +35,18 @@ def top(count: int, *, series: str, ranked_by: str) -> str:
     return f"{series} and {ON} topk({count}, sum by ({PROCESS}) ({ranked_by}) > 0)"
 
 
-_TO_PROCESS = "/d/opsvisor-process?var-datasource=${datasource}"
+def _to_process(scope: str) -> str:
+    # Encoded in full: Grafana itself leaves '+' as it is, which then arrives as a space.
+    chosen = "&".join(
+        f"var-{label}=${{{scope}.{label}:percentencode}}"
+        for label in ("job", "instance", "group", "process")
+    )
+    return f"/d/opsvisor-process?var-datasource=${{datasource}}&{chosen}&${{__url_time_range}}"
+
+
 # From a row of a table, and from a series of a graph.
-ROW_LINK = (
-    f"{_TO_PROCESS}&var-job=${{__data.fields.job}}&var-instance=${{__data.fields.instance}}"
-    "&var-group=${__data.fields.group}&var-process=${__data.fields.process}&${__url_time_range}"
-)
-SERIES_LINK = (
-    f"{_TO_PROCESS}&var-job=${{__field.labels.job}}&var-instance=${{__field.labels.instance}}"
-    "&var-group=${__field.labels.group}&var-process=${__field.labels.process}&${__url_time_range}"
-)
+ROW_LINK = _to_process("__data.fields")
+SERIES_LINK = _to_process("__field.labels")
 
 JOB = Variable(
     name="job",

@@ -193,6 +193,26 @@ def test_links_of_tables_use_their_columns(name: str) -> None:
                     assert _keeps(target["expr"], label), f"{panel['title']}: {label}"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_links_of_tables_find_their_columns(name: str) -> None:
+    """Grafana leaves `${__data.fields.x}` as it is if the table has x no more; hidden will do."""
+    for panel in panels_of(load(name)):
+        organized = [t for t in panel.get("transformations", ()) if t["id"] == "organize"]
+        removed = {gone for one in organized for gone in one["options"]["excludeByName"]}
+        for url in _links_of(panel):
+            used = set(re.findall(r"__data\.fields\.(\w+)", url))
+            assert not used & removed, f"{panel['title']}: {used & removed}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_carry_names_with_any_character(name: str) -> None:
+    """A group may be called `a.b+c`: a plus sign arrives as a space, unless it is encoded."""
+    for panel in panels_of(load(name)):
+        for url in _links_of(panel):
+            for variable in re.findall(r"\$\{(__(?:data|field)\.[^}]*)\}", url):
+                assert variable.endswith(":percentencode"), url
+
+
 def _keeps(query: str, label: str) -> bool:
     """Whether its result has the label: no aggregation leaves it out."""
     grouped = re.findall(r"\bby \(([^)]*)\)", query)

@@ -11,6 +11,7 @@ from grafana.generate.scopes import (
     GROUPS_CHOICE,
     INSTANCE,
     JOB,
+    OF_SUPERVISORS,
     RELOADS,
     SERIES_LINK,
     SUPERVISOR_STARTS,
@@ -30,7 +31,7 @@ _FIRST_LINE = (
         "Supervisor",
         "Whether Prometheus reached opsvisord at its last scrape. Normal is up. If it is down,"
         " everything below is from before: look at the host.",
-        Query(text=f"min(up{{{FLEET}}})"),
+        Query(text=f"min(up{{{FLEET}}} {OF_SUPERVISORS})"),
         size=(4, 4),
         look_of=Field(mappings=(look.REACHABLE,)),
     ),

@@ -17,6 +17,7 @@ from grafana.generate.panels import (
 )
 from grafana.generate.scopes import (
     AUTOMATIC,
+    DOWN,
     FAILED_RELOADS,
     FLEET,
     GROUPS,
@@ -62,9 +63,9 @@ _FIRST_LINE = (
         "Targets that Prometheus could not scrape the last time: opsvisord does not run, or cannot"
         " be reached. Normal is 0. What it supervises may well go on; see the Supervisor dashboard"
         " for which it is, and `systemctl status opsvisord` there.",
-        Query(text=f"count(up{{{FLEET}}} == 0) or vector(0)"),
+        Query(text=DOWN),
         size=(3, 4),
-        look_of=Field(steps=look.NONE_IS_GOOD),
+        look_of=Field(steps=look.NONE_IS_GOOD, empty="none was ever seen"),
     ),
     stat(
         "FATAL",
@@ -153,7 +154,7 @@ _ATTENTION = table(
         f"opsvisor_process_flapping{{{GROUPS}}} + 2 * opsvisor_process_unkillable{{{GROUPS}}}"
     ),
     _in_trouble(f"opsvisor_health_check_up{{{GROUPS}}} == 0"),
-    size=(16, 12),
+    size=(15, 12),
     columns=(
         Column(source="process", title="Process", link=ROW_LINK),
         Column(source="group", title="Group"),
@@ -222,10 +223,11 @@ _ALERTS = table(
         shape=Shape.TABLE,
         quantity=Quantity.TIME,
     ),
-    size=(8, 12),
+    size=(9, 12),
     columns=(
         Column(source="alertname", title="Alert"),
         Column(source="process", title="Process", width=100, link=ROW_LINK),
+        Column(source="instance", title="Instance", width=100),
         Column(source="Value", title="For", width=85, unit="dtdurations"),
         Column(
             source="severity",
@@ -235,7 +237,7 @@ _ALERTS = table(
             cell=Cell.COLOURED_TEXT,
         ),
     ),
-    hidden=("job", "instance", "group"),
+    hidden=("job", "group"),
     sort="For",
     look_of=Field(empty="No alert fires"),
 )

@@ -243,7 +243,7 @@ _RESOURCES = (
             legend="proportional",
         ),
         Query(text=f"sum(opsvisor_process_swap_bytes{{{ONE}}})", legend="swap"),
-        Query(text=f"min(opsvisor_process_memory_limit_bytes{{{ONE}}})", legend="limit"),
+        Query(text=f"sum(opsvisor_process_memory_limit_bytes{{{ONE}}})", legend="limit"),
         size=(12, 8),
         look_of=Field(
             colours={"resident": "blue", "proportional": "purple", "swap": look.NOTICE},
@@ -334,7 +334,7 @@ _HEALTH = (
         " it fails now and then: a timeout that is too short, or a program at its limit.",
         Query(
             text=f"{_rate('opsvisor_health_check_failures_total', 'check')}"
-            f" / {_rate('opsvisor_health_check_attempts_total', 'check')}",
+            f" / ({_rate('opsvisor_health_check_attempts_total', 'check')} > 0)",
             legend="{{check}}",
         ),
         size=(12, 6),

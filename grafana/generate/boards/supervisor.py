@@ -15,10 +15,12 @@ from grafana.generate.panels import (
     timeseries,
 )
 from grafana.generate.scopes import (
+    DOWN,
     FAILED_RELOADS,
     FLEET,
     INSTANCES,
     JOB,
+    OF_SUPERVISORS,
     RELOADS,
     SUPERVISOR_STARTS,
 )
@@ -47,8 +49,10 @@ def _rate(metric: str, by: str) -> str:
     return f"sum by ({by}) (rate({metric}{{{FLEET}}}[$__rate_interval]))"
 
 
+# Without the state, so that each daemon is one row.
 _STATE = " or ".join(
-    f'{code} * (opsvisor_supervisor_state{{{FLEET},state="{shown.text}"}} == 1)'
+    f"{code} * sum without (state)"
+    f' (opsvisor_supervisor_state{{{FLEET},state="{shown.text}"}} == 1)'
     for code, shown in _CODES.items()
 )
 
@@ -57,9 +61,9 @@ _FIRST_LINE = (
         "Down",
         "Targets that Prometheus could not scrape the last time. Normal is 0. The daemon does not"
         " run, is too busy to answer, or the network is between them.",
-        Query(text=f"count(up{{{FLEET}}} == 0) or vector(0)"),
+        Query(text=DOWN),
         size=(3, 4),
-        look_of=Field(steps=look.NONE_IS_GOOD),
+        look_of=Field(steps=look.NONE_IS_GOOD, empty="none was ever seen"),
     ),
     stat(
         "Youngest uptime",
@@ -117,7 +121,7 @@ _STATES = (
         "Reachable",
         "Whether each scrape succeeded. Normal is green. Gaps in all rows at once are Prometheus"
         " or the network, in one row that daemon.",
-        Query(text=f"up{{{FLEET}}}", legend="{{instance}}"),
+        Query(text=f"up{{{FLEET}}} {OF_SUPERVISORS}", legend="{{instance}}"),
         size=(12, 6),
         look_of=Field(mappings=(look.REACHABLE,)),
     ),
@@ -338,7 +342,10 @@ _SCRAPE = (
         "Time to collect",
         "How long a scrape takes as Prometheus sees it, what each collector took of that, and one"
         " sweep over /proc, which is not part of the scrape. Normal is far below the timeout.",
-        Query(text=f"max(scrape_duration_seconds{{{FLEET}}})", legend="whole scrape"),
+        Query(
+            text=f"max(scrape_duration_seconds{{{FLEET}}} {OF_SUPERVISORS})",
+            legend="whole scrape",
+        ),
         Query(
             text=f"max by (collector) (opsvisor_collector_duration_seconds{{{FLEET}}})",
             legend="{{collector}}",
@@ -353,7 +360,10 @@ _SCRAPE = (
         "Samples per scrape",
         "How many numbers a scrape brings. Normal is level: about 55 for each process and 200"
         " for the daemon. Above sample_limit Prometheus takes none of them.",
-        Query(text=f"scrape_samples_scraped{{{FLEET}}}", legend="{{instance}}"),
+        Query(
+            text=f"scrape_samples_scraped{{{FLEET}}} {OF_SUPERVISORS}",
+            legend="{{instance}}",
+        ),
         size=(8, 7),
     ),
     timeseries(
@@ -374,7 +384,7 @@ _ITSELF = (
         "CPU of the daemon itself; 100 % is one CPU. Normal is some percent at most."
         " What it does then is mostly answering: see API requests.",
         Query(
-            text=f"rate(process_cpu_seconds_total{{{FLEET}}}[$__rate_interval])",
+            text=f"rate(process_cpu_seconds_total{{{FLEET}}}[$__rate_interval]) {OF_SUPERVISORS}",
             legend="{{instance}}",
         ),
         size=(6, 7),
@@ -383,7 +393,10 @@ _ITSELF = (
         "Own memory",
         "Resident memory of the daemon itself. Normal is level after the first hour. What only"
         " grows is a bug: please report it.",
-        Query(text=f"process_resident_memory_bytes{{{FLEET}}}", legend="{{instance}}"),
+        Query(
+            text=f"process_resident_memory_bytes{{{FLEET}}} {OF_SUPERVISORS}",
+            legend="{{instance}}",
+        ),
         size=(6, 7),
     ),
     timeseries(
@@ -391,8 +404,8 @@ _ITSELF = (
         "Open file descriptors of the daemon, at most; and its limit, dashed. Logarithmic. Normal"
         " is about three for each process. At the limit it can start nothing: raise LimitNOFILE of"
         " its unit.",
-        Query(text=f"max(process_open_fds{{{FLEET}}})", legend="open"),
-        Query(text=f"min(process_max_fds{{{FLEET}}})", legend="limit"),
+        Query(text=f"max(process_open_fds{{{FLEET}}} {OF_SUPERVISORS})", legend="open"),
+        Query(text=f"min(process_max_fds{{{FLEET}}} {OF_SUPERVISORS})", legend="limit"),
         size=(6, 7),
         look_of=Field(colours={"open": "blue"}),
         dashed=("limit",),
@@ -404,7 +417,8 @@ _ITSELF = (
         " that only grow are work that does not end.",
         Query(text=f"sum(opsvisor_tasks{{{FLEET}}})", legend="tasks"),
         Query(
-            text=_rate("python_gc_collections_total", "generation"),
+            text="sum by (generation) (rate(python_gc_collections_total"
+            f"{{{FLEET}}}[$__rate_interval]) {OF_SUPERVISORS})",
             legend="generation {{generation}}",
             unit="ops",
         ),
