@@ -4,7 +4,8 @@ What all of them keep to:
 
 * PromQL of Prometheus 2.42, Debian 12's.
 * Every selector holds `@selector`. Results keep job and instance, and group and process if they
-  are about one process: inhibition, links and routing count on it.
+  are about one process: inhibition and links count on it. What else targets are labelled with
+  (a team, a cluster) stays as well, for routing: aggregate `without`, never `by`.
 * A gauge is never taken bare. One failed scrape makes it stale, and `for` would begin anew:
   `last_over_time(…[@gap])` is its value at the last scrape that succeeded.
 * A counter says "> 0" where any event is one too many, since `increase` extrapolates: 2 restarts
@@ -80,7 +81,7 @@ rate(opsvisor_process_running_seconds_total{@selector}[@availability_window])
     Recording(
         record="instance:opsvisor_process_restarting:count@storm_window",
         expr="""\
-count by (job, instance) (
+count without (group, process) (
   sum without (reason) (
     increase(opsvisor_process_restarts_total{@selector,reason!~"manual|config"}[@storm_window])
   ) > 0
@@ -321,9 +322,11 @@ SUPERVISOR_ALERTS = (
         # Different ones: one that crashes all the time on a small host is no storm.
         expr="""\
 instance:opsvisor_process_restarting:count@{storm_window}{@selector} >= @processes
-and on (job, instance)
+and
 instance:opsvisor_process_restarting:count@{storm_window}{@selector}
-  > @ratio * count by (job, instance) (last_over_time(opsvisor_process_up{@selector}[@gap]))""",
+  > @ratio * count without (group, process) (
+    last_over_time(opsvisor_process_up{@selector}[@gap])
+  )""",
         summary="Many processes of a host restart at once.",
         description='{{ $value | printf "%.0f" }} different processes on {{ $labels.instance }}'
         " restarted within @storm_window: look for a cause that they share (disk, memory, network,"
@@ -404,10 +407,8 @@ max without (state) (
         group=Group.SUPERVISOR,
         condition="1 of 100 turns of the event loop is more than @lag late, over @window",
         expr="""\
-histogram_quantile(
-  0.99,
-  sum by (job, instance, le) (rate(opsvisor_event_loop_lag_seconds_bucket{@selector}[@window]))
-) > @lag_seconds""",
+histogram_quantile(0.99, rate(opsvisor_event_loop_lag_seconds_bucket{@selector}[@window]))
+  > @lag_seconds""",
         summary="opsvisor reacts late.",
         description="opsvisor on {{ $labels.instance }} is"
         " {{ $value | humanizeDuration }} late (99th percentile): restarts and stops are, too."

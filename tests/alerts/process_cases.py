@@ -132,6 +132,17 @@ FLAPPING_CASES = (
     Case(
         alert=FLAPPING,
         shows=Shows.NEAR_MISS,
+        claim="a crash loop from now on: told of by one alert, and not for a while by both",
+        series=(
+            flapping(hold(0, "2m"), hold(1, LONG)),
+            failed_starts(hold(0, "2m"), hold(3, LONG)),
+            NOT_FATAL,
+        ),
+        fires={"2m": False, "3m": False, "10m": False},
+    ),
+    Case(
+        alert=FLAPPING,
+        shows=Shows.NEAR_MISS,
         claim="given up: FATAL",
         series=(
             flapping(hold(1, LONG)),
@@ -357,6 +368,13 @@ STUCK_CASES = (
     Case(
         alert=STUCK,
         shows=Shows.NEAR_MISS,
+        claim="it runs, whatever was promised",
+        series=(next_retry(hold(60, LONG)), state("backoff", hold(0, LONG)), NOT_FATAL),
+        fires={"5m": False, "10m": False},
+    ),
+    Case(
+        alert=STUCK,
+        shows=Shows.NEAR_MISS,
         claim="the clock of the host is 25 s behind",
         series=(next_retry(rise(-25, 15, LONG)), state("backoff", hold(1, LONG)), NOT_FATAL),
         fires={"5m": False, "10m": False},
@@ -405,6 +423,18 @@ NOT_RUNNING_CASES = (
         summary="A process should be running and is not.",
         description="shop:web-0 on shop-1:9001 is wanted, but has not been RUNNING for minutes."
         + WHY,
+    ),
+    Case(
+        alert=NOT_RUNNING,
+        shows=Shows.FIRES,
+        claim="STARTING for ever is not RUNNING",
+        series=(
+            wanted(),
+            state("running", hold(0, LONG)),
+            state("starting", hold(1, LONG)),
+            NOT_FATAL,
+        ),
+        fires={"2m45s": False, "3m": True},
     ),
     Case(
         alert=NOT_RUNNING,
@@ -508,6 +538,14 @@ UNHEALTHY_CASES = (
         claim="there is no process to be healthy",
         series=(check_up(hold(0, LONG)), up(hold(0, LONG))),
         fires={"10m": False},
+        labels=CHECKED,
+    ),
+    Case(
+        alert=UNHEALTHY,
+        shows=Shows.RESOLVES,
+        claim="stopped: nothing is asked any more",
+        series=(check_up(hold(0, "8m"), STALE), up(hold(1, "8m"), hold(0, LONG))),
+        fires={"7m45s": True, "8m": False},
         labels=CHECKED,
     ),
     Case(

@@ -112,10 +112,25 @@ RECORDING_TESTS = (
                 reason=reason,
                 process=name,
             )
-            for name, reason in (("a", "oom"), ("a", "signal"), ("b", "failure"), ("c", "manual"))
+            for name, reason in (
+                ("a", "oom"),
+                ("a", "signal"),
+                ("b", "failure"),
+                ("c", "manual"),
+                ("d", "config"),
+            )
+        ]
+        + [  # the daemon began anew, and restarted this one since then
+            of_process(
+                "opsvisor_process_restarts_total",
+                hold(9, "2m"),
+                hold(1, "20m"),
+                reason="failure",
+                process="e",
+            )
         ],
         (_STORM, "1m", []),
-        (_STORM, "6m30s", [_sample(_STORM, OF_SUPERVISOR, 2)]),
+        (_STORM, "6m30s", [_sample(_STORM, OF_SUPERVISOR, 3)]),
         (_STORM, "7m15s", []),
     ),
 )

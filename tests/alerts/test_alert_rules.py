@@ -1,5 +1,6 @@
 """Each alert against series that should set it off, and others that should not."""
 
+import tomllib
 from pathlib import Path
 from urllib.parse import quote
 
@@ -37,6 +38,53 @@ def test_fires_and_stays_quiet(alert: str, tmp_path: Path) -> None:
             [case for case in cases_of(alert) if case.step == step],
         )
         for step in by_step
+    ]
+    assert_all_is_well(tests)
+
+
+def _of_all_jobs() -> thresholds.Thresholds:
+    tables = tomllib.loads(thresholds.DEFAULTS.read_text("utf-8"))
+    tables["general"]["selector"] = 'job=~"opsvisor.*"'
+    return thresholds.from_tables(tables)
+
+
+@pytest.mark.parametrize("alert", [name for name in BY_NAME if name != "OpsvisorAbsent"])
+def test_neighbours_do_not_disturb(alert: str, tmp_path: Path) -> None:
+    """One fires beside one that nearly does: in another group, on another host, of another job.
+
+    Wherever two series are matched by too few labels, the neighbour keeps it quiet or joins in.
+    """
+    firing = [case for case in cases_of(alert) if case.shows is Shows.FIRES]
+    quiet = [case for case in cases_of(alert) if case.shows is Shows.NEAR_MISS]
+    pairs = [
+        case.beside(neighbour, label)
+        for case in firing
+        for neighbour in quiet
+        for label in BY_NAME[alert].group.value
+        if case.step == neighbour.step
+    ]
+    tests = [
+        write_alert_test(
+            tmp_path, f"pairs-{step}", _of_all_jobs(), alert, [c for c in pairs if c.step == step]
+        )
+        for step in {case.step for case in pairs}
+    ]
+    assert_all_is_well(tests)
+
+
+@pytest.mark.parametrize("alert", [name for name in BY_NAME if name != "OpsvisorAbsent"])
+def test_labels_of_targets_stay(alert: str, tmp_path: Path) -> None:
+    """Teams and clusters that Prometheus puts on its targets are there for routing."""
+    cases = [case.labelled(team="shop") for case in cases_of(alert) if case.shows is Shows.FIRES]
+    tests = [
+        write_alert_test(
+            tmp_path,
+            f"team-{step}",
+            thresholds.read(),
+            alert,
+            [c for c in cases if c.step == step],
+        )
+        for step in {case.step for case in cases}
     ]
     assert_all_is_well(tests)
 

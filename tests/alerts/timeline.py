@@ -4,7 +4,7 @@ A sample every 15 seconds unless a case says otherwise: what Prometheus does by 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -46,6 +46,30 @@ class Case:
     step: str = STEP
     summary: str = ""
     description: str = ""
+
+    def beside(self, other: "Case", label: str) -> "Case":
+        """The same, with the series of another case that differ in this label, and stay quiet."""
+        mine = f'{label}="{OF_PROCESS[label]}"'
+        theirs = f'{label}="{OF_PROCESS[label]}-too"'
+        neighbours = tuple(
+            {**one, "series": one["series"].replace(mine, theirs)} for one in other.series
+        )
+        return replace(
+            self,
+            claim=f"{self.claim}, beside another {label}: {other.claim}",
+            series=self.series + neighbours,
+        )
+
+    def labelled(self, **labels: str) -> "Case":
+        """The same, of a target with these labels."""
+        inside = "".join(f',{name}="{value}"}}' for name, value in labels.items())
+        return replace(
+            self,
+            series=tuple(
+                {**one, "series": one["series"].removesuffix("}") + inside} for one in self.series
+            ),
+            labels={**self.labels, **labels},
+        )
 
     def as_test(self, severity: str, *, annotations: Mapping[str, str] | None = None) -> Any:
         """As promtool reads it. With `annotations` only the last time at which it fires."""
