@@ -15,9 +15,15 @@ MUTINGS = (
             "OpsvisorProcessFlapping",
             "OpsvisorProcessCrashLooping",
             "OpsvisorProcessRestartingOften",
+            "OpsvisorProcessBackoffStuck",
             "OpsvisorProcessNotRunning",
             "OpsvisorProcessUnhealthy",
         ),
+        equal=Group.PROCESS.value,
+    ),
+    Muting(
+        sources=("OpsvisorProcessBackoffStuck",),
+        targets=("OpsvisorProcessNotRunning",),
         equal=Group.PROCESS.value,
     ),
     Muting(
@@ -55,7 +61,19 @@ MUTINGS = (
         equal=Group.PROCESS.value,
     ),
     Muting(
-        sources=("OpsvisorRestartStorm", "OpsvisorDown", "OpsvisorCrashLooping"),
+        # What many restarts lead to. What may have led to them is for whoever looks for the
+        # cause: the OOM killer, a full disk, descriptors that ran out.
+        sources=("OpsvisorRestartStorm", "OpsvisorCrashLooping"),
+        targets=(
+            "OpsvisorProcessFlapping",
+            "OpsvisorProcessCrashLooping",
+            "OpsvisorProcessRestartingOften",
+            "OpsvisorProcessUnhealthy",
+        ),
+        equal=Group.SUPERVISOR.value,
+    ),
+    Muting(
+        sources=("OpsvisorDown",),
         targets=tuple(alert.name for alert in PROCESS_ALERTS),
         equal=Group.SUPERVISOR.value,
         severities=_NOT_GRAVE,

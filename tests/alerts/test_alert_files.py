@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from rule_tests import tool
 from alerts.generate import durations, thresholds
 from alerts.generate.files import files_of
 from alerts.generate.inhibition import MUTINGS
-from alerts.generate.model import Group
+from alerts.generate.model import Group, Severity
 from alerts.generate.rules import ALERTS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -217,6 +218,48 @@ def test_no_alert_mutes_a_graver_one() -> None:
             gravity = numbers.severities[target].gravity
             if not muting.severities or numbers.severities[target] in muting.severities:
                 assert all(numbers.severities[s].gravity >= gravity for s in muting.sources)
+
+
+def _muted_by(source: str) -> set[str]:
+    return {name for muting in MUTINGS if source in muting.sources for name in muting.targets}
+
+
+def test_nothing_mutes_what_mutes_it() -> None:
+    """Two alerts that keep each other quiet would both be lost."""
+    for alert in ALERTS:
+        reached, ahead = set[str](), {alert.name}
+        while ahead:
+            ahead = set().union(*(_muted_by(name) for name in ahead)) - reached
+            reached |= ahead
+        assert alert.name not in reached
+
+
+@pytest.mark.parametrize("trouble", ["OpsvisorRestartStorm", "OpsvisorCrashLooping"])
+def test_causes_are_told_in_a_storm(trouble: str) -> None:
+    """Only what restarts lead to is kept quiet, not what may have led to them."""
+    assert not _muted_by(trouble) & {
+        "OpsvisorProcessOOMKilled",
+        "OpsvisorProcessMemoryNearLimit",
+        "OpsvisorProcessMemoryFillingUp",
+        "OpsvisorProcessFileDescriptorsExhausting",
+        "OpsvisorProcessLogWriteErrors",
+        "OpsvisorProcessLogDropping",
+        "OpsvisorProcessUnkillable",
+        "OpsvisorProcessCPUThrottling",
+    }
+
+
+def test_a_process_that_is_down_is_one_page() -> None:
+    """Of the critical alerts that one process can have at once, one is told."""
+    critical = {
+        alert.name
+        for alert in ALERTS
+        if alert.group is Group.PROCESS
+        and thresholds.read().severities[alert.name] is Severity.CRITICAL
+    }
+    assert len(critical) == 3
+    for one, other in combinations(critical, 2):
+        assert other in _muted_by(one) or one in _muted_by(other), (one, other)
 
 
 def test_muted_alerts_have_what_must_be_equal() -> None:
