@@ -4,7 +4,7 @@ These types belong to neither side: `api` fills them, `client` decodes them. The
 additions. Times are Unix seconds, lengths are seconds, sizes are bytes.
 """
 
-from msgspec import Struct, field
+from msgspec import Struct, field, json, to_builtins
 
 
 class ProbeStatus(Struct, kw_only=True, frozen=True):
@@ -366,3 +366,32 @@ class Problem(Struct, kw_only=True, frozen=True):
     detail: str
     hint: str = ""
     problems: list[ConfigProblem] = field(default_factory=list)
+
+
+def encode(body: object) -> bytes:
+    r"""One of these as JSON.
+
+    Names, paths and arguments may hold bytes that are no text (PEP 383), which JSON can't have.
+    They are written as `\udcff`, as in the metrics: one such name must not hide all the others.
+    """
+    try:
+        return json.encode(body)
+    except UnicodeEncodeError:  # so seldom that nothing is looked at before
+        return json.encode(_texts(to_builtins(body)))
+
+
+def as_text(name: str) -> str:
+    r"""A name as it is told to others, with `\udcff` for a byte that is no text."""
+    return name.encode(errors="backslashreplace").decode()
+
+
+def _texts(value: object) -> object:
+    match value:
+        case str():
+            return as_text(value)
+        case dict():
+            return {_texts(key): _texts(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_texts(item) for item in value]
+        case _:
+            return value

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 from aiohttp import web
 
-from opsvisor.api.encoding import encode
+from opsvisor import wire
 from opsvisor.api.errors import ApiError
 from opsvisor.config.settings import Access, Collector
 from opsvisor.control.control import Control
@@ -80,7 +80,7 @@ IS_READY: web.AppKey[Callable[[], bool]] = web.AppKey("is_ready")
 
 def json_response(body: msgspec.Struct, status: int = 200) -> web.Response:
     """A wire struct as JSON."""
-    return web.Response(status=status, body=encode(body), content_type="application/json")
+    return web.Response(status=status, body=wire.encode(body), content_type="application/json")
 
 
 def require_json(request: web.Request) -> None:

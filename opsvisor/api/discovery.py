@@ -14,7 +14,6 @@ from aiohttp import web
 
 from opsvisor import wire
 from opsvisor.api.context import CONTROL
-from opsvisor.api.encoding import encode
 from opsvisor.config.listening import is_loopback
 from opsvisor.config.settings import DaemonSettings, TcpServer
 
@@ -44,7 +43,7 @@ async def list_targets(request: web.Request) -> web.Response:
     place = _by_proxy(request) or _on_tcp(request, settings) or _on_unix(settings)
     found = [] if place is None else [_target(request, settings, place)]
     return web.Response(
-        body=encode(found),
+        body=wire.encode(found),
         content_type="application/json",
         headers={"Cache-Control": "no-store"},
     )

@@ -3,7 +3,6 @@
 from aiohttp import web
 
 from opsvisor import wire
-from opsvisor.api.encoding import encode
 from opsvisor.config.problems import ConfigError, Problem
 
 _TITLES = {
@@ -71,7 +70,7 @@ def problem_response(error: ApiError) -> web.Response:
     )
     return web.Response(
         status=status,
-        body=encode(body),
+        body=wire.encode(body),
         content_type="application/problem+json",
     )
 

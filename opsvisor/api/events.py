@@ -3,9 +3,9 @@
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse, sse_response
 
+from opsvisor import wire
 from opsvisor.api.context import CONTROL, STREAMS, read_last_event_id, read_number
 from opsvisor.api.convert import wire_event
-from opsvisor.api.encoding import encode
 from opsvisor.runtime.bus import EventBus, Numbered, Subscription
 
 
@@ -38,9 +38,9 @@ async def _next(response: EventSourceResponse, subscription: Subscription, last_
 
 async def _send(response: EventSourceResponse, item: Numbered, last_seen: int) -> int:
     if item.number > last_seen + 1:
-        lost = encode({"lost": [last_seen + 1, item.number - 1]})
+        lost = wire.encode({"lost": [last_seen + 1, item.number - 1]})
         await response.send(lost.decode(), event="gap")
-    data = encode(wire_event(item.number, item.event)).decode()
+    data = wire.encode(wire_event(item.number, item.event)).decode()
     await response.send(data, id=str(item.number))
     return item.number
 

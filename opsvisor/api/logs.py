@@ -15,7 +15,6 @@ from opsvisor.api.context import (
     read_last_event_id,
     read_number,
 )
-from opsvisor.api.encoding import encode
 from opsvisor.api.errors import ApiError
 from opsvisor.api.processes import action_result
 from opsvisor.control.actions import ActionOutcome, Result
@@ -203,5 +202,5 @@ async def _send_rest(response: EventSourceResponse, unfinished: bytes, *, end: i
 
 
 async def _send_text(response: EventSourceResponse, text: str, *, end: int) -> None:
-    data = encode({"text": text, "offset": end}).decode()
+    data = wire.encode({"text": text, "offset": end}).decode()
     await response.send(data, id=str(end), event="log")

@@ -258,7 +258,7 @@ class Client:
     def _send(
         self, target: str, request: msgspec.Struct | None, *, patience: float | None
     ) -> bytes:
-        body = b"{}" if request is None else msgspec.json.encode(request)
+        body = b"{}" if request is None else wire.encode(request)
         return self._transport.call("POST", _API + target, body=body, patience=patience)
 
     def _decoded(self, answer: bytes, kind: type[Answer]) -> Answer:
@@ -295,7 +295,7 @@ def _unreadable(url: str, error: ValueError | msgspec.MsgspecError) -> wire.Prob
 
 
 def _quoted(name: str) -> str:
-    return quote(name, safe="")
+    return quote(wire.as_text(name), safe="")
 
 
 def _query(**values: int | None) -> str:

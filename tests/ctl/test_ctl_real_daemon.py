@@ -210,6 +210,16 @@ def test_why(run: Ctl) -> None:
 
 
 @pytest.mark.usefixtures("opsvisord")
+@pytest.mark.parametrize("command", ["start", "stop", "status", "why", "tail", "clear", "metrics"])
+def test_a_name_that_is_no_text_is_no_name(run: Ctl, command: str) -> None:
+    """A shell can have any bytes for an argument, the JSON of the API can't."""
+    ran = run(command, "b\udcff")
+    assert ran.status != 0
+    assert ran.out.startswith("b\\udcff: ERROR (no such process")
+    assert ran.err == ""
+
+
+@pytest.mark.usefixtures("opsvisord")
 def test_events(run: Ctl, config: Path) -> None:
     """What happened before can be asked for, and what happens arrives."""
     run("start", "off")
