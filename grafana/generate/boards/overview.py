@@ -157,8 +157,9 @@ _ATTENTION = table(
     size=(15, 12),
     columns=(
         Column(source="process", title="Process", link=ROW_LINK),
-        Column(source="group", title="Group"),
-        Column(source="instance", title="Instance"),
+        # With a width, since without one Grafana takes 150 at least.
+        Column(source="group", title="Group", width=100),
+        Column(source="instance", title="Instance", width=120),
         Column(
             source="Value #A",
             title="State",
@@ -342,11 +343,13 @@ _RESOURCES = (
     ),
     bar_gauge(
         "Closest to their memory limit",
-        "Resident memory as part of the limit that holds for the process. Normal is below 80 %."
+        "Memory as part of the limit that holds for the process: proportional where that collector"
+        " is on, else resident, which counts shared pages for each member. Normal is below 80 %."
         " Near 100 % the kernel kills something in it. Programs without a limit are not shown.",
         Query(
             text="sort_desc(topk(10, "
-            f"opsvisor_process_resident_memory_bytes{{{GROUPS}}}"
+            f"(opsvisor_process_proportional_memory_bytes{{{GROUPS}}}"
+            f" or opsvisor_process_resident_memory_bytes{{{GROUPS}}})"
             f" / opsvisor_process_memory_limit_bytes{{{GROUPS}}}))",
             legend="{{process}} · {{instance}}",
             shape=Shape.INSTANT,
