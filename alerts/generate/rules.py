@@ -61,10 +61,15 @@ sum without (reason) (
     ),
     Recording(
         record="instance_process:opsvisor_process_memory_per_limit:ratio",
+        # The kernel counts a shared page once; resident memory does for each member of the tree.
         expr="""\
-opsvisor_process_resident_memory_bytes{@selector}
+(
+  opsvisor_process_proportional_memory_bytes{@selector}
+  or opsvisor_process_resident_memory_bytes{@selector}
+)
   / opsvisor_process_memory_limit_bytes{@selector}""",
-        purpose="how full a memory limit is; the alerts on memory",
+        purpose="how full a memory limit is, by proportional memory where that is collected and"
+        " by resident memory elsewhere; the alerts on memory",
     ),
     Recording(
         record="instance_process:opsvisor_process_availability:ratio_rate@availability_window",
@@ -240,17 +245,16 @@ last_over_time(instance_process:opsvisor_process_memory_per_limit:ratio{@selecto
         " already more than @ratio_percent of it is in use, and the run is older than @age",
         # Young runs are left out, because every start looks like a leak.
         expr="""\
-(
-  predict_linear(opsvisor_process_resident_memory_bytes{@selector}[@window], @horizon_seconds)
-  > last_over_time(opsvisor_process_memory_limit_bytes{@selector}[@gap])
-)
+predict_linear(
+  instance_process:opsvisor_process_memory_per_limit:ratio{@selector}[@window], @horizon_seconds
+) > 1
 and last_over_time(instance_process:opsvisor_process_memory_per_limit:ratio{@selector}[@gap])
   > @ratio
 and time() - last_over_time(opsvisor_process_start_time_seconds{@selector}[@gap])
   > @age_seconds""",
         summary="A process tree will soon need more memory than its limit.",
-        description=f"{_WHO} grows: it is on the way to"
-        f" {{{{ $value | humanize1024 }}}}B within @horizon, above its limit.{_NUMBERS}",
+        description=f"{_WHO} grows: within @horizon it will need"
+        f" {{{{ $value | humanizePercentage }}}} of its memory limit.{_NUMBERS}",
         dashboard=Dashboard.PROCESS,
         takes={
             "window": Kind.WINDOW,

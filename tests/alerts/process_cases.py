@@ -699,6 +699,11 @@ def memory(*values: str) -> dict[str, str]:
     return of_process("opsvisor_process_resident_memory_bytes", *values)
 
 
+def proportional(*values: str) -> dict[str, str]:
+    """Memory with each shared page counted once, where that is collected."""
+    return of_process("opsvisor_process_proportional_memory_bytes", *values)
+
+
 def memory_limit(*values: str, length: str = LONG) -> dict[str, str]:
     """The limit: 1 GiB if nothing is said."""
     return of_process("opsvisor_process_memory_limit_bytes", *(values or (hold(GIB, length),)))
@@ -725,6 +730,17 @@ NEAR_LIMIT_CASES = (
         shows=Shows.NEAR_MISS,
         claim="94 %",
         series=(memory(hold(share(0.94), LONG)), memory_limit()),
+        fires={"10m": False},
+    ),
+    Case(
+        alert=NEAR_LIMIT,
+        shows=Shows.NEAR_MISS,
+        claim="workers that share most of their memory, counted once where it is known",
+        series=(
+            memory(hold(share(3), LONG)),
+            proportional(hold(share(0.4), LONG)),
+            memory_limit(),
+        ),
         fires={"10m": False},
     ),
     Case(
@@ -790,8 +806,8 @@ FILLING_CASES = (
         series=(memory(leak(0.61, 0.0025)), limit_for_hours(), started(0)),
         fires={"90m": False, "91m": True},
         summary="A process tree will soon need more memory than its limit.",
-        description="shop:web-0 on shop-1:9001 grows: it is on the way to 1.438GiB within 4h,"
-        " above its limit." + NUMBERS,
+        description="shop:web-0 on shop-1:9001 grows: within 4h it will need 143.8% of its"
+        " memory limit." + NUMBERS,
     ),
     Case(
         alert=FILLING,
@@ -801,8 +817,8 @@ FILLING_CASES = (
         series=(memory(leak(0.4995, 0.002)), limit_for_hours(), started(-90000)),
         fires={"80m": False, "81m": True},
         summary="A process tree will soon need more memory than its limit.",
-        description="shop:web-0 on shop-1:9001 grows: it is on the way to 1.142GiB within 4h,"
-        " above its limit." + NUMBERS,
+        description="shop:web-0 on shop-1:9001 grows: within 4h it will need 114.2% of its"
+        " memory limit." + NUMBERS,
     ),
     Case(
         alert=FILLING,
@@ -822,6 +838,19 @@ FILLING_CASES = (
         claim="will last for more than four hours",
         step="1m",
         series=(memory(leak(0.7, 0.0006)), limit_for_hours(), started(-90000)),
+        fires={"60m": False, "150m": False},
+    ),
+    Case(
+        alert=FILLING,
+        shows=Shows.NEAR_MISS,
+        claim="more workers, which share their memory",
+        step="1m",
+        series=(
+            memory(leak(0.7, 0.01)),
+            proportional(hold(share(0.7), "4h", "1m")),
+            limit_for_hours(),
+            started(-90000),
+        ),
         fires={"60m": False, "150m": False},
     ),
     Case(
