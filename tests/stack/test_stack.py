@@ -2,7 +2,11 @@
 
 import json
 import math
+import os
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +29,7 @@ from tools.stack import (
     until,
 )
 
+_ROOT = Path(__file__).parents[2]
 _RULES = """\
 groups:
 - name: test
@@ -45,6 +50,45 @@ _LOUD_MUTES_QUIET = {
     "target_matchers": ["alertname = Quiet"],
     "equal": ["host"],
 }
+
+
+# Starts a program, says so, and waits to be killed.
+_KEEPER = """
+import pathlib, sys, time
+from tools.stack.program import Program
+
+program = Program("sleep", ["sleep", "1000"], log=pathlib.Path(sys.argv[1]))
+print(program.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_programs_do_not_outlive_whoever_started_them(tmp_path: Path) -> None:
+    """Not even SIGKILL, which lets nobody tidy up, leaves servers with ports behind."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _KEEPER, tmp_path / "sleep.log"],
+        cwd=_ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as keeper:
+        assert keeper.stdout
+        pid = int(keeper.stdout.readline())
+        try:
+            eventually(lambda: psutil.Process(pid).name() == "sleep")
+            keeper.kill()
+            eventually(lambda: not _is_alive(pid))
+        finally:
+            keeper.kill()
+            if _is_alive(pid):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture

@@ -15,6 +15,10 @@ from tools.stack.errors import StackError
 from tools.stack.waiting import PATIENCE, until
 
 HOST = "127.0.0.1"
+# Somebody who is killed can't end what they started: the kernel does (PR_SET_PDEATHSIG). It is
+# the thread that counts, so programs are started by the main one. Of util-linux, which Debian
+# always has; it becomes the program, with the same process id.
+_ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
 _LAST_LINES = 15  # of what a program said before it gave up
 
 
@@ -44,7 +48,7 @@ class Program:
         self.log = log
         with log.open("wb") as output:
             self._child = subprocess.Popen(
-                command,
+                [*_ENDS_WITH_US, *command],
                 cwd=log.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
