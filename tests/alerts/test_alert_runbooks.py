@@ -1,6 +1,7 @@
 """Alerts, runbooks, rule tests and pages are the same sets, and name only what exists."""
 
 import re
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -68,6 +69,25 @@ def test_runbook_has_all_chapters(page: Path) -> None:
 def test_runbook_names_commands_that_exist(page: Path) -> None:
     """Each word after opsvisorctl is a command of it."""
     assert unknown_commands([page.read_text("utf-8")]) == set()
+
+
+def test_runbooks_find_the_process_with_ps() -> None:
+    """By what opsvisor's programs have: a process group of their own, not a session."""
+    with subprocess.Popen(["sleep", "1000"], process_group=0) as sleeper:
+        try:
+            commands = [
+                line.strip().removeprefix("$ ")
+                for page in RUNBOOKS
+                for line in page.read_text("utf-8").splitlines()
+                if line.startswith("    $ ps ")
+            ]
+            assert len(commands) > 1
+            for command in commands:
+                asked = command.replace("$(opsvisorctl pid shop:web-0)", str(sleeper.pid))
+                said = subprocess.check_output(["sh", "-c", asked], text=True)
+                assert str(sleeper.pid) in said.split(), command
+        finally:
+            sleeper.kill()
 
 
 def test_descriptions_name_commands_that_exist() -> None:
