@@ -1,7 +1,6 @@
 """Reread, compare, apply: how a running daemon takes over changed files."""
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -24,16 +23,11 @@ class UnknownGroupError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadReport:
-    """How an attempt to read the configuration went: a hash of it, or why it can't be used."""
+    """Whether the configuration that was read can be used, and why not."""
 
     at: float
-    digest: bytes | None
+    ok: bool
     problems: tuple[Problem, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Whether the files can be used."""
-        return self.digest is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +37,6 @@ class Comparison:
     diff: PlanDiff
     daemon_changed: tuple[str, ...]
     warnings: tuple[Problem, ...]
-
-
-def digest_of(plan: Plan) -> bytes:
-    """A hash of everything a plan says, to see from outside whether two daemons run the same."""
-    return hashlib.sha256(repr(plan).encode()).digest()
 
 
 class Configuration:
@@ -69,7 +58,7 @@ class Configuration:
         self._running = loaded
         self.available = loaded
         self._reading = asyncio.Lock()
-        self.last_load = LoadReport(at=clock.now().wall, digest=digest_of(loaded.plan))
+        self.last_load = LoadReport(at=clock.now().wall, ok=True)
 
     @property
     def settings(self) -> DaemonSettings:
@@ -86,17 +75,13 @@ class Configuration:
         async with self._reading:
             at = clock.now().wall
             try:
-                self.available, digest = await asyncio.to_thread(self._load_and_hash)
+                self.available = await asyncio.to_thread(self._load)
                 try_out(self.available)
             except ConfigError as error:
-                self._report(LoadReport(at=at, digest=None, problems=error.problems))
+                self._report(LoadReport(at=at, ok=False, problems=error.problems))
                 raise
-            self._report(LoadReport(at=at, digest=digest))
+            self._report(LoadReport(at=at, ok=True))
             return self.compare()
-
-    def _load_and_hash(self) -> tuple[Loaded, bytes]:
-        loaded = self._load()
-        return loaded, digest_of(loaded.plan)
 
     def compare(self) -> Comparison:
         """What applying the configuration as last read would change."""

@@ -439,7 +439,7 @@ class Service:
             asyncio.get_running_loop().call_later(_PROGRESS_INTERVAL, self._tell_progress)
 
     def _on_load(self, report: LoadReport) -> None:
-        self._metrics.config_loaded(ok=report.ok, at=report.at, digest=report.digest or b"")
+        self._metrics.config_loaded(ok=report.ok, at=report.at)
         for problem in report.problems:
             self._journal.log(LogLevel.ERROR, str(problem))
         if not report.ok:

@@ -105,7 +105,7 @@ DAEMON_FAMILIES = (
         "config_hash",
         None,
         Kind.GAUGE,
-        "48 bits of the hash of all programs in the configuration as last loaded, applied or not.",
+        "48 bits of a hash of all programs that are supervised, as they were last applied.",
     ),
     _family(
         "config_process_changes_total",

@@ -5,7 +5,8 @@ Counters come from events; everything else is looked at when somebody asks.
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import partial, reduce
+from operator import xor
 from typing import assert_never
 
 from opsvisor.config.settings import Collector, MetricsSettings
@@ -45,7 +46,6 @@ from opsvisor.telemetry.scraping import Scrape, Sources
 from opsvisor.telemetry.tally import Tally
 
 _USUAL = MetricsSettings()
-_HASH_BYTES = 6  # exact in the double that a sample is
 
 # Anyone can send any word as a method; a label may only have so many values.
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
@@ -137,13 +137,12 @@ class Metrics:
             case never:
                 assert_never(never)
 
-    def config_loaded(self, *, ok: bool, at: float, digest: bytes = b"") -> None:
-        """A configuration was read at this Unix time. `digest` is a hash of it if it is used."""
+    def config_loaded(self, *, ok: bool, at: float) -> None:
+        """A configuration was read at this Unix time."""
         self._instruments.reloads.inc()
         self._instruments.reload_successful.set(int(ok))
         if ok:
             self._instruments.reloaded_at.set(at)
-            self._instruments.config_hash.set(int.from_bytes(digest[:_HASH_BYTES], "big"))
         else:
             self._instruments.reload_failures.inc()
 
@@ -205,6 +204,7 @@ class Metrics:
         wanted = [collector for collector in Collector if collector in asked_for]
         form = negotiate(accept)
         body = Body(gzip=gzip)
+        self._instruments.config_hash.set(self._hash())
         tally = Tally(wanted, mono=lambda: self._now().mono, on_error=self._on_error)
         await Scrape(self._sources, self._families, tally).write(body, form)
         return body.finish(), form.value
@@ -223,6 +223,10 @@ class Metrics:
             counts.ready_duration = self._now().mono - counts.spawned_at
             counts.spawned_at = None
             self._instruments.ready_duration.observe(counts.ready_duration)
+
+    def _hash(self) -> int:
+        """The same in two daemons that run the same, whatever came in which order."""
+        return reduce(xor, (counts.fingerprint for counts in self._counts.values()), 0)
 
     def _count_changes(self, diff: PlanDiff) -> None:
         changes = self._instruments.process_changes

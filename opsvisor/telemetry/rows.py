@@ -6,6 +6,7 @@ stays the same is made once: `Counts.head` holds the escaped labels of the proce
 one more label.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -19,6 +20,8 @@ from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.runtime.proctree import Spent
 from opsvisor.runtime.sweep import TreeSample
 from opsvisor.telemetry.families import Family, escape
+
+_FINGERPRINT_BYTES = 6  # exact in the double that a sample is
 
 
 def reasons_of(spec: ProcessSpec) -> tuple[ExitCause, ...]:
@@ -40,10 +43,12 @@ class Counts:
     beginning. `restarts` is replaced rather than changed, and `kept` remembers the lines that were
     written of what is seldom new, see `Kept`. `spawned_at` is monotonic, and None once the run has
     become ready. `is_asked`: probes decide on that; `has_to_pass`: they have not passed yet.
+    `fingerprint` tells this spec from any other.
     """
 
     head: str
     restarts: Mapping[ExitCause, int]
+    fingerprint: int
     starts: int = 0
     spawn_failures: int = 0
     exited_at: float = 0.0
@@ -62,11 +67,13 @@ class Counts:
         return Counts(
             head=f'{{group="{group}",process="{name}"',
             restarts=dict.fromkeys(reasons_of(spec), 0),
+            fingerprint=_fingerprint_of(spec),
             is_asked=spec.is_asked_whether_ready,
         )
 
     def change_to(self, spec: ProcessSpec) -> None:
         """Have the reasons of this spec there. What was counted before stays."""
+        self.fingerprint = _fingerprint_of(spec)
         self.is_asked = spec.is_asked_whether_ready
         self.restarts = {**dict.fromkeys(reasons_of(spec), 0), **self.restarts}
 
@@ -74,6 +81,11 @@ class Counts:
         """One more start that replaced a run which ended so."""
         if reason is not ExitCause.SHUTDOWN:
             self.restarts = {**self.restarts, reason: self.restarts.get(reason, 0) + 1}
+
+
+def _fingerprint_of(spec: ProcessSpec) -> int:
+    digest = hashlib.sha256(repr(spec).encode(errors="surrogateescape")).digest()
+    return int.from_bytes(digest[:_FINGERPRINT_BYTES], "big")
 
 
 class Row(NamedTuple):

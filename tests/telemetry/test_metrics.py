@@ -38,7 +38,7 @@ from opsvisor.core.events import (
 from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind, Usage
 from opsvisor.core.plan import Change, PlanDiff
 from opsvisor.core.probes import ProbeKind
-from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
 from opsvisor.core.state import PublicState, StartCause
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime.bus import Subscription
@@ -207,17 +207,43 @@ async def test_the_daemons_own_state_is_one_hot(scene: Scene) -> None:
     }
 
 
-async def test_a_rejected_configuration_leaves_the_hash_and_time_of_the_good_one(
+async def test_a_rejected_configuration_leaves_the_time_of_the_good_one(
     scene: Scene,
 ) -> None:
     """What is in use has not changed."""
-    scene.metrics.config_loaded(ok=True, at=1001.0, digest=bytes(range(1, 20)))
+    scene.metrics.config_loaded(ok=True, at=1001.0)
     scene.metrics.config_loaded(ok=False, at=1002.0)
     assert await scene.value("opsvisor_config_last_reload_successful") == 0
     assert await scene.value("opsvisor_config_last_reload_success_timestamp_seconds") == 1001.0
-    assert await scene.value("opsvisor_config_hash") == 0x010203040506
     assert await scene.value("opsvisor_config_reloads_total") == 2
     assert await scene.value("opsvisor_config_reload_failures_total") == 1
+
+
+async def test_the_hash_is_that_of_what_is_applied(scene: Scene) -> None:
+    """In whatever order it came; a configuration that was only read is not in it."""
+
+    def apply(*specs: ProcessSpec) -> None:
+        for spec in specs:
+            scene.metrics.on_event(ProcessAdded(at=1.0, id=spec.id, spec=spec))
+
+    web, worker = (
+        ProcessSpec(id=ProcessId(name, name), program=name, command=name, argv=(name,))
+        for name in ("web2", "worker2")
+    )
+    empty = await scene.value("opsvisor_config_hash")
+    apply(web, worker)
+    both = await scene.value("opsvisor_config_hash")
+    assert both not in (0, empty)
+    assert both < 1 << 48
+    for spec in (web, worker):
+        scene.metrics.on_event(ProcessRemoved(at=2.0, id=spec.id))
+    scene.metrics.config_loaded(ok=True, at=1001.0)
+    assert await scene.value("opsvisor_config_hash") == empty
+    apply(worker, web)
+    assert await scene.value("opsvisor_config_hash") == both
+    other = replace(web, nice=5)
+    scene.metrics.on_event(ProcessChanged(at=3.0, id=web.id, spec=other, fields=("nice",)))
+    assert await scene.value("opsvisor_config_hash") not in (empty, both)
 
 
 async def test_requests_are_counted_and_no_stranger_makes_up_a_label(scene: Scene) -> None:
