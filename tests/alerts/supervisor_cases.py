@@ -126,9 +126,9 @@ DOWN_CASES = (
     Case(
         alert=DOWN,
         shows=Shows.FIRES,
-        claim="three minutes after it last answered",
+        claim="five minutes after it last answered",
         series=(up(hold(1, "3m"), hold(0, LONG)),),
-        fires={"5m45s": False, "6m": True},
+        fires={"7m45s": False, "8m": True},
         labels=OF_SUPERVISOR,
         summary="opsvisor can't be scraped.",
         description="opsvisor on shop-1:9001 does not answer scrapes: nothing is known of its"
@@ -161,9 +161,9 @@ DOWN_CASES = (
     Case(
         alert=DOWN,
         shows=Shows.LATE,
-        claim="a new target that never answers",
+        claim="a new host gets three minutes to boot, as its processes do to come up",
         series=(up(hold(NOTHING, "2m"), hold(0, LONG)),),
-        fires={"2m45s": False, "3m": True},
+        fires={"4m45s": False, "5m": True},
         labels=OF_SUPERVISOR,
     ),
 )
