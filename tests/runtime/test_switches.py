@@ -103,10 +103,11 @@ def test_a_pid_or_thread_that_was_used_again_begins_anew(victim: Victim) -> None
     counter = SwitchCounter()
     first = counter.count([stat])[victim.pid]
     counter._processes[victim.pid].threads[str(victim.pid)] = (10**6, 10**6)
-    assert counter.count([stat])[victim.pid] == (first[0] + 10**6, first[1] + 10**6)
-    assert counter.count([stat._replace(born=stat.born + 1)])[victim.pid] == first
+    assert min(counter.count([stat])[victim.pid]) >= 10**6
+    again = counter.count([stat._replace(born=stat.born + 1)])[victim.pid]
+    assert first <= again < (10**6, 10**6)
     assert counter.count([]) == {}
-    assert counter.count([stat])[victim.pid] == first
+    assert counter.count([stat])[victim.pid] < (10**6, 10**6)
 
 
 def test_who_is_gone_has_none() -> None:

@@ -1,8 +1,12 @@
 """The page: its packages installed, built, and served together with the dashboards."""
 
+import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from aiohttp import web
@@ -18,15 +22,17 @@ _PATIENCE = 300  # seconds, for a slow line
 def install() -> None:
     """Install the packages that package-lock.json names, unless they are there already.
 
-    npm ci starts from nothing, so that what is there is exactly what the lock says.
+    npm ci starts from nothing, so that what is there is exactly what the lock says. Whoever comes
+    while another process installs them waits for it.
     """
     lock = (SOURCE / "package-lock.json").read_bytes()
     mark = SOURCE / "node_modules" / ".installed"
     wanted = hashlib.sha256(lock).hexdigest()
-    if mark.exists() and mark.read_text() == wanted:
-        return
-    _run("npm", "ci", "--no-progress")
-    mark.write_text(wanted)
+    with _alone():
+        if mark.exists() and mark.read_text() == wanted:
+            return
+        _run("npm", "ci", "--no-progress")
+        mark.write_text(wanted)
 
 
 def check() -> None:
@@ -51,6 +57,17 @@ def application(built: Path, dashboards: Path) -> web.Application:
     app.router.add_static("/dashboards", dashboards)
     app.router.add_static("/", built)
     return app
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """No other process is in here while the block lasts."""
+    directory = os.open(SOURCE, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
 
 
 def _run(*command: str) -> None:
