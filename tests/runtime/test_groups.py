@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -13,6 +14,7 @@ from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import Pid
 from opsvisor.runtime import groups
 from opsvisor.runtime.proctree import Stat, read_machine
+from opsvisor.runtime.reaper import become_subreaper
 
 KILLED = Outcome(signum=signal.SIGKILL)
 
@@ -21,8 +23,8 @@ def test_a_group_is_known_again_by_who_stayed() -> None:
     """Its number is its own while a member that was there is there; pids alone prove nothing."""
     command = ["sh", "-c", "sleep 1000 & sleep 1000 & wait"]
     shell = subprocess.Popen(command, process_group=0, stdout=subprocess.DEVNULL)
+    group = Pid(shell.pid)
     try:
-        group = Pid(shell.pid)
         eventually(lambda: len(groups.members_of(group)) == 3)
         seen = groups.members_of(group)
         assert groups.has_members(group)
@@ -32,6 +34,7 @@ def test_a_group_is_known_again_by_who_stayed() -> None:
     finally:
         os.killpg(shell.pid, signal.SIGKILL)
         shell.wait()
+        eventually(lambda: _is_gone(group))
 
 
 def test_a_group_without_members_has_none() -> None:
@@ -44,6 +47,18 @@ def test_a_group_without_members_has_none() -> None:
 
 def _is_whole(leader: Pid) -> bool:
     return len(groups.members_of(leader)) == 2
+
+
+@pytest.fixture(autouse=True)
+def _heir() -> None:
+    """Orphans are ours to reap, as they are the daemon's."""
+    become_subreaper()
+
+
+def _is_gone(leader: Pid) -> bool:
+    with suppress(ChildProcessError):
+        os.waitpid(-leader, os.WNOHANG)
+    return not groups.has_members(leader)
 
 
 class Leaderless:
@@ -71,7 +86,7 @@ class Leaderless:
 
     def empty(self, leader: Pid) -> None:
         """Wait until this group is gone, and say so as the reaper of its last member does."""
-        eventually(lambda: not groups.has_members(leader))
+        eventually(partial(_is_gone, leader))
         self.stopped.member_reaped(leader)
 
     def close(self) -> None:
@@ -79,6 +94,7 @@ class Leaderless:
         for leader in self.leaders:
             if groups.has_members(leader):
                 os.killpg(leader, signal.SIGKILL)
+                eventually(partial(_is_gone, leader))
 
 
 @pytest.fixture

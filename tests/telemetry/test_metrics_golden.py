@@ -14,6 +14,7 @@ import pytest
 from scene import EVERYTHING, OPENMETRICS, RUNS, TEXT, Scene, furnished
 
 from opsvisor.core.spec import Pid
+from opsvisor.runtime.ledger import Ledger
 from opsvisor.runtime.proctree import Spent
 from opsvisor.runtime.sweep import TreeSample
 
@@ -34,7 +35,9 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         pid = one.views[0].pid
         assert pid is not None
         one.sampler._trees[RUNS] = TREE
-        one.sampler._ledger(RUNS).saw({pid: SPENT})
+        # A new one: the sweep also saw what else this process has started in other tests.
+        one.sampler._ledgers[RUNS] = Ledger()
+        one.sampler._ledgers[RUNS].saw({pid: SPENT})
         yield one
 
 
