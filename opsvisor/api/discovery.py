@@ -14,6 +14,7 @@ from aiohttp import web
 
 from opsvisor import wire
 from opsvisor.api.context import CONTROL
+from opsvisor.api.hosts import is_address
 from opsvisor.config.listening import is_loopback
 from opsvisor.config.settings import DaemonSettings, TcpServer
 
@@ -102,21 +103,13 @@ def _read(text: str, scheme: str) -> _Place | None:
         return None
     host, port = _bare(found["host"]), int(found["port"] or _PORTS[scheme])
     # Prometheus drops a whole answer for one target that it can't parse.
-    if port not in _ANY_PORT or (host != found["host"] and not _is_address(host)):
+    if port not in _ANY_PORT or (host != found["host"] and not is_address(host)):
         return None
     return _Place(host, port, scheme)
 
 
 def _bare(host: str) -> str:
     return host.removeprefix("[").removesuffix("]")
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_any(host: str) -> bool:

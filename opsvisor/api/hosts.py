@@ -37,7 +37,7 @@ class Hosts:
         if self._is_for_all and "Origin" not in request.headers:
             return True
         host = (named if named.endswith("]") else named.rsplit(":", 1)[0]).strip("[]").lower()
-        if host in ("localhost", self._host, platform.node().lower()) or _is_address(host):
+        if host in ("localhost", self._host, platform.node().lower()) or is_address(host):
             return True
         # Resolving our own name may ask a name server: only for those who call us by it.
         return host == (await self._resolve()).lower()
@@ -70,7 +70,8 @@ def is_own_origin(request: web.Request) -> bool:
     return place != "" and place == request.headers.get("Host")
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Whether this is an address and no name: 4 or 6, without brackets."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
