@@ -6,8 +6,7 @@ from typing import Literal, Self
 import msgspec
 
 from tools.stack.ask import ask
-from tools.stack.ending import Ended
-from tools.stack.program import HOST, Installed, Program
+from tools.stack.program import HOST, Installed, Program, Server
 
 ALERTMANAGER = Installed(name="prometheus-alertmanager", package="prometheus-alertmanager")
 
@@ -36,11 +35,8 @@ class Held(msgspec.Struct, frozen=True):
         return self.status.state == "suppressed" and bool(self.status.inhibited_by)
 
 
-class Alertmanager(Ended):
+class Alertmanager(Server):
     """An Alertmanager that runs. A context manager: stopped at the end."""
-
-    def __init__(self, program: Program) -> None:
-        self.program = program
 
     @classmethod
     def start(cls, directory: Path, config: str, *, port: int = 0) -> Self:
@@ -64,25 +60,6 @@ class Alertmanager(Ended):
         program = Program("prometheus-alertmanager", command, log=directory / "alertmanager.log")
         return cls(program.until_ready("/-/ready"))
 
-    @property
-    def address(self) -> str:
-        """Its host:port."""
-        return self.program.address
-
-    @property
-    def url(self) -> str:
-        """Where its pages are."""
-        return f"http://{self.address}"
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self.program.pid
-
     def alerts(self) -> list[Held]:
         """All alerts it holds, those included that it tells nobody of."""
         return msgspec.json.decode(ask(self.address, "/api/v2/alerts"), type=list[Held])
-
-    def stop(self) -> None:
-        """End it."""
-        self.program.stop()

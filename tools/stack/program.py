@@ -11,6 +11,7 @@ from typing import Self
 
 import psutil
 
+from tools.stack.ending import Ended
 from tools.stack.errors import StackError
 from tools.stack.waiting import PATIENCE, until
 
@@ -127,3 +128,29 @@ class Program:
         if "already in use" in said or "already listening" in said:
             hint = "another program has this port: end it, or choose another port"
         raise StackError(f"{self.name} ended before it was ready. It said:\n{said}", hint)
+
+
+class Server(Ended):
+    """A server that answers HTTP. A context manager: stopped at the end."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+
+    @property
+    def address(self) -> str:
+        """Its host:port."""
+        return self.program.address
+
+    @property
+    def url(self) -> str:
+        """Where its pages are."""
+        return f"http://{self.address}"
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.program.pid
+
+    def stop(self) -> None:
+        """End it."""
+        self.program.stop()

@@ -9,8 +9,7 @@ import msgspec
 
 from tools.stack.answers import Alert, Rule, Sample, ScrapeTarget, Series
 from tools.stack.ask import Parameters, ask
-from tools.stack.ending import Ended
-from tools.stack.program import HOST, Installed, Program
+from tools.stack.program import HOST, Installed, Program, Server
 from tools.stack.waiting import until
 
 PROMETHEUS = Installed(name="prometheus", package="prometheus")
@@ -42,11 +41,11 @@ class _Targets(msgspec.Struct):
     activeTargets: list[ScrapeTarget]  # noqa: N815  # as Prometheus calls it
 
 
-class Prometheus(Ended):
+class Prometheus(Server):
     """A Prometheus that runs. A context manager: stopped at the end."""
 
     def __init__(self, program: Program, config: Path) -> None:
-        self.program = program
+        super().__init__(program)
         self._config = config
 
     @classmethod
@@ -72,21 +71,6 @@ class Prometheus(Ended):
         ]
         program = Program("prometheus", command, log=directory / "prometheus.log")
         return cls(program.until_ready("/-/ready"), file)
-
-    @property
-    def address(self) -> str:
-        """Its host:port."""
-        return self.program.address
-
-    @property
-    def url(self) -> str:
-        """Where its pages are."""
-        return f"http://{self.address}"
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self.program.pid
 
     # -- asking ------------------------------------------------------------------------------
 
@@ -152,10 +136,6 @@ class Prometheus(Ended):
         if config is not None:
             self._config.write_text(config)
         ask(self.address, "/-/reload", method="POST")
-
-    def stop(self) -> None:
-        """End it."""
-        self.program.stop()
 
     def _post(self, path: str, parameters: Parameters) -> bytes:
         return ask(self.address, f"/api/v1/{path}", parameters, method="POST")
