@@ -5,6 +5,7 @@ import datetime as dt
 import os
 import platform
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -12,20 +13,35 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from benchmarks import dropin, fleet, logs, report, respawn, scrape, small
+from benchmarks import (
+    dropin,
+    exporters,
+    fleet,
+    logs,
+    report,
+    respawn,
+    scrape,
+    small,
+    standing,
+    storm,
+)
 from benchmarks.bench import FULL, QUICK, Bench
 from benchmarks.noise import Noise
-from benchmarks.peers import PEERS
-from benchmarks.programs import Programs, build, end_leftovers
+from benchmarks.peers import ALL, Peer
+from benchmarks.processes import adopt_orphans, end_leftovers
+from benchmarks.programs import build
 from benchmarks.report import Results
 from benchmarks.stats import Series
 
 _MEASUREMENTS: dict[str, Callable[[Bench], list[Series]]] = {
     "respawn": respawn.measure,
     "fleet": fleet.measure,
+    "standing": standing.measure,
+    "logs": logs.measure,
+    "storm": storm.measure,
+    "exporters": exporters.measure,
     "small": small.measure,
     "dropin": dropin.measure,
-    "logs": logs.measure,
     "scrape": scrape.measure,
 }
 
@@ -33,6 +49,7 @@ _MEASUREMENTS: dict[str, Callable[[Bench], list[Series]]] = {
 def main() -> int:
     """Measure, print, and write what was asked for."""
     arguments = _parser().parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # nothing is left running then either
     if arguments.write_docs is not None:
         report.write_page(report.load(arguments.write_docs))
         return 0
@@ -46,24 +63,37 @@ def main() -> int:
 
 
 def _measure(arguments: argparse.Namespace) -> Results:
+    adopt_orphans()
+    seed = arguments.seed if arguments.seed is not None else random.randrange(2**32)
+    peers = [peer for peer in ALL if arguments.peers is None or peer.name in arguments.peers]
+    missing = {peer.name: reason for peer in peers if (reason := peer.missing())}
+    if missing:
+        _say(f"not here: {', '.join(missing)}; `make bench-setup` gets what can be had")
+    _say(f"seed {seed}")
     with tempfile.TemporaryDirectory(prefix="bench-", dir=arguments.directory) as name:
         directory = Path(name)
-        programs = build(directory)
         bench = Bench(
             directory=directory,
-            programs=programs,
+            programs=build(directory),
             effort=QUICK if arguments.quick else FULL,
-            chance=random.Random(arguments.seed),
+            chance=random.Random(seed),
             say=_say,
+            peers=[peer for peer in peers if peer.name not in missing],
         )
         noise, began = Noise(), time.monotonic()
         try:
             series = _all(bench, arguments.only or list(_MEASUREMENTS), noise)
         finally:
-            left = end_leftovers(directory)
+            left = end_leftovers()
         for command in left:
             _say(f"left over, and killed: {command}")
-        facts = _facts(programs, seconds=time.monotonic() - began, quick=arguments.quick)
+        facts = {
+            **_facts(bench.peers, seconds=time.monotonic() - began, quick=arguments.quick),
+            "Supervised program": bench.programs.kind,
+            "Seed": str(seed),
+            **({"Not measured, for want of it": ", ".join(missing)} if missing else {}),
+            **({"Failed": "; ".join(bench.failures)} if bench.failures else {}),
+        }
         return Results(facts=facts, noise=noise.summary(), series=series)
 
 
@@ -73,17 +103,15 @@ def _all(bench: Bench, names: Sequence[str], noise: Noise) -> list[Series]:
     for name in names:
         began = time.monotonic()
         noise.feel()
-        found += _MEASUREMENTS[name](bench)
+        bench.tried(name, lambda name=name: found.extend(_MEASUREMENTS[name](bench)))
         noise.feel()
         _say(f"{name}: {time.monotonic() - began:.0f} s")
     return found
 
 
-def _facts(programs: Programs, *, seconds: float, quick: bool) -> dict[str, str]:
-    versions = [
-        f"{name} {metadata.version(name)}"
-        for name in (*(peer.package for peer in PEERS), "aiohttp", "prometheus-client")
-    ]
+def _facts(peers: Sequence[Peer], *, seconds: float, quick: bool) -> dict[str, str]:
+    versions = [f"{peer.name} {peer.version()}" for peer in peers]
+    versions += [f"{name} {metadata.version(name)}" for name in ("aiohttp", "prometheus-client")]
     today = dt.datetime.now(tz=dt.UTC).date().isoformat()
     kernel = platform.release().partition("-")[0]  # what follows names a build, or a host
     return {
@@ -91,7 +119,6 @@ def _facts(programs: Programs, *, seconds: float, quick: bool) -> dict[str, str]
         "Versions": ", ".join(versions),
         "Python": platform.python_version(),
         "Machine": f"Linux {kernel}, {platform.machine()}, {os.cpu_count()} cores",
-        "Supervised program": programs.kind,
     }
 
 
@@ -104,6 +131,8 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--quick", action="store_true", help="a few seconds: does it all work?")
     add("--only", nargs="+", choices=sorted(_MEASUREMENTS), help="measure only these")
+    names = [peer.name for peer in ALL]
+    add("--peers", nargs="+", choices=names, help="measure only these, and the bare loop")
     add("--json", type=Path, metavar="FILE", help="write every sample to this file")
     add("--seed", type=int, help="makes the random orders the same again")
     add("--directory", help="where to work and log (default: the temporary directory)")

@@ -1,25 +1,32 @@
-"""How fast the daemon takes the output of a program that writes as fast as it can."""
+"""How fast a daemon takes what one program writes as fast as it can, and what many cost it."""
 
 import time
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
-from benchmarks.bench import Bench
-from benchmarks.peers import PEERS, Daemon, Job, Peer
-from benchmarks.stats import Better, Series
+from benchmarks.bench import Bench, Samples
+from benchmarks.peers import LOG_FLOORS, SUPERVISOR, Daemon, Job, Peer
+from benchmarks.peers.peer import ROTATED
+from benchmarks.stats import Better, Goal, Series
 
 _ROTATE_SIZE = 16  # MiB
 _MEGA = 1e6
-_QUIET = 0.05  # seconds without CPU time after which a daemon has dealt with everything
+# Seconds without CPU time after which a daemon has dealt with everything: opsvisor may leave a
+# pipe to fill for 64 ms.
+_QUIET = 0.2
+
+_WRITERS = 50
+_BLOCK = 10_000  # bytes
+_PERIOD = 10_000_000  # ns: 1 MB/s
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Flood:
-    """How much, and how much of it in each write."""
+    """How much, how much of it in each write, and by what we want to beat Supervisor."""
 
     block: int
     total: int
+    faster: float
+    cheaper: float
 
     @property
     def title(self) -> str:
@@ -27,80 +34,112 @@ class _Flood:
         return f"writes of {size}"
 
 
-class _Measured:
-    """MB/s and CPU seconds per GB, by supervisor."""
-
-    def __init__(self, bench: Bench, flood: _Flood) -> None:
-        self._bench = bench
-        self._flood = flood
-        self.speed: dict[str, list[float]] = {peer.name: [] for peer in PEERS}
-        self.cost: dict[str, list[float]] = {peer.name: [] for peer in PEERS}
-
-    def turn(self, peer: Peer) -> None:
-        """One flood, into a daemon that has done nothing else."""
-        bench, flood = self._bench, self._flood
-        births = bench.births()
-        sizes = [str(flood.block), str(flood.total)]
-        job = Job(
-            command=[*bench.programs.flood, str(births.path), *sizes],
-            replicas=1,
-            rotate_size=_ROTATE_SIZE,
-        )
-        with Daemon(peer, bench.fresh_directory() / "d", job) as daemon:
-            began = births.next()
-            before = daemon.usage()
-            ended = births.next()
-            _wait_until_quiet(daemon)
-            cpu = daemon.usage().since(before).cpu
-            _check(daemon.directory / "log", flood.total)
-            self.speed[peer.name].append(flood.total / _MEGA / ((ended.at - began.at) / 1e9))
-            self.cost[peer.name].append(cpu / (flood.total / 1e9))
-        births.close()
-
-
 def measure(bench: Bench) -> list[Series]:
     """One supervisor at a time."""
-    found = []
-    for flood in (
-        _Flood(64 * 1024, bench.effort.flood_mib * 1024 * 1024),
-        _Flood(100, bench.effort.line_mib * 1024 * 1024),
-    ):
-        measured = _Measured(bench, flood)
-        bench.interleaved(
-            {peer.name: partial(measured.turn, peer) for peer in PEERS}, bench.effort.flood_rounds
-        )
-        found += [
-            Series(
-                measurement="logs",
-                title=f"log throughput, {flood.title}",
-                unit="MB/s",
-                samples=measured.speed,
-                better=Better.MORE,
-            ),
-            Series(
-                measurement="logs",
-                title=f"CPU of the daemon for a log, {flood.title}",
-                unit="s/GB",
-                samples=measured.cost,
-            ),
-        ]
-    return found
+    effort = bench.effort
+    large = _Flood(block=64 * 1024, total=effort.flood_mib << 20, faster=1.3, cheaper=0.6)
+    small = _Flood(block=100, total=effort.line_mib << 20, faster=1.2, cheaper=0.8)
+    return [*_flood(bench, large), *_flood(bench, small), *_steady(bench)]
+
+
+def _flood(bench: Bench, flood: _Flood) -> list[Series]:
+    samples = Samples()
+    contestants: list[Peer] = [*bench.peers, *LOG_FLOORS]
+
+    def turn(peer: Peer) -> None:
+        """One flood, into a daemon that has done nothing else."""
+        with bench.births() as births:
+            sizes = [str(births.path), str(flood.block), str(flood.total)]
+            program = bench.program("p", bench.programs.flood, sizes)
+            job = Job(programs=[program], rotate_size=_ROTATE_SIZE)
+            with bench.daemon(peer, job) as daemon:
+                began = births.next()
+                daemon.look()
+                before = daemon.cpu()
+                ended = births.next()
+                _wait_until_quiet(daemon)
+                cpu = daemon.cpu() - before
+                _check_rotated(daemon, flood.total)
+        seconds = (ended.at - began.at) / 1e9
+        samples.keep("speed", peer.name, flood.total / _MEGA / seconds)
+        samples.keep("cost", peer.name, cpu / (flood.total / 1e9))
+
+    bench.each(turn, contestants, bench.effort.flood_rounds)
+    order = [peer.name for peer in contestants]
+    return [
+        Series(
+            measurement="logs",
+            title=f"log throughput, {flood.title}",
+            unit="MB/s",
+            samples=samples.of("speed", order),
+            better=Better.MORE,
+            goals=[Goal(bound=flood.faster, of=SUPERVISOR.name)],
+        ),
+        Series(
+            measurement="logs",
+            title=f"CPU for a log, {flood.title}",
+            unit="s/GB",
+            samples=samples.of("cost", order),
+            goals=[Goal(bound=flood.cheaper, of=SUPERVISOR.name)],
+        ),
+    ]
+
+
+def _steady(bench: Bench) -> list[Series]:
+    """Many programs that write all the time: what it costs, and that all of it is there."""
+    samples = Samples()
+    total = bench.effort.steady_seconds * 1_000_000
+
+    def turn(peer: Peer) -> None:
+        with bench.births() as births:
+            words = [str(births.path), str(_BLOCK), str(total), str(_PERIOD)]
+            program = bench.program("p", bench.programs.flood, words, _WRITERS)
+            with bench.daemon(peer, Job(programs=[program])) as daemon:
+                births.collect(_WRITERS)
+                daemon.look()
+                before, began = daemon.cpu(), time.monotonic()
+                births.collect(_WRITERS)
+                used, seconds = daemon.cpu() - before, time.monotonic() - began
+                _wait_until_quiet(daemon)
+                written = daemon.log_bytes()
+        samples.keep("cpu", peer.name, 100 * used / seconds)
+        samples.keep("lost", peer.name, float(abs(_WRITERS * total - written)))
+
+    bench.each(turn, bench.peers, bench.effort.steady_rounds)
+    order = [peer.name for peer in bench.peers]
+    what = f"{_WRITERS} programs at 1 MB/s each"
+    return [
+        Series(
+            measurement="logs",
+            title=f"CPU for logs, {what}",
+            unit="% of a core",
+            samples=samples.of("cpu", order),
+            goals=[Goal(bound=12)],
+        ),
+        Series(
+            measurement="logs",
+            title=f"lost or doubled of what is written, {what}",
+            unit="bytes",
+            samples=samples.of("lost", order),
+            goals=[Goal(bound=0, share=1.0)],
+        ),
+    ]
 
 
 def _wait_until_quiet(daemon: Daemon) -> None:
     """The last pipe full is read after the program's last write."""
-    before = daemon.usage().cpu
+    before = daemon.cpu()
     while True:
         time.sleep(_QUIET)
-        now = daemon.usage().cpu
+        now = daemon.cpu()
         if now - before < _QUIET / 10:
             return
         before = now
 
 
-def _check(directory: Path, total: int) -> None:
+def _check_rotated(daemon: Daemon, total: int) -> None:
     """The files hold as much as they must: all of it, or as many full ones as are kept."""
-    kept = sum(path.stat().st_size for path in directory.iterdir())
-    expected = min(total, 3 * _ROTATE_SIZE * 1024 * 1024)
+    kept = daemon.log_bytes()
+    expected = min(total, ROTATED * _ROTATE_SIZE << 20)
     if kept < expected * 0.99:
-        raise RuntimeError(f"{kept} bytes in {directory}, not {expected}")
+        raise RuntimeError(f"{kept} bytes in its logs, not {expected}")

@@ -4,12 +4,12 @@ import os
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from opsvisor.core.instant import Instant
 from opsvisor.core.process import ProcessMachine
 from opsvisor.core.spec import LogSpec, Pid, ProcessId, ProcessSpec
 from opsvisor.core.state import PublicState
+from opsvisor.core.struct import replace
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.runtime.proctree import Spent

@@ -8,18 +8,6 @@ _CPUCLOCK_SCHED = 2  # linux/posix-timers_types.h: the clock of a process, by it
 
 
 @dataclass(frozen=True, kw_only=True)
-class Usage:
-    """CPU seconds and voluntary context switches of all threads until now."""
-
-    cpu: float
-    wakeups: int
-
-    def since(self, earlier: "Usage") -> "Usage":
-        """The difference."""
-        return Usage(cpu=self.cpu - earlier.cpu, wakeups=self.wakeups - earlier.wakeups)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Memory:
     """Resident and proportional set size in MiB."""
 
@@ -27,18 +15,23 @@ class Memory:
     pss: float
 
 
-def usage_of(pid: int) -> Usage:
-    """What the process has used until now. OSError if it is gone."""
-    wakeups = 0
+def cpu_of(pid: int) -> float:
+    """CPU seconds of all its threads until now, to the nanosecond. OSError if it is gone."""
+    return time.clock_gettime(~pid << 3 | _CPUCLOCK_SCHED)
+
+
+def wakeups_of(pid: int) -> int:
+    """How often its threads have gone to sleep by themselves. OSError if it is gone."""
+    count = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         for line in (task / "status").read_text().splitlines():
             if line.startswith("voluntary_ctxt_switches"):
-                wakeups += int(line.split()[1])
-    return Usage(cpu=time.clock_gettime(~pid << 3 | _CPUCLOCK_SCHED), wakeups=wakeups)
+                count += int(line.split()[1])
+    return count
 
 
 def memory_of(pid: int) -> Memory:
-    """How much memory it has now."""
+    """How much memory it has now. OSError if it is gone."""
     sizes = {}
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
         name, value = line.split()[:2]

@@ -4,11 +4,11 @@ import fcntl
 import os
 import select
 import shutil
-import signal
 import struct
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ _HERE = Path(__file__).parent
 _RECORD = struct.Struct("=qq")
 _FIFO_SIZE = 1024 * 1024
 _PATIENCE = 60.0
+_BARE = ["-static", "-nostdlib", "-fno-stack-protector", "-fno-pie", "-no-pie"]
 
 
 @dataclass(frozen=True)
@@ -24,41 +25,37 @@ class Programs:
     """Command lines, without their arguments, and a word on what they are."""
 
     newborn: Sequence[str]
+    crasher: Sequence[str]
     flood: Sequence[str]
     kind: str
 
 
 def build(directory: Path) -> Programs:
     """Compile the programs into the directory, or stand in for them with Python."""
-    compiler = shutil.which("cc")
-    newborn, flood = directory / "newborn", directory / "flood"
+    newborn, crasher, flood = (directory / name for name in ("newborn", "crasher", "flood"))
     if (
-        compiler is not None
-        and _compiled(
-            [
-                compiler,
-                "-O2",
-                "-static",
-                "-nostdlib",
-                "-fno-stack-protector",
-                "-fno-pie",
-                "-no-pie",
-            ],
-            _HERE / "newborn.c",
-            newborn,
-        )
-        and _compiled([compiler, "-O2"], _HERE / "flood.c", flood)
+        _compiled(_BARE, _HERE / "newborn.c", newborn)
+        and _compiled([*_BARE, "-DEXITS"], _HERE / "newborn.c", crasher)
+        and _compiled([], _HERE / "flood.c", flood)
     ):
-        return Programs([str(newborn)], [str(flood)], "C, static, no library")
+        return Programs(
+            [str(newborn)], [str(crasher)], [str(flood)], "C, static, without a C library"
+        )
     python = [sys.executable, "-I", "-S", str(_HERE / "stand_ins.py")]
     return Programs(
-        [*python, "newborn"], [*python, "flood"], "Python for want of a compiler: +10 ms a start"
+        [*python, "newborn"],
+        [*python, "crasher"],
+        [*python, "flood"],
+        "Python for want of a compiler: +10 ms a start",
     )
 
 
-def _compiled(compiler: Sequence[str], source: Path, target: Path) -> bool:
-    done = subprocess.run([*compiler, "-o", target, source], capture_output=True, check=False)
-    return done.returncode == 0
+def _compiled(options: Sequence[str], source: Path, target: Path) -> bool:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return False
+    command = [compiler, "-O2", *options, "-o", target, source]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 class Birth(NamedTuple):
@@ -78,33 +75,25 @@ class Births:
         self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _FIFO_SIZE)
 
-    def next(self) -> Birth:
-        """The next report. TimeoutError if none comes in a minute."""
-        if not select.select([self._fd], [], [], _PATIENCE)[0]:
-            raise TimeoutError(f"nothing was reported on {self.path} in {_PATIENCE:g} s")
+    def next(self, patience: float = _PATIENCE) -> Birth:
+        """The next report. TimeoutError if none comes in so many seconds."""
+        if not select.select([self._fd], [], [], patience)[0]:
+            raise TimeoutError(f"no program has reported for {patience:g} s")
         return Birth(*_RECORD.unpack(os.read(self._fd, _RECORD.size)))
 
     def collect(self, count: int) -> list[Birth]:
         """So many reports."""
         return [self.next() for _ in range(count)]
 
+    def drain(self) -> int:
+        """How many reports have come since the last look; they are gone then."""
+        count = 0
+        with suppress(BlockingIOError):
+            while True:
+                count += len(os.read(self._fd, _FIFO_SIZE)) // _RECORD.size
+        return count
+
     def close(self) -> None:
         """Remove the FIFO."""
         os.close(self._fd)
         self.path.unlink()
-
-
-def end_leftovers(directory: Path) -> list[str]:
-    """Kill whatever still runs with a path in this directory in its command; their commands."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if str(directory) in command:
-            found.append(command)
-            os.kill(int(entry.name), signal.SIGKILL)
-    return found

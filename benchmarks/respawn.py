@@ -5,56 +5,60 @@ import signal
 import time
 from contextlib import ExitStack
 
-from benchmarks.bench import Bench
-from benchmarks.peers import FLOOR, OPSVISOR, SUPERVISOR, Daemon, Peer
-from benchmarks.programs import Births
-from benchmarks.stats import Series
+from benchmarks.bench import Bench, Samples
+from benchmarks.peers import FLOOR, Peer
+from benchmarks.stats import Goal, Series
 
-# Kills in a row: those who need milliseconds are asked more often than the one who needs a second.
-_KILLS_A_TURN = {OPSVISOR.name: 4, SUPERVISOR.name: 1, FLOOR.name: 4}
+# Several, killed in turn: each has lived for some seconds before. s6 lets a program wait that it
+# started less than a second ago, and programs that live no longer are what the storm is for.
+_PROGRAMS = 10
+_KILLS_A_TURN = 7  # of those who need no second for it
 _LONGEST_PAUSE = 0.05  # between kills, so that they don't keep step with anybody's timer
 
 
-class _Victim:
-    """One program under one supervisor, killed again and again."""
+class _Victims:
+    """Programs under one supervisor, killed again and again."""
 
-    def __init__(self, bench: Bench, peer: Peer, stack: ExitStack) -> None:
-        self.delays: list[float] = []
+    def __init__(self, bench: Bench, peer: Peer, samples: Samples, stack: ExitStack) -> None:
         self._bench = bench
-        self._kills = _KILLS_A_TURN[peer.name]
-        self._births: Births = bench.births()
-        stack.callback(self._births.close)
-        job = bench.newborns(self._births, 1)
-        stack.enter_context(Daemon(peer, bench.fresh_directory() / "d", job))
-        self._pid = self._births.next().pid
+        self._peer = peer
+        self._samples = samples
+        self._kills = 1 if peer.restarts_in_seconds else _KILLS_A_TURN
+        self._births = stack.enter_context(bench.births())
+        job = bench.newborns(self._births, _PROGRAMS)
+        stack.enter_context(bench.daemon(peer, job))
+        self._pids = [birth.pid for birth in self._births.collect(_PROGRAMS)]
 
     def turn(self) -> None:
-        """Kill it, and wait for its replacement."""
+        """Kill some, and wait for the replacement of each."""
         for _ in range(self._kills):
             time.sleep(self._bench.chance.uniform(0, _LONGEST_PAUSE))
             killed = time.monotonic_ns()
-            os.kill(self._pid, signal.SIGKILL)
-            at, self._pid = self._births.next()
-            self.delays.append((at - killed) / 1e6)
+            os.kill(self._pids.pop(0), signal.SIGKILL)
+            at, pid = self._births.next()
+            self._pids.append(pid)
+            self._samples.keep("delay", self._peer.name, (at - killed) / 1e6)
 
 
 def measure(bench: Bench) -> list[Series]:
     """All supervisors run at once and are idle, except the one whose turn it is."""
+    samples, victims = Samples(), {}
+    contestants = [*bench.peers, FLOOR]
     with ExitStack() as stack:
-        victims = {
-            peer.name: _Victim(bench, peer, stack) for peer in (OPSVISOR, SUPERVISOR, FLOOR)
-        }
+
+        def begin(peer: Peer) -> None:
+            victims[peer.name] = _Victims(bench, peer, samples, stack)
+
+        bench.each(begin, contestants)
         time.sleep(bench.effort.settle_seconds)
-        bench.interleaved(
-            {name: victim.turn for name, victim in victims.items()}, bench.effort.kills
-        )
-    samples = {name: victim.delays for name, victim in victims.items()}
+        bench.interleaved({name: one.turn for name, one in victims.items()}, bench.effort.kills)
     return [
         Series(
             measurement="respawn",
             title="SIGKILL of a program → first instruction of its replacement",
             unit="ms",
-            samples=samples,
+            samples=samples.of("delay", [peer.name for peer in contestants]),
             tail=True,
+            goals=[Goal(bound=2, of=FLOOR.name), Goal(bound=1, of="runit")],
         )
     ]

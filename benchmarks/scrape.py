@@ -29,7 +29,7 @@ from prometheus_client.registry import Collector
 
 from benchmarks import made_up
 from benchmarks.bench import Bench
-from benchmarks.peers import FLOOR, OPSVISOR, Daemon
+from benchmarks.peers import FLOOR, OPSVISOR
 from benchmarks.stats import Series
 from opsvisor.core.spec import Pid
 from opsvisor.core.view import ProcessView
@@ -125,12 +125,11 @@ class _Rivals:
 def measure(bench: Bench) -> list[Series]:
     """One after the other in random order, in this process, and then a daemon by itself."""
     count = bench.effort.processes
-    births = bench.births()
-    job = bench.newborns(births, count, bench.effort.children)
-    with Daemon(FLOOR, bench.fresh_directory(), job):
-        pids = [Pid(birth.pid) for birth in births.collect(count)]
-        found = asyncio.run(_with_processes(bench, pids))
-    births.close()
+    with bench.births() as births:
+        job = bench.newborns(births, count, bench.effort.children)
+        with bench.daemon(FLOOR, job):
+            pids = [Pid(birth.pid) for birth in births.collect(count)]
+            found = asyncio.run(_with_processes(bench, pids))
     for size in bench.effort.curve:
         found += asyncio.run(_made_up(bench, size))
     return [*found, *_with_a_daemon(bench)]
@@ -249,25 +248,25 @@ async def _sweeps(bench: Bench, sampler: Sampler, count: int) -> list[Series]:
 def _with_a_daemon(bench: Bench) -> list[Series]:
     """A whole opsvisord, scraped over its socket as Prometheus does it."""
     count = bench.effort.processes
-    births = bench.births()
-    job = bench.newborns(births, count, bench.effort.children)
     cached, swept, answered = [], [], []
-    with Daemon(OPSVISOR, bench.fresh_directory() / "d", job) as daemon:
-        births.collect(count)
-        daemon.wait_for_answer()
-        _scrape(daemon.socket)  # whatever is made once
+    with bench.births() as births:
+        job = bench.newborns(births, count, bench.effort.children)
+        with bench.daemon(OPSVISOR, job) as daemon:
+            births.collect(count)
+            daemon.wait_for_answer()
+            daemon.look()
+            _scrape(daemon.socket)  # whatever is made once
 
-        def one() -> float:
-            before, began = daemon.usage(), time.monotonic()
-            _scrape(daemon.socket)
-            answered.append(1e3 * (time.monotonic() - began))
-            return 1e3 * daemon.usage().since(before).cpu
+            def one() -> float:
+                before, began = daemon.cpu(), time.monotonic()
+                _scrape(daemon.socket)
+                answered.append(1e3 * (time.monotonic() - began))
+                return 1e3 * (daemon.cpu() - before)
 
-        cached += [one() for _ in range(bench.effort.renders)]
-        for _ in range(bench.effort.sweeps):
-            time.sleep(_SWEEP_IS_OLD)
-            swept.append(one())
-    births.close()
+            cached += [one() for _ in range(bench.effort.renders)]
+            for _ in range(bench.effort.sweeps):
+                time.sleep(_SWEEP_IS_OLD)
+                swept.append(one())
     what = f"a scrape of {count} processes over a socket, OpenMetrics, gzip"
     found = {
         f"CPU of the daemon for {what}": cached,

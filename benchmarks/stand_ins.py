@@ -1,6 +1,7 @@
 """What newborn.c and flood.c do, where there is no compiler. They need a Python's start.
 
-Usage: stand_ins.py newborn FIFO [CHILDREN] | stand_ins.py flood FIFO BLOCK TOTAL.
+Usage: stand_ins.py newborn FIFO [CHILDREN] | stand_ins.py crasher FIFO
+| stand_ins.py flood FIFO BLOCK TOTAL [PERIOD].
 """
 
 import os
@@ -18,9 +19,12 @@ def _tell(fifo: str, at: int) -> None:
     os.close(descriptor)
 
 
-def _flood(block: int, left: int) -> None:
+def _flood(block: int, left: int, period: int = 0) -> None:
     text = (_LINE * (block // len(_LINE) + 1))[:block]
+    due = time.monotonic_ns()
     while left > 0:
+        due += period
+        time.sleep(max(0, due - time.monotonic_ns()) / 1e9 if period else 0)
         left -= os.write(1, text[:left])
 
 
@@ -38,7 +42,12 @@ def main() -> None:
     role, fifo, *sizes = sys.argv[1:]
     if role == "newborn":
         _have_children(*map(int, sizes or ["0"]))
+    if role == "flood":
+        time.sleep(0.5)  # as flood.c
+        began = time.monotonic_ns()
     _tell(fifo, began)
+    if role == "crasher":
+        sys.exit(1)
     if role == "flood":
         _flood(*map(int, sizes))
         _tell(fifo, time.monotonic_ns())

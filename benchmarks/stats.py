@@ -1,4 +1,4 @@
-"""Few numbers that say much about many."""
+"""Few numbers that say much about many, and whether they are what we want."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,18 @@ class Better(Enum):
 
     LESS = "less"
     MORE = "more"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """What our median, or the quantile at `share`, has to reach: this number of its unit.
+
+    With `of` it is this many times the median of that contestant, in the same run.
+    """
+
+    bound: float
+    of: str = ""
+    share: float = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +39,7 @@ class Series:
     samples: Mapping[str, Sequence[float]] = field(default_factory=dict)
     better: Better = Better.LESS
     tail: bool = False
+    goals: Sequence[Goal] = ()
 
 
 def quantile(samples: Sequence[float], share: float) -> float:
@@ -48,3 +61,13 @@ def advantage(series: Series, other: str) -> float | None:
     if series.better is Better.MORE:
         ours, theirs = theirs, ours
     return theirs / ours if ours > 0 else None
+
+
+def is_met(series: Series, goal: Goal, name: str) -> bool | None:
+    """Whether this contestant reaches the goal; None if it can't be told."""
+    ours = series.samples.get(name)
+    if not ours or (goal.of and not series.samples.get(goal.of)):
+        return None
+    reached = median(ours) if goal.share == 0.5 else quantile(ours, goal.share)
+    bound = goal.bound * (median(series.samples[goal.of]) if goal.of else 1)
+    return reached >= bound if series.better is Better.MORE else reached <= bound

@@ -1,5 +1,8 @@
 """Fixtures shared by all tests."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,11 +23,31 @@ settings.register_profile("quick", deadline=None, max_examples=20, derandomize=T
 settings.load_profile("opsvisor")
 
 
+_STATE_OF_DAEMONS = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have all daemons of this run keep their state in a place of its own, and not in /run."""
+    place = tempfile.mkdtemp(prefix="opsvisor-tests-")
+    config.stash[_STATE_OF_DAEMONS] = place
+    os.environ["RUNTIME_DIRECTORY"] = place
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave nothing of it behind."""
+    shutil.rmtree(config.stash[_STATE_OF_DAEMONS], ignore_errors=True)
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all that runs the real daemon, so that `-m 'not e2e'` leaves it out."""
+    """Mark all that runs the real daemon, so that `-m 'not e2e'` leaves it out.
+
+    The soak begins first, whatever the order: it takes as long as everything beside it.
+    """
     for item in items:
-        if "e2e" in item.path.parts:
+        if {"e2e", "hostile"} & set(item.path.parts):
             item.add_marker("e2e")
+    items.sort(key=lambda item: item.get_closest_marker("soak") is None)
 
 
 @pytest.fixture
@@ -56,9 +79,22 @@ def start_daemon(home: Home) -> Iterator[StartDaemon]:
         yield start
 
 
+_TOGETHER = (
+    "/test_conform_",
+    "/test_debian_package",
+    "/test_distributions",
+    "/test_guard_daemon",
+    "/test_proof_",
+    "/test_site",
+    "/web/",
+)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Distribute tests one by one, but keep those together that share a pair of daemons.
+    """Distribute tests one by one, but keep those together that share what is dear to make.
+
+    That is a pair of daemons, a browser, a package, a site: each worker would make its own.
 
     (pytest-xdist's own `--dist loadgroup` has no effect under pytest 9.2.)
     """
@@ -70,8 +106,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # as above
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            together = ("/test_conform_", "/test_proof_")
-            return file if any(mark in file for mark in together) else nodeid
+            return file if any(mark in file for mark in _TOGETHER) else nodeid
 
         def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
             super().mark_test_complete(node, item_index, duration)

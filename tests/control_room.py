@@ -9,8 +9,10 @@ from engine_room import PATIENCE, Room, engine_room, plan_of
 from opsvisor.config.problems import ConfigError
 from opsvisor.config.settings import DaemonSettings, Loaded
 from opsvisor.control.actions import Action, ActionOutcome, Actions, Result
+from opsvisor.control.audit import Audit
 from opsvisor.control.configuration import Configuration, LoadReport
 from opsvisor.control.control import Control
+from opsvisor.control.upgrades import Coming, Upgraded, UpgradeRefusedError
 from opsvisor.core.events import SupervisorState
 from opsvisor.core.inputs import Shutdown
 from opsvisor.core.plan import Plan
@@ -42,6 +44,9 @@ class ControlRoom:
         self.files: Loaded | ConfigError = configured
         self.reports: list[LoadReport] = []
         self.reloads: list[str] = []
+        self.upgrades: list[str] = []
+        self.upgrade_problem = ""
+        self.last_upgrade: Upgraded | None = None
         sampler = Sampler(
             room.engine.live, mono=lambda: clock.now().mono, wall=lambda: clock.now().wall
         )
@@ -63,9 +68,12 @@ class ControlRoom:
             ),
             post_mortems=post_mortems,
             sampler=sampler,
+            audit=Audit(room.bus.publish),
             daemon_log=DaemonLog(LogSpec(), echo=False, ring_size=65536, loop=room.engine._loop),
             shut_down=lambda reason: room.engine.submit(Shutdown(reason)),
             reload=self._reload,
+            upgrade=self._upgrade,
+            upgraded=lambda: self.last_upgrade,
         )
 
     async def act(
@@ -90,6 +98,13 @@ class ControlRoom:
         """As the daemon does it: nothing is stopped for files that can't be used."""
         await self.control.configuration.reread()
         self.reloads.append(reason)
+
+    async def _upgrade(self, reason: str) -> Coming:
+        """As the daemon does it, but that nothing is replaced."""
+        if self.upgrade_problem:
+            raise UpgradeRefusedError(self.upgrade_problem)
+        self.upgrades.append(reason)
+        return Coming(from_version="1.2.3", to_version="1.2.4")
 
     def _is_stopping(self) -> bool:
         return self.room.supervisor.state is SupervisorState.STOPPING

@@ -7,7 +7,9 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from commands import BIN, Following, Ran, environment, marked, run_program
@@ -49,22 +51,36 @@ class Daemon:
         self.expected_status = 0
         self._mark = uuid.uuid4().hex
         self._environment = environment(self._mark)
-        with home.output.open("wb") as output:
-            self._child = subprocess.Popen(
-                [*wrapper, BIN / "opsvisord", "-c", home.config, *options],
-                cwd=home.directory,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
+        self._command: list[str | Path] = [
+            *wrapper,
+            BIN / "opsvisord",
+            "-c",
+            home.config,
+            *options,
+        ]
         self._client: Client | None = None
-        self.pid = self._child.pid
+        home.output.unlink(missing_ok=True)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._fork()
         try:
             eventually(self._is_ready)
         except BaseException:
             self.kill()
             raise
+
+    def _fork(self) -> None:
+        with self.home.output.open("ab") as output:
+            self._child = subprocess.Popen(
+                self._command,
+                cwd=self.home.directory,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        self.pid = self._child.pid
 
     # -- asking ------------------------------------------------------------------------------
 
@@ -185,11 +201,91 @@ class Daemon:
 
         eventually(look)
 
+    @property
+    def state_directory(self) -> Path:
+        """Where it keeps what the next one has to know, unless its configuration says where."""
+        base = Path(os.environ["RUNTIME_DIRECTORY"])
+        return next(
+            path.parent
+            for path in base.glob(f"{self.home.config.stem}-*/lock")
+            if path.read_text().split()[0] == str(self.pid)
+        )
+
+    def offspring(self) -> dict[int, str]:
+        """Everything alive that comes of this daemon or an earlier one, and its command lines."""
+        return {pid: command for pid, command in marked(self._mark).items() if pid != self.pid}
+
     # -- ending ------------------------------------------------------------------------------
+
+    def crash(self) -> None:
+        """Kill the daemon and nothing else, as a bug or the OOM killer would."""
+        self._child.kill()
+        self._child.wait(PATIENCE)
+
+    def begin_and_crash(self, *, after: float) -> None:
+        """After a crash: start a daemon in the same place, which is killed so soon (seconds)."""
+        assert self._child.poll() is not None
+        self._fork()
+        with suppress(subprocess.TimeoutExpired):
+            status = self._child.wait(after)
+            raise AssertionError(f"it ended with {status}\n{self._said()}")
+        self.crash()
+
+    def begin_again(self) -> None:
+        """After a crash: start a daemon in the same place, and wait until it is ready."""
+        with self.beginning_again():
+            pass
+
+    def begin_and_die(self) -> None:
+        """After a crash: start a daemon in the same place that is going to kill itself soon."""
+        assert self._child.poll() is not None
+        self._fork()
+        assert self._child.wait(PATIENCE) == -signal.SIGKILL, self._said()
+
+    def refused(self, *wrapper: str) -> str:
+        """After a crash: a daemon in the same place refuses to begin. What it says of that."""
+        done = subprocess.run(
+            [*wrapper, *self._command],
+            cwd=self.home.directory,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert done.returncode == 2, done
+        return done.stderr
+
+    @contextmanager
+    def beginning_again(self) -> Iterator[None]:
+        """As `begin_again`, with something to be done before it is waited for."""
+        assert self._child.poll() is not None
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        self._fork()
+        try:
+            yield
+            eventually(self._is_ready)
+        except BaseException:
+            self.kill()
+            raise
 
     def signal(self, signum: signal.Signals) -> None:
         """Send it a signal."""
         self._child.send_signal(signum)
+
+    @property
+    def wake_ups(self) -> int:
+        """How often its main thread has slept, and was woken."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is gone."""
+        return self._child.poll() is not None
 
     def wait(self) -> int:
         """Its exit status, as soon as it has ended by itself."""
@@ -229,7 +325,7 @@ class Daemon:
         assert not self.home.socket.exists(), "the socket is left behind"
         assert not self.home.pid_file.exists(), "the pid file is left behind"
         for symptom in ("internal error", "Traceback", "never awaited", "Task exception"):
-            assert symptom not in self._said()
+            assert symptom not in self._said(), self._said()
 
     def _is_ready(self) -> bool:
         assert self._child.poll() is None, f"it ended: {self.home.output.read_text()}"

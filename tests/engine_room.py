@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from opsvisor.core.events import Event, SupervisorState
-from opsvisor.core.inputs import ApplyPlan, Shutdown
+from opsvisor.core.inputs import ApplyPlan, Shutdown, Start
 from opsvisor.core.outcome import Usage
 from opsvisor.core.plan import Group, Plan
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec, RestartMode, RestartPolicy, StdinMode
@@ -18,8 +18,9 @@ from opsvisor.core.state import PublicState
 from opsvisor.core.supervisor import Supervisor
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime.bus import EventBus
-from opsvisor.runtime.engine import Engine, Observer
+from opsvisor.runtime.engine import Engine
 from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.observer import Observer
 from opsvisor.runtime.reaper import Orphan
 
 # Longer than anything here takes on a busy machine. Only a failure ever waits for so long.
@@ -115,6 +116,12 @@ class Room:
         """Make these processes the plan."""
         self.engine.submit(ApplyPlan(plan_of(*specs)))
 
+    def start_together(self, *process_ids: ProcessId) -> None:
+        """Ask for all of them in one go: STARTING at once, they are made one after the other."""
+        with self.engine.together():
+            for process_id in process_ids:
+                self.engine.submit(Start(process_id))
+
     def view(self, name: str = "web") -> ProcessView:
         """One process as it is now."""
         return self.engine.view(key(name))
@@ -200,7 +207,7 @@ class Room:
         self.orphans.append(orphan)
         self.poke()
 
-    def _shut_down(self) -> None:
+    def _shut_down(self, _exit_status: int | None) -> None:
         self.over = True
         self.poke()
 
@@ -229,7 +236,7 @@ def children() -> list[Pid]:
     return [Pid(int(pid)) for thread in threads for pid in _read(thread / "children").split()]
 
 
-def release_children(before: Iterable[Pid] = ()) -> list[Pid]:
+def release_children(before: Iterable[Pid]) -> list[Pid]:
     """Kill and collect the children that were not there before, and inherit no more of them."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
     left = [pid for pid in children() if pid not in before]

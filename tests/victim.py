@@ -82,11 +82,10 @@ def fork(_: str) -> None:
 
 def escape(_: str) -> None:
     """Have a child in a session of its own, which waits to be killed."""
-    pid = os.fork()
-    if pid == 0:
+    if os.fork() == 0:
         os.setsid()
+        say(f"escaped {os.getpid()}")  # not before it has
         rest("")
-    say(f"escaped {pid}")
 
 
 def daemonise(_: str) -> None:

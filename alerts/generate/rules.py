@@ -407,6 +407,20 @@ max without (state) (
         dashboard=Dashboard.SUPERVISOR,
     ),
     Alert(
+        name="OpsvisorCertificateExpiring",
+        group=Group.SUPERVISOR,
+        condition="the certificate of a listener is valid for less than @left",
+        expr="""\
+last_over_time(opsvisor_tls_certificate_not_after_timestamp_seconds{@selector}[@gap]) - time()
+  < @left_seconds""",
+        summary="The certificate of opsvisor expires soon.",
+        description="The certificate of listener {{ $labels.listener }} of opsvisor on"
+        " {{ $labels.instance }} is valid for {{ $value | humanizeDuration }} more.\nRun there:"
+        " opsvisorctl metrics",
+        dashboard=Dashboard.SUPERVISOR,
+        takes={"left": Kind.TOLERANCE},
+    ),
+    Alert(
         name="OpsvisorEventLoopLagging",
         group=Group.SUPERVISOR,
         condition="1 of 100 turns of the event loop is more than @lag late, over @window",

@@ -31,12 +31,13 @@ REASON_COLOURS: Mapping[str, str] = {
     "success": "green",
     "failure": "orange",
     "signal": "dark-orange",
-    "oom": "dark-red",
+    "oom": "semi-dark-red",
     "start_failure": "red",
     "health": "yellow",
     "manual": "blue",
     "config": "purple",
     "shutdown": "#6E7079",
+    "unknown": "dark-red",  # as the state of that name
 }
 MODE_COLOURS: Mapping[str, str] = {"user": "blue", "system": "purple"}
 TREE_COLOURS: Mapping[str, str] = {"processes": "blue", "threads": "purple", "zombies": BAD}
@@ -110,7 +111,7 @@ STATES = values(
 # A last exit is one number: the exit code, or 1000 and the signal.
 SIGNAL_BASE = 1000
 LAST_EXIT: tuple[Object, ...] = (
-    values({0: Shown("exit 0", GOOD)}),
+    values({0: Shown("exit 0", GOOD), SIGNAL_BASE: Shown("nobody saw how", NOTICE)}),
     values({SIGNAL_BASE + number: Shown(name, BAD) for number, name in _SIGNALS.items()}),
     between(SIGNAL_BASE, SIGNAL_BASE + 64, Shown("a real-time signal", BAD)),
 )

@@ -10,12 +10,25 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+import ssl
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any
 
-from opsvisor.config.settings import Access, Identity, TcpServer, UnixServer
+from opsvisor.api.crowd import Peer
+from opsvisor.config.settings import (
+    Access,
+    ClientCertificate,
+    Identity,
+    LocalPeer,
+    TcpServer,
+    UnixServer,
+)
 from opsvisor.config.tokens import read_token
 from opsvisor.config.units import Refused
+from opsvisor.core.events import Event
+from opsvisor.core.spec import ProcessId
+from opsvisor.core.struct import Struct, replace
 
 _SHA_PREFIX = "{SHA}"
 # In the place of digests: of what isn't shown, and of what nobody can show.
@@ -23,15 +36,63 @@ _NOTHING = bytes(hashlib.sha256().digest_size)
 _NOBODYS = secrets.token_bytes(hashlib.sha256().digest_size)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who asks, and how far it may go. `name` is "" where nobody had to say who they are."""
+class Way(Enum):
+    """How somebody has come in."""
+
+    OPEN = "open"  # nobody was asked
+    PASSWORD = "password"  # noqa: S105 - the name of a way, and none of those
+    TOKEN = "token"  # noqa: S105 - as above
+    SESSION = "session"
+    CERTIFICATE = "certificate"
+    LOCAL = "local"  # by being a user of this machine, at a unix socket
+
+
+Scope = frozenset[str] | None  # names of groups; None is all of them
+
+
+class Caller(Struct, frozen=True, kw_only=True):
+    """Who asks, and how far it may go. `name` is "" where nobody had to say who they are.
+
+    What is of other groups than `groups` does not exist for it; None is for all there are.
+    """
 
     name: str
     access: Access
+    groups: Scope = None
+    way: Way = Way.OPEN
+
+    @property
+    def is_by_session(self) -> bool:
+        """Whether a browser has shown the key of a session."""
+        return self.way is Way.SESSION
+
+    def by(self, way: Way) -> "Caller":
+        """The same, come in another way."""
+        return replace(self, way=way)
+
+    @property
+    def is_scoped(self) -> bool:
+        """Whether there may be something that does not exist for it."""
+        return self.groups is not None
+
+    def sees_group(self, group: str) -> bool:
+        """Whether the group of this name is there for it."""
+        return self.groups is None or group in self.groups
+
+    def sees(self, process_id: ProcessId) -> bool:
+        """Whether this process is there for it."""
+        return self.sees_group(process_id.group)
+
+    def sees_event(self, event: Event) -> bool:
+        """Whether it is told of this: of what is no fact about one process only if it sees all."""
+        if self.groups is None:
+            return True
+        process_id = getattr(event, "id", None)
+        return isinstance(process_id, ProcessId) and self.sees(process_id)
 
 
 ANYBODY = Caller(name="", access=Access.ADMIN)
+_OWNER = Caller(name="", access=Access.ADMIN, way=Way.LOCAL)
 
 
 class Gate:
@@ -45,12 +106,22 @@ class Gate:
     ) -> None:
         self._is_open = server.is_open
         self._proofs: list[tuple[Caller, _Proof]] = []
+        self._locals: list[tuple[Caller, LocalPeer]] = []
+        self._certificates: list[tuple[Caller, ClientCertificate]] = []
+        # Where no password is asked of them, who could read our memory is not kept out.
+        self._admits_owner = isinstance(server, UnixServer) and server.credentials is None
         if (known := server.credentials) is not None:
-            caller = Caller(name=known.username, access=Access.ADMIN)
+            caller = Caller(name=known.username, access=Access.ADMIN, way=Way.PASSWORD)
             self._proofs.append((caller, _Password(known.username, known.password)))
         for identity in server.identities:
-            caller = Caller(name=identity.name, access=identity.access)
-            self._proofs.append((caller, _proof_of(identity, warn)))
+            if (proof := _proof_of(identity, warn)) is not None:
+                way = Way.PASSWORD if isinstance(proof, _Password) else Way.TOKEN
+                self._proofs.append((_caller(identity, way), proof))
+            if identity.local is not None and isinstance(server, UnixServer):
+                self._locals.append((_caller(identity, Way.LOCAL), identity.local))
+            if identity.certificate is not None:
+                known_by = _caller(identity, Way.CERTIFICATE), identity.certificate
+                self._certificates.append(known_by)
 
     @property
     def is_open(self) -> bool:
@@ -75,9 +146,77 @@ class Gate:
                 found = caller
         return found
 
+    def local(self, peer: Peer) -> Caller | None:
+        """Who this is at the other end of a unix socket: the first identity that it matches.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shown:
+        In order of the configuration, which whoever wrote it can see, where a user is of several
+        groups.
+        """
+        for caller, one in self._locals:
+            if _is_peer(peer, one):
+                return caller
+        return _OWNER if self._admits_owner and peer.is_owner else None
+
+    def certified(self, secure: ssl.SSLObject) -> Caller | None:
+        """Who has shown a certificate that somebody vouches for whom we trust with that.
+
+        The first identity that it matches, in order of the configuration.
+        """
+        der = secure.getpeercert(binary_form=True) if self._certificates else None
+        if der is None:
+            return None
+        shown = secure.getpeercert() or {}
+        for caller, wanted in self._certificates:
+            if _is_certificate(wanted, der, shown):
+                return caller
+        return None
+
+    def named(self, name: str) -> "tuple[Caller, bytes] | None":
+        """Who has this name and can show something, with a stamp of what that is now.
+
+        The stamp is another one as soon as something else has to be shown.
+        """
+        for caller, proof in self._proofs:
+            if caller.name == name:
+                return caller, proof.stamp()
+        return None
+
+
+def _is_certificate(wanted: ClientCertificate, der: bytes, shown: Mapping[str, Any]) -> bool:
+    """Whether all that is wanted stands there. With two common names it would not be clear who."""
+    subject = [pair for part in shown.get("subject", ()) for pair in part]
+    common_names = [value for kind, value in subject if kind == "commonName"]
+    others = shown.get("subjectAltName", ())
+    digest = hashlib.sha256(der).digest()
+    return (
+        (wanted.fingerprint is None or hmac.compare_digest(wanted.fingerprint, digest))
+        and (wanted.common_name is None or common_names == [wanted.common_name])
+        and (wanted.dns_name is None or ("DNS", wanted.dns_name) in others)
+        and (wanted.uri is None or ("URI", wanted.uri) in others)
+    )
+
+
+def basic(username: str, password: str) -> str:
+    """What stands in the header Authorization of somebody who shows a password."""
+    return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
+
+
+def bearer(token: str) -> str:
+    """What stands in the header Authorization of somebody who shows a token."""
+    return f"Bearer {token}"
+
+
+def _caller(identity: Identity, way: Way) -> Caller:
+    return Caller(name=identity.name, access=identity.access, groups=identity.groups, way=way)
+
+
+def _is_peer(peer: Peer, wanted: LocalPeer) -> bool:
+    if wanted.uid is not None and peer.uid != wanted.uid:
+        return False
+    return wanted.gid is None or wanted.gid in peer.gids
+
+
+class _Shown(Struct, frozen=True, kw_only=True):
     """What a client says of itself, as digests. What it doesn't say is nobody's."""
 
     username: bytes
@@ -100,15 +239,21 @@ class _Password:
         same_username = hmac.compare_digest(shown.username, self._username)
         return same_password & same_username
 
+    def stamp(self) -> bytes:
+        return bytes([self._is_hashed]) + self._password
+
 
 class _Token:
-    """A token that stands in the configuration."""
+    """A token of which the configuration has the digest, or itself."""
 
-    def __init__(self, token: str) -> None:
-        self._token = _digest(token)
+    def __init__(self, digest: bytes) -> None:
+        self._token = digest
 
     def holds(self, shown: _Shown) -> bool:
         return hmac.compare_digest(shown.token, self._token)
+
+    def stamp(self) -> bytes:
+        return self._token
 
 
 class _TokenFile:
@@ -131,6 +276,10 @@ class _TokenFile:
         self._look()
         return hmac.compare_digest(shown.token, self._token)
 
+    def stamp(self) -> bytes:
+        self._look()
+        return self._token
+
     def _look(self) -> None:
         seen: tuple[int, ...] = ()
         try:
@@ -151,12 +300,14 @@ class _TokenFile:
 _Proof = _Password | _Token | _TokenFile
 
 
-def _proof_of(identity: Identity, warn: Callable[[str], None]) -> _Proof:
+def _proof_of(identity: Identity, warn: Callable[[str], None]) -> _Proof | None:
     if identity.password is not None:
         return _Password(identity.name, identity.password)
     if identity.token is not None:
-        return _Token(identity.token)
-    return _TokenFile(identity, warn)
+        return _Token(_digest(identity.token))
+    if identity.token_hash is not None:
+        return _Token(identity.token_hash)
+    return None if identity.token_file is None else _TokenFile(identity, warn)
 
 
 def _read(authorization: str | None) -> _Shown:

@@ -1,22 +1,24 @@
 """The core's facts in the words of the wire."""
 
-from dataclasses import fields
+from collections.abc import Mapping
 from enum import Enum
 
 from opsvisor import wire
 from opsvisor.api.errors import config_problem
-from opsvisor.control.configuration import Comparison
+from opsvisor.config.settings import Access
+from opsvisor.control.configuration import ChangedOption, ChosenOption, Comparison
 from opsvisor.control.control import Control
 from opsvisor.control.describe import describe, question
 from opsvisor.core.events import Event
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import Outcome, how_it_ended, signal_name
 from opsvisor.core.probes import ProbeView
-from opsvisor.core.spec import ProcessSpec
+from opsvisor.core.spec import ProcessId, ProcessSpec
 from opsvisor.core.view import ProcessView
 from opsvisor.core.wording import kind_of, sentence
 from opsvisor.runtime.members import TreeMember
 from opsvisor.runtime.post_mortem import FinishedRun
+from opsvisor.runtime.sampler import Sampler
 
 _Detail = dict[str, str | int | float | bool | list[str] | None]
 
@@ -56,6 +58,8 @@ def process_status(control: Control, view: ProcessView, now: Instant) -> wire.Pr
         stdout_log=spec.stdout.path or "",
         stderr_log=(spec.stderr.path or "") if spec.stderr else "",
         log_problem=control.engine.streams(view.id).problem,
+        cgroup=control.engine.limits.folder_of(view.id) or "",
+        limits_problem=control.engine.limits.problem_of(view.id),
         priority=spec.priority,
         group_priority=view.group_priority,
         startup=spec.startup.value,
@@ -64,8 +68,17 @@ def process_status(control: Control, view: ProcessView, now: Instant) -> wire.Pr
         rss_bytes=tree.rss_bytes if tree else None,
         tree_processes=tree.processes if tree else None,
         open_fds=tree.open_fds if tree else None,
+        cpu_usage=control.sampler.recent.cores(view.id) if tree else None,
         probes=[probe_status(spec, probe) for probe in view.probes],
     )
+
+
+def usage(sampler: Sampler, process_id: ProcessId) -> wire.Usage | None:
+    """What a process uses, None if it did not run at the last sweep."""
+    tree = sampler.tree(process_id)
+    if tree is None:
+        return None
+    return wire.Usage(cpu=sampler.recent.cores(process_id), rss=tree.rss_bytes)
 
 
 def probe_status(spec: ProcessSpec, view: ProbeView) -> wire.ProbeStatus:
@@ -118,13 +131,17 @@ def tree_member(member: TreeMember) -> wire.TreeMember:
     )
 
 
-def config_diff(comparison: Comparison) -> wire.ConfigDiff:
-    """What applying would change."""
+def config_diff(
+    comparison: Comparison, values: Mapping[ProcessId, list[wire.ChangedValue]]
+) -> wire.ConfigDiff:
+    """What applying would change; `values` are those that do, of each process."""
     found = comparison.diff
     return wire.ConfigDiff(
         added=[str(i) for i in found.added],
         changed=[
-            wire.ConfigChange(name=str(c.id), fields=list(c.fields), restart=c.restart)
+            wire.ConfigChange(
+                name=str(c.id), fields=list(c.fields), restart=c.restart, values=values[c.id]
+            )
             for c in found.changed
         ],
         removed=[str(i) for i in found.removed],
@@ -134,6 +151,33 @@ def config_diff(comparison: Comparison) -> wire.ConfigDiff:
         daemon_changed=list(comparison.daemon_changed),
         warnings=[config_problem(w) for w in comparison.warnings],
     )
+
+
+def changed_value(option: ChangedOption, access: Access) -> wire.ChangedValue:
+    """One value that changes, as somebody with this access may see it."""
+    return wire.ChangedValue(
+        name=option.name,
+        old=_told(option.old, access, secret=option.secret),
+        new=_told(option.new, access, secret=option.secret),
+        secret=option.secret,
+    )
+
+
+def config_value(option: ChosenOption, access: Access) -> wire.ConfigValue:
+    """One option that is in use, as somebody with this access may see it."""
+    origin = option.origin
+    return wire.ConfigValue(
+        name=option.name,
+        value=_told(option.value, access, secret=option.secret),
+        origin="default" if origin is None else str(origin.place),
+        how="" if origin is None else origin.how.value,
+        is_default=origin is None,
+        secret=option.secret,
+    )
+
+
+def _told(value: str | None, access: Access, *, secret: bool) -> str:
+    return "" if value is None or (secret and not access.covers(Access.ADMIN)) else value
 
 
 def wire_event(number: int, event: Event) -> wire.Event:
@@ -152,21 +196,21 @@ def wire_event(number: int, event: Event) -> wire.Event:
 def _detail(event: Event) -> _Detail:
     """The plain fields of an event; what is nested is left to the API's other routes."""
     detail: _Detail = {}
-    for field in fields(event):
-        if field.name in ("at", "id"):
+    for name in event.__struct_fields__:
+        if name in ("at", "id"):
             continue
-        value = getattr(event, field.name)
+        value = getattr(event, name)
         match value:
             case Enum():
-                detail[field.name] = value.value
+                detail[name] = value.value
             case Outcome():
                 detail["outcome"] = str(value)
                 detail["exit_code"] = value.code
                 detail["exit_signal"] = signal_name(value.signum) if value.signum else None
             case tuple():
-                detail[field.name] = [str(item) for item in value]
+                detail[name] = [str(item) for item in value]
             case str() | int() | float() | bool() | None:
-                detail[field.name] = value
+                detail[name] = value
             case _:
                 pass
     return detail

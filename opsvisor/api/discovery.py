@@ -76,14 +76,15 @@ def _on_tcp(request: web.Request, settings: DaemonSettings) -> _Place | None:
     ours = request.transport.get_extra_info("sockname") if request.transport else None
     if not isinstance(ours, tuple):  # of a unix socket it is a path
         return None
-    asked = _read(request.headers.get("Host", ""), "http") or _Place(ours[0], ours[1])
+    asked = _read(request.headers.get("Host", ""), request.scheme)
+    asked = asked or _Place(ours[0], ours[1], request.scheme)
     metrics = settings.metrics.server
     if metrics is None or not metrics.port:
         return asked
     if is_loopback(metrics.host) and not is_loopback(asked.host):
         return asked
     host = asked.host if _is_any(metrics.host) else _bare(metrics.host)
-    return _Place(host, metrics.port)
+    return _Place(host, metrics.port, _scheme(metrics))
 
 
 def _on_unix(settings: DaemonSettings) -> _Place | None:
@@ -92,8 +93,12 @@ def _on_unix(settings: DaemonSettings) -> _Place | None:
     for server in servers:
         if server.port:
             host = platform.node() if _is_any(server.host) else _bare(server.host)
-            return _Place(host, server.port)
+            return _Place(host, server.port, _scheme(server))
     return None
+
+
+def _scheme(server: TcpServer) -> str:
+    return "http" if server.tls is None else "https"
 
 
 def _read(text: str, scheme: str) -> _Place | None:

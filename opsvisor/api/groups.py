@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from opsvisor import wire
-from opsvisor.api.context import CONTROL, json_response
+from opsvisor.api.context import json_response, views_of
 from opsvisor.core.view import ProcessView
 
 
 async def list_groups(request: web.Request) -> web.Response:
     """Every group, in order of priority and name."""
     groups: dict[tuple[int, str], list[ProcessView]] = {}
-    for view in request.app[CONTROL].engine.views():
+    for view in views_of(request):
         groups.setdefault((view.group_priority, view.id.group), []).append(view)
     return json_response(
         wire.GroupList(
@@ -33,7 +33,7 @@ async def list_groups(request: web.Request) -> web.Response:
 async def list_programs(request: web.Request) -> web.Response:
     """Every program of the configuration in force, by name."""
     programs: dict[str, list[ProcessView]] = {}
-    for view in request.app[CONTROL].engine.views():
+    for view in views_of(request):
         programs.setdefault(view.spec.program, []).append(view)
     return json_response(
         wire.ProgramList(

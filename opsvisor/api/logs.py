@@ -9,16 +9,23 @@ from opsvisor import wire
 from opsvisor.api.context import (
     CONTROL,
     STREAMS,
+    Position,
+    check_names,
     find_process,
     json_response,
+    known_to,
+    my_turn,
+    query_of,
     read_body,
     read_last_event_id,
-    read_number,
 )
 from opsvisor.api.errors import ApiError
 from opsvisor.api.processes import action_result
+from opsvisor.api.queries import FollowQuery, LogQuery
 from opsvisor.control.actions import ActionOutcome, Result
+from opsvisor.control.log_past import Wanted, past_of
 from opsvisor.control.logs import (
+    LONGEST_ANSWER,
     Followed,
     LogPiece,
     NoLogError,
@@ -27,10 +34,10 @@ from opsvisor.control.logs import (
     read_range,
 )
 from opsvisor.control.names import NoSuchGroup, NoSuchProcess, Target, resolve
-from opsvisor.core.spec import ProcessSpec
+from opsvisor.core.spec import LogSpec
 from opsvisor.runtime.logs.capture import Stream, StreamCapture
 
-_DEFAULT_TAIL = 1600  # bytes, what supervisorctl tail shows
+_LONG_PIECE = 16 * 1024  # bytes that take so long to write as JSON that others go first
 _SPLIT_MAX = 3  # bytes of a character that lacks its last one (RFC 3629, 3)
 _Utf8 = getincrementaldecoder("utf-8")
 _DAEMON = "opsvisord"
@@ -38,20 +45,20 @@ _DAEMON = "opsvisord"
 
 async def read_process_log(request: web.Request) -> web.Response:
     """Part of a process's log."""
-    capture, path = _find_capture(request)
-    return await _answer(request, capture, path)
+    capture, spec = find_capture(request)
+    return await _answer(request, capture, spec)
 
 
 async def follow_process_log(request: web.Request) -> web.StreamResponse:
     """A process's log as it grows (server-sent events)."""
-    capture, _ = _find_capture(request)
+    capture, _ = find_capture(request)
     return await _stream(request, capture)
 
 
 async def read_daemon_log(request: web.Request) -> web.Response:
     """Part of the daemon's own log."""
     log = request.app[CONTROL].daemon_log
-    return await _answer(request, log.capture, log.path)
+    return await _answer(request, log.capture, LogSpec(path=log.path))
 
 
 async def follow_daemon_log(request: web.Request) -> web.StreamResponse:
@@ -69,8 +76,9 @@ async def clear_logs(request: web.Request) -> web.Response:
     """Empty the logs of processes, running or not."""
     control = request.app[CONTROL]
     body = await read_body(request, wire.ClearRequest)
+    check_names(body.names)
     outcomes = []
-    for item in resolve(body.names, control.engine.ids()):
+    for item in resolve(body.names, known_to(request)):
         match item:
             case Target():
                 for capture in control.engine.streams(item.id).captures.values():
@@ -87,7 +95,8 @@ async def clear_logs(request: web.Request) -> web.Response:
     return json_response(wire.ActionResponse(results=[action_result(o) for o in outcomes]))
 
 
-def _find_capture(request: web.Request) -> tuple[StreamCapture, str | None]:
+def find_capture(request: web.Request) -> tuple[StreamCapture, LogSpec]:
+    """The stream that the path names, and where it is written to."""
     control = request.app[CONTROL]
     process_id = find_process(request)
     try:
@@ -101,34 +110,28 @@ def _find_capture(request: web.Request) -> tuple[StreamCapture, str | None]:
             f"{process_id} has no log of its {stream.value}",
             "standard error goes where standard output goes; ask for stdout",
         )
-    return capture, _path_of(control.engine.view(process_id).spec, stream)
+    spec = control.engine.view(process_id).spec
+    log = spec.stdout if stream is Stream.STDOUT else spec.stderr
+    assert log is not None  # as there is a capture
+    return capture, log
 
 
-def _path_of(spec: ProcessSpec, stream: Stream) -> str | None:
-    if stream is Stream.STDOUT:
-        return spec.stdout.path
-    return spec.stderr.path if spec.stderr else None
-
-
-async def _answer(request: web.Request, capture: StreamCapture, path: str | None) -> web.Response:
-    lines = read_number(request, "lines")
-    tail = read_number(request, "bytes")
-    offset = read_number(request, "offset")
-    length = read_number(request, "length", 0) or 0
-    if length < 0 or (lines is not None and lines < 0) or (tail is not None and tail < 0):
-        raise ApiError("bad_request", "lines, bytes and length can't be negative")
+async def _answer(request: web.Request, capture: StreamCapture, spec: LogSpec) -> web.Response:
+    query = query_of(request, LogQuery)
+    at, remark, path = 0.0, "", spec.path
     try:
-        if lines is not None:
-            piece = await read_lines(capture, path, lines=lines)
-        elif offset is not None:
-            piece = await _read_whole(capture, path, offset=offset, length=length)
+        if query.since is not None:
+            piece, at, remark = await _read_since(capture, spec, query)
+        elif query.lines is not None:
+            piece = await read_lines(capture, path, lines=query.lines)
+        elif query.offset is not None:
+            piece = await _read_whole(capture, path, offset=query.offset, length=query.length)
         else:
-            wanted = _DEFAULT_TAIL if tail is None else tail
-            piece = await read_range(capture, path, offset=-wanted, length=0)
-            piece = piece if wanted else LogPiece(text=b"", end=piece.size, size=piece.size)
+            piece = await read_range(capture, path, offset=-query.bytes, length=0)
+            piece = piece if query.bytes else LogPiece(text=b"", end=piece.size, size=piece.size)
     except NoLogError as error:
         raise ApiError("no_log", str(error)) from error
-    text, cut = _whole_characters(piece.text)
+    text, cut = whole_characters(piece.text)
     return json_response(
         wire.LogText(
             name=request.match_info.get("name", _DAEMON),
@@ -136,8 +139,23 @@ async def _answer(request: web.Request, capture: StreamCapture, path: str | None
             text=text,
             offset=piece.end - cut,
             size=piece.size,
+            at=at,
+            remark=remark,
         )
     )
+
+
+async def _read_since(
+    capture: StreamCapture, spec: LogSpec, query: LogQuery
+) -> tuple[LogPiece, float, str]:
+    """What was written since then, the newest of it if it is too much; from when; what lacks."""
+    past = await past_of(capture, spec, Wanted(lines=query.lines, since=query.since))
+    said = await past.newest(LONGEST_ANSWER)
+    end = past.end_in_file
+    remark = past.remark
+    if past.end - past.begin > LONGEST_ANSWER:
+        remark = f"it is longer than {LONGEST_ANSWER} bytes: the beginning was left out"
+    return LogPiece(text=said.text, end=end, size=end), said.at, remark
 
 
 async def _read_whole(
@@ -146,7 +164,7 @@ async def _read_whole(
     """A range; where it is too short for its first character, as much longer as that needs."""
     piece = await read_range(capture, path, offset=offset, length=length)
     for _ in range(_SPLIT_MAX):
-        text, cut = _whole_characters(piece.text)
+        text, cut = whole_characters(piece.text)
         if text or not cut or piece.end == piece.size:
             break
         begin = piece.end - len(piece.text)
@@ -154,7 +172,7 @@ async def _read_whole(
     return piece
 
 
-def _whole_characters(text: bytes) -> tuple[str, int]:
+def whole_characters(text: bytes) -> tuple[str, int]:
     """The text up to its last whole character, and how many bytes of a begun one were cut off."""
     decoder = _Utf8("replace")
     return decoder.decode(text), len(decoder.getstate()[0])
@@ -165,42 +183,64 @@ async def _stream(request: web.Request, capture: StreamCapture) -> web.StreamRes
 
     A character that comes in two pieces is sent with the second: offsets lie between characters.
     """
-    back = read_number(request, "bytes", 0) or 0
-    if back < 0:
-        raise ApiError("bad_request", "bytes can't be negative")
+    query = query_of(request, FollowQuery)
     resume = read_last_event_id(request)
-    if resume is None:
-        start = max(capture.ring.start, capture.ring.end - back)
+    if resume is None and query.since is not None:
+        start = max(capture.ring.start, capture.marks.before(query.since))
+    elif resume is None:
+        start = max(capture.ring.start, capture.ring.end - query.bytes)
     else:
         # Offsets begin anew with the daemon: one from before it must not be waited for.
         start = min(resume, capture.ring.end)
-    with request.app[STREAMS].one("log"):
-        async with sse_response(request) as response:
-            unfinished = b""
-            async for piece in follow(capture, start=start):
-                if piece.lost:
-                    await _send_rest(response, unfinished, end=_begin(piece) - piece.lost)
-                    await response.send(f'{{"lost_bytes":{piece.lost}}}', event="gap")
-                    unfinished = b""
-                pending = unfinished + piece.text
-                text, cut = _whole_characters(pending)
-                unfinished = pending[len(pending) - cut :]
-                if text:
-                    await _send_text(response, text, end=piece.end - cut)
-            await _send_rest(response, unfinished, end=capture.ring.end)
+    streams = request.app[STREAMS]
+    position = Position(start)
+    with streams.one("log"):
+        async with (
+            sse_response(request) as response,
+            streams.until_upgraded(response, position),
+        ):
+            await _send_pieces(request, response, capture, position)
     return response
+
+
+async def _send_pieces(
+    request: web.Request,
+    response: EventSourceResponse,
+    capture: StreamCapture,
+    position: Position,
+) -> None:
+    unfinished = b""
+    async for piece in follow(capture, start=position.at):
+        if len(piece.text) > _LONG_PIECE:
+            await my_turn(request)
+        if piece.lost:
+            await _send_rest(response, unfinished, position, end=_begin(piece) - piece.lost)
+            position.at = _begin(piece)
+            await response.send(f'{{"lost_bytes":{piece.lost}}}', event="gap")
+            unfinished = b""
+        pending = unfinished + piece.text
+        text, cut = whole_characters(pending)
+        unfinished = pending[len(pending) - cut :]
+        if text:
+            await _send_text(response, text, position, end=piece.end - cut)
+    await _send_rest(response, unfinished, position, end=capture.ring.end)
 
 
 def _begin(piece: Followed) -> int:
     return piece.end - len(piece.text)
 
 
-async def _send_rest(response: EventSourceResponse, unfinished: bytes, *, end: int) -> None:
+async def _send_rest(
+    response: EventSourceResponse, unfinished: bytes, position: Position, *, end: int
+) -> None:
     """What never became a whole character."""
     if unfinished:
-        await _send_text(response, unfinished.decode("utf-8", "replace"), end=end)
+        await _send_text(response, unfinished.decode("utf-8", "replace"), position, end=end)
 
 
-async def _send_text(response: EventSourceResponse, text: str, *, end: int) -> None:
+async def _send_text(
+    response: EventSourceResponse, text: str, position: Position, *, end: int
+) -> None:
+    position.at = end  # before it is taken, as with events
     data = wire.encode({"text": text, "offset": end}).decode()
     await response.send(data, id=str(end), event="log")

@@ -2,19 +2,34 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from select import PIPE_BUF
 
 from aiohttp import web
 
 from opsvisor import wire
-from opsvisor.api.context import CONTROL, find_process, json_response, read_body
-from opsvisor.api.convert import process_status, run_of, tree_member
+from opsvisor.api.context import (
+    CONTROL,
+    STATUSES,
+    caller_of,
+    check_names,
+    find_process,
+    json_response,
+    known_to,
+    my_turn,
+    query_of,
+    read_body,
+)
+from opsvisor.api.convert import process_status, run_of, tree_member, wire_event
 from opsvisor.api.errors import ApiError
+from opsvisor.api.queries import ProcessesQuery
+from opsvisor.api.route import JSON
 from opsvisor.config.units import Refused, parse_signal
 from opsvisor.control.actions import Action, ActionOutcome
-from opsvisor.control.describe import describe_policy, hints, what_next
-from opsvisor.control.names import NoSuchGroup, NoSuchProcess, Target, resolve
+from opsvisor.control.describe import describe_containment, describe_policy, hints, what_next
+from opsvisor.control.names import Known, NoSuchGroup, NoSuchProcess, Target, resolve
+from opsvisor.control.timeline import timeline_of
 from opsvisor.core.spec import ProcessId
 from opsvisor.runtime import clock
 from opsvisor.runtime.members import TreeMember
@@ -22,27 +37,45 @@ from opsvisor.runtime.streams import ProcessStreams, StdinFullError, StdinUnavai
 
 # A sweep of /proc takes milliseconds; a status must not wait longer for a machine in trouble.
 _SWEEP_PATIENCE = 0.25
+# Seconds of statuses before others have their turn, and after how many of them the clock is read:
+# one that has changed takes 15 us, any other 3.
+_SLICE = 0.001
+_LOOKED_AT = 20
 
 
 async def list_processes(request: web.Request) -> web.Response:
-    """Every process, or those that `name` (repeatable) asks for; `resources=0` skips /proc."""
-    control = request.app[CONTROL]
-    if request.query.get("resources") != "0":
-        await _refresh(request)
-    # From here on nothing is waited for: a process may leave the plan whenever we wait.
-    views = {view.id: view for view in control.engine.views()}
-    wanted = list(views)
-    if names := request.query.getall("name", []):
-        wanted = _resolve_all(names, wanted)
-    now = clock.now()
-    statuses = [process_status(control, views[process_id], now) for process_id in wanted]
-    return json_response(wire.ProcessList(processes=statuses))
+    """Every process, or those that are asked for."""
+    query = query_of(request, ProcessesQuery)
+    if query.resources != "0":
+        await refresh(request)
+    wanted: Iterable[ProcessId] = known_to(request)
+    if query.name:
+        check_names(query.name)
+        wanted = _resolve_all(query.name, known_to(request))
+    encoded = b",".join(await _encoded(request, wanted))
+    return web.Response(body=b'{"processes":[%b]}' % encoded, content_type=JSON)
+
+
+async def _encoded(request: web.Request, process_ids: Iterable[ProcessId]) -> list[bytes]:
+    """The status of each, as it is when its turn comes: others have theirs every few of them.
+
+    What leaves the plan meanwhile is left out.
+    """
+    engine, statuses = request.app[CONTROL].engine, request.app[STATUSES]
+    found, now = [], clock.now()
+    for number, one in enumerate(process_ids, start=1):
+        if one in engine:
+            found.append(statuses.encoded(one, now))
+        if number % _LOOKED_AT == 0 and time.monotonic() - now.mono > _SLICE:
+            await my_turn(request)
+            now = clock.now()
+    return found
 
 
 async def show_process(request: web.Request) -> web.Response:
     """One process in full."""
     control = request.app[CONTROL]
-    await _refresh(request)
+    await refresh(request)
     members = await _members(request)
     view = control.engine.view(find_process(request))  # it may have left while we waited
     restart = view.spec.restart
@@ -72,13 +105,22 @@ async def show_history(request: web.Request) -> web.Response:
     view = control.engine.view(process_id)
     now = clock.now()
     log_problem = control.engine.streams(process_id).problem
+    limits = control.engine.limits
     return json_response(
         wire.History(
             status=process_status(control, view, now),
-            policy=describe_policy(view.spec),
+            policy=[
+                *describe_policy(view.spec),
+                describe_containment(view.spec, limits.folder_of(process_id)),
+            ],
             what_next=what_next(view, now),
-            hints=hints(view, log_problem),
+            hints=hints(view, log_problem, limits.problem_of(process_id)),
             runs=[run_of(run) for run in control.post_mortems.of(process_id)],
+            timeline=[
+                wire_event(item.number, item.event)
+                for item in timeline_of(control.bus, process_id)
+                if caller_of(request).sees_event(item.event)
+            ],
         )
     )
 
@@ -94,9 +136,17 @@ async def act(request: web.Request) -> web.Response:
         raise ApiError(
             "bad_request", f"no such action: {body.action!r}", f"one of: {known}"
         ) from None
-    signum = read_signal(body.signal) if action is Action.SIGNAL else 0
+    signum = 0
+    if action is Action.SIGNAL or body.signal is not None:
+        signum = read_signal(body.signal)
+    check_names(body.names)
     outcomes = await control.actions.act(
-        action, body.names, signum=signum, wait=body.wait, timeout=body.timeout
+        action,
+        body.names,
+        among=caller_of(request).sees,
+        signum=signum,
+        wait=body.wait,
+        timeout=body.timeout,
     )
     return json_response(wire.ActionResponse(results=[action_result(o) for o in outcomes]))
 
@@ -106,7 +156,12 @@ async def write_stdin(request: web.Request) -> web.Response:
     control = request.app[CONTROL]
     process_id = find_process(request)
     body = await read_body(request, wire.StdinRequest)
-    if control.engine.view(process_id).pid is None:
+    await control.actions.until_made([process_id])
+    try:
+        pid = control.engine.view(process_id).pid
+    except KeyError:  # it has left meanwhile
+        pid = None
+    if pid is None:
         raise ApiError("stdin_unavailable", f"{process_id} is not running")
     try:
         written = _write(control.engine.streams(process_id), body.text.encode())
@@ -152,10 +207,12 @@ def _atomic_pieces(text: bytes) -> Iterator[bytes]:
     yield text[begin:]
 
 
-def read_signal(given: str | int | None) -> int:
+def read_signal(given: str | float | None) -> int:
     """A signal by number or name, with or without SIG, in any case."""
     if given is None:
         raise ApiError("bad_signal", "no signal was named", "give one, such as HUP, or its number")
+    if isinstance(given, float) and given.is_integer():
+        given = int(given)
     try:
         return parse_signal(str(given))
     except Refused as error:
@@ -173,7 +230,7 @@ def action_result(outcome: ActionOutcome) -> wire.ActionResult:
     )
 
 
-async def _refresh(request: web.Request) -> None:
+async def refresh(request: web.Request) -> None:
     """Have figures of /proc that are a few seconds old at most, if they can be had quickly."""
     with contextlib.suppress(TimeoutError, OSError):  # the sampler counts its failures
         async with asyncio.timeout(_SWEEP_PATIENCE):
@@ -182,14 +239,15 @@ async def _refresh(request: web.Request) -> None:
 
 async def _members(request: web.Request) -> list[TreeMember]:
     """Who runs for a process, if that can be had quickly: reading a command line can hang."""
-    process_id = find_process(request)
+    control, process_id = request.app[CONTROL], find_process(request)
+    root = control.engine.view(process_id).pid
     with contextlib.suppress(TimeoutError, OSError):  # as above
         async with asyncio.timeout(_SWEEP_PATIENCE):
-            return await request.app[CONTROL].sampler.members(process_id)
+            return await control.sampler.members(process_id, root)
     return []
 
 
-def _resolve_all(names: list[str], known: list[ProcessId]) -> list[ProcessId]:
+def _resolve_all(names: list[str], known: Known) -> list[ProcessId]:
     found = []
     for item in resolve(names, known):
         match item:

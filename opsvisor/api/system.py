@@ -4,23 +4,31 @@ import asyncio
 import os
 import platform
 import pwd
-import socket
-import struct
 from collections.abc import Mapping
 
 from aiohttp import web
 
 from opsvisor import wire
+from opsvisor.api.access import Scope
 from opsvisor.api.context import (
+    CONTRACT,
     CONTROL,
     IS_READY,
     METRICS,
+    caller_of,
     json_response,
+    query_of,
     refuse_when_stopping,
 )
+from opsvisor.api.crowd import hang_up
 from opsvisor.api.errors import ApiError, bad_config, config_problem
+from opsvisor.api.negotiation import list_in, takes_gzip
+from opsvisor.api.queries import MetricsQuery
 from opsvisor.config.problems import ConfigError
 from opsvisor.config.settings import Collector
+from opsvisor.control.control import Control
+from opsvisor.control.describe import describe_place
+from opsvisor.control.upgrades import Upgraded, UpgradeRefusedError
 from opsvisor.core.events import SupervisorState
 from opsvisor.runtime import clock
 
@@ -30,29 +38,37 @@ _ANSWER_TAKEN_WITHIN = 60.0
 
 async def show_daemon(request: web.Request) -> web.Response:
     """The daemon itself."""
-    control = request.app[CONTROL]
-    configuration = control.configuration
-    now = clock.now()
-    return json_response(
-        wire.DaemonInfo(
-            version=control.version,
-            identifier=configuration.settings.identifier,
-            pid=os.getpid(),
-            state=control.supervisor.state.value,
-            started_at=control.started.wall,
-            uptime=now.mono - control.started.mono,
-            config_files=list(configuration.available.files),
-            generation=control.supervisor.generation,
-            last_reload_ok=configuration.last_load.ok,
-            last_reload_at=configuration.last_load.at,
-            last_reload_problems=[
-                config_problem(problem) for problem in configuration.last_load.problems
-            ],
-            processes=len(control.engine.ids()),
-            python=platform.python_version(),
-            log_file=control.daemon_log.path or "",
-            user=_user(),
-        )
+    return json_response(daemon_info(request.app[CONTROL], caller_of(request).groups))
+
+
+def daemon_info(control: Control, scope: Scope) -> wire.DaemonInfo:
+    """The daemon as it is now, for who is there for these groups.
+
+    Which files there are and what is wrong in them is told only to whom all of it is about.
+    """
+    configuration, is_whole = control.configuration, scope is None
+    now, last = clock.now(), control.upgraded()
+    return wire.DaemonInfo(
+        version=control.version,
+        identifier=configuration.settings.identifier,
+        pid=os.getpid(),
+        state=control.supervisor.state.value,
+        started_at=control.started.wall,
+        uptime=now.mono - control.started.mono,
+        config_files=list(configuration.available.files) if is_whole else [],
+        generation=control.supervisor.generation,
+        last_reload_ok=configuration.last_load.ok,
+        last_reload_at=configuration.last_load.at,
+        last_reload_problems=[
+            config_problem(problem) for problem in configuration.last_load.problems if is_whole
+        ],
+        processes=sum(scope is None or one.group in scope for one in control.engine.ids()),
+        python=platform.python_version(),
+        log_file=(control.daemon_log.path or "") if is_whole else "",
+        user=_user(),
+        upgrades=0 if last is None else last.count,
+        last_upgrade=None if last is None else _told(last),
+        containment=describe_place(control.engine.limits.place),
     )
 
 
@@ -62,7 +78,7 @@ async def shut_down(request: web.Request) -> web.Response:
     if control.supervisor.state is not SupervisorState.RELOADING:
         refuse_when_stopping(control)
     control.shut_down("requested by the API")
-    return web.json_response({}, status=202)
+    return json_response(wire.Agreed(), status=202)
 
 
 async def reload(request: web.Request) -> web.Response:
@@ -73,7 +89,28 @@ async def reload(request: web.Request) -> web.Response:
         await control.reload("requested by the API")
     except ConfigError as error:
         raise bad_config(error) from error
-    return web.json_response({}, status=202)
+    return json_response(wire.Agreed(), status=202)
+
+
+async def upgrade(request: web.Request) -> web.Response:
+    """Replace the daemon by the version that is installed now; refused if that can't take over.
+
+    Programs run on. Who asks next is answered by the new version.
+    """
+    control = request.app[CONTROL]
+    refuse_when_stopping(control)
+    try:
+        coming = await control.upgrade("requested by the API")
+    except UpgradeRefusedError as error:
+        raise ApiError(
+            "upgrade_refused", str(error), "nothing has changed; mend that and ask again"
+        ) from error
+    return json_response(
+        wire.UpgradeResponse(
+            from_version=coming.from_version, to_version=coming.to_version, pid=os.getpid()
+        ),
+        status=202,
+    )
 
 
 async def healthz(request: web.Request) -> web.Response:
@@ -93,8 +130,8 @@ async def metrics(request: web.Request) -> web.Response:
     """Prometheus metrics, as text or OpenMetrics: all, or of the collectors that are asked for."""
     source = request.app[METRICS]
     collect = _asked_for(request, source.collectors)
-    gzip = _takes_gzip(_list_in(request, "Accept-Encoding"))
-    accept = _list_in(request, "Accept")
+    gzip = takes_gzip(list_in(request, "Accept-Encoding"))
+    accept = list_in(request, "Accept")
     headers = {
         "Content-Type": source.content_type(accept),
         "Vary": "Accept, Accept-Encoding",
@@ -126,48 +163,24 @@ class _Exposition(web.Response):
                 await super().write_eof(data)
         except TimeoutError:
             if self._transport is not None:
-                _hang_up(self._transport)
+                hang_up(self._transport)
             raise ConnectionAbortedError("the answer to a scrape was not taken") from None
 
 
-def _hang_up(transport: asyncio.Transport) -> None:
-    """End a connection at once: a plain close waits for the client to read what was sent."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None:
-        # socket(7): linger for no time, or the kernel goes on offering what it has.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
+async def show_contract(request: web.Request) -> web.Response:
+    """This description of the API, as OpenAPI 3.1.
 
-
-async def index(request: web.Request) -> web.Response:
-    """Where everything is, for somebody who opens the address in a browser."""
-    control = request.app[CONTROL]
-    lines = [
-        f"opsvisord {control.version}, {len(control.engine.ids())} processes",
-        "",
-        "/metrics            Prometheus metrics",
-        "/api/v1/processes   how every process is",
-        "/api/v1/daemon      the daemon itself",
-        "/api/v1/sd          where its metrics are, for http_sd of Prometheus",
-        "/healthz /readyz    for probes",
-        "",
-        "opsvisorctl is the comfortable way in.",
-    ]
-    return web.Response(text="\n".join(lines) + "\n")
-
-
-def _list_in(request: web.Request, name: str) -> str:
-    """A header that holds a list, which may be spread over several lines (RFC 9110, 5.3)."""
-    return ",".join(request.headers.getall(name, ()))
+    It is the same for everybody: what somebody may not do is described as well.
+    """
+    # It takes 20 ms to make, once.
+    body = await asyncio.to_thread(request.app[CONTRACT])
+    return web.Response(body=body, content_type="application/json")
 
 
 def _asked_for(request: web.Request, offered: frozenset[Collector]) -> frozenset[Collector] | None:
-    """The collectors of `?collect[]=state&collect[]=restarts`, None if there are none.
-
-    Prometheus writes the name of a parameter as its configuration has it, and other exporters
-    have taught people the brackets.
-    """
-    names = [*request.query.getall("collect[]", ()), *request.query.getall("collect", ())]
+    """The collectors of `?collect[]=state&collect[]=restarts`, None if there are none."""
+    query = query_of(request, MetricsQuery)
+    names = [*query.bracketed, *query.collect]
     by_name = {collector.value: collector for collector in Collector}
     for name in names:
         collector = by_name.get(name)
@@ -179,28 +192,8 @@ def _asked_for(request: web.Request, offered: frozenset[Collector]) -> frozenset
     return frozenset(by_name[name] for name in names) if names else None
 
 
-def _takes_gzip(accept_encoding: str) -> bool:
-    """Whether a client wants gzip (RFC 9110, 12.5.3): not at q=0, nor where it likes plain better.
-
-    `*` stands for what is not named.
-    """
-    weights: dict[str, float] = {}
-    for item in accept_encoding.lower().split(","):
-        coding, _, parameter = item.partition(";")
-        # 8.4.1.3: x-gzip is another name for it.
-        weights[coding.strip().removeprefix("x-")] = _weight(parameter)
-    wanted = weights.get("gzip", weights.get("*", 0.0))
-    return wanted > 0 and wanted >= weights.get("identity", 0.0)
-
-
-def _weight(parameter: str) -> float:
-    name, _, number = parameter.partition("=")
-    if not name.strip():
-        return 1.0
-    try:
-        return float(number) if name.strip() == "q" else 0.0
-    except ValueError:
-        return 0.0  # what can't be understood is not taken for a wish
+def _told(last: Upgraded) -> wire.Upgraded:
+    return wire.Upgraded(from_version=last.from_version, at=last.at, silence=last.silence)
 
 
 def _user() -> str:

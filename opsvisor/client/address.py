@@ -1,11 +1,11 @@
-"""Where a daemon listens, as people write it: `unix:///path` or `http://host:port`."""
+"""Where a daemon listens, as people write it: `unix:///path`, `http://` or `https://host:port`."""
 
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from opsvisor.client.errors import BadUrl
 
-_HTTP_PORT = 80
+_PORTS = {"http": 80, "https": 443}
 
 
 # Named tuples: making a dataclass costs opsvisorctl a millisecond of its start.
@@ -24,11 +24,12 @@ class TcpAddress(NamedTuple):
 
     host: str
     port: int
+    is_tls: bool = False
 
     def __str__(self) -> str:
         """`http://127.0.0.1:9001`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{'https' if self.is_tls else 'http'}://{host}:{self.port}"
 
 
 Address = UnixAddress | TcpAddress
@@ -43,9 +44,10 @@ def parse_url(url: str) -> Address:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise BadUrl(f"value {url!r} is not a URL: {error}") from error
-    if parts.scheme != "http" or not host:
+    if parts.scheme not in _PORTS or not host:
         raise BadUrl(f"value {url!r} is not a URL")
-    return TcpAddress(host, _HTTP_PORT if port is None else port)
+    usual = _PORTS[parts.scheme]
+    return TcpAddress(host, usual if port is None else port, parts.scheme == "https")
 
 
 def _unix(url: str) -> UnixAddress:

@@ -1,9 +1,10 @@
 """The API of opsvisord as Python calls: one method per operation, wire types in and out."""
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from copy import copy
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import BinaryIO, Literal, Self, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -11,42 +12,43 @@ import msgspec
 from opsvisor import wire
 from opsvisor.client.address import parse_url
 from opsvisor.client.errors import ApiError
+from opsvisor.client.many_logs import once_each
 from opsvisor.client.samples import Sample, parse_samples
 from opsvisor.client.sse import ServerEvent
-from opsvisor.client.transport import Stream, Transport
+from opsvisor.client.transport import Stream, Transport, Trust
+from opsvisor.wire import EventGap, LogGap, LogPiece, StreamName
 
-StreamName = Literal["stdout", "stderr"]
 Answer = TypeVar("Answer")
 
+Watched = (
+    wire.WatchSnapshot
+    | wire.WatchChanged
+    | wire.WatchRemoved
+    | wire.WatchSamples
+    | wire.DaemonInfo
+)
+
 _API = "/api/v1"
+_REASON = "Opsvisor-Reason"
 _CONNECT_TIMEOUT = 10.0
-
-
-class LogPiece(msgspec.Struct, kw_only=True, frozen=True):
-    """Text that was just written to a log; `offset` is where it ends."""
-
-    text: str
-    offset: int
-
-
-class LogGap(msgspec.Struct, kw_only=True, frozen=True):
-    """The reader was too slow, or the log was cut: this many bytes were not sent."""
-
-    lost_bytes: int
-
-
-class EventGap(msgspec.Struct, kw_only=True, frozen=True):
-    """The first and last id of the events that could not be delivered."""
-
-    lost: tuple[int, int]
+_WATCHED: dict[str, type[Watched]] = {
+    "snapshot": wire.WatchSnapshot,
+    "changed": wire.WatchChanged,
+    "removed": wire.WatchRemoved,
+    "samples": wire.WatchSamples,
+    "daemon": wire.DaemonInfo,
+}
 
 
 class Client:
     """Talks to one opsvisord. Not for use by several threads at once.
 
-    `url` is `unix:///path` or `http://host:port` (BadUrl otherwise). `timeout` is how many seconds
-    an answer may take, except for calls that wait for processes: those take what they take.
-    Every method raises NoDaemon, Unauthorized or ApiError.
+    `url` is `unix:///path`, `http://host:port` or `https://host:port` (BadUrl otherwise).
+    `username` and `password`, or a `token`, say who asks. For TLS `ca_file` names who vouches for
+    the daemon (without it, whom the system trusts), and `client_cert` and `client_key` who asks
+    (BadTls if they can't be used). `reason` stands in the daemon's audit log beside whatever is
+    asked for. `timeout` is how many seconds an answer may take, except for calls that wait for
+    processes: those take what they take. Every method raises NoDaemon, Unauthorized or ApiError.
     """
 
     def __init__(
@@ -55,12 +57,30 @@ class Client:
         *,
         username: str | None = None,
         password: str | None = None,
+        token: str | None = None,
+        ca_file: str | None = None,
+        client_cert: str | None = None,
+        client_key: str | None = None,
+        reason: str = "",
         timeout: float = 60.0,
     ) -> None:
-        self._transport = Transport(parse_url(url), min(timeout, _CONNECT_TIMEOUT))
+        trust = Trust(ca_file, client_cert, client_key)
+        self._transport = Transport(parse_url(url), min(timeout, _CONNECT_TIMEOUT), trust)
         self._timeout = timeout
         if username:
             self.login(username, password or "")
+        if token:
+            self._transport.headers["Authorization"] = f"Bearer {token}"
+        if reason:
+            self._transport.headers[_REASON] = quote(wire.as_text(reason))
+
+    def elsewhere(self, url: str) -> "Client":
+        """A client of another daemon, which is told nothing of who asks. Raises BadUrl."""
+        trust = self._transport.trust
+        other = Client(url, ca_file=trust.ca_file, timeout=self._timeout)
+        if reason := self._transport.headers.get(_REASON):
+            other._transport.headers[_REASON] = reason
+        return other
 
     @property
     def url(self) -> str:
@@ -71,6 +91,12 @@ class Client:
         """Use these credentials from the next call on."""
         token = b64encode(f"{username}:{password}".encode()).decode()
         self._transport.headers["Authorization"] = f"Basic {token}"
+
+    def another(self) -> "Client":
+        """A client of the same daemon with the same credentials, for another thread."""
+        twin = copy(self)
+        twin._transport = self._transport.another()  # noqa: SLF001 - of the same class
+        return twin
 
     def close(self) -> None:
         """Close the kept connection."""
@@ -95,13 +121,35 @@ class Client:
         """What the daemon says about itself."""
         return self._get("/daemon", wire.DaemonInfo)
 
+    def me(self) -> wire.Me:
+        """Who asks, as the daemon sees it, and how far they may go."""
+        return self._get("/me", wire.Me)
+
     def targets(self) -> list[wire.TargetGroup]:
         """Where Prometheus can scrape the daemon; none while it listens nowhere on TCP."""
         return self._get("/sd", list[wire.TargetGroup])
 
-    def metrics(self) -> list[Sample]:
-        """Every sample of /metrics, as Prometheus would read it now."""
-        answer = self._transport.call("GET", "/metrics", body=None, patience=self._timeout)
+    def is_alive(self) -> bool:
+        """Whether the daemon answers at all: True, or NoDaemon is raised."""
+        return self._asked("/healthz") == b"ok\n"
+
+    def is_ready(self) -> bool:
+        """Whether everything that is to be started has been, and no shutdown has begun."""
+        try:
+            return self._asked("/readyz") == b"ok\n"
+        except ApiError as error:
+            if error.problem.code == "not_ready":
+                return False
+            raise
+
+    def contract(self) -> dict[str, object]:
+        """What this daemon can be asked, as OpenAPI 3.1."""
+        return self._decoded(self._asked("/openapi.json"), dict[str, object])
+
+    def metrics(self, collect: Sequence[str] = ()) -> list[Sample]:
+        """Every sample of /metrics as Prometheus would read it, or those of some collectors."""
+        query = urlencode([("collect", one) for one in collect])
+        answer = self._asked(f"/metrics{'?' if query else ''}{query}")
         try:
             return list(parse_samples(answer.decode()))
         except ValueError as error:  # no UTF-8 is one too
@@ -115,6 +163,13 @@ class Client:
         """Ask the daemon to stop everything and begin anew; returns once it has agreed."""
         self._post("/daemon/reload", None, dict)
 
+    def upgrade(self) -> wire.UpgradeResponse:
+        """Ask the daemon to replace itself by the installed version; returns when that begins.
+
+        ApiError `upgrade_refused` if it can't take over. The next call waits for the new version.
+        """
+        return self._post_and_wait("/daemon/upgrade", None, wire.UpgradeResponse)
+
     def daemon_log(
         self,
         *,
@@ -122,24 +177,35 @@ class Client:
         last_lines: int | None = None,
         offset: int | None = None,
         length: int | None = None,
+        since: float | None = None,
     ) -> wire.LogText:
         """A piece of the daemon's own log; see `log`."""
-        span = _query(bytes=last_bytes, lines=last_lines, offset=offset, length=length)
+        span = _query(
+            bytes=last_bytes, lines=last_lines, offset=offset, length=length, since=since
+        )
         return self._get(f"/daemon/log{span}", wire.LogText)
 
     def clear_daemon_log(self) -> None:
         """Empty the daemon's own log."""
         self._post("/daemon/log/clear", None, dict)
 
-    def follow_daemon_log(self, last_bytes: int = 0) -> Stream[LogPiece | LogGap]:
-        """The last bytes of the daemon's log, then whatever is added to it."""
-        return self._follow(f"/daemon/log/follow{_query(bytes=last_bytes)}")
+    def follow_daemon_log(
+        self, last_bytes: int = 0, *, since: float | None = None
+    ) -> Stream[LogPiece | LogGap]:
+        """The last bytes of the daemon's log, then whatever is added to it; see `follow_log`."""
+        query = _query(bytes=last_bytes, since=since)
+        return self._follow(f"/daemon/log/follow{query}")
 
     # Processes
 
-    def processes(self, *names: str) -> wire.ProcessList:
-        """Every process, or those that the names and patterns stand for."""
-        query = urlencode([("name", name) for name in names])
+    def processes(self, *names: str, resources: bool = True) -> wire.ProcessList:
+        """Every process, or those that the names and patterns stand for.
+
+        Without `resources`, what must be read from /proc is as old as it is.
+        """
+        query = urlencode(
+            [*(("name", name) for name in names), *([] if resources else [("resources", "0")])]
+        )
         return self._get(f"/processes{'?' if query else ''}{query}", wire.ProcessList)
 
     def process(self, name: str) -> wire.ProcessDetail:
@@ -149,6 +215,31 @@ class Client:
     def history(self, name: str) -> wire.History:
         """Why a process is as it is, and its last runs."""
         return self._get(f"/processes/{_quoted(name)}/history", wire.History)
+
+    def process_config(self, name: str) -> wire.ProcessConfig:
+        """All options of a process as they are in use, and where each was written."""
+        return self._get(f"/processes/{_quoted(name)}/config", wire.ProcessConfig)
+
+    def process_samples(
+        self, name: str, *, since: float = 0.0, points: int | None = None
+    ) -> wire.ProcessSamples:
+        """What a process used in the last minutes, in so many points at most."""
+        query = _query(since=since or None, points=points)
+        return self._get(f"/processes/{_quoted(name)}/samples{query}", wire.ProcessSamples)
+
+    def samples(self, *, since: float = 0.0, points: int | None = None) -> wire.SampleList:
+        """What all processes used in the last minutes, in so many points at most."""
+        query = _query(since=since or None, points=points)
+        return self._get(f"/samples{query}", wire.SampleList)
+
+    def watch(self, interval: float = 2.0) -> Stream[Watched]:
+        """How everything is, and from then on what changes; samples every `interval` seconds.
+
+        It begins with a `WatchSnapshot`. Another one takes the place of all that was told before:
+        after an upgrade of the daemon, or where this reader was slow.
+        """
+        query = _query(interval=interval)
+        return self._transport.stream(f"{_API}/watch{query}", {}).map_all(_watched)
 
     def act(
         self,
@@ -189,17 +280,62 @@ class Client:
         last_lines: int | None = None,
         offset: int | None = None,
         length: int | None = None,
+        since: float | None = None,
     ) -> wire.LogText:
-        """A piece of a log: its last bytes, its last lines, or `length` bytes from `offset`."""
-        span = _query(bytes=last_bytes, lines=last_lines, offset=offset, length=length)
+        """A piece of a log: its last bytes, its last lines, or `length` bytes from `offset`.
+
+        Or what was written `since` then (Unix time), of which `last_lines` may ask for the end.
+        """
+        span = _query(
+            bytes=last_bytes, lines=last_lines, offset=offset, length=length, since=since
+        )
         return self._get(f"/processes/{_quoted(name)}/logs/{stream}{span}", wire.LogText)
 
+    def logs(
+        self,
+        names: Sequence[str] = (),
+        *,
+        streams: Sequence[StreamName] = (),
+        last_lines: int | None = None,
+        since: float | None = None,
+        follow: bool = False,
+    ) -> Stream[wire.LogNames | wire.LogSaid | wire.LogLost | wire.LogRemark]:
+        """What several processes said, or all, over one connection; `follow` goes on with it.
+
+        Names may be patterns, and with `follow` stand for processes that come later as well. A
+        stream that goes on through an upgrade of the daemon sends nothing twice.
+        """
+        query = urlencode(
+            [
+                *(("name", wire.as_text(name)) for name in names),
+                *(("stream", stream) for stream in streams),
+                *([] if last_lines is None else [("lines", last_lines)]),
+                *([] if since is None else [("since", since)]),
+                ("follow", "1" if follow else "0"),
+            ]
+        )
+        events = self._transport.stream(f"{_API}/logs?{query}", {})
+        return events.map_all(once_each)
+
     def follow_log(
-        self, name: str, stream: StreamName = "stdout", *, last_bytes: int = 0
+        self,
+        name: str,
+        stream: StreamName = "stdout",
+        *,
+        last_bytes: int = 0,
+        since: float | None = None,
     ) -> Stream[LogPiece | LogGap]:
-        """The last bytes of a log, then whatever is added to it."""
-        query = _query(bytes=last_bytes)
+        """The last bytes of a log, or what memory has of it since then, and what is added."""
+        query = _query(bytes=last_bytes, since=since)
         return self._follow(f"/processes/{_quoted(name)}/logs/{stream}/follow{query}")
+
+    def download_log(self, name: str, stream: StreamName = "stdout", *, into: BinaryIO) -> int:
+        """Write all of a log into a file, byte for byte; gives how many bytes that were.
+
+        NoDaemon if the daemon broke off, also because the log was cut short meanwhile.
+        """
+        target = f"{_API}/processes/{_quoted(name)}/logs/{stream}/download"
+        return self._transport.download(target, into)
 
     def clear_logs(self, names: Sequence[str]) -> wire.ActionResponse:
         """Empty both logs of these processes."""
@@ -245,13 +381,17 @@ class Client:
         return self._transport.stream(f"{_API}/events{query}", headers).map(_published)
 
     def _get(self, target: str, kind: type[Answer]) -> Answer:
-        answer = self._transport.call("GET", _API + target, body=None, patience=self._timeout)
-        return self._decoded(answer, kind)
+        return self._decoded(self._asked(_API + target), kind)
+
+    def _asked(self, target: str) -> bytes:
+        return self._transport.call("GET", target, body=None, patience=self._timeout)
 
     def _post(self, target: str, request: msgspec.Struct | None, kind: type[Answer]) -> Answer:
         return self._decoded(self._send(target, request, patience=self._timeout), kind)
 
-    def _post_and_wait(self, target: str, request: msgspec.Struct, kind: type[Answer]) -> Answer:
+    def _post_and_wait(
+        self, target: str, request: msgspec.Struct | None, kind: type[Answer]
+    ) -> Answer:
         """Stopping may take a minute, starting an hour: only the daemon knows how long."""
         return self._decoded(self._send(target, request, patience=None), kind)
 
@@ -283,6 +423,13 @@ def _published(event: ServerEvent) -> wire.Event | EventGap:
     return msgspec.json.decode(event.text, type=wire.Event)
 
 
+def _watched(events: Iterator[ServerEvent]) -> Iterator[Watched]:
+    """Those that this client knows: a later daemon may tell more."""
+    for event in events:
+        if (kind := _WATCHED.get(event.event)) is not None:
+            yield msgspec.json.decode(event.text, type=kind)
+
+
 def _unreadable(url: str, error: ValueError | msgspec.MsgspecError) -> wire.Problem:
     return wire.Problem(
         type="about:blank",
@@ -298,6 +445,6 @@ def _quoted(name: str) -> str:
     return quote(wire.as_text(name), safe="")
 
 
-def _query(**values: int | None) -> str:
+def _query(**values: float | None) -> str:
     given = {name: value for name, value in values.items() if value is not None}
     return f"?{urlencode(given)}" if given else ""

@@ -12,6 +12,10 @@ class Unreached(Enum):
     MISSING = "no such file"
     REFUSED = "refused connection"
     DENIED = "permission denied"
+    ORPHANED = "has no opsvisord behind it"  # a crashed one's: its address is kept for the next
+    UNTRUSTED = "is not trusted"  # its certificate
+    REFUSES_US = "does not take our certificate"  # or that there is none
+    NO_TLS = "does not speak TLS"
     LOST = "gave no answer"  # connected, then silence, nonsense or a closed connection
 
 
@@ -27,6 +31,10 @@ class NoDaemon(OpsvisorError):  # noqa: N818 - the name says what happened
 
 class BadUrl(OpsvisorError):  # noqa: N818 - the name says what happened
     """Not an address that a client can connect to."""
+
+
+class BadTls(OpsvisorError):  # noqa: N818 - the name says what happened
+    """A file of certificates, or a key, that can't be used to connect."""
 
 
 class ApiError(OpsvisorError):

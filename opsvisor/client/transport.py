@@ -1,58 +1,89 @@
-"""HTTP/1.1 over a unix socket or TCP: one kept connection for calls, one more per stream.
+"""HTTP/1.1 over a unix socket, TCP or TLS: one kept connection for calls, one more per stream.
 
 Every failure below HTTP becomes `NoDaemon`, every answer that is no success `ApiError`. What is
 read is bounded: a broken server must not fill the memory of the operator's shell.
 """
 
+import os
 import select
 import socket
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from copy import copy
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Generic, NamedTuple, Self, TypeVar
 
 import msgspec
 
 from opsvisor.client.address import Address, TcpAddress, UnixAddress
 from opsvisor.client.errors import ApiError, NoDaemon, Unauthorized, Unreached
+from opsvisor.client.http import Answer, BadAnswer, HttpConnection
 from opsvisor.client.sse import LineTooLong, ServerEvent, read_events
 from opsvisor.wire import Problem
 
+if TYPE_CHECKING:
+    from opsvisor.client.tls import Tls
+
 _ANSWER_MAX = 64 * 1024 * 1024
+_DOWNLOADED_AT_ONCE = 256 * 1024
 _UNAUTHORIZED = 401
 _FIRST_ERROR = 400
-_HANGING_UP = (ConnectionError, HTTPException, TimeoutError, LineTooLong, msgspec.MsgspecError)
+_UPGRADE = "upgrade"  # the event with which a stream ends for its successor to go on
+# After a crash somebody has to start the next daemon; a service manager does so in two seconds.
+_SUCCESSOR_PATIENCE = 5.0
+_LOOK_AGAIN_AFTER = 0.1
+_CREDENTIALS = 12  # bytes: pid, uid, gid
+_PORTS = {False: 80, True: 443}  # without TLS, with it
+_HANGING_UP = (ConnectionError, BadAnswer, TimeoutError, LineTooLong, msgspec.MsgspecError)
 
 T = TypeVar("T")
 U = TypeVar("U")
 
 
-class _UnixConnection(HTTPConnection):
-    """The standard library's client on a unix socket; `Host` says localhost."""
+class _Line:
+    """The connection that a stream comes through: another one after an upgrade of the daemon."""
 
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect, leaving no descriptor behind where that fails."""
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            sock.settimeout(self.timeout)
-            sock.connect(self._path)
-        except OSError:
-            sock.close()
-            raise
+    def __init__(self, sock: socket.socket, response: Answer) -> None:
         self.sock = sock
+        self.response = response
+        self._is_hung_up = False
+
+    def renew(self, later: "_Line") -> bool:
+        """Go on with that one; False if somebody has hung up meanwhile."""
+        self._let_go()
+        self.sock, self.response = later.sock, later.response
+        if self._is_hung_up:  # in another thread
+            self.hang_up()
+        return not self._is_hung_up
+
+    def hang_up(self) -> None:
+        """End the stream for whoever reads it, in another thread as well."""
+        self._is_hung_up = True
+        with suppress(OSError):  # the daemon was first
+            self.sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Hang up, and give the connection back at once."""
+        self.hang_up()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        # The response holds the socket open, and so would whoever keeps it: a traceback does.
+        self.response.close()
+        self.sock.close()
 
 
 class Stream(Generic[T]):
-    """What a daemon sends as it happens. Iterate, and close it (it is a context manager)."""
+    """What a daemon sends as it happens. Iterate, and close it (it is a context manager).
 
-    def __init__(self, url: str, sock: socket.socket, pieces: Iterator[T]) -> None:
+    It goes on through upgrades of the daemon.
+    """
+
+    def __init__(self, url: str, line: _Line, pieces: Iterator[T]) -> None:
         self._url = url
-        self._sock = sock
+        self._line = line
         self._pieces = pieces
 
     def __iter__(self) -> Iterator[T]:
@@ -66,17 +97,19 @@ class Stream(Generic[T]):
 
     def map(self, decode: Callable[[T], U]) -> "Stream[U]":
         """The same stream with every piece decoded."""
-        return Stream(self._url, self._sock, (decode(piece) for piece in self._pieces))
+        return Stream(self._url, self._line, (decode(piece) for piece in self._pieces))
+
+    def map_all(self, decode: Callable[[Iterator[T]], Iterator[U]]) -> "Stream[U]":
+        """The same stream, its pieces made to others by one who sees all of them in turn."""
+        return Stream(self._url, self._line, decode(self._pieces))
 
     def hang_up(self) -> None:
         """End the stream for whoever iterates over it, in another thread as well."""
-        with suppress(OSError):  # the daemon was first
-            self._sock.shutdown(socket.SHUT_RDWR)
+        self._line.hang_up()
 
     def close(self) -> None:
         """Hang up, and give the connection back."""
-        self.hang_up()
-        self._sock.close()
+        self._line.close()
 
     def __enter__(self) -> Self:
         """The stream itself."""
@@ -92,14 +125,40 @@ class Stream(Generic[T]):
         self.close()
 
 
-class Transport:
-    """Sends requests to one address. `connect_timeout` is in seconds."""
+class Trust(NamedTuple):
+    """Files for TLS: who vouches for daemons, None for whom the system trusts; and who we are.
 
-    def __init__(self, address: Address, connect_timeout: float) -> None:
+    `key` None: the key is in the file of `cert`.
+    """
+
+    ca_file: str | None = None
+    cert: str | None = None
+    key: str | None = None
+
+
+class Transport:
+    """Sends requests to one address. `connect_timeout` is in seconds.
+
+    Raises BadTls where the files of `trust` are needed and can't be used.
+    """
+
+    def __init__(
+        self, address: Address, connect_timeout: float, trust: Trust | None = None
+    ) -> None:
         self.address = address
+        self.trust = trust or Trust()
+        is_tls = isinstance(address, TcpAddress) and address.is_tls
+        self._tls = _tls(self.trust) if is_tls else None
         self.headers: dict[str, str] = {}
         self._connect_timeout = connect_timeout
-        self._kept: HTTPConnection | None = None
+        self._kept: HttpConnection | None = None
+
+    def another(self) -> "Transport":
+        """One to the same address that says the same of itself, on connections of its own."""
+        twin = copy(self)
+        twin.headers = dict(self.headers)
+        twin._kept = None  # noqa: SLF001 - of the same class
+        return twin
 
     def close(self) -> None:
         """Close the kept connection; the next call opens another."""
@@ -113,18 +172,22 @@ class Transport:
         """The body of a successful answer, awaited for `patience` seconds (None: for ever)."""
         connection = self._reusable() or self._connect()
         self._kept = connection
-        _socket_of(connection).settimeout(patience)
+        connection.sock.settimeout(patience)
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:
             with self._conversation(patience):
-                connection.request(method, target, body, {**self.headers, **headers})
-                response = connection.getresponse()
-                answer = response.read(_ANSWER_MAX + 1)
+                response = connection.ask(method, target, body, {**self.headers, **headers})
+                try:
+                    answer = response.read(_ANSWER_MAX + 1)
+                finally:
+                    response.close()
         except BaseException:
             self.close()  # half an answer must not be taken for the next one's
             raise
-        if len(answer) > _ANSWER_MAX:
+        is_too_long = len(answer) > _ANSWER_MAX
+        if response.is_last or is_too_long:
             self.close()
+        if is_too_long:
             raise NoDaemon(str(self.address), Unreached.LOST, "more than 64 MiB of answer")
         if response.status >= _FIRST_ERROR:
             raise self._refusal(response, answer)
@@ -132,23 +195,56 @@ class Transport:
 
     def stream(self, target: str, headers: Mapping[str, str]) -> Stream[ServerEvent]:
         """Server-sent events on a connection of their own, with no limit of time."""
+        line = self._open(target, headers)
+        return Stream(str(self.address), line, self._read(line, target, headers))
+
+    def download(self, target: str, into: BinaryIO) -> int:
+        """Write the body of an answer into a file as it comes, however long it is."""
+        line = self._open(target, {"Accept": "*/*"})
+        written = 0
+        try:
+            with self._conversation(None):
+                while piece := line.response.read(_DOWNLOADED_AT_ONCE):
+                    into.write(piece)
+                    written += len(piece)
+        finally:
+            line.close()
+        return written
+
+    def _read(self, line: _Line, target: str, headers: Mapping[str, str]) -> Iterator[ServerEvent]:
+        """All events; where the daemon says that it is upgraded, ask its successor for the rest.
+
+        That has the same listening socket, so it answers, or hangs up if it could not begin.
+        """
+        while True:
+            for event in read_events(line.response.readline):
+                if event.event == _UPGRADE:
+                    break
+                yield event
+            else:
+                return
+            if not line.renew(self._open(target, {**headers, "Last-Event-ID": event.id})):
+                return
+
+    def _open(self, target: str, headers: Mapping[str, str]) -> _Line:
         connection = self._connect()
-        sock = _socket_of(connection)  # http.client forgets it where the server will hang up
-        sock.settimeout(None)
+        connection.sock.settimeout(None)
         wanted = {**self.headers, "Accept": "text/event-stream", **headers}
         try:
             with self._conversation(None):
-                connection.request("GET", target, headers=wanted)
-                response = connection.getresponse()
-                refused = response.status >= _FIRST_ERROR
-                answer = response.read(_ANSWER_MAX) if refused else b""
+                response = connection.ask("GET", target, None, wanted)
         except BaseException:
             connection.close()
             raise
-        if refused:
-            connection.close()
-            raise self._refusal(response, answer)
-        return Stream(str(self.address), sock, read_events(response.readline))
+        line = _Line(connection.sock, response)
+        if response.status < _FIRST_ERROR:
+            return line
+        try:
+            with self._conversation(None):
+                answer = response.read(_ANSWER_MAX)
+        finally:
+            line.close()
+        raise self._refusal(response, answer)
 
     @contextmanager
     def _conversation(self, patience: float | None) -> Iterator[None]:
@@ -158,10 +254,18 @@ class Transport:
         except TimeoutError as error:
             silence = f"within {patience:g} s"
             raise NoDaemon(str(self.address), Unreached.LOST, silence) from error
-        except _HANGING_UP as error:
-            raise NoDaemon(str(self.address), Unreached.LOST, str(error)) from error
+        except (OSError, *_HANGING_UP) as error:
+            # With TLS 1.3 a server looks at our certificate when we take the handshake for done.
+            failure = self._failure_of_tls(error)
+            if failure is None and not isinstance(error, _HANGING_UP):
+                raise
+            how = failure or (Unreached.LOST, str(error))
+            raise NoDaemon(str(self.address), *how) from error
 
-    def _reusable(self) -> HTTPConnection | None:
+    def _failure_of_tls(self, error: Exception) -> tuple[Unreached, str] | None:
+        return None if self._tls is None else self._tls.failure(error)
+
+    def _reusable(self) -> HttpConnection | None:
         """The kept connection, unless the daemon hung up in the meantime.
 
         Asking beforehand rather than repeating afterwards: a `start` must not be sent twice.
@@ -172,16 +276,33 @@ class Transport:
             return None
         return self._kept
 
-    def _connect(self) -> HTTPConnection:
-        connection = _connection(self.address, self._connect_timeout)
-        try:
-            connection.connect()
-        except OSError as error:
-            detail = error.strerror or str(error)
-            raise NoDaemon(str(self.address), _reason(error, self.address), detail) from error
-        return connection
+    def _connect(self) -> HttpConnection:
+        """Connect to a daemon that lives.
 
-    def _refusal(self, response: HTTPResponse, answer: bytes) -> ApiError:
+        After a crash its listening socket is kept for the next one. What was sent to it meanwhile
+        would be carried out then, however long that takes: so nothing is sent.
+        """
+        until = time.monotonic() + _SUCCESSOR_PATIENCE
+        while True:
+            connection = self._connect_once()
+            gone = _dead_listener(connection.sock)
+            if not gone:
+                return connection
+            connection.close()
+            if time.monotonic() > until:
+                detail = f"pid {gone}, which listened there, has ended without a shutdown"
+                raise NoDaemon(str(self.address), Unreached.ORPHANED, detail)
+            time.sleep(_LOOK_AGAIN_AFTER)
+
+    def _connect_once(self) -> HttpConnection:
+        try:
+            return _connection(self.address, self._connect_timeout, self._tls)
+        except OSError as error:
+            seen = _reason(error, self.address), error.strerror or str(error)
+            how = self._failure_of_tls(error) or seen
+            raise NoDaemon(str(self.address), *how) from error
+
+    def _refusal(self, response: Answer, answer: bytes) -> ApiError:
         try:
             problem = msgspec.json.decode(answer, type=Problem)
         except msgspec.MsgspecError:
@@ -190,17 +311,69 @@ class Transport:
         return kind(problem)
 
 
-def _socket_of(connection: HTTPConnection) -> socket.socket:
-    assert isinstance(connection.sock, socket.socket)  # it is connected
-    return connection.sock
+def _dead_listener(sock: socket.socket) -> int:
+    """The pid that called listen(2) at the other end, if that has ended; else 0.
+
+    Of a TCP connection, and of a process in another pid namespace, nothing is known.
+    """
+    if sock.family != socket.AF_UNIX:
+        return 0
+    told = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS)
+    pid = int.from_bytes(told[:4], sys.byteorder)
+    return pid if pid > 0 and _has_ended(pid) else 0
 
 
-def _connection(address: Address, timeout: float) -> HTTPConnection:
+def _has_ended(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - pathlib costs milliseconds
+            return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
+    except (OSError, IndexError):  # hidden from us
+        return False
+
+
+def _tls(trust: Trust) -> "Tls":
+    # Not at the top: ssl costs 4 ms, and most daemons are asked over their socket.
+    from opsvisor.client.tls import Tls  # noqa: PLC0415 - see above
+
+    return Tls(*trust)
+
+
+def _connection(address: Address, timeout: float, tls: "Tls | None") -> HttpConnection:
+    """Connect, leaving no descriptor behind where that fails."""
     match address:
         case UnixAddress(path):
-            return _UnixConnection(path, timeout)
-        case TcpAddress(host, port):
-            return HTTPConnection(host, port, timeout=timeout)
+            return HttpConnection(_unix(path, timeout), "localhost")
+        case TcpAddress(host, port, is_tls):
+            name = f"[{host}]" if ":" in host else host
+            said = name if port == _PORTS[is_tls] else f"{name}:{port}"
+            return HttpConnection(_tcp(host, port, timeout, tls), said)
+
+
+def _unix(path: str, timeout: float) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(path)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _tcp(host: str, port: int, timeout: float, tls: "Tls | None") -> socket.socket:
+    sock = socket.create_connection((host, port), timeout)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock if tls is None else tls.secure(sock, host)
+    except OSError:
+        sock.close()
+        raise
 
 
 def _reason(error: OSError, address: Address) -> Unreached:
@@ -213,7 +386,7 @@ def _reason(error: OSError, address: Address) -> Unreached:
             return Unreached.REFUSED
 
 
-def _foreign(address: Address, response: HTTPResponse) -> Problem:
+def _foreign(address: Address, response: Answer) -> Problem:
     return Problem(
         type="about:blank",
         title="Not opsvisord",

@@ -25,6 +25,26 @@ def look_up(text: str) -> UserSpec:
     return UserSpec(name=account.pw_name, uid=account.pw_uid, gid=gid, groups=groups)
 
 
+def uid_of(text: str) -> int:
+    """The number of a user, who may be unknown here by that. Raises Refused."""
+    if _ID.fullmatch(text) and int(text) < 2**32 - 1:
+        return int(text)
+    return _account(text).pw_uid
+
+
+def gid_of(text: str) -> int:
+    """The number of a group. Raises Refused."""
+    return _gid(text)
+
+
+def name_of(uid: int) -> str:
+    """What the user of this number is called, `uid N` if nobody says."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, OverflowError):
+        return f"uid {uid}"
+
+
 def owner(text: str) -> tuple[int, int]:
     """(uid, gid) of a file; without a group in `text` the file's own stays. Raises Refused."""
     user = look_up(text)

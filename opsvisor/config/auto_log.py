@@ -1,8 +1,21 @@
 """Where the output of a process goes that shall have a log, no matter where: Supervisor's AUTO."""
 
 import hashlib
+import tempfile
 
 from opsvisor.core.spec import ProcessId
+
+
+def usual_folder() -> str:
+    """Where such logs are unless somebody says otherwise: the system's temporary directory.
+
+    In a container with a read-only root there may be none that can be written to. That matters to
+    a log that is to be there, which says so, and not to whoever only asks for its name.
+    """
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:
+        return "/tmp"  # noqa: S108 - a name; what is done with it fails
 
 
 def auto_path(

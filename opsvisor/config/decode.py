@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -21,20 +20,19 @@ from opsvisor.config.schema import (
 from opsvisor.config.schema_daemon import DaemonOptions, ServerOptions
 from opsvisor.config.schema_metrics import IdentityOptions, MetricsOptions
 from opsvisor.config.units import Refused, did_you_mean
+from opsvisor.core.struct import Struct, field, replace
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Where an option was written, and what that part of the file is called in messages."""
 
     place: Place
     section: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Declared(Generic[T]):
+class Declared(Struct, Generic[T], frozen=True, kw_only=True):
     """The options of one table, inherited ones included, and where each was written.
 
     An option in `broken` was refused and has its default here: what would follow from it says
@@ -44,7 +42,7 @@ class Declared(Generic[T]):
     options: T
     section: str
     place: Place
-    origins: Mapping[KeyPath, Origin] = field(repr=False)
+    origins: Mapping[KeyPath, Origin]
     broken: frozenset[KeyPath] = frozenset()
 
     def origin(self, *path: str | int) -> Origin:
@@ -68,8 +66,7 @@ class Declared(Generic[T]):
         return not any((name,) in self.broken for name in names)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decoded:
+class Decoded(Struct, frozen=True, kw_only=True):
     """All that the files say."""
 
     programs: Mapping[str, Declared[ProgramOptions]]
@@ -80,8 +77,7 @@ class Decoded:
     identities: Mapping[str, Declared[IdentityOptions]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Draft:
+class _Draft(Struct, frozen=True, kw_only=True):
     """The options that were written in one table, before defaults are added.
 
     `table` is where the table is in the document, `inner` the way from there to a table inside

@@ -1,10 +1,10 @@
 """A parsed file: nested values, and the line each of them was written on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from opsvisor.config.problems import Place, Problem
+from opsvisor.core.struct import Struct
 
 # Names of tables, and positions in arrays, from the outside in.
 KeyPath = tuple[str | int, ...]
@@ -13,13 +13,12 @@ KeyPath = tuple[str | int, ...]
 SHARED_TABLES = ("program", "group")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class Document(Struct, frozen=True, kw_only=True):
     """The values of one file, or of several that were merged. `files` are in reading order."""
 
     files: tuple[str, ...]
     values: Mapping[str, Any]
-    places: Mapping[KeyPath, Place] = field(repr=False)
+    places: Mapping[KeyPath, Place]
 
     def place(self, path: KeyPath) -> Place:
         """Where `path` was written, or else the nearest table around it."""

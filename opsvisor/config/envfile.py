@@ -5,9 +5,17 @@ from pathlib import Path
 
 from opsvisor.config.problems import Place, Problem
 from opsvisor.config.units import Refused
+from opsvisor.core.struct import Struct
 
 
-def read(path: str) -> tuple[Mapping[str, str], tuple[Problem, ...]]:
+class Variable(Struct, frozen=True):
+    """The value of a variable, and the line that it was written on."""
+
+    value: str
+    line: int
+
+
+def read(path: str) -> tuple[Mapping[str, Variable], tuple[Problem, ...]]:
     """The variables in the file at `path`, later lines winning, and what is wrong with its lines.
 
     Raises Refused if the file can't be read at all. The values are taken as they are: nothing is
@@ -20,7 +28,8 @@ def read(path: str) -> tuple[Mapping[str, str], tuple[Problem, ...]]:
         raise Refused(says) from error
     except UnicodeDecodeError as error:
         raise Refused(f"names a file that isn't UTF-8: '{path}'") from error
-    variables, problems = {}, []
+    variables: dict[str, Variable] = {}
+    problems = []
     for number, line in enumerate(text.split("\n"), start=1):
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
@@ -33,7 +42,7 @@ def read(path: str) -> tuple[Mapping[str, str], tuple[Problem, ...]]:
                 Problem(Place(path, number), "not an environment variable", "write NAME=value")
             )
         else:
-            variables[name] = _unquoted(value.strip())
+            variables[name] = Variable(_unquoted(value.strip()), number)
     return variables, tuple(problems)
 
 

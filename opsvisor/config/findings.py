@@ -1,12 +1,10 @@
 """What was found while a configuration was read, before anybody decides what to do about it."""
 
-from dataclasses import dataclass, field
-
 from opsvisor.config.problems import Problem
+from opsvisor.core.struct import Struct, field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
+class Findings(Struct, frozen=True, kw_only=True):
     """Problems make a configuration unusable, warnings don't. Both grow while it is read."""
 
     problems: list[Problem] = field(default_factory=list)

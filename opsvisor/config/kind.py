@@ -1,11 +1,11 @@
 """What a kind of value is, and how the readers of all kinds look at what was written."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
 
 from opsvisor.config.units import Refused
+from opsvisor.core.struct import Struct
 
 _TYPE_NAMES: Mapping[type, str] = {
     str: "a string",
@@ -21,8 +21,7 @@ _TYPE_NAMES: Mapping[type, str] = {
 LONG = 64  # bits: what TOML promises for integers, though tomli reads longer ones
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(Struct, frozen=True, kw_only=True):
     """One kind of value. `name` is what the reference calls it.
 
     A `secret` is never quoted in a message. `show` writes a value as TOML would have it.
@@ -34,8 +33,7 @@ class Kind:
     secret: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedItem:
+class RefusedItem(Struct, frozen=True, kw_only=True):
     """One part of a collection that was refused: its key or position, its value, and why."""
 
     key: str | int

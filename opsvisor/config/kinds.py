@@ -7,7 +7,7 @@ Types in messages are named as TOML names them. `read` raises `Refused` for a va
 import re
 import resource
 import shlex
-from dataclasses import dataclass
+import signal
 from enum import Enum
 from math import isfinite
 from typing import Any
@@ -27,19 +27,43 @@ from opsvisor.config.kind import (
 )
 from opsvisor.config.units import Refused, did_you_mean
 from opsvisor.core.spec import ExitSet, ResourceLimit
+from opsvisor.core.struct import Struct
 
 _NAME = re.compile(r"[\w.+@-]+")
 _EVENT_KIND = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
 _NO_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 _UNLIMITED = "unlimited"
 _NEVER = "never"
+_PERCENT = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)%", re.ASCII)
+_CPUS_MAX = 8192  # CONFIG_NR_CPUS of the largest machines
 _CGROUP_WORDS = ("auto", "off")
 _LABELS_MAX = 30  # one metric can carry; Prometheus keeps them all for each process
+# What the daemon needs for itself, and what the kernel sends for a fault of the daemon's own.
+_NOT_FORWARDED = frozenset(
+    {
+        signal.SIGTERM,
+        signal.SIGINT,
+        signal.SIGQUIT,
+        signal.SIGCHLD,
+        signal.SIGPIPE,
+        signal.SIGKILL,
+        signal.SIGSTOP,
+        signal.SIGSEGV,
+        signal.SIGBUS,
+        signal.SIGFPE,
+        signal.SIGILL,
+        signal.SIGTRAP,
+        signal.SIGSYS,
+        signal.SIGABRT,
+        signal.SIGXCPU,
+        signal.SIGXFSZ,
+        signal.SIGRTMIN,
+    }
+)
 INTEGER_MAX = 2**31 - 1  # where nothing else bounds a number
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class Command(Struct, frozen=True, kw_only=True):
     """What is executed, word by word, and the string it was split from, if it was one."""
 
     text: str = ""
@@ -263,6 +287,16 @@ def _rlimit_value(value: Any) -> int | None:
     return value
 
 
+def _cpu_share(value: Any) -> float:
+    match = _PERCENT.fullmatch(as_text(value))
+    if match is None:
+        raise Refused("is not a share of a CPU", 'it looks like "50%" or "150%"')
+    share = float(match[1]) / 100
+    if not 1 / 100 <= share <= _CPUS_MAX:
+        raise Refused("is out of range", f'it goes from "1%" to "{_CPUS_MAX}00%"')
+    return share
+
+
 def _user(value: Any) -> str:
     return str(value) if type(value) is int else as_filled_text(value)
 
@@ -325,6 +359,17 @@ def _event_kinds(value: Any) -> tuple[str, ...]:
     return tuple(sorted(set(kinds)))
 
 
+def _forwarded(value: Any) -> int:
+    number = _signal(value)
+    if number == 0 or number in _NOT_FORWARDED:
+        raise Refused("can't be passed on", "the daemon needs it for itself, or never gets it")
+    return number
+
+
+def _signals(value: Any) -> tuple[int, ...]:
+    return tuple(sorted(set(as_array(value, _forwarded, "an array of signals"))))
+
+
 TEXT = Kind(name="string", read=as_text, show=show_text)
 PATH = Kind(name="path", read=as_filled_text, show=show_text)
 WORD = Kind(name="string", read=as_filled_text, show=show_text)
@@ -334,6 +379,11 @@ DURATION = Kind(name="duration", read=_duration, show=_show_duration)
 POSITIVE_DURATION = Kind(name="duration, not zero", read=_positive_duration, show=_show_duration)
 DURATION_OR_NEVER = Kind(name='duration, or "never"', read=_duration_or_never, show=_show_duration)
 SIGNAL = Kind(name="signal", read=_signal, show=lambda number: f'"{units.format_signal(number)}"')
+SIGNALS = Kind(
+    name="array of signals",
+    read=_signals,
+    show=lambda numbers: show_array(units.format_signal(number) for number in numbers),
+)
 MODE = Kind(name="octal string", read=_mode, show=lambda mode: f'"{units.format_mode(mode)}"')
 EXITS = Kind(
     name="array of exit codes and signal names",
@@ -351,6 +401,11 @@ ENVIRONMENT = Kind(
 )
 RLIMITS = Kind(
     name='table of integers, "unlimited" or [soft, hard]', read=_rlimits, show=show_table
+)
+CPU_SHARE = Kind(
+    name='percentage, such as "150%"',
+    read=_cpu_share,
+    show=lambda share: f'"{round(share * 100, 3):.12g}%"',
 )
 USER = Kind(name='"name", "name:group" or uid', read=_user, show=show_text)
 GROUP_NAMES = Kind(name="name or array of names", read=_group_names, show=show_array)

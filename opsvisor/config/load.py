@@ -3,7 +3,6 @@
 import glob
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,12 @@ from opsvisor.config import toml
 from opsvisor.config.decode import decode, include_patterns
 from opsvisor.config.document import Document, merge
 from opsvisor.config.findings import Findings
+from opsvisor.config.origins import Origins
 from opsvisor.config.problems import ConfigError, Place, Problem
 from opsvisor.config.resolve import EventKinds, resolve
 from opsvisor.config.resolve_daemon import resolve_daemon
 from opsvisor.config.settings import Loaded
+from opsvisor.core.struct import Struct, field, replace
 
 # Reads the file at a path, in a given environment. Raises ConfigError.
 Frontend = Callable[[Path, Mapping[str, str]], Loaded]
@@ -24,8 +25,7 @@ _SUPERVISOR = ".conf"
 _SUPERVISOR_SECTION = re.compile(r"^\[(?:supervisord\]|program:)", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Additions:
+class Additions(Struct, frozen=True, kw_only=True):
     """What whoever reads a file of ours knows besides it.
 
     `event_kinds` names what event listeners can be told; without it any kind is taken.
@@ -82,13 +82,18 @@ def native_text(
     if additions.daemon_options:
         options = replace(decoded.daemon.options, **additions.daemon_options)
         decoded = replace(decoded, daemon=replace(decoded.daemon, options=options))
-    plan = resolve(decoded, environ, findings, event_kinds=additions.event_kinds)
+    origins = Origins()
+    plan = resolve(decoded, environ, findings, event_kinds=additions.event_kinds, origins=origins)
     settings = resolve_daemon(decoded, environ, findings)
     ordered = findings.in_order(tuple(map(str, (path, *documents))))
     if ordered.problems:
         raise ConfigError(ordered.problems, ordered.warnings)
     return Loaded(
-        plan=plan, settings=settings, files=document.files, warnings=tuple(ordered.warnings)
+        plan=plan,
+        settings=settings,
+        files=document.files,
+        warnings=tuple(ordered.warnings),
+        origins=origins,
     )
 
 

@@ -1,7 +1,6 @@
 """Kinds of values that say where something is on a network, and what is said there."""
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from opsvisor.config.kind import (
@@ -18,17 +17,18 @@ from opsvisor.config.kind import (
 )
 from opsvisor.config.kinds import integer
 from opsvisor.config.units import Refused
+from opsvisor.core.struct import Struct
 
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
 _LAST_COLON = re.compile(r"(?:(.*)(:)(?![^{]*\}))?(.*)", re.DOTALL)
 _IN_BRACES = re.compile(r"\{[^}]*\}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # a token of RFC 9110
+_HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}")
 SOCKET_HINT = 'it looks like "unix:///run/web.sock" or "tcp://127.0.0.1:9000"'
 _ENDPOINT_HINT = 'write 8080, "db:5432", "[::1]:5432" or { port = 5432, host = "db" }'
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True, kw_only=True):
     """Where a probe connects to, as it was written: both parts may hold names in braces."""
 
     host: str = "127.0.0.1"
@@ -39,8 +39,7 @@ class Endpoint:
         return _host_and_port(self.host, self.port)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class Address(Struct, frozen=True, kw_only=True):
     """A TCP address to listen at; `host` "" means all interfaces."""
 
     host: str = ""
@@ -112,12 +111,25 @@ def _header(name: str, value: Any) -> str:
     return as_text(value)
 
 
+def _host_names(value: Any) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value
+    wanted = "a name or an array of names"
+    return tuple(dict.fromkeys(as_array(names, _host_name, wanted)))
+
+
+def _host_name(value: Any) -> str:
+    if not _HOST_NAME.fullmatch(as_text(value)):
+        raise Refused("is no name of a host", 'it looks like "ops.example.org", without a port')
+    return str(value).lower()
+
+
 def _socket(value: Any) -> str:
     if not as_text(value).startswith(("unix://", "tcp://")):
         raise Refused("is no address of a socket", SOCKET_HINT)
     return str(value)
 
 
+HOST_NAMES = Kind(name="name or array of names", read=_host_names, show=show_array)
 SOCKET = Kind(name='"unix://path" or "tcp://host:port"', read=_socket, show=show_text)
 ENDPOINT = Kind(
     name='port, "host:port" or { port, host }',

@@ -5,15 +5,16 @@ the code sees; the field's default is the option's default.
 """
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any
+
+from msgspec import NODEFAULT
 
 from opsvisor.config.kind import Kind
+from opsvisor.core.struct import Struct, fields
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doc:
+class Doc(Struct, frozen=True, kw_only=True):
     """What an option does, for the reference.
 
     `source` is the tool whose word for it was taken; `supervisor` are the options of
@@ -25,28 +26,24 @@ class Doc:
     supervisor: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class Section(Struct, frozen=True, kw_only=True):
     """A table inside a table. A plain string in its place sets the option `shorthand`."""
 
     options: type
     shorthand: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Required:
+class Required(Struct, frozen=True):
     """Marks an option that can't be left out. Its default is only a stand-in."""
 
     example: str
 
 
-@dataclass(frozen=True, slots=True)
-class PerProgram:
+class PerProgram(Struct, frozen=True):
     """Marks an option that belongs to one program and can't be set in [defaults]."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
+class Option(Struct, frozen=True, kw_only=True):
     """One option as the rest of the package looks it up."""
 
     name: str
@@ -60,12 +57,11 @@ class Option:
 @cache
 def options_of(table: type) -> Mapping[str, Option]:
     """The options of one of schema's classes, by name, in the order of the reference."""
-    hints = get_type_hints(table, include_extras=True)
     found = {}
     for entry in fields(table):
-        kind, doc, *marks = hints[entry.name].__metadata__
+        kind, doc, *marks = entry.type.__metadata__
         factory = entry.default_factory
-        default = entry.default if factory is MISSING else factory()
+        default = entry.default if factory is NODEFAULT else factory()
         found[entry.name] = Option(
             name=entry.name,
             kind=kind,

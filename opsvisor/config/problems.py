@@ -1,11 +1,11 @@
 """What is wrong with a configuration: where, what, and how to put it right. All of it at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from opsvisor.core.struct import Struct
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(Struct, frozen=True, order=True):
     """A line of a file; `line` 0 means the file as a whole."""
 
     file: str
@@ -16,8 +16,7 @@ class Place:
         return f"{self.file}:{self.line}" if self.line else self.file
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Problem:
+class Problem(Struct, frozen=True, order=True):
     """One thing that is wrong. `what` quotes what the user typed; `hint` says what to do."""
 
     where: Place

@@ -1,19 +1,21 @@
 """Options become a Plan: replicas are numbered, templates filled, users and files looked up."""
 
 import shlex
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from opsvisor.config import accounts, envfile, listening
-from opsvisor.config.auto_log import auto_path
+from opsvisor.config.auto_log import auto_path, usual_folder
 from opsvisor.config.conflicts import NOT_SPOKEN, find_conflicts
 from opsvisor.config.decode import Declared, Decoded
 from opsvisor.config.document import KeyPath
+from opsvisor.config.envfile import Variable
 from opsvisor.config.findings import Findings
 from opsvisor.config.kinds import check_name
+from opsvisor.config.origins import How, Origin, Origins, Written
 from opsvisor.config.probing import probe_spec
+from opsvisor.config.problems import Place
 from opsvisor.config.restart import restart_policy
 from opsvisor.config.schema import KillTargets, ProgramOptions
 from opsvisor.config.schema_streams import StreamOptions
@@ -26,13 +28,16 @@ from opsvisor.core.spec import (
     LogSpec,
     ProcessId,
     ProcessSpec,
+    Resources,
     SocketSpec,
     StdinMode,
     StopPolicy,
     TcpSocketSpec,
     UserSpec,
 )
+from opsvisor.core.struct import Struct
 
+T = TypeVar("T")
 Program = Declared[ProgramOptions]
 # Names all kinds of events that can be listened to. Asked only where somebody listens.
 EventKinds = Callable[[], Collection[str]]
@@ -42,6 +47,7 @@ _MERGE = "merge"
 _AUTO = "auto"
 _DEFAULT_NAME = "{program}_{replica}"
 _WHOM = {  # the stop signal, SIGKILL
+    KillTargets.CGROUP: (KillMode.GROUP, KillMode.CGROUP),
     KillTargets.PROCESS: (KillMode.PROCESS, KillMode.PROCESS),
     KillTargets.GROUP: (KillMode.GROUP, KillMode.GROUP),
     KillTargets.MIXED: (KillMode.PROCESS, KillMode.GROUP),
@@ -54,12 +60,15 @@ def resolve(
     findings: Findings,
     *,
     event_kinds: EventKinds | None = None,
+    origins: Origins | None = None,
 ) -> Plan:
     """The plan that the decoded options ask for. What is wrong with them goes to `findings`.
 
+    Where its values were written goes to `origins`.
     `environ` is the daemon's own environment, for values that name its variables.
     """
-    resolver = _Resolver(_auto_logs(decoded, environ), environ, findings)
+    noted = Origins() if origins is None else origins
+    resolver = _Resolver(_auto_logs(decoded, environ), environ, findings, noted)
     members: dict[str, list[ProcessSpec]] = {}
     names: dict[str, list[str]] = {}
     for name, program in decoded.programs.items():
@@ -108,8 +117,7 @@ def _check_kinds(
             findings.problems.append(program.problem(("events",), why))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _AutoLogs:
+class _AutoLogs(Struct, frozen=True, kw_only=True):
     """What the paths of logs called "auto" follow from, besides the process."""
 
     folder: str
@@ -135,24 +143,41 @@ def _auto_logs(decoded: Decoded, environ: Mapping[str, str]) -> _AutoLogs:
     except Refused:  # noted where the daemon's own settings are resolved
         pass
     return _AutoLogs(
-        folder=daemon.absolute(("child_log_dir",), folder) if folder else tempfile.gettempdir(),
+        folder=daemon.absolute(("child_log_dir",), folder) if folder else usual_folder(),
         identifier=identifier,
         # Of the main file, the only one that may hold [daemon].
         config_path=str(Path(daemon.place.file).absolute()),
     )
 
 
+class _Alike:
+    """Gives of equal values the first: what replicas have in common is there once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Any] = {}
+
+    def __call__(self, value: T) -> T:
+        known: T = self._known.setdefault(value, value)
+        return known
+
+
 class _Resolver:
     """Resolves one program after the other and remembers what it looked up for them."""
 
     def __init__(
-        self, auto_logs: _AutoLogs, environ: Mapping[str, str], findings: Findings
+        self,
+        auto_logs: _AutoLogs,
+        environ: Mapping[str, str],
+        findings: Findings,
+        origins: Origins,
     ) -> None:
         self._auto_logs = auto_logs
         self._environ = environ
         self._findings = findings
+        self._origins = origins
+        self._templates: set[KeyPath] = set()  # options of the program that were filled in
         self._users: dict[str, UserSpec | Refused] = {}
-        self._env_files: dict[str, Mapping[str, str] | Refused] = {}
+        self._env_files: dict[str, Mapping[str, Variable] | Refused] = {}
 
     def specs(self, name: str, group: str, program: Program) -> Iterator[ProcessSpec]:
         """The processes of one program in one group, until one of them turns out to be wrong."""
@@ -167,7 +192,17 @@ class _Resolver:
             signal_mode=signal_mode,
             kill_mode=kill_mode,
         )
+        resources = Resources(
+            memory_max=options.resources.memory_max,
+            memory_high=options.resources.memory_high,
+            cpu_max=options.resources.cpu_max,
+            pids_max=options.resources.pids_max,
+            oom_group=options.resources.oom_group,
+        )
+        self._templates.clear()
+        of_files: Written = {}
         taken: set[str] = set()
+        alike = _Alike()
         for replica in range(options.first_replica, options.first_replica + options.replicas):
             names: Names = {"replica": replica, "program": name, "group": group}
             process = self._process_name(program, names, taken)
@@ -177,12 +212,16 @@ class _Resolver:
             )
             written = self._fill(program, ("command",), options.command.text, names)
             process_id = ProcessId(group, process)
+            environment, of_files = self._environment(program, names)
+            if ("env_file",) in self._templates:  # each process has files of its own
+                self._origins.note_process(process_id, of_files)
+                of_files = {}
             yield ProcessSpec(
                 id=process_id,
                 program=name,
                 replica=replica,
                 command=written or shlex.join(argv),
-                argv=argv,
+                argv=alike(argv),
                 description=options.description,
                 labels=tuple(sorted(options.labels.items())),
                 priority=options.priority,
@@ -191,25 +230,42 @@ class _Resolver:
                 user=user,
                 working_dir=self._path(program, ("working_dir",), options.working_dir, names),
                 umask=options.umask,
-                environment=self._environment(program, names),
+                environment=alike(environment),
                 nice=options.nice,
                 oom_score_adj=options.oom_score_adj,
                 rlimits=tuple(limit for _, limit in sorted(options.rlimits.items())),
+                resources=resources,
                 new_session=options.new_session,
                 stdin=self._stdin(program),
                 socket=self._socket(program, names),
                 restart=restart,
                 stop=stop,
-                stdout=self._log(program, "stdout", process_id, names),
+                on_fatal=options.on_fatal,
+                on_exit=options.on_exit,
+                stdout=alike(self._log(program, "stdout", process_id, names)),
                 stderr=None
                 if options.log.stderr.path == _MERGE
-                else self._log(program, "stderr", process_id, names),
+                else alike(self._log(program, "stderr", process_id, names)),
                 startup_probe=self._probe(program, ProbeKind.STARTUP, names),
                 readiness_probe=self._probe(program, ProbeKind.READINESS, names),
                 liveness_probe=self._probe(program, ProbeKind.LIVENESS, names),
             )
             if len(self._findings.problems) > before:
                 return
+        self._origins.note_program(group, name, {**self._written(program), **of_files})
+
+    def _written(self, program: Program) -> Written:
+        """Where the options of a program were written."""
+        filled = {*self._templates, *((*path, "path") for path in self._templates)}
+        # A plain string in place of a table is what its first option would be.
+        filled |= {path[:-1] for path in self._templates if path not in program.origins}
+        written = {}
+        for path, origin in program.origins.items():
+            how = How.WRITTEN if origin.section == program.section else How.DEFAULTS
+            if path in filled:
+                how = How.TEMPLATE
+            written[".".join(map(str, path))] = Origin(origin.place, how)
+        return written
 
     def _process_name(self, program: Program, names: Names, taken: set[str]) -> str:
         """What a process is called: different from all in `taken`, which it is added to."""
@@ -258,18 +314,25 @@ class _Resolver:
             self._findings.problems.append(program.problem(("stdin",), why, typed="'pipe'"))
         return StdinMode.NULL
 
-    def _environment(self, program: Program, names: Names) -> tuple[tuple[str, str], ...]:
+    def _environment(
+        self, program: Program, names: Names
+    ) -> tuple[tuple[tuple[str, str], ...], Written]:
+        """The variables of a process, and where those were written that stand in files."""
         variables: dict[str, str] = {}
+        of_files: dict[str, Origin] = {}
         for written in program.options.env_file:
             path = self._path(program, ("env_file",), written, names)
             assert path is not None
-            variables |= self._env_file(program, path)
+            for name, variable in self._env_file(program, path).items():
+                variables[name] = variable.value
+                of_files[f"environment.{name}"] = Origin(Place(path, variable.line), How.ENV_FILE)
         for name, value in program.options.environment.items():
             variables[name] = self._fill(program, ("environment", name), value, names)
+            of_files.pop(f"environment.{name}", None)
         # Sorted, so that moving a line in a file isn't a change that restarts a program.
-        return tuple(sorted(variables.items()))
+        return tuple(sorted(variables.items())), of_files
 
-    def _env_file(self, program: Program, path: str) -> Mapping[str, str]:
+    def _env_file(self, program: Program, path: str) -> Mapping[str, Variable]:
         if path not in self._env_files:
             try:
                 self._env_files[path], problems = envfile.read(path)
@@ -347,7 +410,10 @@ class _Resolver:
 
     def _fill(self, program: Program, option: KeyPath, text: str, names: Names) -> str:
         try:
-            return fill(text, names, self._environ)
+            filled = fill(text, names, self._environ)
         except Refused as why:
             self._findings.problems.append(program.problem(option, why))
             return text
+        if filled != text:
+            self._templates.add(option)
+        return filled

@@ -1,33 +1,39 @@
 """The daemon's own options become its settings."""
 
-import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from itertools import chain
 from typing import TypeVar
 
 from opsvisor.config import accounts
+from opsvisor.config.auto_log import usual_folder
 from opsvisor.config.decode import Declared, Decoded
 from opsvisor.config.document import KeyPath
 from opsvisor.config.findings import Findings
 from opsvisor.config.listening import PATH_HINT, is_loopback, is_too_long
 from opsvisor.config.resolve_metrics import (
+    doubt_identity,
     doubt_metrics,
+    doubt_ways_in,
     identity_of,
     metrics_settings,
     object_to_identity,
     object_to_metrics,
     same_tokens,
 )
+from opsvisor.config.resolve_tls import asks_everybody, doubt_tls, object_to_tls, tls_spec
 from opsvisor.config.schema_daemon import (
+    AuditOptions,
     DaemonOptions,
     HttpOptions,
+    LimitOptions,
     LoginOptions,
     ServerOptions,
     UnixOptions,
 )
-from opsvisor.config.schema_metrics import IdentityOptions
+from opsvisor.config.schema_metrics import IdentityOptions, MetricsOptions
 from opsvisor.config.search import default_socket
 from opsvisor.config.settings import (
+    ClientLimits,
     Credentials,
     DaemonSettings,
     Identity,
@@ -38,14 +44,21 @@ from opsvisor.config.settings import (
 from opsvisor.config.template import fill_variables
 from opsvisor.config.units import Refused
 from opsvisor.core.spec import LogSpec
+from opsvisor.core.struct import replace
 
 T = TypeVar("T")
+_Tls = TypeVar("_Tls", HttpOptions, MetricsOptions)
 
 _EMPTY = Refused("is empty")
 
 Server = Declared[ServerOptions]
 
-_Table = Declared[ServerOptions] | Declared[DaemonOptions] | Declared[IdentityOptions]
+_Table = (
+    Declared[ServerOptions]
+    | Declared[DaemonOptions]
+    | Declared[MetricsOptions]
+    | Declared[IdentityOptions]
+)
 
 
 def resolve_daemon(
@@ -77,6 +90,7 @@ class _Resolver:
                 syslog=options.log_syslog,
             ),
             log_level=options.log_level,
+            audit_log=audit_log(options, self._path(daemon, ("audit_log",), options.audit_log)),
             echo_log=options.echo_log and not options.daemonize,
             pid_file=self._path(daemon, ("pid_file",), options.pid_file),
             daemonize=options.daemonize,
@@ -89,16 +103,41 @@ class _Resolver:
             history_size=options.history_size,
             ring_size=options.ring_size,
             auto_log_dir=self._auto_log_dir(daemon),
+            state_dir=self._path(daemon, ("state_dir",), options.state_dir),
+            on_crash=options.on_crash,
+            essential_exit_code=options.essential_exit_code,
+            forward_signals=options.forward_signals,
             metrics=self._metrics(decoded, identities),
+            limits=client_limits(decoded.server.options.limits or LimitOptions()),
         )
-        if identities and all(server.is_open for server in settings.listeners):
+        # With a problem in an identity or a server, nobody knows yet who would ask for whom.
+        is_whole = not self._findings.problems
+        if is_whole and identities and all(server.is_open for server in settings.listeners):
             why = Refused(
                 "has no effect: no server asks for one",
-                "set listen in [metrics] or [server.http], or a username of [server.unix]",
+                "give it local = { user = ... } for the unix socket, or set listen in"
+                " [server.http] or [metrics]",
             )
             first = decoded.identities[identities[0].name]
             self._findings.warnings.append(first.problem((), why))
+        self._doubt_identities(decoded, identities, settings)
         return settings
+
+    def _doubt_identities(
+        self, decoded: Decoded, identities: tuple[Identity, ...], settings: DaemonSettings
+    ) -> None:
+        groups = {
+            group
+            for name, program in decoded.programs.items()
+            for group in program.options.group or (name,)
+        }
+        for identity in identities:
+            declared = decoded.identities[identity.name]
+            doubts = chain(
+                doubt_identity(identity, groups), doubt_ways_in(identity, settings.listeners)
+            )
+            for option, why in doubts:
+                self._findings.warnings.append(declared.problem(option, why))
 
     def _identities(self, decoded: Decoded) -> tuple[Identity, ...]:
         found: list[Identity] = []
@@ -110,7 +149,8 @@ class _Resolver:
                     self._findings.problems.append(declared.problem(option, why))
             found.append(identity_of(name, options))
         for identity, earlier in same_tokens(found):
-            key = "token" if identity.token else "token_file"
+            key = "token_hash" if identity.token_hash else "token_file"
+            key = "token" if identity.token else key
             why = Refused(f"holds the token of identity '{earlier.name}'", "give each its own")
             problem = decoded.identities[identity.name].problem((key,), why)
             self._findings.problems.append(problem)
@@ -119,8 +159,17 @@ class _Resolver:
     def _filled(self, identity: Declared[IdentityOptions]) -> IdentityOptions:
         options = identity.options
         token_file = self._path(identity, ("token_file",), options.token_file or None)
+        local = options.local
+        if local is not None:
+            local = replace(
+                local,
+                user=self._text(identity, ("local", "user"), local.user),
+                group=self._text(identity, ("local", "group"), local.group),
+            )
         return replace(
             options,
+            local=local,
+            token_hash=self._secret(identity, "token_hash", options.token_hash),
             password=self._secret(identity, "password", options.password),
             token=self._secret(identity, "token", options.token),
             token_file=token_file or "",
@@ -133,7 +182,8 @@ class _Resolver:
         return secret
 
     def _metrics(self, decoded: Decoded, identities: tuple[Identity, ...]) -> MetricsSettings:
-        metrics, options = decoded.metrics, decoded.metrics.options
+        metrics = decoded.metrics
+        options = self._tls_filled(metrics, (), metrics.options)
         labels = {label for one in decoded.programs.values() for label in one.options.labels}
         for option, why in object_to_metrics(options, identities):
             typed = f"'{options.listen}'" if option == ("listen",) else ""
@@ -147,7 +197,7 @@ class _Resolver:
         if not daemon.options.remove_auto_logs:
             return None
         folder = self._path(daemon, ("child_log_dir",), daemon.options.child_log_dir)
-        return folder or tempfile.gettempdir()
+        return folder or usual_folder()
 
     def _servers(
         self, server: Server, identities: tuple[Identity, ...]
@@ -178,15 +228,21 @@ class _Resolver:
             mode=options.mode,
             owner=self._account(server, ("unix", "owner"), options.owner, accounts.owner),
             credentials=credentials,
-            identities=() if credentials is None else identities,
+            identities=identities if credentials or any(i.local for i in identities) else (),
         )
 
     def _http(
         self, server: Server, options: HttpOptions, identities: tuple[Identity, ...]
     ) -> TcpServer:
+        options = self._tls_filled(server, ("http",), options)
         host, port = options.listen.host, options.listen.port
         credentials = self._credentials(server, "http", options, identities)
-        is_open = not (options.username or identities or is_loopback(host))
+        is_asked = bool(options.username or identities) or asks_everybody(options)
+        is_open = not (is_asked or is_loopback(host))
+        for option, why in object_to_tls(options):
+            self._findings.problems.append(server.problem(("http", *option), why))
+        for option, why in doubt_tls(options, is_anybody_asked=not options.allow_anonymous):
+            self._findings.warnings.append(server.problem(("http", *option), why))
         if options.allow_anonymous and identities:
             why = Refused(
                 "lets in anybody to do anything, whatever identities there are",
@@ -205,10 +261,21 @@ class _Resolver:
             name="http",
             host=host,
             port=port,
+            hosts=options.hosts,
             credentials=credentials,
             # Whoever says "anybody" means it, whoever else could prove to be somebody.
             identities=() if options.allow_anonymous else identities,
             allow_anonymous=options.allow_anonymous,
+            tls=tls_spec(options),
+        )
+
+    def _tls_filled(self, table: _Table, prefix: KeyPath, options: _Tls) -> _Tls:
+        """The options with whole paths."""
+        return replace(
+            options,
+            tls_cert=self._path(table, (*prefix, "tls_cert"), options.tls_cert),
+            tls_key=self._path(table, (*prefix, "tls_key"), options.tls_key),
+            client_ca=self._path(table, (*prefix, "client_ca"), options.client_ca),
         )
 
     def _credentials(
@@ -258,3 +325,23 @@ class _Resolver:
         except Refused as why:
             self._findings.problems.append(table.problem(option, why))
             return text
+
+
+def audit_log(options: AuditOptions, path: str | None) -> LogSpec:
+    """The audit log that these options ask for, in this file."""
+    return LogSpec(
+        path=path, rotate_size=options.audit_rotate_size, rotate_keep=options.audit_rotate_keep
+    )
+
+
+def client_limits(options: LimitOptions) -> ClientLimits:
+    """The limits that these options ask for."""
+    return ClientLimits(
+        connections=options.connections,
+        request_timeout=options.request_timeout,
+        idle_timeout=options.idle_timeout,
+        answer_timeout=options.answer_timeout,
+        failed_logins=options.failed_logins,
+        session_idle_timeout=options.session_idle_timeout,
+        session_lifetime=options.session_lifetime,
+    )

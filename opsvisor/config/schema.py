@@ -6,7 +6,6 @@ streams of a program in schema_streams.py, and its probes in schema_probes.py.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated
 
@@ -16,17 +15,39 @@ from opsvisor.config.option import Doc, PerProgram, Required, Section
 from opsvisor.config.schema_daemon import DaemonOptions, ServerOptions
 from opsvisor.config.schema_metrics import IdentityOptions, MetricsOptions
 from opsvisor.config.schema_probes import ProbeOptions
+from opsvisor.config.schema_resources import ResourceOptions
 from opsvisor.config.schema_streams import LogOptions, SocketOptions
 from opsvisor.core.spec import (
     ExitSet,
+    OnEnd,
     ResourceLimit,
     RestartMode,
     Startup,
     StdinMode,
 )
+from opsvisor.core.struct import Struct, field
 
 _PRIORITY = kinds.integer(-kinds.INTEGER_MAX - 1, kinds.INTEGER_MAX)
 _COUNT = kinds.integer(0, 1000)
+
+# Also in [opsvisor] of Supervisor's format, for all programs.
+OnFatal = Annotated[
+    OnEnd,
+    kinds.one_of(OnEnd),
+    Doc(
+        text='What follows when it goes to FATAL: `"keep"` nothing for the others, `"shutdown"` '
+        "stops everything and ends the daemon with its exit status, or 1 if that was 0. Then "
+        "`fatal_retry_delay` means nothing.",
+    ),
+]
+OnExit = Annotated[
+    OnEnd,
+    kinds.one_of(OnEnd),
+    Doc(
+        text="The same when it has ended by itself and `restart` leaves it so; not when it was "
+        "stopped.",
+    ),
+]
 
 
 class EarlyExit(Enum):
@@ -39,13 +60,13 @@ class EarlyExit(Enum):
 class KillTargets(Enum):
     """Who receives the stop signal, and who the SIGKILL."""
 
-    PROCESS = "process"
+    CGROUP = "cgroup"
     GROUP = "group"
+    PROCESS = "process"
     MIXED = "mixed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProgramOptions:
+class ProgramOptions(Struct, frozen=True, kw_only=True):
     """[program.X]: what to run, how to keep it running, how to stop it."""
 
     command: Annotated[
@@ -176,6 +197,11 @@ class ProgramOptions:
             source="Linux",
         ),
     ] = field(default_factory=dict)
+    resources: Annotated[
+        ResourceOptions,
+        Section(options=ResourceOptions),
+        Doc(text="Limits of it and all that comes of it.", source="Linux"),
+    ] = field(default_factory=ResourceOptions)
     new_session: Annotated[
         bool,
         kinds.BOOLEAN,
@@ -320,6 +346,9 @@ class ProgramOptions:
         ),
     ] = None
 
+    on_fatal: OnFatal = OnEnd.KEEP
+    on_exit: OnExit = OnEnd.KEEP
+
     stop_signal: Annotated[
         int,
         kinds.SIGNAL,
@@ -343,11 +372,13 @@ class ProgramOptions:
         kinds.one_of(KillTargets),
         Doc(
             text='Who receives both signals: the `"process"`, or its whole process `"group"`. '
-            '`"mixed"`: the stop signal goes to the process, SIGKILL to the group.',
+            '`"mixed"`: the stop signal goes to the process, SIGKILL to the group. `"cgroup"`: '
+            "both go to the group, and whatever else came of the process is killed as soon as "
+            "process and group are gone, by its cgroup or, where it has none, by a search.",
             source="systemd",
             supervisor=("stopasgroup", "killasgroup"),
         ),
-    ] = KillTargets.GROUP
+    ] = KillTargets.CGROUP
 
     startup_probe: Annotated[
         ProbeOptions | None,
@@ -395,8 +426,7 @@ class ProgramOptions:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupOptions:
+class GroupOptions(Struct, frozen=True, kw_only=True):
     """[group.X]: what programs with `group = "X"` have in common."""
 
     priority: Annotated[
@@ -410,8 +440,7 @@ class GroupOptions:
     ] = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileOptions:
+class FileOptions(Struct, frozen=True, kw_only=True):
     """The top of the file."""
 
     schema: Annotated[

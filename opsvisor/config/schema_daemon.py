@@ -1,16 +1,26 @@
 """Every option of opsvisord itself: where it listens, where it logs, what it remembers."""
 
-from dataclasses import dataclass, field
 from typing import Annotated
 
 from opsvisor.config import kinds, network_kinds, units
 from opsvisor.config.network_kinds import Address
 from opsvisor.config.option import Doc, Required, Section
-from opsvisor.config.settings import LogLevel
+from opsvisor.config.schema_tls import ClientCa, ClientCert, TlsCert, TlsKey
+from opsvisor.config.settings import ClientCertificates, LogLevel, OnCrash
+from opsvisor.core.struct import Struct, field
+
+HostNames = Annotated[
+    tuple[str, ...],
+    network_kinds.HOST_NAMES,
+    Doc(
+        text='Names by which it is asked, such as `["ops.example.org"]`. Then whoever asks by '
+        "another is refused, before any password is looked at; addresses and this machine's "
+        "own names always do. Without it that holds only where nobody has to log in."
+    ),
+]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoginOptions:
+class LoginOptions(Struct, frozen=True, kw_only=True):
     """What each kind of server may ask of its clients; both options or none."""
 
     username: Annotated[
@@ -23,8 +33,7 @@ class LoginOptions:
     ] = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnixOptions(LoginOptions):
+class UnixOptions(LoginOptions, frozen=True, kw_only=True):
     """[server.unix]: the API on a unix socket."""
 
     path: Annotated[
@@ -45,8 +54,7 @@ class UnixOptions(LoginOptions):
     ] = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpOptions(LoginOptions):
+class HttpOptions(LoginOptions, frozen=True, kw_only=True):
     """[server.http]: the API, the web UI and /metrics on TCP."""
 
     listen: Annotated[
@@ -59,15 +67,67 @@ class HttpOptions(LoginOptions):
         ),
         Required('listen = "127.0.0.1:9001"'),
     ] = field(default_factory=Address)
+    hosts: HostNames = ()
     allow_anonymous: Annotated[
         bool,
         kinds.BOOLEAN,
         Doc(text="Listen beyond this machine although anybody may then control the programs."),
     ] = False
+    tls_cert: TlsCert = None
+    tls_key: TlsKey = None
+    client_ca: ClientCa = None
+    client_cert: ClientCert = ClientCertificates.REQUIRED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerOptions:
+class LimitOptions(Struct, frozen=True, kw_only=True):
+    """[server.limits]: what clients may cost each listener, that of [metrics] included."""
+
+    connections: Annotated[
+        int,
+        kinds.integer(8, 65536),
+        Doc(
+            text="Connections held at once. Then the one that has waited longest makes room, and "
+            "where all are at work a new one is answered 503. Fewer where the system allows too "
+            "few file descriptors for these and all programs."
+        ),
+    ] = 256
+    request_timeout: Annotated[
+        float,
+        kinds.duration_from(1.0),
+        Doc(text="How long a request may take to come in, its head and its body each."),
+    ] = 20.0
+    idle_timeout: Annotated[
+        float,
+        kinds.duration_from(1.0),
+        Doc(text="How long a connection is kept for a next request."),
+    ] = 120.0
+    answer_timeout: Annotated[
+        float,
+        kinds.duration_from(1.0),
+        Doc(text="How long a client may read an answer at less than 1 KiB a second."),
+    ] = 30.0
+    failed_logins: Annotated[
+        int,
+        kinds.integer(0, 10_000),
+        Doc(
+            text="Wrong passwords and tokens a minute of one address, or of one user on a unix "
+            "socket, before further ones are answered 429 unread; 0 for any number. A proxy is "
+            "one address."
+        ),
+    ] = 10
+    session_idle_timeout: Annotated[
+        float,
+        kinds.duration_from(60.0),
+        Doc(text="How long somebody who has logged in on the page stays so without using it."),
+    ] = 3600.0
+    session_lifetime: Annotated[
+        float,
+        kinds.duration_from(60.0),
+        Doc(text="How long somebody stays logged in on the page, used or not."),
+    ] = 43200.0
+
+
+class ServerOptions(Struct, frozen=True, kw_only=True):
     """[server]: where the API listens. With neither, on a unix socket in the runtime directory."""
 
     unix: Annotated[
@@ -80,6 +140,11 @@ class ServerOptions:
         Section(options=HttpOptions, shorthand="listen"),
         Doc(text="A TCP port; a plain string is its address."),
     ] = None
+    limits: Annotated[
+        LimitOptions | None,
+        Section(options=LimitOptions),
+        Doc(text="What clients may cost each listener."),
+    ] = None
     supervisor_interfaces: Annotated[
         bool,
         kinds.BOOLEAN,
@@ -90,8 +155,68 @@ class ServerOptions:
     ] = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DaemonOptions:
+class AuditOptions(Struct, frozen=True, kw_only=True):
+    """Where it is written who asked for what: in [daemon], or [opsvisor] of an INI file."""
+
+    audit_log: Annotated[
+        str | None,
+        kinds.PATH,
+        Doc(
+            text="File for the audit log: who asked for what, from where, and what came of it, a "
+            "line of JSON for each action. Without it they are lines of the daemon's own log, "
+            "or with a file of Supervisor's in no log at all: events and a metric.",
+        ),
+    ] = None
+    audit_rotate_size: Annotated[
+        int,
+        kinds.size(0, units.SIZE_MAX),
+        Doc(text="As `log.rotate_size` of a program, for the audit log."),
+    ] = 50 * 1024**2
+    audit_rotate_keep: Annotated[
+        int,
+        kinds.integer(0, kinds.INTEGER_MAX),
+        Doc(text="As `log.rotate_keep` of a program, for the audit log."),
+    ] = 10
+
+
+class SurvivalOptions(AuditOptions, frozen=True, kw_only=True):
+    """How the daemon survives its own end: in [daemon], or [opsvisor] of Supervisor's format."""
+
+    state_dir: Annotated[
+        str | None,
+        kinds.PATH,
+        Doc(
+            text="Where the daemon keeps what it needs to take its programs back after a crash, "
+            "best on a tmpfs; by default a folder of its own in the runtime directory.",
+        ),
+    ] = None
+    on_crash: Annotated[
+        OnCrash,
+        kinds.one_of(OnCrash),
+        Doc(
+            text="What becomes of the programs if the daemon is killed: the next one adopts them, "
+            "or they are killed.",
+        ),
+    ] = OnCrash.ADOPT
+    essential_exit_code: Annotated[
+        int | None,
+        kinds.integer(0, 255),
+        Doc(
+            text="Exit status of the daemon when `on_fatal` or `on_exit` of a program has ended "
+            "it; by default that of the program, and 128 and the number if a signal ended it.",
+        ),
+    ] = None
+    forward_signals: Annotated[
+        tuple[int, ...],
+        kinds.SIGNALS,
+        Doc(
+            text="Signals passed on to the main process of every program, which then mean nothing "
+            'to the daemon itself, such as `["USR1", "WINCH"]` in a container.',
+        ),
+    ] = ()
+
+
+class DaemonOptions(SurvivalOptions, frozen=True, kw_only=True):
     """[daemon]: the daemon, opsvisord, itself."""
 
     identifier: Annotated[

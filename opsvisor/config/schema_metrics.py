@@ -1,18 +1,24 @@
 """Every option of [metrics] and [identity.X]: what is told to whom."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from opsvisor.config import kinds, network_kinds
 from opsvisor.config.network_kinds import Address
-from opsvisor.config.option import Doc, Required
-from opsvisor.config.settings import USUAL_COLLECTORS, Access, Collector, MetricsCompat
+from opsvisor.config.option import Doc, Required, Section
+from opsvisor.config.schema_tls import ClientCa, ClientCert, TlsCert, TlsKey
+from opsvisor.config.settings import (
+    USUAL_COLLECTORS,
+    Access,
+    ClientCertificates,
+    Collector,
+    MetricsCompat,
+)
+from opsvisor.core.struct import Struct
 
 COLLECTORS = kinds.set_of(Collector, shorthand="usual", stands_for=USUAL_COLLECTORS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricsOptions:
+class MetricsOptions(Struct, frozen=True, kw_only=True):
     """[metrics]: what /metrics tells, and a listener of its own for it."""
 
     listen: Annotated[
@@ -31,6 +37,10 @@ class MetricsOptions:
             text="Let anybody read the metrics there, beyond this machine and despite identities."
         ),
     ] = False
+    tls_cert: TlsCert = None
+    tls_key: TlsKey = None
+    client_ca: ClientCa = None
+    client_cert: ClientCert = ClientCertificates.REQUIRED
     collectors: Annotated[
         frozenset[Collector],
         COLLECTORS,
@@ -60,9 +70,45 @@ class MetricsOptions:
     ] = 300.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdentityOptions:
-    """[identity.X]: somebody who may come in at the servers on TCP, and prove it in one way."""
+class LocalOptions(Struct, frozen=True, kw_only=True):
+    """[identity.X.local]: a user of this machine; where both are given, both have to hold."""
+
+    user: Annotated[str, kinds.USER, Doc(text="Name or number of the user.", source="pebble")] = ""
+    group: Annotated[
+        str,
+        kinds.USER,
+        Doc(text="Name or number of a group that the user is of, as `id` has it."),
+    ] = ""
+
+
+class CertificateOptions(Struct, frozen=True, kw_only=True):
+    """[identity.X.certificate]: what a client's certificate must say; all that is given holds."""
+
+    common_name: Annotated[
+        str, kinds.WORD, Doc(text="The one common name (CN) of its subject.", source="Envoy")
+    ] = ""
+    dns_name: Annotated[
+        str,
+        kinds.WORD,
+        Doc(text="A DNS name among its alternative names, as it is written there."),
+    ] = ""
+    uri: Annotated[
+        str,
+        kinds.WORD,
+        Doc(text="A URI among its alternative names, such as `spiffe://example.org/prometheus`."),
+    ] = ""
+    fingerprint: Annotated[
+        str,
+        kinds.WORD,
+        Doc(
+            text="SHA-256 of the certificate in hex: this one and no other. `openssl x509 -noout "
+            "-fingerprint -sha256` writes it."
+        ),
+    ] = ""
+
+
+class IdentityOptions(Struct, frozen=True, kw_only=True):
+    """[identity.X]: somebody who may come in, how far, to what, and by which proof."""
 
     access: Annotated[
         Access,
@@ -74,6 +120,15 @@ class IdentityOptions:
         ),
         Required('access = "metrics"'),
     ] = Access.METRICS
+    groups: Annotated[
+        tuple[str, ...],
+        kinds.GROUP_NAMES,
+        Doc(
+            text="Only for the processes of these groups; others are not there for it, and what "
+            "is about the whole daemon is refused. A program without a group is a group of its "
+            "own name. Without this, for all."
+        ),
+    ] = ()
     password: Annotated[
         str,
         kinds.SECRET,
@@ -93,3 +148,28 @@ class IdentityOptions:
             source="Prometheus",
         ),
     ] = ""
+    token_hash: Annotated[
+        str,
+        kinds.SECRET,
+        Doc(
+            text="`sha256:` and the SHA-256 of such a token in hex, as `opsvisorctl hash-token` "
+            "writes it: who reads this file can't come in by it."
+        ),
+    ] = ""
+    local: Annotated[
+        LocalOptions | None,
+        Section(options=LocalOptions, shorthand="user"),
+        Doc(
+            text="Come in at the unix socket by being this user, which is then asked of all who "
+            "connect there but root and the daemon's own user. A plain string is the user. The "
+            "first identity that fits counts."
+        ),
+    ] = None
+    certificate: Annotated[
+        CertificateOptions | None,
+        Section(options=CertificateOptions, shorthand="common_name"),
+        Doc(
+            text="Come in by a certificate of `client_ca` that says this. A plain string is the "
+            "common name. The first identity that fits counts."
+        ),
+    ] = None

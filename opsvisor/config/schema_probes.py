@@ -1,19 +1,18 @@
 """Options of a program's probes: what is asked, how often, and what the answers have to be."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Annotated
 
 from opsvisor.config import kinds, network_kinds
 from opsvisor.config.kinds import Command
 from opsvisor.config.network_kinds import Endpoint
 from opsvisor.config.option import Doc, PerProgram, Required, Section
+from opsvisor.core.struct import Struct, field
 
 _THRESHOLD = kinds.integer(1, 10_000)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpOptions:
+class HttpOptions(Struct, frozen=True, kw_only=True):
     """[program.X.readiness_probe.http] and the others: a request, and the answers that are right.
 
     A plain string in its place is the URL.
@@ -46,8 +45,7 @@ class HttpOptions:
     ] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeOptions:
+class ProbeOptions(Struct, frozen=True, kw_only=True):
     """[program.X.startup_probe], readiness_probe, liveness_probe: one handler, and its times."""
 
     exec: Annotated[

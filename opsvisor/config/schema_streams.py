@@ -1,14 +1,13 @@
 """Options of a program's streams: where its output goes, and where it listens."""
 
-from dataclasses import dataclass, field
 from typing import Annotated
 
 from opsvisor.config import kinds, network_kinds, units
 from opsvisor.config.option import Doc, PerProgram, Required, Section
+from opsvisor.core.struct import Struct, field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamOptions:
+class StreamOptions(Struct, frozen=True, kw_only=True):
     """[program.X.log.stdout] and stderr: what differs from the other stream."""
 
     path: Annotated[
@@ -51,8 +50,7 @@ class StreamOptions:
     ] = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogOptions:
+class LogOptions(Struct, frozen=True, kw_only=True):
     """[program.X.log]: where a program's output goes."""
 
     stdout: Annotated[
@@ -124,8 +122,7 @@ class LogOptions:
     ] = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SocketOptions:
+class SocketOptions(Struct, frozen=True, kw_only=True):
     """[program.X.socket]: a listening socket that its processes share, as FastCGI has it."""
 
     listen: Annotated[

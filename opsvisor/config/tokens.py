@@ -1,5 +1,6 @@
 """Secrets that clients send as `Authorization: Bearer`, and files that hold one."""
 
+import hashlib
 import re
 import stat
 from pathlib import Path
@@ -9,6 +10,8 @@ from opsvisor.config.units import Refused
 # RFC 6750, 2.1: what may stand in the header.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 _TOKEN_MAX = 4096  # bytes of a file with blanks around; a token of the largest kind is shorter
+_HASH = re.compile(r"sha256:([0-9a-fA-F]{64})")
+_HASH_SHAPE = "it is sha256: and 64 hex digits, as opsvisorctl hash-token writes it"
 _SHAPE = "letters, digits and -._~+/ without blanks, for example of: openssl rand -hex 32"
 
 
@@ -17,6 +20,24 @@ def check_token(token: str) -> str:
     if not _TOKEN.fullmatch(token) or len(token) > _TOKEN_MAX:
         raise Refused("can't be sent as a token", _SHAPE)
     return token
+
+
+def parse_token_hash(text: str) -> bytes:
+    """The digest of a token. Raises Refused, which doesn't quote it."""
+    found = _HASH.fullmatch(text)
+    if found is None:
+        raise Refused("is no hash of a token", _HASH_SHAPE)
+    return bytes.fromhex(found[1])
+
+
+def digest_of(token: str) -> bytes:
+    """What of a token may lie about: nobody can find the token by it, which is long and random."""
+    return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
+
+
+def show_token_hash(digest: bytes) -> str:
+    """The digest of a token as it is written."""
+    return f"sha256:{digest.hex()}"
 
 
 def read_token(path: str) -> str:

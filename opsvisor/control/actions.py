@@ -1,12 +1,21 @@
 """Start, stop, restart, signal: requests to the core, and the wait for what becomes of them."""
 
 import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from enum import Enum
 
-from opsvisor.control.names import NoSuchGroup, NoSuchProcess, Target, may_start, resolve
+from opsvisor.control.names import (
+    Among,
+    NoSuchGroup,
+    NoSuchProcess,
+    Resolved,
+    Target,
+    may_start,
+    resolve,
+)
 from opsvisor.core.events import (
+    ControlAction,
     Event,
     PlanApplied,
     ProcessExited,
@@ -21,6 +30,7 @@ from opsvisor.core.inputs import Restart, SendSignal, Start, Stop
 from opsvisor.core.outcome import SpawnFaultKind, signal_name
 from opsvisor.core.spec import ProcessId
 from opsvisor.core.state import PublicState
+from opsvisor.core.struct import Struct
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime.bus import EventBus
 from opsvisor.runtime.engine import Engine
@@ -56,8 +66,7 @@ class Result(Enum):
     SHUTTING_DOWN = "shutting_down"
 
 
-@dataclass(frozen=True, slots=True)
-class ActionOutcome:
+class ActionOutcome(Struct, frozen=True):
     """The result for one process, or for a name that stands for none (`id` None)."""
 
     name: str
@@ -66,8 +75,7 @@ class ActionOutcome:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Verdict:
+class _Verdict(Struct, frozen=True):
     result: Result
     reason: str
 
@@ -89,43 +97,36 @@ class Actions:
     def __init__(self, engine: Engine, bus: EventBus, *, is_stopping: Callable[[], bool]) -> None:
         self._engine = engine
         self._is_stopping = is_stopping
+        self._bus = bus
         self._waiting: dict[ProcessId, dict[asyncio.Future[_Verdict], _Judge]] = {}
-        bus.listen(self._on_event)
 
     async def act(
         self,
         action: Action,
         names: Iterable[str],
         *,
+        among: Callable[[ProcessId], bool] = lambda _: True,
         signum: int = 0,
         wait: bool = True,
         timeout: float | None = None,  # noqa: ASYNC109 - a client's wish, told as a result
     ) -> list[ActionOutcome]:
         """Do it to all of them side by side; one outcome for each, in the order of the names.
 
+        Names stand for processes that are `among` those that the caller knows of, and no others.
         `timeout` bounds the waiting, in seconds; None: as long as the processes' own start and
         stop times allow. What was asked for goes on after that.
         """
-        views = {view.id: view for view in self._engine.views()}
-        pending: list[ActionOutcome | _Pending] = []
-        for name in resolve(names, list(views)):
-            match name:
-                case Target():
-                    view = views[name.id]
-                    is_start = action is Action.START or (
-                        action is Action.RESTART and view.pid is None
-                    )
-                    if is_start and not may_start(name, view.spec):
-                        continue
-                    pending.append(self._begin(action, view, signum))
-                case NoSuchProcess():
-                    pending.append(
-                        ActionOutcome(name.name, None, Result.NO_SUCH_PROCESS, "no such process")
-                    )
-                case NoSuchGroup():
-                    pending.append(
-                        ActionOutcome(name.name, None, Result.NO_SUCH_GROUP, "no such group")
-                    )
+        resolved = resolve(names, Among(self._engine, among))
+        # As it is before anything is done: what is done to one may end another.
+        views = {
+            name.id: self._engine.view(name.id) for name in resolved if isinstance(name, Target)
+        }
+        # What came of a signal is known only when it was sent.
+        with nullcontext() if action is Action.SIGNAL else self._engine.together():
+            begun = [self._begin_for(action, name, views, signum) for name in resolved]
+        if action is Action.SIGNAL and wait:
+            begun = await self._signal_unborn(resolved, begun, signum, timeout)
+        pending = [p for p in begun if p is not None]
         under_way = [p for p in pending if isinstance(p, _Pending)]
         try:
             if wait:
@@ -157,6 +158,54 @@ class Actions:
         finally:
             self._drop([pending])
 
+    async def until_made(
+        self,
+        process_ids: Iterable[ProcessId],
+        timeout: float = _PATIENCE,  # noqa: ASYNC109 - after that it is as it is
+    ) -> None:
+        """Wait for those that are STARTING without a process yet, so many seconds at most.
+
+        Then each has one, or is not about to, or has left, or the time is over. Of a crowd that
+        is started all are STARTING at once, and are made one after the other; Supervisor's
+        clients are used to find a process where one is STARTING.
+        """
+        ids = list(process_ids)
+        deadline = asyncio.get_running_loop().time() + timeout
+        while unborn := [one for one in ids if self._is_unborn(one)]:
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                return
+            pending = [self._expect(self._engine.view(one), _judge_birth, 0.0) for one in unborn]
+            try:
+                await self._wait(pending, left)
+            finally:
+                self._drop(pending)
+
+    def _is_unborn(self, process_id: ProcessId) -> bool:
+        try:
+            view = self._engine.view(process_id)
+        except KeyError:
+            return False
+        return view.state is PublicState.STARTING and view.pid is None
+
+    async def _signal_unborn(
+        self,
+        resolved: Sequence[Resolved],
+        begun: Sequence["ActionOutcome | _Pending | None"],
+        signum: int,
+        timeout: float | None,  # noqa: ASYNC109 - as above
+    ) -> list["ActionOutcome | _Pending | None"]:
+        """Signal those, too, that are about to be made, when they are; the others have theirs."""
+        targets = [name.id if isinstance(name, Target) else None for name in resolved]
+        unborn = {one for one in targets if one is not None and self._is_unborn(one)}
+        await self.until_made(unborn, _PATIENCE if timeout is None else timeout)
+        outcomes = list(begun)
+        for place, process_id in enumerate(targets):
+            if process_id in unborn:
+                with suppress(KeyError):  # it has left meanwhile
+                    outcomes[place] = self._signal(self._engine.view(process_id), signum)
+        return outcomes
+
     async def settle(
         self,
         *,
@@ -165,17 +214,16 @@ class Actions:
         carry_out: Callable[[], None],
     ) -> list[ActionOutcome]:
         """Carry out a change of plan, and wait for what it restarts and removes."""
-        views = {view.id: view for view in self._engine.views()}
         under_way = []
         for process_id in restarting:
-            view = views[process_id]
+            view = self._engine.view(process_id)
             patience = view.spec.stop.kill_delay + view.spec.min_uptime
             if view.expected_running:
                 under_way.append(self._expect(view, _StartJudge(), patience))
             elif view.pid is not None:  # still going down, by an earlier request
                 under_way.append(self._expect(view, _judge_stop, patience))
         for process_id in removed:
-            view = views[process_id]
+            view = self._engine.view(process_id)
             under_way.append(self._expect(view, _judge_removal, view.spec.stop.kill_delay))
         try:
             carry_out()
@@ -183,6 +231,28 @@ class Actions:
             return [_told(pending, wait=True) for pending in under_way]
         finally:
             self._drop(under_way)
+
+    def _begin_for(
+        self,
+        action: Action,
+        name: Resolved,
+        views: Mapping[ProcessId, ProcessView],
+        signum: int,
+    ) -> "ActionOutcome | _Pending | None":
+        """None for who is left alone, since nobody named it and it does not start by itself."""
+        match name:
+            case Target():
+                view = views[name.id]
+                is_start = action is Action.START or (
+                    action is Action.RESTART and view.pid is None
+                )
+                if is_start and not may_start(name, view.spec):
+                    return None
+                return self._begin(action, view, signum)
+            case NoSuchProcess():
+                return ActionOutcome(name.name, None, Result.NO_SUCH_PROCESS, "no such process")
+            case NoSuchGroup():
+                return ActionOutcome(name.name, None, Result.NO_SUCH_GROUP, "no such group")
 
     def _begin(self, action: Action, view: ProcessView, signum: int) -> "ActionOutcome | _Pending":
         match action:
@@ -207,6 +277,8 @@ class Actions:
         return self._ask(view, Start(view.id), _StartJudge(), patience)
 
     def _stop(self, view: ProcessView) -> "ActionOutcome | _Pending":
+        if view.pid is None:
+            self._engine.end_leftovers(view.id)
         due = view.retry_at is not None  # BACKOFF, or FATAL with a slow retry ahead
         if view.pid is None and not due and view.state is not PublicState.STARTING:
             return _outcome(view.id, Result.NOT_RUNNING, f"is {view.state.name}")
@@ -217,6 +289,8 @@ class Actions:
         refused = self._refuse_start(view)
         if refused is not None:
             return refused
+        if view.pid is None:
+            self._engine.end_leftovers(view.id)
         patience = view.spec.stop.kill_delay + view.spec.min_uptime
         return self._ask(view, Restart(view.id), _StartJudge(), patience)
 
@@ -255,6 +329,8 @@ class Actions:
 
     def _expect(self, view: ProcessView, judge: _Judge, patience: float) -> "_Pending":
         verdict: asyncio.Future[_Verdict] = asyncio.get_running_loop().create_future()
+        if not self._waiting:
+            self._bus.listen(self._on_event)
         self._waiting.setdefault(view.id, {})[verdict] = judge
         return _Pending(id=view.id, verdict=verdict, patience=patience + _PATIENCE)
 
@@ -272,11 +348,14 @@ class Actions:
                 verdict.set_result(_Verdict(Result.ABNORMAL_TERMINATION, reason))
 
     def _drop(self, under_way: list["_Pending"]) -> None:
+        was_waiting = bool(self._waiting)
         for pending in under_way:
             waiting = self._waiting.get(pending.id, {})
             waiting.pop(pending.verdict, None)
             if not waiting:
                 self._waiting.pop(pending.id, None)
+        if was_waiting and not self._waiting:
+            self._bus.ignore(self._on_event)
 
     def _on_event(self, event: Event) -> None:
         for process_id in _concerned(event):
@@ -286,8 +365,7 @@ class Actions:
                     verdict.set_result(found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pending:
+class _Pending(Struct, frozen=True, kw_only=True):
     """A request under way, and how long its process may reasonably take, in seconds."""
 
     id: ProcessId
@@ -351,6 +429,14 @@ def _judge_stop(event: Event) -> _Verdict | None:
             return None
 
 
+def _judge_birth(event: Event) -> _Verdict | None:
+    match event:
+        case ProcessSpawned() | SpawnFailed() | StateChanged() | ProcessRemoved():
+            return _Verdict(Result.OK, "made, or it is time to look again")
+        case _:
+            return None
+
+
 def _judge_removal(event: Event) -> _Verdict | None:
     match event:
         case ProcessRemoved():
@@ -366,7 +452,7 @@ def _concerned(event: Event) -> Iterable[ProcessId]:
     match event:
         case PlanApplied():
             return event.diff.added
-        case SupervisorStateChanged():
+        case SupervisorStateChanged() | ControlAction():
             return ()
         case _:
             return (event.id,)

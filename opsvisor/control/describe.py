@@ -21,8 +21,11 @@ from opsvisor.core.restart import next_delay
 from opsvisor.core.spec import (
     ExitSet,
     ExponentialBackoff,
+    KillMode,
     LinearBackoff,
+    OnEnd,
     ProcessSpec,
+    Resources,
     RestartMode,
     Startup,
 )
@@ -37,8 +40,8 @@ def describe(view: ProcessView, now: Instant) -> str:
     match view.state:
         case PublicState.RUNNING:
             assert view.started is not None
-            seconds = max(0, int(now.mono - view.started.mono))
-            return f"pid {view.pid}, uptime {dt.timedelta(seconds=seconds)}"
+            assert view.pid is not None
+            return describe_running(view.pid, now.mono - view.started.mono)
         case PublicState.FATAL | PublicState.BACKOFF:
             return view.spawn_error or f'unknown error (try "tail {view.id.name}")'
         case PublicState.STOPPED | PublicState.EXITED:
@@ -50,6 +53,11 @@ def describe(view: ProcessView, now: Instant) -> str:
             return ""
         case never:
             assert_never(never)
+
+
+def describe_running(pid: int, uptime: float) -> str:
+    """As above, of a process that is RUNNING; `uptime` is in seconds."""
+    return f"pid {pid}, uptime {dt.timedelta(seconds=max(0, int(uptime)))}"
 
 
 def what_next(view: ProcessView, now: Instant) -> str:
@@ -113,50 +121,103 @@ def describe_policy(spec: ProcessSpec) -> list[str]:
             f"more than {restart.limit.count} automatic restarts in"
             f" {restart.limit.interval:g} s: FATAL"
         )
-    if restart.fatal_retry_delay is not None:
+    if restart.fatal_retry_delay is not None and spec.on_fatal is OnEnd.KEEP:
         lines.append(f"out of FATAL by itself after {restart.fatal_retry_delay:g} s")
+    for state, on_end in (("FATAL", spec.on_fatal), ("EXITED", spec.on_exit)):
+        if on_end is OnEnd.SHUTDOWN:
+            lines.append(f"when it is {state}, everything is stopped and opsvisord ends with it")
     lines.append(
         f"called flapping above {restart.flapping.count} restarts in"
         f" {restart.flapping.interval:g} s"
     )
     lines += [_asks(kind, probe) for kind in ProbeKind if (probe := spec.probe(kind))]
+    if limits := _limits(spec.resources):
+        lines.append(f"limits: {', '.join(limits)}")
     stop = spec.stop
+    is_whole = stop.kill_mode is KillMode.CGROUP
+    whom = "whole tree" if is_whole else stop.kill_mode.value
     lines.append(
         f"stop: {signal_name(stop.signal)} to the {stop.signal_mode.value},"
-        f" SIGKILL to the {stop.kill_mode.value} after {stop.kill_delay:g} s"
+        f" SIGKILL to the {whom} after {stop.kill_delay:g} s"
     )
     return lines
 
 
-def hints(view: ProcessView, log_problem: str) -> list[str]:
+def describe_place(place: str) -> str:
+    """How all that comes of a process is found: in a cgroup made here, or without any ("")."""
+    return f"cgroup {place}" if place else "process group + subreaper (no delegated cgroup)"
+
+
+def describe_containment(spec: ProcessSpec, cgroup: str | None) -> str:
+    """What a stop ends besides the process, and what that is found by."""
+    match spec.stop.kill_mode:
+        case KillMode.CGROUP:
+            return f"ended with it: all that came of it, found by {describe_place(cgroup or '')}"
+        case KillMode.GROUP:
+            return "ended with it: its process group; what left that is left alone"
+        case KillMode.PROCESS:
+            return "ended with it: nothing; what came of it is left alone"
+        case never:
+            assert_never(never)
+
+
+def _limits(resources: Resources) -> list[str]:
+    """Those that are set, as they are written."""
+    sizes = [("memory_max", resources.memory_max), ("memory_high", resources.memory_high)]
+    found = [f"{name} {size // 1024} KiB" for name, size in sizes if size is not None]
+    if resources.cpu_max is not None:
+        found.append(f"cpu_max {resources.cpu_max:.0%}")
+    if resources.pids_max is not None:
+        found.append(f"pids_max {resources.pids_max}")
+    return [*found, "oom_group"] if resources.oom_group else found
+
+
+def hints(view: ProcessView, log_problem: str, limits_problem: str = "") -> list[str]:
     """What an operator can do about it."""
-    name = view.id
+    name = shlex.quote(str(view.id))
     found = []
     if view.state in (PublicState.FATAL, PublicState.BACKOFF):
         if view.last_outcome is None or view.spawn_error.startswith("can't find"):
             found.append("correct `command` (or PATH, working_dir) and run: opsvisorctl update")
         else:
-            found.append(f"read what it said: opsvisorctl tail {name} stderr")
+            found.append(f"read what it said: opsvisorctl logs -n 50 {name}")
         found.append(f"once the cause is gone: opsvisorctl start {name}")
     if view.flapping:
-        found.append("it restarts again and again: each end above says how, compare their times")
+        found.append("it was restarted again and again: compare when and how its runs ended")
     if view.last_oom_killed:
         found.append(_OOM_HINT)
     elif view.last_cause is ExitCause.SIGNAL and view.last_outcome is not None:
         found.append(_signal_hint(view.last_outcome.signum))
-    found += [_ask_yourself(probe, view.spec) for probe in view.probes if probe.passing is False]
+    elif view.last_cause is ExitCause.UNKNOWN:
+        found.append(_UNKNOWN_HINT)
+    found += [_ask_yourself(probe, view.spec) for probe in view.probes if _is_in_doubt(probe)]
     if view.kills_survived:
         found.append(f"see what it waits for: cat /proc/{view.pid}/stack /proc/{view.pid}/wchan")
     if log_problem:
-        found.append(f"its log is not written: {log_problem}")
+        found.append(f"make room, or correct `log`: its log is not written ({log_problem})")
+    if limits_problem:
+        found.append(f"its resources are not limited: {limits_problem}")
     if view.state is PublicState.STOPPED and view.ended is None:
         found.append(f"it is not started by itself ({_startup(view)}): opsvisorctl start {name}")
+    elif view.state in (PublicState.STOPPED, PublicState.EXITED):
+        found.append(f"to have it run again: opsvisorctl start {name}")
     return found
+
+
+def _is_in_doubt(probe: ProbeView) -> bool:
+    """Whether it fails, or was never passed though it was asked."""
+    return probe.passing is False or (probe.passing is None and probe.failures > 0)
 
 
 _OOM_HINT = (
     "the kernel killed it for want of memory: have it use less, or raise the limit that applies"
     " (memory.max of its cgroup); dmesg | grep -i 'killed process' has the sizes"
+)
+
+
+_UNKNOWN_HINT = (
+    "it ended while no opsvisord was there, and this kernel does not tell how (Linux 6.15 and"
+    " later do): what it said last is in its log"
 )
 
 

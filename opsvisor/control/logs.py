@@ -3,10 +3,11 @@
 import asyncio
 import os
 import stat
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
+from opsvisor.core.struct import Struct
 from opsvisor.runtime.logs.capture import StreamCapture
 from opsvisor.runtime.logs.links import located
 
@@ -15,14 +16,14 @@ LONGEST_ANSWER = 1024 * 1024
 # As JSON a control character takes six bytes, and clients bound the lines of a stream.
 LONGEST_FOLLOWED = 256 * 1024
 _AVERAGE_LINE = 200
+_PIECE_OF_WHOLE = 256 * 1024
 
 
 class NoLogError(Exception):
     """There is no such log: the stream is merged into another, or nothing was written yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogPiece:
+class LogPiece(Struct, frozen=True, kw_only=True):
     """Part of a log. `end` is the offset after it, `size` that of the whole log."""
 
     text: bytes
@@ -30,8 +31,7 @@ class LogPiece:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Followed:
+class Followed(Struct, frozen=True, kw_only=True):
     """New output. `lost` bytes between the last piece and this one were gone too soon."""
 
     text: bytes
@@ -92,12 +92,48 @@ async def follow(capture: StreamCapture, *, start: int) -> AsyncGenerator[Follow
         begin, text = capture.ring.read(position)
         if not text:
             return  # closed: the process left the configuration, or the daemon ends
-        lost = max(0, begin - position)
+        lost = max(0, begin - max(position, capture.ring.cleared))
         for first in range(0, len(text), LONGEST_FOLLOWED):
             piece = text[first : first + LONGEST_FOLLOWED]
             yield Followed(text=piece, end=begin + first + len(piece), lost=lost)
             lost = 0
         position = begin + len(text)
+
+
+class WholeLog(Struct, frozen=True):
+    """All of a log as it was at one moment: `size` bytes of a file, or of memory."""
+
+    size: int
+    _source: BinaryIO | bytes
+
+    def piece(self, begin: int) -> bytes:
+        """The bytes from there on, some at a time; none after the last. NoLogError if unreadable.
+
+        A file that has become shorter meanwhile ends early. May block.
+        """
+        length = min(_PIECE_OF_WHOLE, self.size - begin)
+        if isinstance(self._source, bytes):
+            return self._source[begin : begin + length]
+        try:
+            return os.pread(self._source.fileno(), length, begin)
+        except OSError as error:
+            raise NoLogError(f"cannot read the log: {error.strerror}") from error
+
+
+@contextmanager
+def whole_log(capture: StreamCapture, path: str | None) -> Iterator[WholeLog]:
+    """All that there is of a log: of its file, or of memory if it has none. May block.
+
+    What is added later is not part of it, so that a flood comes to an end. A file that is rotated
+    meanwhile is read on under its other name.
+    """
+    file = open_file(path) if path is not None else None
+    if file is None:
+        _, text = capture.ring.read(capture.ring.start)
+        yield WholeLog(len(text), text)
+        return
+    with file:
+        yield WholeLog(os.fstat(file.fileno()).st_size, file)
 
 
 def _of_ring(capture: StreamCapture, offset: int, length: int) -> LogPiece:

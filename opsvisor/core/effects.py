@@ -1,28 +1,45 @@
 """What the core can ask the runtime for."""
 
-from dataclasses import dataclass
-
 from opsvisor.core.events import Event
 from opsvisor.core.probes import ProbeKind
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
+from opsvisor.core.struct import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Spawn:
+class Spawn(Struct, frozen=True):
     """Make the process; answered by `Spawned` or `SpawnFault`."""
 
     spec: ProcessSpec
 
 
-@dataclass(frozen=True, slots=True)
-class CancelSpawn:
+class Adopt(Struct, frozen=True):
+    """Take back a run that began before this daemon did.
+
+    Answered by `Adopted` if it is alive, else by `Exited`, with all that can be known of its end;
+    in either case before anything else is told to the core. The pid alone may be anybody's by now.
+    """
+
+    spec: ProcessSpec
+    pid: Pid
+
+
+class FindSpawn(Struct, frozen=True):
+    """Look for the process of a spawn that was asked for by the daemon before this one.
+
+    Answered by `Spawned` if it was made, even if it has ended since, else by `SpawnLost`; before
+    anything else is told to the core. Nothing is to be made: the core asks for that by `Spawn`.
+    """
+
+    spec: ProcessSpec
+
+
+class CancelSpawn(Struct, frozen=True):
     """Don't make the process after all; answered by `SpawnFault`, or not at all if it is made."""
 
     id: ProcessId
 
 
-@dataclass(frozen=True, slots=True)
-class SignalProcess:
+class SignalProcess(Struct, frozen=True):
     """Send a signal; answered only if the kernel refuses, by `SignalFault`."""
 
     id: ProcessId
@@ -31,8 +48,7 @@ class SignalProcess:
     to_group: bool
 
 
-@dataclass(frozen=True, slots=True)
-class StartProbe:
+class StartProbe(Struct, frozen=True):
     """Begin to ask, `delay` seconds from now, and go on; each answer comes back as `Probed`."""
 
     spec: ProcessSpec
@@ -41,35 +57,38 @@ class StartProbe:
     delay: float
 
 
-@dataclass(frozen=True, slots=True)
-class StopProbe:
+class StopProbe(Struct, frozen=True):
     """Ask no more; an answer that is still due is of no interest."""
 
     id: ProcessId
     kind: ProbeKind
 
 
-@dataclass(frozen=True, slots=True)
-class Forget:
+class Forget(Struct, frozen=True):
     """The process left the plan: release what the runtime keeps for it."""
 
     id: ProcessId
 
 
-@dataclass(frozen=True, slots=True)
-class Publish:
+class Publish(Struct, frozen=True):
     """Tell everyone."""
 
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class ShutdownComplete:
-    """Nothing of ours is running any more, except what the kernel won't let us signal."""
+class ShutdownComplete(Struct, frozen=True):
+    """Nothing of ours is running any more, except what the kernel won't let us signal.
+
+    `exit_status` is set if it was the end of an essential process that began the shutdown.
+    """
+
+    exit_status: int | None = None
 
 
 Effect = (
     Spawn
+    | Adopt
+    | FindSpawn
     | CancelSpawn
     | SignalProcess
     | StartProbe

@@ -4,7 +4,6 @@ Everything that watches (metrics, log lines, history, API streams) is derived fr
 wall-clock Unix time in seconds, for people; decisions use the monotonic clock and are over.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind, Usage
@@ -12,6 +11,16 @@ from opsvisor.core.plan import PlanDiff
 from opsvisor.core.probes import ProbeKind
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
 from opsvisor.core.state import PublicState, StartCause
+from opsvisor.core.struct import Struct
+
+
+class ActionResult(Enum):
+    """What came of something that a client asked for."""
+
+    OK = "ok"
+    FAILED = "failed"  # wholly or in part
+    REFUSED = "refused"  # to whoever asked, or for how they asked
+    ABANDONED = "abandoned"  # the client went away first: what was begun goes on
 
 
 class SupervisorState(Enum):
@@ -28,8 +37,7 @@ class SupervisorState(Enum):
         return self in (SupervisorState.RELOADING, SupervisorState.STOPPING)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessAdded:
+class ProcessAdded(Struct, frozen=True, kw_only=True):
     """A process entered the plan; it has not been started."""
 
     at: float
@@ -37,8 +45,7 @@ class ProcessAdded:
     spec: ProcessSpec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessChanged:
+class ProcessChanged(Struct, frozen=True, kw_only=True):
     """A process took over a new spec."""
 
     at: float
@@ -47,16 +54,14 @@ class ProcessChanged:
     fields: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessRemoved:
+class ProcessRemoved(Struct, frozen=True, kw_only=True):
     """A process left the plan and is no longer running."""
 
     at: float
     id: ProcessId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateChanged:
+class StateChanged(Struct, frozen=True, kw_only=True):
     """A process went from one public state to another, and why.
 
     `pid` is the live process after the change, or the one that just ended. `failed_starts`
@@ -74,8 +79,7 @@ class StateChanged:
     retry_delay: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessSpawned:
+class ProcessSpawned(Struct, frozen=True, kw_only=True):
     """The kernel made the process.
 
     `replaces` says how the run before it ended, if there was one: each start that replaces an
@@ -89,8 +93,21 @@ class ProcessSpawned:
     replaces: ExitCause | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpawnFailed:
+class ProcessAdopted(Struct, frozen=True, kw_only=True):
+    """A run that began before this daemon did goes on; `started` is when, on the wall clock.
+
+    Where another state than STOPPED is to be assumed after `ProcessAdded`, this says which; a
+    process that is not alive comes back without a fact of its own.
+    """
+
+    at: float
+    id: ProcessId
+    pid: Pid
+    state: PublicState
+    started: float
+
+
+class SpawnFailed(Struct, frozen=True, kw_only=True):
     """The process could not be made; `reason` says why, in Supervisor's words."""
 
     at: float
@@ -99,8 +116,7 @@ class SpawnFailed:
     kind: SpawnFaultKind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessExited:
+class ProcessExited(Struct, frozen=True, kw_only=True):
     """A run ended. `decision` says what follows and why.
 
     `expected` means: asked for, or an exit that the policy calls success. Where the policy says
@@ -120,8 +136,7 @@ class ProcessExited:
     oom_killed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailuresForgotten:
+class FailuresForgotten(Struct, frozen=True, kw_only=True):
     """A run lasted for `backoff_reset`: the next failure counts as the first."""
 
     at: float
@@ -129,8 +144,7 @@ class FailuresForgotten:
     failures: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlappingChanged:
+class FlappingChanged(Struct, frozen=True, kw_only=True):
     """Automatic restarts inside the window went above the threshold, or fell back to it."""
 
     at: float
@@ -140,8 +154,7 @@ class FlappingChanged:
     interval: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealthChanged:
+class HealthChanged(Struct, frozen=True, kw_only=True):
     """A probe passes or fails from now on, after so many answers `in_a_row`.
 
     `detail` is the last of them: `http 503`, `connection refused`. `ready`: the process can be
@@ -158,8 +171,7 @@ class HealthChanged:
     ready: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignalSent:
+class SignalSent(Struct, frozen=True, kw_only=True):
     """A signal went out: by request, to stop, or as SIGKILL after the kill delay."""
 
     at: float
@@ -170,8 +182,7 @@ class SignalSent:
     stopping: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KillSurvived:
+class KillSurvived(Struct, frozen=True, kw_only=True):
     """The process outlived SIGKILL number `kills` by a whole kill delay: it is stuck."""
 
     at: float
@@ -180,8 +191,7 @@ class KillSurvived:
     kills: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignalRefused:
+class SignalRefused(Struct, frozen=True, kw_only=True):
     """The kernel refused a signal to a process of ours."""
 
     at: float
@@ -190,8 +200,7 @@ class SignalRefused:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanApplied:
+class PlanApplied(Struct, frozen=True, kw_only=True):
     """A plan became the one that is carried out."""
 
     at: float
@@ -199,8 +208,7 @@ class PlanApplied:
     diff: PlanDiff
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SupervisorStateChanged:
+class SupervisorStateChanged(Struct, frozen=True, kw_only=True):
     """The daemon itself went from one state to another."""
 
     at: float
@@ -209,12 +217,50 @@ class SupervisorStateChanged:
     reason: str
 
 
+class EssentialEnded(Struct, frozen=True, kw_only=True):
+    """An essential process ended for good: everything is stopped, and the daemon ends with it."""
+
+    at: float
+    id: ProcessId
+    state: PublicState
+    reason: str
+    exit_status: int
+
+
+class ControlAction(Struct, frozen=True, kw_only=True):
+    """A client asked for something that is more than a look, and this is what came of it.
+
+    `targets` are the first of the names it was asked of, and `target_count` says how many there
+    were. `identity` is who it is known as: "" where nobody is asked or it could not prove to be
+    anybody. `user` is who is at the other end of a unix socket, "" elsewhere. `source` is an
+    address, or `unix`. `code` says why it was not done, in a word; `reason` is what the client
+    gave as its own. `seconds` is how long it took. `left_out`: so many refusals before this one
+    were counted and not told.
+    """
+
+    at: float
+    action: str
+    targets: tuple[str, ...]
+    target_count: int
+    identity: str
+    user: str
+    source: str
+    listener: str
+    interface: str
+    result: ActionResult
+    code: str
+    reason: str
+    seconds: float
+    left_out: int = 0
+
+
 Event = (
     ProcessAdded
     | ProcessChanged
     | ProcessRemoved
     | StateChanged
     | ProcessSpawned
+    | ProcessAdopted
     | SpawnFailed
     | ProcessExited
     | FailuresForgotten
@@ -225,4 +271,6 @@ Event = (
     | SignalRefused
     | PlanApplied
     | SupervisorStateChanged
+    | EssentialEnded
+    | ControlAction
 )

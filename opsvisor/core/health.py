@@ -7,18 +7,19 @@ A run begins with its startup probe alone, if it has one. When that has passed, 
 more, and the other two begin. All three end with the run.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
 
 from opsvisor.core.effects import Effect, Publish, StartProbe, StopProbe
 from opsvisor.core.events import HealthChanged
 from opsvisor.core.inputs import Probed
 from opsvisor.core.instant import Instant
+from opsvisor.core.memento import ProbeMemento
 from opsvisor.core.probes import ProbeKind, ProbeSpec, ProbeView
 from opsvisor.core.spec import Pid, ProcessSpec
+from opsvisor.core.struct import Struct, replace
 
 
-@dataclass(slots=True)
-class _Probe:
+class _Probe(Struct):
     """One probe: how it stands in this run, and its totals over all of them."""
 
     spec: ProbeSpec
@@ -31,6 +32,34 @@ class _Probe:
     attempts: int = 0
     failures_total: int = 0
     duration: float | None = None
+
+    @property
+    def standing(self) -> tuple[object, ...]:
+        """All of it that anything will ever be decided by."""
+        successes = min(self.successes, self.spec.success_threshold)
+        failures = min(self.failures, self.spec.failure_threshold)
+        return (self.passing, self.has_passed, successes, failures)
+
+    def memento(self, kind: ProbeKind) -> ProbeMemento:
+        """What is to be known of it when somebody else goes on asking."""
+        return ProbeMemento(
+            kind=kind,
+            passing=self.passing,
+            has_passed=self.has_passed,
+            successes=self.successes,
+            failures=self.failures,
+            detail=self.detail,
+            attempts=self.attempts,
+            failures_total=self.failures_total,
+            duration=self.duration,
+        )
+
+    def recall(self, memento: ProbeMemento) -> None:
+        """Stand as this says."""
+        self.passing, self.has_passed = memento.passing, memento.has_passed
+        self.successes, self.failures = memento.successes, memento.failures
+        self.detail, self.duration = memento.detail, memento.duration
+        self.attempts, self.failures_total = memento.attempts, memento.failures_total
 
     def forget(self) -> None:
         """A new run has everything before it."""
@@ -52,8 +81,10 @@ class _Probe:
                 self.passing = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+_NO_PROBES: Mapping[ProbeKind, _Probe] = {}  # one for all processes without any
+
+
+class _Run(Struct, frozen=True):
     pid: Pid
     started_at: float
 
@@ -65,11 +96,13 @@ class Health:
     have none: they should cost it next to nothing.
     """
 
+    __slots__ = ("_run", "_spec", "complaint", "probes")
+
     def __init__(self, spec: ProcessSpec) -> None:
         self.complaint = ""
         self._spec = spec
         self._run: _Run | None = None
-        self.probes: dict[ProbeKind, _Probe] = {}
+        self.probes: Mapping[ProbeKind, _Probe] = _NO_PROBES
         self.take(spec)
 
     # -- what others ask ---------------------------------------------------------------------
@@ -111,12 +144,34 @@ class Health:
             for kind, probe in self.probes.items()
         )
 
+    @property
+    def standing(self) -> tuple[object, ...]:
+        """How its probes stand, as far as anything is decided by it."""
+        return (self.complaint, *(probe.standing for probe in self.probes.values()))
+
+    def mementos(self) -> tuple[ProbeMemento, ...]:
+        """What is to be known of its probes when somebody else goes on asking."""
+        return tuple(probe.memento(kind) for kind, probe in self.probes.items())
+
     # -- what happens ------------------------------------------------------------------------
 
-    def begin(self, pid: Pid, now: Instant) -> list[Effect]:
-        """A run begins."""
-        self._run = _Run(pid, now.mono)
+    def begin(self, pid: Pid, started_at: float, now: Instant) -> list[Effect]:
+        """A run begins, or one that began at this monotonic second is taken back."""
+        self._run = _Run(pid, started_at)
         return self._start_due(now)
+
+    def recall(self, mementos: Iterable[ProbeMemento], complaint: str, *, is_exact: bool) -> None:
+        """Stand as these say, before there is a run. Nothing is asked yet.
+
+        Unless `is_exact`, totals may be behind with what was shown of them, and begin at 0.
+        """
+        self.complaint = complaint
+        for memento in mementos:
+            probe = self.probes.get(memento.kind)
+            if probe is not None:
+                probe.recall(memento)
+                if not is_exact:
+                    probe.attempts = probe.failures_total = 0
 
     def end(self) -> list[Effect]:
         """The run is over, or is asked to be. What was found out about it stays to be read."""
@@ -136,7 +191,7 @@ class Health:
         """Have the probes of this spec. The effects end those that are asked and gone."""
         effects: list[Effect] = []
         self._spec = spec
-        before, self.probes = self.probes, {}
+        before, probes = self.probes, dict[ProbeKind, _Probe]()
         for kind in ProbeKind:
             wanted, old = spec.probe(kind), before.get(kind)
             if old is not None and old.spec != wanted:
@@ -144,14 +199,15 @@ class Health:
             if wanted is None:
                 continue
             if old is None:
-                self.probes[kind] = _Probe(wanted)
+                probes[kind] = _Probe(wanted)
                 if kind is ProbeKind.STARTUP and self._run is not None:
                     # It has come up, by all that was asked of it when it started.
-                    self.probes[kind].passing = self.probes[kind].has_passed = True
+                    probes[kind].passing = probes[kind].has_passed = True
             elif old.spec == wanted:
-                self.probes[kind] = old
+                probes[kind] = old
             else:
-                self.probes[kind] = replace(old, spec=wanted, successes=0, failures=0)
+                probes[kind] = replace(old, spec=wanted, successes=0, failures=0)
+        self.probes = probes or _NO_PROBES
         return effects
 
     def follow(self, spec: ProcessSpec, now: Instant) -> list[Effect]:

@@ -1,55 +1,49 @@
 """What can happen to the core, or be asked of it."""
 
-from dataclasses import dataclass
-
+from opsvisor.core.memento import SupervisorMemento
 from opsvisor.core.outcome import Outcome, SpawnFaultKind, Usage
 from opsvisor.core.plan import Plan
 from opsvisor.core.probes import ProbeKind
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.state import StartCause, StopCause
+from opsvisor.core.struct import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """Someone wants this process to run."""
 
     id: ProcessId
     cause: StartCause = StartCause.MANUAL
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """Someone wants this process not to run."""
 
     id: ProcessId
     cause: StopCause = StopCause.MANUAL
 
 
-@dataclass(frozen=True, slots=True)
-class Restart:
+class Restart(Struct, frozen=True):
     """Stop if it runs, then start, in one request that can't be cut in half."""
 
     id: ProcessId
 
 
-@dataclass(frozen=True, slots=True)
-class SendSignal:
+class SendSignal(Struct, frozen=True):
     """Deliver a signal to the process (not its group) without any change of state."""
 
     id: ProcessId
     signum: int
 
 
-@dataclass(frozen=True, slots=True)
-class Spawned:
+class Spawned(Struct, frozen=True):
     """The spawn we asked for succeeded."""
 
     id: ProcessId
     pid: Pid
 
 
-@dataclass(frozen=True, slots=True)
-class SpawnFault:
+class SpawnFault(Struct, frozen=True):
     """The spawn we asked for failed; `reason` in Supervisor's words."""
 
     id: ProcessId
@@ -57,8 +51,20 @@ class SpawnFault:
     kind: SpawnFaultKind = SpawnFaultKind.OTHER
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class SpawnLost(Struct, frozen=True):
+    """The spawn that was asked for by the daemon before this one was not made."""
+
+    id: ProcessId
+
+
+class Adopted(Struct, frozen=True):
+    """The run that was to be taken back is alive, and its end will be noticed."""
+
+    id: ProcessId
+    pid: Pid
+
+
+class Exited(Struct, frozen=True):
     """The kernel reported the end of a process, and its output has been read to the end.
 
     `oom_killed`: it was the kernel that killed it, for want of memory.
@@ -71,8 +77,7 @@ class Exited:
     oom_killed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SignalFault:
+class SignalFault(Struct, frozen=True):
     """The kernel refused a signal that the core asked for (other than: it is gone)."""
 
     id: ProcessId
@@ -80,8 +85,7 @@ class SignalFault:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probed:
+class Probed(Struct, frozen=True, kw_only=True):
     """A probe of the run with this pid was answered, or not in time: then `ok` is false.
 
     `detail` says what came, in a few words: `http 503`. `duration` is in seconds.
@@ -95,8 +99,22 @@ class Probed:
     duration: float
 
 
-@dataclass(frozen=True, slots=True)
-class ApplyPlan:
+class Resume(Struct, frozen=True):
+    """Go on where another daemon ended. The first input of all, if it comes at all.
+
+    `is_exact`: the memento was made at the very end (an upgrade), not at the last change (a
+    crash). Then all that had been decided was done, nobody is told anew of what everybody knows,
+    and no signal is sent a second time. Else totals that it may be behind with count from 0, as
+    those who watch counters need: one that falls by a little would look like a restart with that
+    many events after it. `reason` is what is said of it, "" for how many processes there are.
+    """
+
+    memento: SupervisorMemento
+    is_exact: bool = False
+    reason: str = ""
+
+
+class ApplyPlan(Struct, frozen=True):
     """Carry out this plan from now on.
 
     `revive` starts enabled processes of changed groups that an operator had stopped, as
@@ -107,8 +125,7 @@ class ApplyPlan:
     revive: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Shutdown:
+class Shutdown(Struct, frozen=True):
     """Stop everything, highest group priority first, then be done.
 
     `to_reload`: the daemon will begin anew after it. A later shutdown for good outranks that.
@@ -118,13 +135,11 @@ class Shutdown:
     to_reload: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FeedsSettled:
+class FeedsSettled(Struct, frozen=True):
     """Nobody who is told events (`Group.feed`) has any left to answer, or can answer any."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeadlinePassed:
+class DeadlinePassed(Struct, frozen=True):
     """The instant the core asked for has come, or a little later.
 
     One process is seen to; if another is due as well, the core's deadline is past afterwards.
@@ -132,5 +147,6 @@ class DeadlinePassed:
 
 
 Request = Start | Stop | Restart | SendSignal
-Report = Spawned | SpawnFault | Exited | SignalFault | Probed
-Input = Request | Report | ApplyPlan | Shutdown | FeedsSettled | DeadlinePassed
+RunReport = Spawned | SpawnFault | SpawnLost | Adopted | Exited | SignalFault
+Report = RunReport | Probed
+Input = Request | Report | Resume | ApplyPlan | Shutdown | FeedsSettled | DeadlinePassed

@@ -1,10 +1,9 @@
 """A moment on both clocks."""
 
-from dataclasses import dataclass
+from opsvisor.core.struct import Struct
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Instant:
+class Instant(Struct, frozen=True, order=True):
     """`mono` decides, `wall` is for people: Unix seconds that may jump when the clock is set."""
 
     mono: float

@@ -1,12 +1,14 @@
 """How a run ended, as the kernel told it, and what it cost."""
 
 import signal
-from dataclasses import dataclass
 from enum import Enum
+from typing import assert_never
+
+from opsvisor.core.enums import HashedById
+from opsvisor.core.struct import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Resources of a finished process and the children it waited for (getrusage(2)).
 
     `max_rss_bytes` can't fall below what the daemon itself held at the spawn: with vfork the
@@ -21,19 +23,27 @@ class Usage:
     involuntary_switches: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """Exactly one of `code` (0..255) and `signum` is set."""
+class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """At most one of `code` (0..255) and `signum` is set.
+
+    Neither: it ended while nobody was there to see how (`is_unknown`).
+    """
 
     code: int | None = None
     signum: int | None = None
     core_dumped: bool = False
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nobody could see how it ended."""
+        return self.code is None and self.signum is None
+
     def __str__(self) -> str:
         """As Supervisor words it: `exit status 3`, `terminated by SIGKILL (core dumped)`."""
         if self.code is not None:
             return f"exit status {self.code}"
-        assert self.signum is not None
+        if self.signum is None:
+            return "exit status unknown"
         suffix = " (core dumped)" if self.core_dumped else ""
         return f"terminated by {signal_name(self.signum)}{suffix}"
 
@@ -46,7 +56,14 @@ def how_it_ended(outcome: Outcome, *, oom_killed: bool) -> str:
     return f"{outcome} (OOM killer)" if oom_killed else str(outcome)
 
 
-class ExitCause(Enum):
+def exit_status(outcome: Outcome) -> int:
+    """What a shell would have in `$?`: the code, 128 and the signal, or 1 if nobody knows."""
+    if outcome.signum is not None:
+        return 128 + outcome.signum
+    return 1 if outcome.code is None else outcome.code
+
+
+class ExitCause(HashedById):
     """Why a run ended: the bounded set behind every metric label, status line and event."""
 
     SUCCESS = "success"  # an exit code or signal that the policy expects
@@ -58,6 +75,7 @@ class ExitCause(Enum):
     MANUAL = "manual"  # stopped by an operator
     CONFIG = "config"  # stopped to take over a changed configuration
     SHUTDOWN = "shutdown"  # stopped with the daemon
+    UNKNOWN = "unknown"  # ended by itself, and nobody could see how
 
 
 class SpawnFaultKind(Enum):
@@ -67,10 +85,23 @@ class SpawnFaultKind(Enum):
     NOT_EXECUTABLE = "not_executable"
     OTHER = "other"
 
+    @property
+    def exit_status(self) -> int:
+        """What a shell would have in `$?` if it could not start a command for this."""
+        match self:
+            case SpawnFaultKind.NO_FILE:
+                return 127
+            case SpawnFaultKind.NOT_EXECUTABLE:
+                return 126
+            case SpawnFaultKind.OTHER:
+                return 1
+            case never:
+                assert_never(never)
+
+
+_SIGNALS = {one.value: one.name for one in signal.Signals}
+
 
 def signal_name(signum: int) -> str:
     """`SIGTERM` for 15; real-time and unknown numbers as `SIG34`."""
-    try:
-        return signal.Signals(signum).name
-    except ValueError:
-        return f"SIG{signum}"
+    return _SIGNALS.get(signum) or f"SIG{signum}"

@@ -1,23 +1,23 @@
 """All that should run, frozen, and what separates two such plans."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 
 from opsvisor.core.spec import ProcessId, ProcessSpec
+from opsvisor.core.struct import Struct, replace
 
 # Changes of these are taken over by a running process as it is: they say what the supervisor
 # does next, not what the process was given when it started.
 LIVE_FIELDS = frozenset(
     {
         *("description", "labels", "priority", "startup", "min_uptime", "restart", "stop"),
+        *("resources", "on_fatal", "on_exit"),
         *("startup_probe", "readiness_probe", "liveness_probe"),
     }
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventFeed:
+class EventFeed(Struct, frozen=True, kw_only=True):
     """What the processes of a group are told on their standard input, one of them at a time.
 
     `kinds` are names of events in the words of whoever does the telling. Up to `buffer_size`
@@ -28,8 +28,7 @@ class EventFeed:
     buffer_size: int = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(Struct, frozen=True, kw_only=True):
     """A named set of processes, stopped together at shutdown in order of `priority`."""
 
     name: str
@@ -38,8 +37,7 @@ class Group:
     feed: EventFeed | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """Groups in order of (priority, name), their processes in order of (priority, name)."""
 
     groups: tuple[Group, ...] = ()
@@ -75,8 +73,7 @@ def rivals_for_sockets(specs: Iterable[ProcessSpec]) -> Iterator[tuple[ProcessSp
                 yield spec, owner
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """One process whose spec differs: which fields, and whether it must be restarted for them."""
 
     id: ProcessId
@@ -84,8 +81,7 @@ class Change:
     restart: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanDiff:
+class PlanDiff(Struct, frozen=True, kw_only=True):
     """What `apply` would do. Groups are named as Supervisor's `reread` names them."""
 
     added: tuple[ProcessId, ...] = ()
@@ -111,7 +107,9 @@ def diff(old: Plan, new: Plan) -> PlanDiff:
         if previous is None or previous == spec:
             continue
         names = tuple(
-            f.name for f in fields(spec) if getattr(previous, f.name) != getattr(spec, f.name)
+            name
+            for name in spec.__struct_fields__
+            if getattr(previous, name) != getattr(spec, name)
         )
         needs_restart = any(name not in LIVE_FIELDS for name in names)
         changed.append(Change(id=process_id, fields=names, restart=needs_restart))

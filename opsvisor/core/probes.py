@@ -3,11 +3,11 @@
 Thresholds and times follow Kubernetes. What becomes of the answers is decided in health.py.
 """
 
-from dataclasses import dataclass, field
-from enum import Enum
+from opsvisor.core.enums import HashedById
+from opsvisor.core.struct import Struct, text_without
 
 
-class ProbeKind(Enum):
+class ProbeKind(HashedById):
     """What a probe is for."""
 
     STARTUP = "startup"  # has it come up? Until it has, the other two are not asked
@@ -20,15 +20,13 @@ class ProbeKind(Enum):
         return self is not ProbeKind.READINESS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecProbe:
+class ExecProbe(Struct, frozen=True, kw_only=True):
     """Passes if this command, run like the process itself, ends with exit status 0."""
 
     argv: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpProbe:
+class HttpProbe(Struct, frozen=True, kw_only=True):
     """Passes if a GET of this URL is answered with one of these statuses; empty: 200 to 399.
 
     `headers` are sent along. Redirects are answers like any other.
@@ -36,11 +34,14 @@ class HttpProbe:
 
     url: str
     statuses: frozenset[int] = frozenset()
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # may hold secrets
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        """Everything but the headers, which may hold secrets."""
+        return text_without(self, "headers")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TcpProbe:
+class TcpProbe(Struct, frozen=True, kw_only=True):
     """Passes if a connection to this address is accepted."""
 
     host: str
@@ -50,8 +51,7 @@ class TcpProbe:
 ProbeHandler = ExecProbe | HttpProbe | TcpProbe
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeSpec:
+class ProbeSpec(Struct, frozen=True, kw_only=True):
     """One probe of a process. Times in seconds, `initial_delay` from the start of the process.
 
     It passes after `success_threshold` answers in a row that are right, and fails after
@@ -66,8 +66,7 @@ class ProbeSpec:
     failure_threshold: int = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeView:
+class ProbeView(Struct, frozen=True, kw_only=True):
     """What one probe of a process has come to.
 
     `passing` None: not decided in this run, or the last. `is_active`: it is being asked.

@@ -23,21 +23,32 @@ inputs later, never from within a method.
   Stopping to Exited, or to Backoff if the run never came up. Whoever stops or starts it before its
   end takes the stop over.
 * A changed spec waits in `_next_spec` until the run it does not apply to is over.
+* A machine can be made from the memento of another (memento.py), at any instant between two
+  inputs. What that one had asked for and nobody can tell whether it was done is asked for again:
+  a spawn, after a look whether it was made, and the last signal of a stop.
 
 `wanted` is the operator's wish and outlives every state; `expected_running` is derived from it.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from signal import SIGCONT, SIGKILL
-from typing import assert_never
+from typing import Self, assert_never
 
-from opsvisor.core.effects import CancelSpawn, Effect, Publish, SignalProcess, Spawn
+from opsvisor.core.effects import (
+    Adopt,
+    CancelSpawn,
+    Effect,
+    FindSpawn,
+    Publish,
+    SignalProcess,
+    Spawn,
+)
 from opsvisor.core.events import (
     Event,
     FailuresForgotten,
     FlappingChanged,
     KillSurvived,
+    ProcessAdopted,
     ProcessChanged,
     ProcessExited,
     ProcessSpawned,
@@ -50,6 +61,7 @@ from opsvisor.core.health import Health
 from opsvisor.core.inputs import Exited as RunExited
 from opsvisor.core.inputs import Probed
 from opsvisor.core.instant import Instant
+from opsvisor.core.memento import ProcessMemento
 from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind
 from opsvisor.core.record import Record
 from opsvisor.core.restart import (
@@ -85,6 +97,7 @@ from opsvisor.core.state import (
     pid_of,
     public_state,
 )
+from opsvisor.core.struct import replace
 from opsvisor.core.view import ProcessView
 
 # A kill_delay of 0 asks for SIGKILL at once, not for a storm of them.
@@ -92,6 +105,7 @@ SHORTEST_KILL_INTERVAL = 1.0
 
 EXITED_TOO_QUICKLY = "Exited too quickly (process log may have details)"
 
+_NO_FAILURES = Tally()
 _AUTOMATIC = frozenset({StartCause.RETRY, StartCause.RESTART, StartCause.RECOVERY})
 _EXPECTED = frozenset({ExitCause.SUCCESS, ExitCause.MANUAL, ExitCause.CONFIG, ExitCause.SHUTDOWN})
 _STOP_TO_EXIT = {
@@ -105,22 +119,83 @@ _STOP_TO_EXIT = {
 class ProcessMachine:
     """Decides for one process. `jitter` gives a number in 0..1 for each delay."""
 
+    __slots__ = (
+        "_flapping",
+        "_health",
+        "_is_past_exact",
+        "_jitter",
+        "_next_spec",
+        "_record",
+        "_retired",
+        "_tally",
+        "group_priority",
+        "revision",
+        "spec",
+        "state",
+        "wanted",
+    )
+
     def __init__(
         self, spec: ProcessSpec, *, group_priority: int, jitter: Callable[[], float], now: Instant
     ) -> None:
         self.spec = spec
         self.group_priority = group_priority
+        self.revision = 0  # of its view, as whoever owns it counts
         self.state: State = Stopped()
         self.wanted = False
         self._retired = False
         self._jitter = jitter
         self._next_spec: ProcessSpec | None = None
-        self._tally = Tally()
+        self._tally = _NO_FAILURES
         self._flapping = False
         self._health = Health(spec)
         self._record = Record(since=now, accounted_to=now.mono)
+        self._is_past_exact = False  # what went before us was remembered to the very end
+
+    @classmethod
+    def recalled(
+        cls,
+        spec: ProcessSpec,
+        memento: ProcessMemento,
+        *,
+        jitter: Callable[[], float],
+        is_exact: bool,
+    ) -> Self:
+        """The machine that this is a memento of, up to what `find_again` has yet to find out."""
+        since, priority = memento.record.since, memento.group_priority
+        machine = cls(spec, group_priority=priority, jitter=jitter, now=since)
+        machine.state = memento.state
+        machine.wanted = memento.wanted
+        machine._is_past_exact = is_exact
+        machine._next_spec = memento.next_spec
+        machine._tally = memento.tally
+        machine._flapping = memento.flapping
+        machine._record = replace(memento.record)
+        machine._health.recall(memento.probes, memento.complaint, is_exact=is_exact)
+        return machine
 
     # -- what others ask ---------------------------------------------------------------------
+
+    def memento(self, *, is_doomed: bool) -> ProcessMemento:
+        """All that another machine needs, besides `spec`, to decide from now on as this one."""
+        return ProcessMemento(
+            id=self.id,
+            group_priority=self.group_priority,
+            state=self.state,
+            wanted=self.wanted,
+            tally=self._tally,
+            record=replace(self._record),
+            flapping=self._flapping,
+            next_spec=self._next_spec,
+            probes=self._health.mementos(),
+            complaint=self._health.complaint,
+            is_doomed=is_doomed,
+        )
+
+    @property
+    def standing(self) -> tuple[object, ...]:
+        """All that an answer to a probe may change of what will be decided."""
+        return (self.state, self._tally, self._health.standing)
 
     @property
     def id(self) -> ProcessId:
@@ -135,6 +210,11 @@ class ProcessMachine:
             return of_state
         calm_at = flapping_ends_at(self.spec.restart.flapping, self._tally)
         return calm_at if of_state is None else min(of_state, calm_at)
+
+    @property
+    def reason(self) -> str:
+        """Why it is in its present state."""
+        return self._record.reason
 
     @property
     def is_down(self) -> bool:
@@ -279,7 +359,7 @@ class ProcessMachine:
         latest = self.spec if self._next_spec is None else self._next_spec
         names = tuple(
             name
-            for name in ProcessSpec.__dataclass_fields__
+            for name in ProcessSpec.__struct_fields__
             if getattr(spec, name) != getattr(latest, name)
         )
         told: list[Effect] = [
@@ -301,6 +381,57 @@ class ProcessMachine:
                 return [*told, *(self.start(StartCause.CONFIG, now) if self.wanted else [])]
             case Stopped():
                 self._take_next_spec()
+                return told
+            case never:
+                assert_never(never)
+
+    # -- what another daemon left ------------------------------------------------------------
+
+    def find_again(self) -> list[Effect]:
+        """Ask what became of a run, or of a spawn, that the memento speaks of."""
+        match self.state:
+            case Spawning():
+                return [FindSpawn(self.spec)]
+            case Starting() | Running() | Stopping() | Unknown():
+                return [Adopt(self.spec, self.state.pid)]
+            case Stopped() | Backoff() | Exited() | Fatal():
+                return []
+            case never:
+                assert_never(never)
+
+    def spawn_lost(self, now: Instant) -> list[Effect]:
+        """The spawn was not made. Nobody hears of it: it is made now, if it is still wanted."""
+        state = self.state
+        assert isinstance(state, Spawning), f"{self.id} lost a spawn in {state}"
+        if state.stop_wanted is not None:
+            return self._call_off(state, now)
+        return [Spawn(self.spec)]
+
+    def adopted(self, pid: Pid, now: Instant) -> list[Effect]:
+        """The run is alive. What it was told last, it may not have heard, unless that is known."""
+        state = self.state
+        assert pid == pid_of(state), f"{self.id}: {pid} was taken back in {state}"
+        assert isinstance(state, Starting | Running | Stopping | Unknown)
+        told: list[Effect] = []
+        if not self._is_past_exact:
+            event = ProcessAdopted(
+                at=now.wall,
+                id=self.id,
+                pid=pid,
+                state=public_state(state),
+                started=now.wall_at(state.started_at),
+            )
+            told.append(Publish(event))
+        match state:
+            case Starting() | Running():
+                return told + self._health.begin(pid, state.started_at, now)
+            case Stopping() if self._is_past_exact:
+                return []
+            case Stopping() if state.kills:
+                return told + self._send_kill(pid, now)
+            case Stopping():
+                return told + self._send_stop(pid, now)
+            case Unknown():
                 return told
             case never:
                 assert_never(never)
@@ -327,7 +458,7 @@ class ProcessMachine:
         effects: list[Effect] = [Publish(event)]
         if state.stop_wanted is not None:
             return [*effects, *self._ask_to_end(pid, state.stop_wanted, state.start_after, now)]
-        effects += self._health.begin(pid, now)
+        effects += self._health.begin(pid, now.mono, now)
         if self.spec.min_uptime <= 0:
             effects += self._come_up(self.state, now)
         return effects
@@ -337,9 +468,7 @@ class ProcessMachine:
         state = self.state
         assert isinstance(state, Spawning), f"{self.id} failed to spawn in {state}"
         if state.stop_wanted is not None:
-            self._take_next_spec()
-            stopped = self._become(Stopped(), "stop requested while starting", now)
-            return stopped + self._start_again(state.start_after, now)
+            return self._call_off(state, now)
         self._record.spawn_error = reason
         self._record.last_cause = ExitCause.START_FAILURE
         event = SpawnFailed(at=now.wall, id=self.id, reason=reason, kind=kind)
@@ -458,6 +587,12 @@ class ProcessMachine:
             return self._record.last_cause
         return ExitCause.CONFIG if cause is StartCause.CONFIG else ExitCause.MANUAL
 
+    def _call_off(self, state: Spawning, now: Instant) -> list[Effect]:
+        """The spawn was not made, and that is as well: a stop had been asked for."""
+        self._take_next_spec()
+        stopped = self._become(Stopped(), "stop requested while starting", now)
+        return stopped + self._start_again(state.start_after, now)
+
     def _start_again(self, cause: StartCause | None, now: Instant) -> list[Effect]:
         if cause is None:
             return []
@@ -473,7 +608,7 @@ class ProcessMachine:
 
     def _note_proof(self) -> None:
         """A start has succeeded when it is up for long enough, and its probes say so too."""
-        if self._health.is_proven:
+        if self._tally.failed_starts and self._health.is_proven:
             self._tally = replace(self._tally, failed_starts=0)
 
     def _settle(self, state: Running, now: Instant) -> list[Effect]:
@@ -494,14 +629,21 @@ class ProcessMachine:
             cause=cause,
             start_after=start_after,
         )
-        to_group = policy.signal_mode is KillMode.GROUP
         is_asked = cause is not StopCause.HEALTH
         reason = f"stop requested ({cause.value})" if is_asked else self._health.complaint
+        return [*self._become(stopping, reason, now), *self._send_stop(pid, now)]
+
+    def _send_stop(self, pid: Pid, now: Instant) -> list[Effect]:
+        policy = self.spec.stop
+        to_group = policy.signal_mode is not KillMode.PROCESS
         return [
-            *self._become(stopping, reason, now),
             *self._send(pid, policy.signal, now, to_group=to_group, stopping=True),
             SignalProcess(id=self.id, pid=pid, signum=SIGCONT, to_group=to_group),
         ]
+
+    def _send_kill(self, pid: Pid, now: Instant) -> list[Effect]:
+        to_group = self.spec.stop.kill_mode is not KillMode.PROCESS
+        return self._send(pid, SIGKILL, now, to_group=to_group, stopping=True)
 
     def _kill(self, state: Stopping, now: Instant) -> list[Effect]:
         told: list[Effect] = []
@@ -513,8 +655,7 @@ class ProcessMachine:
             told.append(Publish(event))
         interval = max(self.spec.stop.kill_delay, SHORTEST_KILL_INTERVAL)
         self.state = replace(state, kills=state.kills + 1, kill_at=now.mono + interval)
-        to_group = self.spec.stop.kill_mode is KillMode.GROUP
-        return told + self._send(state.pid, SIGKILL, now, to_group=to_group, stopping=True)
+        return told + self._send_kill(state.pid, now)
 
     def _send(
         self, pid: Pid, signum: int, now: Instant, *, to_group: bool, stopping: bool
@@ -688,7 +829,7 @@ class ProcessMachine:
 
     def _forgive(self) -> None:
         """A start that was asked for begins with a clean slate."""
-        self._tally = Tally()
+        self._tally = _NO_FAILURES
 
     def _take_next_spec(self) -> None:
         if self._next_spec is not None:

@@ -1,13 +1,11 @@
 """What is remembered of one process besides its state: for those who watch, not for decisions."""
 
-from dataclasses import dataclass
-
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import ExitCause, Outcome
+from opsvisor.core.struct import Struct
 
 
-@dataclass(slots=True)
-class Record:
+class Record(Struct, omit_defaults=True):
     """The bookkeeping of a `ProcessMachine`, and of it alone.
 
     `since` and `reason` belong to the present state; `started` and `ended` to the present or last
@@ -35,6 +33,8 @@ class Record:
 
         To be called before either changes: availability is exact, however short a state was.
         """
+        if now.mono == self.accounted_to:  # the second of several changes that come together
+            return
         self.running_seconds, self.expected_seconds = self.totals(
             now, running=running, expected=expected
         )

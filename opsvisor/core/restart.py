@@ -12,7 +12,6 @@ In both, the first failure of all, if that run had come up, restarts at once (Ku
 single crash should cost milliseconds, only a repeated one costs waiting.
 """
 
-from dataclasses import dataclass, replace
 from typing import assert_never
 
 from opsvisor.core.outcome import ExitCause, Outcome, how_it_ended
@@ -25,13 +24,15 @@ from opsvisor.core.spec import (
     RestartMode,
     RestartPolicy,
 )
+from opsvisor.core.struct import Struct, replace
 
-# More restarts than this are not remembered: no window needs them, and memory stays bounded.
-REMEMBERED_RESTARTS = 1001
+# As many restarts are remembered as a policy asks for, and so many for one that is yet to come.
+# Each of them is looked at, and written to the memory, at each restart: the thousands of a program
+# that crashes all day would cost more than all else that is done for it.
+REMEMBERED_RESTARTS = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndedRun:
+class EndedRun(Struct, frozen=True, kw_only=True):
     """A run that is over. `outcome` None: the process could not even be made.
 
     `complaint`: what it was stopped for, if that was its health; how it ended then says nothing.
@@ -53,8 +54,7 @@ class EndedRun:
         return how_it_ended(self.outcome, oom_killed=self.oom_killed)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class Tally(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a process's past counts for.
 
     `failed_starts`: starts in a row that did not come up. `failures`: runs in a row that ended
@@ -66,8 +66,7 @@ class Tally:
     restarts: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Again:
+class Again(Struct, frozen=True, kw_only=True):
     """Start again `delay` seconds from now. `failed_start`: because it never came up."""
 
     delay: float
@@ -75,8 +74,7 @@ class Again:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GiveUp:
+class GiveUp(Struct, frozen=True, kw_only=True):
     """FATAL. After `retry_delay` seconds it tries again, None: never by itself."""
 
     retry_delay: float | None
@@ -84,8 +82,7 @@ class GiveUp:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leave:
+class Leave(Struct, frozen=True, kw_only=True):
     """The policy wants it left as it ended."""
 
     reason: str
@@ -130,6 +127,8 @@ def classify(policy: RestartPolicy, run: EndedRun) -> ExitCause:
         return ExitCause.START_FAILURE
     if run.oom_killed:
         return ExitCause.OOM
+    if run.outcome.is_unknown:
+        return ExitCause.UNKNOWN
     return ExitCause.FAILURE if run.outcome.signum is None else ExitCause.SIGNAL
 
 
@@ -174,10 +173,12 @@ def count_run(policy: RestartPolicy, run: EndedRun, tally: Tally, *, failed_star
 
 
 def count_restart(policy: RestartPolicy, tally: Tally, now: float) -> Tally:
-    """The tally with one more automatic restart, and without those no window can see."""
+    """The tally with one more automatic restart, and without those that decide nothing."""
     longest = max(policy.limit.interval if policy.limit else 0.0, policy.flapping.interval)
-    recent = tuple(at for at in tally.restarts if at + longest > now)
-    return replace(tally, restarts=(*recent[-REMEMBERED_RESTARTS + 1 :], now))
+    # One more than is tolerated, see `is_flapping`.
+    count = max(policy.limit.count if policy.limit else 0, policy.flapping.count) + 1
+    latest = tally.restarts[-max(count, REMEMBERED_RESTARTS) + 1 :]
+    return replace(tally, restarts=(*(at for at in latest if at + longest > now), now))
 
 
 def restarts_within(tally: Tally, interval: float, now: float) -> int:
@@ -244,6 +245,6 @@ def _verdict(policy: RestartPolicy, cause: ExitCause) -> str:
         return "memory ran out"
     if cause is ExitCause.SIGNAL:
         return "a signal nobody here sent"
-    if cause is ExitCause.HEALTH:
+    if cause in (ExitCause.HEALTH, ExitCause.UNKNOWN):
         return "which counts as failure"
     return "not in success_exit_codes"

@@ -5,17 +5,16 @@ Seconds are floats, sizes are bytes, signals are numbers: only the edges know "5
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import NewType, assert_never
 
 from opsvisor.core.probes import ProbeKind, ProbeSpec
+from opsvisor.core.struct import Struct
 
 Pid = NewType("Pid", int)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ProcessId:
+class ProcessId(Struct, frozen=True, order=True):
     """One supervised process: the group it belongs to and its name there."""
 
     group: str
@@ -42,6 +41,13 @@ class RestartMode(Enum):
     NO = "no"
 
 
+class OnEnd(Enum):
+    """What it means to the daemon when a process has ended for good."""
+
+    KEEP = "keep"  # nothing: the others run on
+    SHUTDOWN = "shutdown"  # everything is stopped, and the daemon ends with its exit status
+
+
 class StdinMode(Enum):
     """What a process finds on its standard input."""
 
@@ -50,29 +56,30 @@ class StdinMode(Enum):
 
 
 class KillMode(Enum):
-    """Who receives a signal: the process, or all members of its process group."""
+    """Who receives a signal: the process, all members of its process group, or its whole tree.
+
+    A stop with `CGROUP` is over when nothing of the tree is left: what left the group ends too.
+    """
 
     PROCESS = "process"
     GROUP = "group"
+    CGROUP = "cgroup"
 
 
-@dataclass(frozen=True, slots=True)
-class ExitSet:
+class ExitSet(Struct, frozen=True):
     """Exit codes (0..255) and signal numbers that are treated alike."""
 
     codes: frozenset[int] = frozenset()
     signals: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinearBackoff:
+class LinearBackoff(Struct, frozen=True, kw_only=True):
     """`step`, 2 × `step`, 3 × `step` … seconds: Supervisor's delays between start attempts."""
 
     step: float = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExponentialBackoff:
+class ExponentialBackoff(Struct, frozen=True, kw_only=True):
     """`delay` × `factor`^(n-1) seconds, at most `limit`, plus up to `jitter` (0..1) of itself."""
 
     delay: float = 0.5
@@ -84,24 +91,21 @@ class ExponentialBackoff:
 Backoff = LinearBackoff | ExponentialBackoff
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestartLimit:
+class RestartLimit(Struct, frozen=True, kw_only=True):
     """More than `count` automatic restarts inside `interval` seconds end in FATAL."""
 
     count: int = 8
     interval: float = 600.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlappingPolicy:
+class FlappingPolicy(Struct, frozen=True, kw_only=True):
     """More than `count` automatic restarts inside `interval` seconds are called flapping."""
 
     count: int = 3
     interval: float = 600.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestartPolicy:
+class RestartPolicy(Struct, frozen=True, kw_only=True):
     """Everything `restart.decide` looks at. Expresses Supervisor's behaviour and the native one.
 
     `early_exit_fails`: an exit before `min_uptime` is a failed start whatever its exit code and
@@ -113,30 +117,28 @@ class RestartPolicy:
     """
 
     mode: RestartMode = RestartMode.ON_FAILURE
-    success: ExitSet = field(default_factory=lambda: ExitSet(codes=frozenset({0})))
-    prevent: ExitSet = field(default_factory=ExitSet)
+    success: ExitSet = ExitSet(codes=frozenset({0}))
+    prevent: ExitSet = ExitSet()
     early_exit_fails: bool = False
     failed_starts_max: int | None = None
-    start_backoff: Backoff = field(default_factory=ExponentialBackoff)
-    run_backoff: Backoff = field(default_factory=ExponentialBackoff)
+    start_backoff: Backoff = ExponentialBackoff()
+    run_backoff: Backoff = ExponentialBackoff()
     backoff_reset: float = 60.0
-    limit: RestartLimit | None = field(default_factory=RestartLimit)
+    limit: RestartLimit | None = RestartLimit()
     fatal_retry_delay: float | None = 900.0
-    flapping: FlappingPolicy = field(default_factory=FlappingPolicy)
+    flapping: FlappingPolicy = FlappingPolicy()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopPolicy:
+class StopPolicy(Struct, frozen=True, kw_only=True):
     """How a process is asked to end: `signal`, then SIGKILL after `kill_delay` seconds."""
 
     signal: int = 15
     kill_delay: float = 10.0
     signal_mode: KillMode = KillMode.GROUP
-    kill_mode: KillMode = KillMode.GROUP
+    kill_mode: KillMode = KillMode.CGROUP
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogSpec:
+class LogSpec(Struct, frozen=True, kw_only=True):
     """Where one output stream goes.
 
     `path` None keeps the stream in memory only. `rotate_size` 0 never rotates; `rotate_keep` 0
@@ -157,8 +159,7 @@ class LogSpec:
     syslog: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnixSocketSpec:
+class UnixSocketSpec(Struct, frozen=True, kw_only=True):
     """A listening socket at a path. `owner` is (uid, gid), None is who runs the process.
 
     `backlog` None lets as many connections wait as the system allows.
@@ -175,8 +176,7 @@ class UnixSocketSpec:
         return f"unix://{self.path}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TcpSocketSpec:
+class TcpSocketSpec(Struct, frozen=True, kw_only=True):
     """A listening socket on TCP. `host` "" means all interfaces; `backlog` as above."""
 
     host: str
@@ -193,8 +193,7 @@ class TcpSocketSpec:
 SocketSpec = UnixSocketSpec | TcpSocketSpec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserSpec:
+class UserSpec(Struct, frozen=True, kw_only=True):
     """The Unix identity a process runs under, already looked up."""
 
     name: str
@@ -203,8 +202,7 @@ class UserSpec:
     groups: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResourceLimit:
+class ResourceLimit(Struct, frozen=True, kw_only=True):
     """One rlimit: `name` without RLIMIT_ in lower case; None means unlimited."""
 
     name: str
@@ -212,8 +210,22 @@ class ResourceLimit:
     hard: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessSpec:
+class Resources(Struct, frozen=True, kw_only=True):
+    """Limits of all that comes of one process, which takes a cgroup. None means no limit.
+
+    Bytes of memory and swap cache: above `memory_high` it is slowed down, `memory_max` it can't
+    pass. `cpu_max` is a share of one CPU: 1.5 is one and a half. `pids_max` counts threads too.
+    `oom_group`: if the kernel kills one of them for want of memory, it kills all.
+    """
+
+    memory_max: int | None = None
+    memory_high: int | None = None
+    cpu_max: float | None = None
+    pids_max: int | None = None
+    oom_group: bool = False
+
+
+class ProcessSpec(Struct, frozen=True, kw_only=True):
     """One process, ready to be started.
 
     `argv` is what is executed; `command` is how the user wrote it. A command that can't be split
@@ -222,6 +234,8 @@ class ProcessSpec:
     `environment` is laid over the daemon's own environment.
     `stderr` None sends standard error where standard output goes. `socket` is what it finds on
     its standard input instead of what `stdin` says: all processes of the program share it.
+    `on_fatal`: it went to FATAL, whether a slow retry would follow or not. `on_exit`: it ended by
+    itself and its policy leaves it so; being stopped is another matter.
     """
 
     id: ProcessId
@@ -242,13 +256,16 @@ class ProcessSpec:
     nice: int | None = None
     oom_score_adj: int | None = None
     rlimits: tuple[ResourceLimit, ...] = ()
+    resources: Resources = Resources()
     new_session: bool = False
     stdin: StdinMode = StdinMode.NULL
     socket: SocketSpec | None = None
-    restart: RestartPolicy = field(default_factory=RestartPolicy)
-    stop: StopPolicy = field(default_factory=StopPolicy)
-    stdout: LogSpec = field(default_factory=LogSpec)
-    stderr: LogSpec | None = field(default_factory=LogSpec)
+    restart: RestartPolicy = RestartPolicy()
+    stop: StopPolicy = StopPolicy()
+    on_fatal: OnEnd = OnEnd.KEEP
+    on_exit: OnEnd = OnEnd.KEEP
+    stdout: LogSpec = LogSpec()
+    stderr: LogSpec | None = LogSpec()
     startup_probe: ProbeSpec | None = None
     readiness_probe: ProbeSpec | None = None
     liveness_probe: ProbeSpec | None = None

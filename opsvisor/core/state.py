@@ -5,14 +5,15 @@ time between asking for a fork and hearing of it, in which a stop may already ar
 Instants (`…_at`) are monotonic seconds.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
 
+from opsvisor.core.enums import HashedById
 from opsvisor.core.spec import Pid
+from opsvisor.core.struct import Variant
 
 
-class PublicState(Enum):
+class PublicState(HashedById):
     """Supervisor's eight states; `code` is its number for each."""
 
     STOPPED = "STOPPED"
@@ -62,13 +63,11 @@ class StopCause(Enum):
     HEALTH = "health"  # a probe failed; its restart policy decides what follows
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
+class Stopped(Variant, frozen=True):
     """Not running, and not meant to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spawning:
+class Spawning(Variant, frozen=True):
     """A fork was asked for. `stop_wanted` remembers a stop that came before the answer."""
 
     cause: StartCause
@@ -76,8 +75,7 @@ class Spawning:
     start_after: StartCause | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Starting:
+class Starting(Variant, frozen=True):
     """Alive, but not yet for `min_uptime`."""
 
     pid: Pid
@@ -85,8 +83,7 @@ class Starting:
     up_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(Variant, frozen=True):
     """Alive for at least `min_uptime`. At `settled_at` earlier failures are forgotten."""
 
     pid: Pid
@@ -94,16 +91,14 @@ class Running:
     settled_at: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
+class Backoff(Variant, frozen=True):
     """Waiting for the next attempt."""
 
     retry_at: float
     cause: StartCause
 
 
-@dataclass(frozen=True, slots=True)
-class Stopping:
+class Stopping(Variant, frozen=True):
     """Asked to end. At `kill_at` SIGKILL is sent; `kills` counts those already sent."""
 
     pid: Pid
@@ -114,20 +109,17 @@ class Stopping:
     start_after: StartCause | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(Variant, frozen=True):
     """Ended by itself, and left so by its policy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fatal:
+class Fatal(Variant, frozen=True):
     """Given up. `retry_at` is the slow way out, None when only an operator can start it."""
 
     retry_at: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Variant, frozen=True):
     """Alive or not, we can't say: the kernel refused a signal we must be able to send."""
 
     pid: Pid
@@ -139,27 +131,23 @@ class Unknown:
 State = Stopped | Spawning | Starting | Running | Backoff | Stopping | Exited | Fatal | Unknown
 
 
+# A table, as this is asked seven times in a restart. A test sees that no state is missing.
+_PUBLIC: dict[type[State], PublicState] = {
+    Stopped: PublicState.STOPPED,
+    Spawning: PublicState.STARTING,
+    Starting: PublicState.STARTING,
+    Running: PublicState.RUNNING,
+    Backoff: PublicState.BACKOFF,
+    Stopping: PublicState.STOPPING,
+    Exited: PublicState.EXITED,
+    Fatal: PublicState.FATAL,
+    Unknown: PublicState.UNKNOWN,
+}
+
+
 def public_state(state: State) -> PublicState:
     """The one of Supervisor's eight names that clients see for this state."""
-    match state:
-        case Stopped():
-            return PublicState.STOPPED
-        case Spawning() | Starting():
-            return PublicState.STARTING
-        case Running():
-            return PublicState.RUNNING
-        case Backoff():
-            return PublicState.BACKOFF
-        case Stopping():
-            return PublicState.STOPPING
-        case Exited():
-            return PublicState.EXITED
-        case Fatal():
-            return PublicState.FATAL
-        case Unknown():
-            return PublicState.UNKNOWN
-        case never:
-            assert_never(never)
+    return _PUBLIC[type(state)]
 
 
 def pid_of(state: State) -> Pid | None:

@@ -14,6 +14,15 @@ one number that says when to come back. Nothing here waits, and nothing is done 
   stop side by side; the next level waits until the last of them is down, or UNKNOWN: waiting for
   what no signal reaches would never end. Nothing is started or retried from its first moment on,
   on any level; what waits for its turn runs on.
+* What is to be known of all this when the daemon ends without a shutdown is a memento. Those that
+  differ since they were last taken are known by name (`take_changed`), without a look at the
+  others: whoever writes them down before effects are performed can lose nothing that was done.
+* With `Resume` a supervisor goes on from a memento: the machines as they were, asking for what may
+  not have been done. The next plan is then an update like any other. Only a shutdown is not gone
+  on with: whoever starts a daemon wants its programs up. What was on its way down comes down, and
+  that plan begins with everything enabled, as it would have after the end of the shutdown; what
+  had not been told to stop yet runs on.
+* When an essential process ends for good, the supervisor begins the shutdown itself.
 * A level with processes that are told events hears of the end of the others before its own: it is
   stopped when all has been answered (`FeedsSettled`), or a second later.
 """
@@ -24,6 +33,7 @@ from typing import assert_never
 
 from opsvisor.core.effects import Effect, Forget, Publish, ShutdownComplete
 from opsvisor.core.events import (
+    EssentialEnded,
     PlanApplied,
     ProcessAdded,
     ProcessRemoved,
@@ -31,32 +41,51 @@ from opsvisor.core.events import (
     SupervisorStateChanged,
 )
 from opsvisor.core.inputs import (
+    Adopted,
     ApplyPlan,
     DeadlinePassed,
     Exited,
     FeedsSettled,
     Input,
     Probed,
-    Report,
     Request,
     Restart,
+    Resume,
+    RunReport,
     SendSignal,
     Shutdown,
     SignalFault,
     Spawned,
     SpawnFault,
+    SpawnLost,
     Start,
     Stop,
 )
 from opsvisor.core.instant import Instant
+from opsvisor.core.memento import (
+    Changed,
+    ProcessMemento,
+    RememberedProcess,
+    SupervisorMemento,
+)
+from opsvisor.core.outcome import exit_status
 from opsvisor.core.plan import Plan, diff
 from opsvisor.core.process import ProcessMachine
-from opsvisor.core.spec import ProcessId, ProcessSpec, Startup
-from opsvisor.core.state import Running, StartCause, StopCause
+from opsvisor.core.spec import KillMode, OnEnd, ProcessId, ProcessSpec, Startup
+from opsvisor.core.state import (
+    PublicState,
+    Running,
+    StartCause,
+    StopCause,
+    Stopping,
+    public_state,
+)
 from opsvisor.core.view import ProcessView
 
 # Dead entries are swept out of the heap when they outnumber the machines by this much.
 _HEAP_SLACK = 4
+
+_NOTHING = Changed()
 
 # How long those who are told events may take to answer the last ones. Supervisor's loop takes as
 # long from one group to the next.
@@ -72,11 +101,18 @@ class Supervisor:
         self.state = SupervisorState.STARTING
         self._jitter = jitter
         self._machines: dict[ProcessId, ProcessMachine] = {}
+        self._order: tuple[ProcessId, ...] | None = None  # theirs, as long as they are the same
+        self._revision = 0
         self._doomed: set[ProcessId] = set()
         self._heap: list[tuple[float, ProcessId]] = []
         self._levels: list[list[ProcessId]] = []  # still to be stopped, first level last
         self._level: set[ProcessId] = set()  # being stopped now
         self._lingers_until: float | None = None  # before the next level is stopped
+        self._exit_status: int | None = None  # of the process whose end began the shutdown
+        self._begins_anew = False  # with the next plan, since a shutdown went before
+        self._changed: dict[ProcessId, None] = {}
+        self._forgotten: dict[ProcessId, None] = {}
+        self._itself_changed = False
 
     # -- what others ask ---------------------------------------------------------------------
 
@@ -101,23 +137,92 @@ class Supervisor:
         """Whether this process is under supervision, even if only until it is down."""
         return process_id in self._machines
 
-    def ids(self) -> list[ProcessId]:
+    def ids(self) -> tuple[ProcessId, ...]:
         """Every process, in order of group and name."""
-        return sorted(self._machines)
+        # Sorted once, not for each who asks: 1,000 comparisons take longer than an answer.
+        if self._order is None:
+            self._order = tuple(sorted(self._machines))
+        return self._order
 
     def view(self, process_id: ProcessId, now: Instant) -> ProcessView:
         """One process as it is now. KeyError if there is no such process."""
         return self._machines[process_id].view(now)
 
+    def revision_of(self, process_id: ProcessId) -> int:
+        """A number that is another one after whatever may have changed its view but time.
+
+        No number comes twice, whatever leaves the plan and comes again. KeyError if there is no
+        such process.
+        """
+        return self._machines[process_id].revision
+
+    def public_states(self) -> dict[ProcessId, PublicState]:
+        """The state of every process, for whoever wants to know nothing else."""
+        return {i: public_state(machine.state) for i, machine in self._machines.items()}
+
+    def ends_whole_tree(self, process_id: ProcessId) -> bool:
+        """Whether a stop of it is under way that is over only with all that came of it."""
+        machine = self._machines.get(process_id)
+        return (
+            machine is not None
+            and isinstance(machine.state, Stopping)
+            and machine.spec.stop.kill_mode is KillMode.CGROUP
+        )
+
     def views(self, now: Instant) -> list[ProcessView]:
         """Every process as it is now, in order of group and name."""
-        return [self._machines[i].view(now) for i in sorted(self._machines)]
+        return [self._machines[i].view(now) for i in self.ids()]
+
+    # -- what another supervisor would need --------------------------------------------------
+
+    def memento(self) -> SupervisorMemento:
+        """All that another supervisor needs to go on from here."""
+        processes = tuple(
+            RememberedProcess(spec=self._machines[i].spec, memento=self.memento_of(i))
+            for i in self.ids()
+        )
+        return SupervisorMemento(
+            plan=self.plan,
+            generation=self.generation,
+            begins_anew=self.begins_anew,
+            processes=processes,
+        )
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether whoever goes on from here begins with everything enabled."""
+        return self._begins_anew or self.state.is_ending
+
+    def memento_of(self, process_id: ProcessId) -> ProcessMemento:
+        """What is to be known of one process. KeyError if there is no such process."""
+        return self._machines[process_id].memento(is_doomed=process_id in self._doomed)
+
+    def spec_of(self, process_id: ProcessId) -> ProcessSpec:
+        """The spec that one process follows now, the same object until it follows another.
+
+        KeyError if there is no such process.
+        """
+        return self._machines[process_id].spec
+
+    def take_changed(self) -> Changed:
+        """What may have changed since this was last asked."""
+        if not (self._changed or self._forgotten or self._itself_changed):
+            return _NOTHING
+        changed = Changed(
+            processes=tuple(self._changed),
+            forgotten=tuple(self._forgotten),
+            itself=self._itself_changed,
+        )
+        self._changed, self._forgotten, self._itself_changed = {}, {}, False
+        return changed
 
     # -- the one door ------------------------------------------------------------------------
 
     def handle(self, happened: Input, now: Instant) -> list[Effect]:
         """Everything that follows from this input. Unknown processes have no consequences."""
         match happened:
+            case Resume():
+                return self._resume(happened, now)
             case ApplyPlan():
                 return self._apply(happened.plan, now, revive=happened.revive)
             case Shutdown():
@@ -129,9 +234,13 @@ class Supervisor:
             case Start() | Stop() | Restart() | SendSignal():
                 machine = self._machines.get(happened.id)
                 effects = self._asked(machine, happened, now) if machine else []
-            case Spawned() | SpawnFault() | Exited() | SignalFault() | Probed():
+            case Probed():
+                return self._probed(happened, now)
+            case Spawned() | SpawnFault() | SpawnLost() | Adopted() | Exited() | SignalFault():
                 machine = self._machines.get(happened.id)
                 effects = _reported(machine, happened, now) if machine else []
+                if machine and isinstance(happened, Exited | SpawnFault):
+                    effects += self._if_essential(machine, happened, now)
             case never:
                 assert_never(never)
         return [*effects, *self._after(machine, now)] if machine else []
@@ -150,6 +259,16 @@ class Supervisor:
                 return machine.signal(request.signum, now)
             case never:
                 assert_never(never)
+
+    def _probed(self, answer: Probed, now: Instant) -> list[Effect]:
+        """Most answers are like the one before, and none of those is worth a memento."""
+        machine = self._machines.get(answer.id)
+        if machine is None:
+            return []
+        before = machine.standing
+        effects = machine.probed(answer, now)
+        self._revise(machine)
+        return effects if machine.standing == before else [*effects, *self._after(machine, now)]
 
     # -- time --------------------------------------------------------------------------------
 
@@ -177,7 +296,13 @@ class Supervisor:
         forgotten = self._bury(machine.id, now) if is_over else []
         return [*forgotten, *self._level_down(machine.id, now)]
 
+    def _revise(self, machine: ProcessMachine) -> None:
+        self._revision += 1
+        machine.revision = self._revision
+
     def _schedule(self, machine: ProcessMachine) -> None:
+        self._revise(machine)
+        self._changed[machine.id] = None
         deadline = machine.deadline
         if deadline is None:
             return
@@ -193,6 +318,36 @@ class Supervisor:
         ]
         heapq.heapify(self._heap)
 
+    # -- another daemon's past ---------------------------------------------------------------
+
+    def _resume(self, resume: Resume, now: Instant) -> list[Effect]:
+        """Go on as the supervisor that this is the memento of, but for a shutdown."""
+        assert not self._machines, "a memento is resumed over processes of our own"
+        memento = resume.memento
+        self.plan, self.generation = memento.plan, memento.generation
+        self._begins_anew, self._itself_changed = memento.begins_anew, True
+        effects: list[Effect] = []
+        if memento.generation:
+            reason = resume.reason or f"took over {len(memento.processes)} processes"
+            effects += self._enter(SupervisorState.RUNNING, reason, now)
+        for remembered in memento.processes:
+            effects += self._recall(remembered, is_exact=resume.is_exact, now=now)
+        return effects
+
+    def _recall(
+        self, remembered: RememberedProcess, *, is_exact: bool, now: Instant
+    ) -> list[Effect]:
+        spec, memento = remembered.spec, remembered.memento
+        machine = ProcessMachine.recalled(spec, memento, jitter=self._jitter, is_exact=is_exact)
+        self._machines[spec.id] = machine
+        self._order = None
+        if memento.is_doomed:
+            self._doomed.add(spec.id)
+        found_out = [*machine.find_again(), *self._after(machine, now)]
+        if is_exact:
+            return found_out
+        return [Publish(ProcessAdded(at=now.wall, id=spec.id, spec=spec)), *found_out]
+
     # -- plans -------------------------------------------------------------------------------
 
     def _apply(self, plan: Plan, now: Instant, *, revive: bool) -> list[Effect]:
@@ -200,6 +355,8 @@ class Supervisor:
         if self.state.is_ending:
             return []
         is_first = self.generation == 0
+        begins_anew, self._begins_anew = self._begins_anew, False
+        self._itself_changed = True
         changes = diff(self.plan, plan)
         self.plan = plan
         self.generation += 1
@@ -216,13 +373,18 @@ class Supervisor:
         specs = plan.specs()
         priorities = {group.name: group.priority for group in plan.groups}
         for process_id, spec in specs.items():
-            if process_id in self._machines:
-                self._machines[process_id].group_priority = priorities[process_id.group]
+            machine, priority = self._machines.get(process_id), priorities[process_id.group]
+            if machine is not None and machine.group_priority != priority:
+                machine.group_priority = priority
+                self._revise(machine)
+                self._changed[process_id] = None
             if process_id in added:
-                cause = StartCause.AUTOSTART if is_first else StartCause.CONFIG
-                effects += self._add(spec, priorities[process_id.group], cause, now)
+                cause = StartCause.AUTOSTART if is_first or begins_anew else StartCause.CONFIG
+                effects += self._add(spec, priority, cause, now)
             elif process_id in restarting:
                 effects += self._change(spec, now, restart=restarting[process_id])
+        if begins_anew:
+            effects += self._start_enabled(specs.values(), now)
         if revive:
             effects += self._revive(specs.values(), frozenset(changes.groups_changed), now)
         return effects
@@ -237,6 +399,7 @@ class Supervisor:
             return self._change(spec, now, restart=True)
         machine = ProcessMachine(spec, group_priority=group_priority, jitter=self._jitter, now=now)
         self._machines[spec.id] = machine
+        self._order = None
         effects: list[Effect] = [Publish(ProcessAdded(at=now.wall, id=spec.id, spec=spec))]
         if spec.startup is Startup.ENABLED:
             effects += machine.start(cause, now)
@@ -258,6 +421,15 @@ class Supervisor:
                 effects += self._after(machine, now)
         return effects
 
+    def _start_enabled(self, specs: Iterable[ProcessSpec], now: Instant) -> list[Effect]:
+        effects: list[Effect] = []
+        for spec in specs:
+            if spec.startup is Startup.ENABLED:
+                machine = self._machines[spec.id]
+                effects += machine.start(StartCause.AUTOSTART, now)
+                effects += self._after(machine, now)
+        return effects
+
     def _stop(self, process_id: ProcessId, cause: StopCause, now: Instant) -> list[Effect]:
         machine = self._machines[process_id]
         return [*machine.stop(cause, now), *self._after(machine, now)]
@@ -265,7 +437,29 @@ class Supervisor:
     def _bury(self, process_id: ProcessId, now: Instant) -> list[Effect]:
         self._doomed.discard(process_id)
         del self._machines[process_id]
+        self._order = None
+        self._changed.pop(process_id, None)
+        self._forgotten[process_id] = None
         return [Publish(ProcessRemoved(at=now.wall, id=process_id)), Forget(process_id)]
+
+    # -- essential processes -----------------------------------------------------------------
+
+    def _if_essential(
+        self, machine: ProcessMachine, end: Exited | SpawnFault, now: Instant
+    ) -> list[Effect]:
+        """Shut down if this was the end, for good, of a process that the daemon is there for."""
+        state = public_state(machine.state)
+        if self.state.is_ending or _on_end(machine.spec, state) is OnEnd.KEEP:
+            return []
+        status = exit_status(end.outcome) if isinstance(end, Exited) else end.kind.exit_status
+        # Whoever started us asks whether all went well, and FATAL says no, whatever the code was.
+        status = max(status, 1) if state is PublicState.FATAL else status
+        self._exit_status = status
+        ended = EssentialEnded(
+            at=now.wall, id=machine.id, state=state, reason=machine.reason, exit_status=status
+        )
+        shutdown = Shutdown(f"{machine.id} is {state.value}")
+        return [Publish(ended), *self._shut_down(shutdown, now)]
 
     # -- shutdown ----------------------------------------------------------------------------
 
@@ -300,7 +494,7 @@ class Supervisor:
                 self._schedule(self._machines[process_id])
             self._level = {i for i in members if self._machines[i].holds_up_shutdown}
         if not self._levels and not self._level:
-            effects.append(ShutdownComplete())
+            effects.append(ShutdownComplete(self._exit_status))
         return effects
 
     def _is_told_events(self, level: list[ProcessId]) -> bool:
@@ -325,11 +519,23 @@ class Supervisor:
 
     def _enter(self, state: SupervisorState, reason: str, now: Instant) -> list[Effect]:
         old, self.state = self.state, state
+        self._itself_changed = True
         return [Publish(SupervisorStateChanged(at=now.wall, old=old, new=state, reason=reason))]
 
 
-def _reported(machine: ProcessMachine, report: Report, now: Instant) -> list[Effect]:
+def _on_end(spec: ProcessSpec, state: PublicState) -> OnEnd:
+    """What it means that a process of this spec has come to this state."""
+    if state is PublicState.FATAL:
+        return spec.on_fatal
+    return spec.on_exit if state is PublicState.EXITED else OnEnd.KEEP
+
+
+def _reported(machine: ProcessMachine, report: RunReport, now: Instant) -> list[Effect]:
     match report:
+        case SpawnLost():
+            return machine.spawn_lost(now)
+        case Adopted():
+            return machine.adopted(report.pid, now)
         case Spawned():
             return machine.spawned(report.pid, now)
         case SpawnFault():
@@ -338,7 +544,5 @@ def _reported(machine: ProcessMachine, report: Report, now: Instant) -> list[Eff
             return machine.exited(report, now)
         case SignalFault():
             return machine.signal_refused(report.pid, report.reason, now)
-        case Probed():
-            return machine.probed(report, now)
         case never:
             assert_never(never)

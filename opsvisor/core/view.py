@@ -1,16 +1,14 @@
 """What the core shows of one process: a frozen copy for status, metrics and the API."""
 
-from dataclasses import dataclass
-
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import ExitCause, Outcome
 from opsvisor.core.probes import ProbeView
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
 from opsvisor.core.state import PublicState
+from opsvisor.core.struct import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessView:
+class ProcessView(Struct, frozen=True, kw_only=True):
     """One process as of the moment it was asked for.
 
     `since`: when the present state began. `started` / `ended`: of the present or last run.

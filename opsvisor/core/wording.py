@@ -3,6 +3,9 @@
 from typing import assert_never, get_args
 
 from opsvisor.core.events import (
+    ActionResult,
+    ControlAction,
+    EssentialEnded,
     Event,
     FailuresForgotten,
     FlappingChanged,
@@ -10,6 +13,7 @@ from opsvisor.core.events import (
     KillSurvived,
     PlanApplied,
     ProcessAdded,
+    ProcessAdopted,
     ProcessChanged,
     ProcessExited,
     ProcessRemoved,
@@ -50,6 +54,8 @@ def sentence(event: Event) -> str:
         case ProcessSpawned():
             why = f", replaces a run ended by {event.replaces.value}" if event.replaces else ""
             return f"{event.id} started with pid {event.pid} ({event.cause.value}{why})"
+        case ProcessAdopted():
+            return f"{event.id} (pid {event.pid}) was taken back in {event.state.name}"
         case SpawnFailed():
             return f"{event.id} could not be started: {event.reason}"
         case ProcessExited():
@@ -78,7 +84,25 @@ def sentence(event: Event) -> str:
                 f"configuration {event.generation} applied: {len(found.added)} added,"
                 f" {len(found.changed)} changed, {len(found.removed)} removed"
             )
+        case EssentialEnded():
+            return (
+                f"{event.id} is essential, and {event.state.name}: {event.reason}; all is stopped,"
+                f" the exit status is {event.exit_status}"
+            )
+        case ControlAction():
+            return _told_of_action(event)
         case SupervisorStateChanged():
             return f"opsvisord: {event.old.value} -> {event.new.value}: {event.reason}"
         case never:
             assert_never(never)
+
+
+def _told_of_action(event: ControlAction) -> str:
+    who = event.identity or event.user or "somebody"
+    others = event.target_count - len(event.targets)
+    whom = f" {', '.join(event.targets)}" if event.targets else ""
+    more = f" and {others} more" if others else ""
+    code = f" ({event.code})" if event.code else ""
+    told = "" if event.result is ActionResult.OK else f": {event.result.value}{code}"
+    why = f", because: {event.reason}" if event.reason else ""
+    return f"{who} from {event.source} asked for {event.action}{whom}{more}{told}{why}"

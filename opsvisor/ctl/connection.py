@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from opsvisor.client import Client
 from opsvisor.config.problems import ConfigError, Place, Problem
 from opsvisor.config.search import (
     UNTRUSTED_HINT,
@@ -19,12 +20,16 @@ from opsvisor.config.search import (
 )
 
 _PROMPT = "opsvisor"
-_LOOPBACK = re.compile(r"http://(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?/?")
+_LOOPBACK = re.compile(r"https?://(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?/?")
 _ANY_HOST = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to connect
 
 
 class BadControlFile(ConfigError):  # noqa: N818 - the name says what happened
     """A file of Supervisor's doesn't say how to reach the daemon."""
+
+
+class BadCredentials(ConfigError):  # noqa: N818 - the name says what happened
+    """What the command line or the environment says about who asks can't be used."""
 
 
 # Named tuples: making a dataclass costs a millisecond of every start.
@@ -36,6 +41,12 @@ class Wishes(NamedTuple):
     username: str | None = None
     password: str | None = None
     history_file: str | None = None
+    token: str | None = None
+    token_file: str | None = None
+    ca_file: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    reason: str | None = None
 
 
 class Connection(NamedTuple):
@@ -47,6 +58,25 @@ class Connection(NamedTuple):
     password: str | None = None
     prompt: str = _PROMPT
     history_file: str | None = None
+    token: str | None = None
+    ca_file: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    reason: str = ""
+
+
+def client_of(connection: Connection) -> Client:
+    """A client that has not yet connected. Raises BadUrl and BadTls."""
+    return Client(
+        connection.url,
+        username=connection.username,
+        password=connection.password,
+        token=connection.token,
+        ca_file=connection.ca_file,
+        client_cert=connection.cert,
+        client_key=connection.key,
+        reason=connection.reason,
+    )
 
 
 def discover(wishes: Wishes, program: str, environ: Mapping[str, str]) -> Connection:
@@ -68,6 +98,8 @@ def discover(wishes: Wishes, program: str, environ: Mapping[str, str]) -> Connec
     else:
         known = _default(program, environ)
     _refuse_strangers(known.url)
+    token = _token(wishes, environ)
+    known = known if token is None else known._replace(username=None, password=None)
     return Connection(
         url=known.url,
         found=known.found,
@@ -75,7 +107,35 @@ def discover(wishes: Wishes, program: str, environ: Mapping[str, str]) -> Connec
         password=wishes.password if wishes.password is not None else known.password,
         prompt=known.prompt,
         history_file=wishes.history_file or known.history_file,
+        token=token,
+        ca_file=wishes.ca_file or environ.get("OPSVISOR_CA_FILE") or None,
+        cert=wishes.cert or environ.get("OPSVISOR_CERT") or None,
+        key=wishes.key or environ.get("OPSVISOR_KEY") or None,
+        reason=wishes.reason or "",
     )
+
+
+def _token(wishes: Wishes, environ: Mapping[str, str]) -> str | None:
+    """The token to show: of a flag, or of the environment unless a user name is given."""
+    given = (wishes.username, wishes.token, wishes.token_file)
+    if sum(one is not None for one in given) > 1:
+        what = "-u, --token and --token-file are three ways to say who you are: give one of them"
+        raise BadCredentials([Problem(Place("opsvisorctl"), what)])
+    token, path, where = wishes.token, wishes.token_file, "--token"
+    if wishes.username is None and token is None and path is None:
+        token, path = environ.get("OPSVISOR_TOKEN"), environ.get("OPSVISOR_TOKEN_FILE")
+        where = "OPSVISOR_TOKEN"
+    if not token and not path:
+        return None
+    from opsvisor.config.tokens import check_token, read_token  # noqa: PLC0415 - few need it
+    from opsvisor.config.units import Refused  # noqa: PLC0415 - few need it
+
+    try:
+        return check_token(token) if token else read_token(path or "")
+    except Refused as why:
+        what = f"{where} {why.says}" if token else f"the file of a token {why.says}"
+        hint = why.hint.replace("the daemon's user", "you")
+        raise BadCredentials([Problem(Place("opsvisorctl"), what, hint)]) from why
 
 
 def _refuse_strangers(url: str) -> None:
@@ -157,7 +217,8 @@ def _from_toml(path: Path, environ: Mapping[str, str]) -> Connection:
         socket = _text(unix["path"], environ)
         url, table = f"unix://{path.absolute().parent / (socket or '')}", unix
     elif isinstance(http, dict) and isinstance(http.get("listen"), str):
-        url, table = _tcp_url(http["listen"]), http
+        scheme = "https" if http.get("tls_cert") else "http"
+        url, table = _tcp_url(scheme, http["listen"]), http
     else:
         url, table = f"unix://{default_socket()}", {}
     return Connection(
@@ -204,12 +265,12 @@ def _problem(path: Path, line: int, what: str) -> Problem:
     return Problem(Place(str(path), line), what)
 
 
-def _tcp_url(listen: str) -> str:
+def _tcp_url(scheme: str, listen: str) -> str:
     """A daemon that listens on every interface is asked on the loopback one."""
     host, _, port = listen.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     host = _ANY_HOST.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _text(value: object, environ: Mapping[str, str]) -> str | None:

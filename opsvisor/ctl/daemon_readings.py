@@ -30,6 +30,8 @@ def _daemon(readings: Readings) -> Line:
     readings.value("process_start_time_seconds")
     since = readings.value("opsvisor_start_time_seconds")
     facts = [f"{key.replace('_version', '')} {value}" for key, value in build.items() if value]
+    upgrades = readings.by("opsvisor_upgrades_total", "result")
+    facts += [f"{counted(count, 'upgrade')} {what}" for what, count in upgrades.items() if count]
     return Line("Daemon", [*known((since, lambda at: f"for {ago(readings, at)}")), *facts])
 
 
@@ -120,6 +122,52 @@ def _api(readings: Readings) -> Line:
     return Line("API", facts, bool(failed))
 
 
+def _clients(readings: Readings) -> Line:
+    """Connections of each listener, and who was turned away at any of them."""
+    held = readings.by("opsvisor_http_connections", "listener")
+    most = readings.by("opsvisor_http_connections_max", "listener")
+    facts = [
+        f"{number(count)} of {number(most.get(name, 0))} at {name}" for name, count in held.items()
+    ]
+    refused = sum(readings.by("opsvisor_http_connections_refused_total", "listener").values())
+    cut = sum(readings.by("opsvisor_http_connections_cut_total", "reason").values())
+    wrong = sum(readings.by("opsvisor_http_auth_failures_total", "listener").values())
+    unread = sum(readings.by("opsvisor_http_auth_limited_total", "listener").values())
+    facts += known(
+        (refused or None, lambda count: f"{number(count)} found no room"),
+        (cut or None, lambda count: f"{number(count)} cut off"),
+        (wrong or None, lambda count: counted(count, "failed login")),
+        (unread or None, lambda count: f"{number(count)} of them not looked at"),
+    )
+    return Line("Clients", facts)
+
+
+def _certificates(readings: Readings) -> Line:
+    """Until when what each listener shows is valid, and whether it is what it should be."""
+    until = readings.by("opsvisor_tls_certificate_not_after_timestamp_seconds", "listener")
+    reloads = readings.by("opsvisor_tls_certificate_last_reload_successful", "listener")
+    failures = sum(readings.by("opsvisor_tls_handshake_failures_total", "listener").values())
+    left = {name: at - readings.now for name, at in until.items()}
+    facts = [
+        f"{name} valid for {length(seconds)}" if seconds > 0 else f"{name} has expired"
+        for name, seconds in left.items()
+    ]
+    stale = [name for name, ok in reloads.items() if not ok]
+    facts += [f"the new one of {name} can't be used" for name in stale]
+    facts += known((failures or None, lambda count: counted(count, "failed handshake")))
+    return Line("TLS", facts, bool(stale) or any(seconds <= 0 for seconds in left.values()))
+
+
+def _actions(readings: Readings) -> Line:
+    """What clients asked for, and whether it is written down who did."""
+    results = readings.by("opsvisor_control_actions_total", "result")
+    is_written = readings.value("opsvisor_audit_log_writable") != 0
+    facts = [f"{number(count)} {result}" for result, count in results.items() if count]
+    if not is_written:
+        facts.append("the audit log can't be written")
+    return Line("Actions", facts, not is_written)
+
+
 def _events(readings: Readings) -> Line:
     total = sum(readings.by("opsvisor_events_total", "event").values())
     dropped = sum(readings.by("opsvisor_events_dropped_total", "subscriber").values())
@@ -160,6 +208,9 @@ _SPEAKERS: tuple[Speaker, ...] = (
     _children,
     _sampling,
     _api,
+    _clients,
+    _certificates,
+    _actions,
     _events,
     _itself,
 )

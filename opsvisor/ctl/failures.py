@@ -13,10 +13,28 @@ from opsvisor.client import ApiError, NoDaemon, Unauthorized, UnixAddress, Unrea
 from opsvisor.ctl import exit_codes
 from opsvisor.ctl.exit_codes import Exit
 from opsvisor.ctl.output import Output
+from opsvisor.ctl.registry import COMMANDS
 from opsvisor.wire import ConfigProblem, Problem
 
 _START_HINT = "is opsvisord running? start it with `opsvisord -c FILE`"
+_LOGIN_HINT = (
+    "come by a name and its password (-u NAME), or by a token (--token-file FILE, or"
+    " OPSVISOR_TOKEN), that the server knows"
+)
 _POINT_HINT = "or point to it with -s URL or OPSVISOR_URL"
+
+
+_TLS_HINTS = {
+    Unreached.UNTRUSTED: (
+        "--ca-file FILE (or OPSVISOR_CA_FILE) names who has signed its certificate, which must"
+        " have the name or the address of the URL; see: openssl s_client -connect HOST:PORT"
+    ),
+    Unreached.REFUSES_US: (
+        "show a certificate of its client_ca by --cert FILE and --key FILE; the daemon's log says"
+        " what is wrong with it"
+    ),
+    Unreached.NO_TLS: "say http:// if it is to be asked without TLS, or is the port another one?",
+}
 
 
 def problem(code: str, title: str, detail: str, hint: str = "") -> Problem:
@@ -28,8 +46,17 @@ def unknown_command(output: Output, line: str) -> int:
     """No command is called so."""
     text = f"*** Unknown syntax: {line}"
     output.say(text)
+    if output.for_people:
+        output.hint(_likely_command(line.partition(" ")[0]))
     output.show({"error": problem("unknown_command", "Unknown command", text)})
     return Exit.FAILED
+
+
+def _likely_command(word: str) -> str:
+    import difflib  # noqa: PLC0415 - only after a typing error
+
+    found = difflib.get_close_matches(word, COMMANDS, 1)
+    return f"did you mean {found[0]}?" if found else "help lists all commands"
 
 
 def bad_arguments(output: Output, text: str, help_lines: Sequence[str]) -> None:
@@ -56,6 +83,7 @@ def refused(output: Output, error: ApiError) -> int:
     output.show({"error": error.problem})
     if isinstance(error, Unauthorized):
         output.say("Server requires authentication")
+        output.hint(_LOGIN_HINT)
         return Exit.FAILED
     if output.for_people:
         output.say(f"error: {error.problem.detail or error.problem.title}")
@@ -109,9 +137,19 @@ def _unreached(error: NoDaemon) -> tuple[str, str]:
         case Unreached.DENIED:
             line = f"error: <class 'PermissionError'>, [Errno 13] Permission denied: {error.url}"
             return line, _denied_hint(error.url)
+        case Unreached.ORPHANED:
+            hint = "it crashed or was killed; start it as before, and it takes its programs back"
+            return f"error: {error.url} {error.reason.value}: {error.detail}", hint
+        case Unreached.UNTRUSTED | Unreached.REFUSES_US | Unreached.NO_TLS:
+            line = f"error: {error.url} {error.reason.value}: {error.detail}"
+            return line, _TLS_HINTS[error.reason]
         case Unreached.LOST:
             detail = f": {error.detail}" if error.detail else ""
-            hint = "is opsvisord stopping, stuck or stopped? look at its log and `ps`"
+            hint = "is opsvisord stopping, stuck, stopped or gone? look at its log and `ps`"
+            if error.url.startswith("http://"):
+                hint += "; if it speaks TLS there, say https://"
+            elif error.url.startswith("https://"):
+                hint += "; if it asks for a certificate there, show one: --cert FILE"
             return f"error: {error.url} {error.reason.value}{detail}", hint
 
 

@@ -1,13 +1,11 @@
-"""The command line of opsvisorctl, put into the one form that click reads as supervisorctl would.
+"""The command line of opsvisorctl, read as supervisorctl would.
 
-supervisorctl reads its flags with getopt: long ones may be abbreviated, none may be given twice,
-and the errors have getopt's words. click knows neither, but is what completion and --help need.
+That reads its flags with getopt: long ones may be abbreviated, none may be given twice, and the
+errors have getopt's words. click knows neither, but is what completion and --help need (`usage`).
 """
 
 import getopt
 from collections.abc import Sequence
-
-import click
 
 _SHORT = "h?c:s:u:p:r:i"
 _LONG = (
@@ -20,7 +18,8 @@ _LONG = (
     "interactive",
 )
 # Ours must not make ambiguous what is an abbreviation for supervisorctl.
-_OURS = ("json", "plain", "version")
+_OURS_ALONE = ("json", "plain", "version")
+_OURS = (*_OURS_ALONE, "token=", "token-file=", "ca-file=", "cert=", "key=", "reason=")
 _SAME = {
     "-c": "--configuration",
     "-s": "--serverurl",
@@ -29,21 +28,26 @@ _SAME = {
     "-r": "--history_file",
     "-i": "--interactive",
 }
-_MAY_REPEAT = ("-h", "-?", "--help", *(f"--{name}" for name in _OURS))
+_MAY_REPEAT = ("-h", "-?", "--help", *(f"--{name}" for name in _OURS_ALONE))
 
 
-def in_full(arguments: Sequence[str]) -> list[str]:
-    """The same command line with every flag by its full name. Raises click.UsageError."""
-    flags, words = _read(arguments)
-    seen: set[str] = set()
-    full: list[str] = []
-    for typed, value in flags:
-        name = _SAME.get(typed, typed)
-        if name in seen and name not in _MAY_REPEAT:
-            raise click.UsageError(f"conflicting command line option {typed!r}")
-        seen.add(name)
-        full += [name, value] if f"{name[2:]}=" in _LONG else [name]
-    return [*full, "--", *words]
+class BadFlags(Exception):  # noqa: N818 - the name says what happened
+    """What was typed before the command makes no sense."""
+
+
+def read(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Each flag by its full name with its value, "" for those without; then the words behind them.
+
+    Raises BadFlags.
+    """
+    typed, words = _read(arguments)
+    flags: dict[str, str] = {}
+    for flag, value in typed:
+        name = _SAME.get(flag, flag)
+        if name in flags and name not in _MAY_REPEAT:
+            raise BadFlags(f"conflicting command line option {flag!r}")
+        flags[name] = value
+    return flags, words
 
 
 def _read(arguments: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
@@ -53,9 +57,9 @@ def _read(arguments: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
         flags, words = getopt.getopt(spelt, _SHORT, [*_LONG, *_OURS])
     except getopt.GetoptError as error:
         if "not a unique prefix" not in error.msg:
-            raise click.UsageError(error.msg) from None
+            raise BadFlags(error.msg) from None
         try:
             flags, words = getopt.getopt(spelt, _SHORT, list(_LONG))
         except getopt.GetoptError as worse:
-            raise click.UsageError(worse.msg) from None
+            raise BadFlags(worse.msg) from None
     return flags, list(arguments[len(arguments) - len(words) :])

@@ -10,6 +10,8 @@ from enum import Enum
 
 import msgspec
 
+from opsvisor.core.harmless import harmless
+
 
 class Format(Enum):
     """Who reads the answer."""
@@ -36,9 +38,12 @@ class Output:
         return self.format is Format.TERMINAL
 
     def say(self, text: str) -> None:
-        """Print a line, flushed: the next one may be a minute of waiting away."""
+        """Print a line, flushed: the next one may be a minute of waiting away.
+
+        Names in it may be anybody's choice, and are not to command the terminal.
+        """
         if not self.is_json:
-            sys.stdout.write(f"{text}\n")
+            sys.stdout.write(f"{harmless(text)}\n")
             sys.stdout.flush()
 
     def write(self, text: str) -> None:
@@ -60,16 +65,23 @@ class Output:
             sys.stdout.write(f"{msgspec.json.encode(answer).decode()}\n")
             sys.stdout.flush()
 
+    @property
+    def columns(self) -> int | None:
+        """How wide the terminal is; None where lines are as long as they come."""
+        import shutil  # noqa: PLC0415 - scripts have no screen
+
+        return shutil.get_terminal_size().columns if self.for_people else None
+
     def hint(self, text: str) -> None:
         """Tell people what to do, on standard error where it disturbs no script."""
         if not self.is_json:
-            sys.stderr.write(f"hint: {text}\n")
+            sys.stderr.write(f"hint: {harmless(text)}\n")
             sys.stderr.flush()
 
     def remark(self, text: str) -> None:
         """Print a line beside the answer, on standard error."""
         if not self.is_json:
-            sys.stderr.write(f"{text}\n")
+            sys.stderr.write(f"{harmless(text)}\n")
             sys.stderr.flush()
 
 

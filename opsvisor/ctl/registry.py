@@ -6,6 +6,8 @@ The parser, `help`, `--help`, completion and the prompt all read this table.
 from enum import Enum
 from typing import NamedTuple
 
+_LEAST_ROOM = 20  # columns for what a form does, on however narrow a screen
+
 
 class Follows(Enum):
     """What the words after a command are, for completion."""
@@ -17,12 +19,36 @@ class Follows(Enum):
     SIGNAL = "a signal, then processes"
     GROUPS = "groups"
     COMMANDS = "commands"
+    FILE = "a file"
+    SHELL = "a shell"
+
+
+class Option(NamedTuple):
+    """A flag that may stand anywhere behind a command.
+
+    `value` says what follows it, "" where nothing does; `choices` are what that may be, if few.
+    `short` is its one letter, with the dash, if it has one.
+    """
+
+    name: str
+    value: str
+    says: str
+    choices: tuple[str, ...] = ()
+    short: str = ""
+
+    @property
+    def usage(self) -> str:
+        """`--timeout <time>`, or `-n, --lines <count>`."""
+        name = f"{self.short}, {self.name}" if self.short else self.name
+        return f"{name} {self.value}" if self.value else name
 
 
 class Command(NamedTuple):
     """One command. `home` is the module below `commands` that defines a function of its name.
 
     One that is `alone` asks no daemon: none is looked for, and its words are files as they stand.
+    One that is `verbatim` gets its words as they were typed, blanks in quotes included; all others
+    are split once more, as supervisorctl does it.
     """
 
     name: str
@@ -32,14 +58,37 @@ class Command(NamedTuple):
     follows: Follows = Follows.NOTHING
     note: str = ""
     alone: bool = False
+    options: tuple[Option, ...] = ()
+    verbatim: bool = False
 
     @property
     def help_lines(self) -> list[str]:
-        """The forms in one column, what they do in the next, and the note."""
-        width = max(len(form) for form, _ in self.forms)
-        lines = [f"{form:<{width}}  {effect}" for form, effect in self.forms]
+        """The forms in one column, what they do in the next; the options; and the note."""
+        pairs = self._help_pairs()
+        width = max(len(form) for form, _ in pairs)
+        lines = [f"{form:<{width}}  {effect}" for form, effect in pairs]
         return [*lines, self.note] if self.note else lines
 
+    def help_within(self, columns: int | None) -> list[str]:
+        """The same for a screen of that width: what is too long goes on below where it began."""
+        if columns is None:
+            return self.help_lines
+        import textwrap  # noqa: PLC0415 - most commands print no help
+
+        pairs = self._help_pairs()
+        width = max(len(form) for form, _ in pairs)
+        room = max(_LEAST_ROOM, columns - width - 2)
+        lines = []
+        for form, effect in pairs:
+            first, *rest = textwrap.wrap(effect, room) or [""]
+            lines += [f"{form:<{width}}  {first}", *(" " * (width + 2) + more for more in rest)]
+        return [*lines, *textwrap.wrap(self.note, max(_LEAST_ROOM, columns))]
+
+    def _help_pairs(self) -> list[tuple[str, str]]:
+        return [*self.forms, *((f"  {option.usage}", option.says) for option in self.options)]
+
+
+_SECRETS = Option("--secrets", "", "Show the values of environment variables as well")
 
 _COMMANDS = (
     Command(
@@ -53,6 +102,10 @@ _COMMANDS = (
             ("status <name> <name>", "Show several processes, groups or patterns"),
         ),
         Follows.PROCESSES,
+        options=(
+            Option("--problems", "", "Only those in trouble: FATAL, BACKOFF, not ready ..."),
+            Option("--state", "<states>", "Only those in these states: fatal,backoff"),
+        ),
     ),
     Command(
         "start",
@@ -92,6 +145,27 @@ _COMMANDS = (
         "restart does not read the configuration again: that is what update does.",
     ),
     Command(
+        "wait",
+        "waiting",
+        "wait until processes are running, ready, exited or stopped",
+        (
+            ("wait <name>", "Wait until a process is RUNNING"),
+            ("wait <name> --for ready --timeout 30s", "Wait until it is ready, 30 s at most"),
+            ("wait <group>:* <name>", "Wait until all of several are, groups or patterns too"),
+        ),
+        Follows.PROCESSES,
+        "The exit status is 8 once it can't come any more, and 124 when the time is over.",
+        options=(
+            Option(
+                "--for",
+                "<state>",
+                "running (the default), ready, exited or stopped",
+                ("running", "ready", "exited", "stopped"),
+            ),
+            Option("--timeout", "<time>", "Give up after this long: 500ms, 30s, 10m"),
+        ),
+    ),
+    Command(
         "signal",
         "processes",
         "send a signal to processes",
@@ -118,8 +192,13 @@ _COMMANDS = (
         "why",
         "diagnosis",
         "explain the state of a process, its last runs, and what to do",
-        (("why <name>", "Explain the state of a process: last runs, last words, what follows"),),
+        (
+            ("why <name>", "Explain the state of a process: what follows, what to do, last runs"),
+            ("why <group>", "List all that is wrong with a group, or with what matches a pattern"),
+            ("why", "List all that is wrong, worst first"),
+        ),
         Follows.ONE_PROCESS,
+        options=(Option("--all", "", "Show all of it, also what doesn't fit the screen"),),
     ),
     Command(
         "metrics",
@@ -143,6 +222,40 @@ _COMMANDS = (
             ("events", "Print events as they happen (Ctrl-C to leave)"),
             ("events --replay <n>", "Print the last n events first"),
         ),
+    ),
+    Command(
+        "top",
+        "watching",
+        "watch all processes and act on them, on the whole screen",
+        (
+            ("top", "Watch all processes; the key ? lists what can be done"),
+            ("top <name> <group>:*", "Watch these processes, groups or patterns only"),
+        ),
+        Follows.PROCESSES,
+    ),
+    Command(
+        "logs",
+        "reading",
+        "print what processes say: several at once, followed, since when, searched",
+        (
+            ("logs <name>", "Print the last lines of a process"),
+            ("logs <name> <group>:*", "Print those of several processes, groups or patterns"),
+            ("logs", "Print those of all processes"),
+        ),
+        Follows.PROCESSES,
+        "With --json each line is an object: name, stream, at (0 if not known), text.",
+        options=(
+            Option("--follow", "", "Go on with what is written from now on", short="-f"),
+            Option("--lines", "<count>", "Of each log the last ones (default: 10)", short="-n"),
+            Option("--since", "<time>", "Since 10m (ago), 03:00, or 2026-11-26T03:00"),
+            Option("--stdout", "", "Only what goes to standard output"),
+            Option("--stderr", "", "Only what goes to standard error"),
+            Option("--grep", "<regex>", "Only lines in which this is found"),
+            Option("--ignore-case", "", "Search in any case", short="-i"),
+            Option("--invert-match", "", "Only lines in which it is not found", short="-v"),
+            Option("--raw", "", "Show escape sequences to the terminal, whatever they do there"),
+        ),
+        verbatim=True,
     ),
     Command(
         "tail",
@@ -207,6 +320,26 @@ _COMMANDS = (
         Follows.GROUPS,
     ),
     Command(
+        "diff",
+        "changes",
+        "read the configuration and show what apply would change",
+        (("diff", "Show each process and option that would change, and what restarts"),),
+        note="Nothing is changed. The exit status is 6 where something differs, else 0.",
+        options=(_SECRETS,),
+    ),
+    Command(
+        "apply",
+        "changes",
+        "show what the configuration changes, ask, and carry it out",
+        (
+            ("apply", "Read the configuration, show the differences, and carry them out"),
+            ("apply <group> <group>", "Do so for these groups only"),
+        ),
+        Follows.GROUPS,
+        "Only a terminal is asked. The exit status is 1 if a process failed.",
+        options=(Option("--yes", "", "Don't ask"), _SECRETS),
+    ),
+    Command(
         "add",
         "configuration",
         "take into use groups that reread found",
@@ -225,6 +358,13 @@ _COMMANDS = (
         "daemon",
         "restart opsvisord",
         (("reload", "Stop everything, read the configuration, and begin anew"),),
+    ),
+    Command(
+        "upgrade",
+        "daemon",
+        "replace opsvisord by the version that is installed now",
+        (("upgrade", "Replace opsvisord by the installed version; programs run on"),),
+        note="It is refused, and nothing changes, if that version can't take over.",
     ),
     Command(
         "shutdown",
@@ -257,7 +397,32 @@ _COMMANDS = (
             ("migrate <file> --output <file> --force", "Write it, whatever is there"),
             ("migrate <file> --directory <dir>", "As if supervisord were started in <dir>"),
         ),
+        follows=Follows.FILE,
         note="What can't be said is listed on standard error, and the exit status is 5 then.",
+        alone=True,
+    ),
+    Command(
+        "hash-token",
+        "tokens",
+        "make a token, and what stands for it in a configuration",
+        (
+            ("hash-token", "Print a new token, and the token_hash for [identity.NAME]"),
+            ("hash-token -", "Print the token_hash of the token on standard input"),
+        ),
+        note="A file with a token_hash may be read by anybody: nobody comes in by that.",
+        alone=True,
+    ),
+    Command(
+        "completion",
+        "shells",
+        "print the script that completes both programs' words in a shell",
+        (
+            ("completion bash", 'For ~/.bashrc: eval "$(opsvisorctl completion bash)"'),
+            ("completion zsh", "For ~/.zshrc, after compinit: the same with zsh"),
+            ("completion fish", "For config.fish: opsvisorctl completion fish | source"),
+        ),
+        Follows.SHELL,
+        "Packages install them where shells look, and nothing need be done.",
         alone=True,
     ),
     Command(

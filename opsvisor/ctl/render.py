@@ -19,7 +19,13 @@ from opsvisor.wire import (
 _NAME_WIDTH = 30
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 _LABEL_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
-_DONE = {"start": "started", "stop": "stopped", "signal": "signalled", "clear": "cleared"}
+_DONE = {
+    "start": "started",
+    "stop": "stopped",
+    "restart": "restarted",
+    "signal": "signalled",
+    "clear": "cleared",
+}
 _FAILED = {
     "no_such_process": "no such process",
     "no_file": "no such file",
@@ -51,11 +57,17 @@ def action_line(action: str, result: ActionResult, form: Format = Format.PLAIN) 
     """What became of one process. People get the reason as well."""
     if result.result == "ok":
         return f"{result.name}: {_DONE[action]}"
-    reason = f": {result.reason}" if result.reason and form is Format.TERMINAL else ""
+    failure = _FAILED.get(result.result, result.result)
+    says_more = form is Format.TERMINAL and result.reason not in {"", failure}
+    reason = f": {result.reason}" if says_more else ""
     if result.result == "no_such_group":
         return f"{result.group or names.group_of(result.name)}: ERROR (no such group){reason}"
-    failure = _FAILED.get(result.result, result.result)
     return f"{result.name}: ERROR ({failure}){reason}"
+
+
+def summary_line(action: str, count: int, seconds: float) -> str:
+    """Of how many processes it went well, and how long all of it took: `200 stopped in 8 s`."""
+    return f"{count} {_DONE[action]} in {span(seconds)}"
 
 
 def available_line(one: AvailableProcess) -> str:
@@ -78,6 +90,12 @@ def reread_lines(diff: ConfigDiff) -> list[str]:
 def clock(at: float) -> str:
     """`2026-11-23 09:37:53`, local time."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def moment(at: float, now: float) -> str:
+    """`09:37:53` of today, or with the date where it was another day; local time."""
+    told = clock(at)
+    return told[11:] if told[:10] == clock(now)[:10] else told
 
 
 def span(seconds: float) -> str:

@@ -63,7 +63,7 @@ class Session:
 
     def open(self, url: str) -> None:
         """Talk to another daemon from now on. Raises BadUrl."""
-        client = Client(url)
+        client = self.client.elsewhere(url)
         self.client.close()
         self.client = client
         self.found = "as you asked"
@@ -81,7 +81,7 @@ class Session:
         try:
             return self._attempt_again_with_login(command, words)
         except BadArguments as error:
-            help_lines = command.help_lines if error.with_help else []
+            help_lines = command.help_within(self.output.columns) if error.with_help else []
             failures.bad_arguments(self.output, str(error), help_lines)
             return error.status
         except NoDaemon as error:
@@ -136,4 +136,4 @@ def _take_flags(words: Sequence[str], form: Format) -> tuple[Format, list[str]]:
 
 def _handler(command: Command) -> Handler:
     module = import_module(f"opsvisor.ctl.commands.{command.home}")
-    return cast("Handler", getattr(module, command.name))
+    return cast("Handler", getattr(module, command.name.replace("-", "_")))

@@ -1,5 +1,6 @@
 """The prompt: one command line after another until `quit`, `exit` or the end of input."""
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from opsvisor.ctl.completion import ask_names, candidates
 from opsvisor.ctl.exit_codes import Exit
-from opsvisor.ctl.registry import Follows
+from opsvisor.ctl.registry import COMMANDS, Follows
 from opsvisor.ctl.session import Leave, Session
 
 if TYPE_CHECKING:  # 70 ms that only the prompt on a terminal pays
@@ -20,11 +21,23 @@ def converse(session: Session, prompt: str, history_file: str | None) -> int:
     session.run(["status"])
     try:
         for line in _lines(session, f"{prompt}> ", history_file):
-            _run(session, line.split())
+            _run(session, _split(line))
     except Leave:
         pass
     sys.stdout.write("\n")
     return Exit.OK
+
+
+def _split(line: str) -> list[str]:
+    """Words as supervisorctl has them; of commands that take quoted ones, as shells do."""
+    words = line.split()
+    known = COMMANDS.get(words[0]) if words else None
+    if known is None or not known.verbatim:
+        return words
+    try:
+        return shlex.split(line)
+    except ValueError:  # a quote that has no end
+        return words
 
 
 def _run(session: Session, words: list[str]) -> None:
@@ -108,7 +121,8 @@ def _completer(session: Session) -> "Completer":
                 _asking(session, Follows.PROCESSES),
                 _asking(session, Follows.GROUPS),
             )
-            for word in candidates([one for one in words if one], processes, groups):
+            typed = [one for one in words if one]
+            for word in candidates(typed, processes, groups, begun):
                 if word.startswith(begun):
                     yield Completion(word, start_position=-len(begun))
 

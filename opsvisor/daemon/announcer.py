@@ -67,6 +67,8 @@ class Announcer:
             where = f"metrics at {server.url}/metrics"
         elif is_tcp:
             where = f"API at {server.url}/api/v1, metrics at {server.url}/metrics"
+        if server.is_passed:
+            where += ", on a socket that was passed to the daemon"
         self._journal.log(LogLevel.INFO, where)
 
     def tell_stale_socket(self, path: str) -> None:

@@ -8,11 +8,11 @@ the configuration file that it is named after, also when the file is read again.
 import getopt
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from opsvisor.config.problems import OpsvisorError
+from opsvisor.core.struct import Struct, field
 from opsvisor.daemon import flag_values
 
 
@@ -20,8 +20,7 @@ class BadFlags(OpsvisorError):  # noqa: N818 - the name says what happened
     """The command line can't be used; the message is complete."""
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Struct, frozen=True):
     """One flag. `value` names what follows it, "" where nothing does; then it can only switch on.
 
     `read` raises ValueError; `says` is a sentence for the help.
@@ -43,6 +42,7 @@ def _switch(short: str, long: str, says: str) -> Flag:
     return Flag(short, long, "", lambda _: True, says)
 
 
+CHECK_HAND_OVER = "--check-hand-over"
 _CHECK = _switch("", "check", "read the configuration, tell what is wrong with it, start nothing")
 # By the names that [supervisord] has for the same things.
 SETTINGS = (
@@ -88,22 +88,24 @@ _NO_PROFILER = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flags:
+class Flags(Struct, frozen=True, kw_only=True):
     """What the command line asks for.
 
     `config_file` as it was typed, None to search for one. `settings` are values by their names in
     [supervisord]. `info` is what to print instead of doing anything: "help", "version" or "".
+    `check_hand_over` is the descriptor of a hand-over that is only to be checked, see upgrade.py.
     """
 
     config_file: str | None = None
     only_check: bool = False
+    check_hand_over: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     info: str = ""
 
 
 def parse(words: Sequence[str]) -> Flags:
     """The flags among the words of a command line, its program left out. Raises BadFlags."""
+    words, hand_over = _without_hand_over(words)
     pairs, file_to_check = _split(words)
     values: dict[str, Any] = {}
     for typed, text in pairs:
@@ -131,8 +133,17 @@ def parse(words: Sequence[str]) -> Flags:
     return Flags(
         config_file=file_to_check or values.pop("configuration", None),
         only_check=values.pop("check", False),
+        check_hand_over=hand_over,
         settings=values,
     )
+
+
+def _without_hand_over(words: Sequence[str]) -> tuple[Sequence[str], int | None]:
+    """The words of a user, and what a daemon has put behind them. Its flag is for nobody else."""
+    flag, _, value = words[-1].partition("=") if words else ("", "", "")
+    if flag != CHECK_HAND_OVER or not value.isdecimal():
+        return words, None
+    return words[:-1], int(value)
 
 
 def _user(typed: str) -> Any:
@@ -208,6 +219,7 @@ def help_text(program: str) -> str:
             79,
         ),
         "",
-        "Exit status: 0 after a shutdown or a good --check, 2 if it could not start.",
+        "Exit status: 0 after a shutdown or a good --check, 2 if it could not start;",
+        "that of a program if it ended with that (on_fatal, on_exit).",
     ]
     return "\n".join(lines) + "\n"

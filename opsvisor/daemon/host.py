@@ -4,10 +4,11 @@ import contextlib
 import os
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from opsvisor.api.crowd import REFUSED_MAX
 from opsvisor.config.problems import OpsvisorError
 from opsvisor.config.settings import DaemonSettings, Dialect, LogLevel
 from opsvisor.core.plan import Plan
@@ -21,10 +22,16 @@ _FDS_PER_PROCESS = 6
 _OWN_FDS = 128
 _FDS_OF_PROBES = COMMANDS_AT_ONCE * 3 + CONNECTIONS_AT_ONCE
 _FD_STEP = 1024
+_FEWEST_CONNECTIONS = 8  # of each listener, whatever that costs the programs
 
 
 class HostError(OpsvisorError):
     """The system does not let the daemon be what it was told to be."""
+
+
+def is_first_process() -> bool:
+    """Whether we are what init is elsewhere, as in containers: all ends with us, at once."""
+    return os.getpid() == 1
 
 
 def keep_descriptors_from_children() -> None:
@@ -37,6 +44,14 @@ def keep_descriptors_from_children() -> None:
         if descriptor > 2:  # noqa: PLR2004 - after standard error
             with contextlib.suppress(OSError):
                 os.set_inheritable(descriptor, False)
+
+
+def return_to(directory: int | None) -> None:
+    """Go to the directory that another process was in, whatever its path is by now."""
+    if directory is not None:
+        with contextlib.suppress(OSError):  # then we are where the daemon was started
+            os.fchdir(directory)
+        os.close(directory)
 
 
 def have_standard_streams() -> None:
@@ -98,7 +113,7 @@ def raise_limits(settings: DaemonSettings, plan: Plan) -> list[str]:
     before = {d.kind: resource.getrlimit(d.kind)[0] for d in _demands(settings)}
     for demand in _demands(settings):
         _raise(demand)
-    raise_descriptors(plan)
+    raise_descriptors(plan, connections_wanted(settings))
     now = {d.name: (d.kind, resource.getrlimit(d.kind)[0]) for d in _demands(settings)}
     return [
         f"Increased {name} limit to {soft}"
@@ -107,14 +122,32 @@ def raise_limits(settings: DaemonSettings, plan: Plan) -> list[str]:
     ]
 
 
-def raise_descriptors(plan: Plan) -> str:
-    """Have descriptors for a whole plan, as far as the system lets us; a line if that is new.
+def connections_wanted(settings: DaemonSettings) -> int:
+    """Descriptors that clients of all listeners may take."""
+    return len(settings.listeners) * (settings.limits.connections + REFUSED_MAX)
+
+
+def connections_left(plan: Plan, settings: DaemonSettings) -> int:
+    """Connections that each listener may have, so that every program finds its descriptors.
+
+    A few there always are: an operator must be able to come in and stop something.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.limits.connections
+    if soft == resource.RLIM_INFINITY or not settings.listeners:
+        return wanted
+    share = (soft - _descriptors_for(plan)) // len(settings.listeners) - REFUSED_MAX
+    return max(_FEWEST_CONNECTIONS, min(wanted, share))
+
+
+def raise_descriptors(plan: Plan, connections: int = 0) -> str:
+    """Have descriptors for a plan and these connections, as far as we may; a line if that is new.
 
     A plan may grow while we run, and the limit that a shell or an init gives is for a few of them.
     It is raised in large steps: supervisorctl adds one group after another.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _descriptors_for(plan)
+    wanted = _descriptors_for(plan) + connections
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return ""
     rounded = -(-wanted // _FD_STEP) * _FD_STEP
@@ -123,6 +156,18 @@ def raise_descriptors(plan: Plan) -> str:
         return ""
     resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
     return f"Increased RLIMIT_NOFILE limit to {reachable}"
+
+
+def why_not_open(more: int) -> str:
+    """Why so many more descriptors can't be opened, "" if they can. The limit is raised for it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = len(os.listdir("/proc/self/fd")) + more  # noqa: PTH208 - numbers, not paths
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return ""
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        return f"{wanted} file descriptors are needed, but the system allows {hard}"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return ""
 
 
 def too_few_descriptors(plan: Plan) -> str:
@@ -215,11 +260,15 @@ class Background:
     def __init__(self) -> None:
         self._to_parent = -1
 
-    def enter(self) -> None:
-        """Fork. The parent does not return from this; the child goes on without a terminal."""
+    def enter(self, on_fork: Callable[[int], None] = lambda _pid: None) -> None:
+        """Fork. The parent does not return from this; the child goes on without a terminal.
+
+        `on_fork` is called in the parent, with the child's pid.
+        """
         from_child, to_parent = os.pipe2(os.O_CLOEXEC)
-        if os.fork():
+        if child := os.fork():
             os.close(to_parent)
+            on_fork(child)
             self._wait_as_parent(from_child)
         os.close(from_child)
         self._to_parent = to_parent

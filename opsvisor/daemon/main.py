@@ -2,46 +2,68 @@
 
 import asyncio
 import errno
-import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from opsvisor import __version__
+from opsvisor.api.passed import PassedSockets
 from opsvisor.api.server import BindError
 from opsvisor.config.problems import ConfigError, OpsvisorError
 from opsvisor.config.search import default_paths, find, warning_about
 from opsvisor.config.settings import DaemonSettings, Dialect, Loaded
-from opsvisor.daemon.flags import BadFlags, help_text, parse
+from opsvisor.daemon import allocator
+from opsvisor.daemon.check import check_take_over
+from opsvisor.daemon.flags import BadFlags, Flags, help_text, parse
+from opsvisor.daemon.footing import Footing, footing_for
+from opsvisor.daemon.garbage import LongLived
+from opsvisor.daemon.hand_over import HandOver, HandOverError, announced
 from opsvisor.daemon.host import (
     Background,
     become,
     have_standard_streams,
+    is_first_process,
     keep_descriptors_from_children,
     raise_limits,
+    return_to,
 )
+from opsvisor.daemon.invocation import Invocation, this_invocation
+from opsvisor.daemon.own_signals import FIRST_WANTED, HELD
 from opsvisor.daemon.reading import SupervisorFileError, read_configuration, unreadable
 from opsvisor.daemon.service import Service
 from opsvisor.daemon.succession import Successor
 from opsvisor.runtime import signals
+from opsvisor.runtime.notify import Notifier
 
 EXIT_OK = 0
 EXIT_UNUSABLE = 2  # usage, configuration, or a place that is taken: what Supervisor exits with
 
+# Seconds for which a thread may keep the interpreter while the loop waits for it. Python's own
+# 5 ms were what the loop waited each time that a sweep over /proc put its trees together.
+_SWITCH_INTERVAL = 0.001
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run opsvisord; gives its exit status: 0 after a shutdown, 2 if it could not start."""
+    """Run opsvisord; gives its exit status.
+
+    0 after a shutdown, 2 if it could not start, that of a program that ended it (`on_fatal`,
+    `on_exit`).
+    """
     try:
         flags = parse(sys.argv[1:] if argv is None else argv)
     except BadFlags as error:
+        return _fail(str(error))
+    try:
+        hand_over = _hand_over(flags)
+    except HandOverError as error:
         return _fail(str(error))
     if flags.info:
         known = {"help": help_text(sys.argv[0]), "version": f"{__version__}\n"}
         sys.stdout.write(known[flags.info])
         return EXIT_OK
     # Where we are now: a daemon leaves it, and a file that is reread must mean the same as before.
-    start_directory = Path.cwd()
+    start_directory = Path.cwd() if hand_over is None else Path(hand_over.directory)
     found = Path(flags.config_file) if flags.config_file is not None else find(sys.argv[0])
     if found is None:
         tried = ", ".join(str(p) for p in default_paths(sys.argv[0]))
@@ -65,31 +87,84 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report_problems(error)
     if flags.only_check:
         return _report_check(path, loaded)
-    return _serve(loaded, read)
+    if flags.check_hand_over is not None and hand_over is not None:
+        return _check_take_over(hand_over, loaded)
+    return _serve(loaded, read, this_invocation(str(start_directory)), hand_over)
 
 
-def _serve(loaded: Loaded, read: Callable[[], Loaded]) -> int:
+def _hand_over(flags: Flags) -> HandOver | None:
+    """What another process has handed to this one, to be checked or to be taken."""
+    announced_at = announced(os.environ)
+    if flags.check_hand_over is not None:
+        return HandOver.read(flags.check_hand_over)
+    return None if announced_at is None else HandOver.read(announced_at)
+
+
+def _check_take_over(hand_over: HandOver, loaded: Loaded) -> int:
+    """Say whether this version could take over, and which it is."""
+    try:
+        check_take_over(hand_over, loaded)
+    except OpsvisorError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_UNUSABLE
+    sys.stdout.write(f'{{"version": "{__version__}"}}\n')
+    return EXIT_OK
+
+
+def _serve(
+    loaded: Loaded,
+    read: Callable[[], Loaded],
+    invocation: Invocation,
+    hand_over: HandOver | None,
+) -> int:
     """Be the daemon, through any number of reloads."""
     have_standard_streams()
+    allocator.keep_little()
     background = Background()
+    # Before a fork: both are for the process that was started.
+    notifier, passed = Notifier.of(os.environ), PassedSockets.take(os.environ)
     try:
-        if loaded.settings.daemonize:
-            background.enter()
+        if hand_over is not None:
+            signals.postpone({*HELD, *loaded.settings.forward_signals})
+            return_to(hand_over.descriptors.get("directory"))
+        elif loaded.settings.daemonize and not is_first_process():  # a container ends with that
+            background.enter(notifier.main_pid)
         elif loaded.settings.umask is not None:
             os.umask(loaded.settings.umask)
+        if is_first_process():
+            signals.postpone(FIRST_WANTED)  # blocked since before our imports
         signals.reset_inherited()
         keep_descriptors_from_children()
-        following: Successor | None = Successor(loaded, {})
+        exit_status = EXIT_OK
+        following: Successor | None = Successor(loaded, {}, hand_over=hand_over)
+        footing: Footing | None = None
+        sys.setswitchinterval(_SWITCH_INTERVAL)
+        long_lived = LongLived()
+        long_lived.set_aside()
         while following is not None:
+            footing = footing_for(following.loaded, footing)  # while we may still be root
             done = _prepare_host(following.loaded)
-            following = asyncio.run(Service(following, read, background, done).run())
+            service = Service(
+                following,
+                read,
+                background,
+                done,
+                notifier=notifier,
+                passed=passed,
+                footing=footing,
+                invocation=invocation,
+            )
+            with long_lived.kept_aside():
+                following = asyncio.run(service.run())
+            exit_status = service.parts.ending.exit_status
+            if following is None and not service.parts.ending.is_leaving:
+                footing.release()
     except OpsvisorError as error:
         message = _usage(_as_supervisor_says(error, loaded.settings))
         if not background.failed(message):
             sys.stderr.write(message)
         return EXIT_UNUSABLE
-    gc.freeze()  # the interpreter need not look for cycles at its end: 100 ms of every stop
-    return EXIT_OK
+    return exit_status
 
 
 def _prepare_host(loaded: Loaded) -> list[str]:
@@ -138,7 +213,9 @@ def _report_check(path: Path, loaded: Loaded) -> int:
     programs = {spec.program for spec in processes}
     for warning in loaded.warnings:
         sys.stdout.write(f"warning: {warning}\n")
-    sys.stdout.write(f"{path}: ok, {len(programs)} programs, {len(processes)} processes\n")
+    counts = [(len(programs), "program", "s"), (len(processes), "process", "es")]
+    told = ", ".join(f"{n} {noun}{'' if n == 1 else plural}" for n, noun, plural in counts)
+    sys.stdout.write(f"{path}: ok, {told}\n")
     return EXIT_OK
 
 

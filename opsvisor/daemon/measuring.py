@@ -6,7 +6,9 @@ from opsvisor.config.settings import Collector, DaemonSettings, LogLevel
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.runtime import clock
 from opsvisor.runtime.cgroups import Cgroups
+from opsvisor.runtime.keeper import Keeper, KillFiles
 from opsvisor.runtime.leaves import Leaves, NoPlaceError, find_place
+from opsvisor.runtime.limits import Limits
 from opsvisor.runtime.oom import OomWatch
 from opsvisor.runtime.proportional import ProportionalMemory
 from opsvisor.runtime.sampler import Sampler
@@ -33,6 +35,8 @@ class Measuring:
         self._log = log
         self.oom = OomWatch(cgroups.shared_kills())
         self._leaves = self._find_leaves(settings.cgroup, cgroups)
+        self._kill_files: KillFiles | None = None
+        self.limits = Limits(self._leaves, tell=lambda line: log(LogLevel.WARN, line))
         self.sampler = Sampler(
             roots,
             mono=lambda: clock.now().mono,
@@ -57,10 +61,19 @@ class Measuring:
         if self._is_proportional:
             self.proportional.open()
 
+    def kill_after_crash(self, keeper: Keeper) -> None:
+        """Have it end every leaf with all that is in it, should we crash."""
+        if self._leaves is not None:
+            self._kill_files = KillFiles(keeper)
+            self._leaves.on_made = self._kill_files.leaf_made
+            self._leaves.on_left = self._kill_files.leaf_left
+
     async def close(self) -> None:
         """Look at nothing any more, and leave no cgroup behind."""
         await self.proportional.close()
         self.sampler.close()
+        if self._kill_files is not None:
+            self._kill_files.close()
         if self._leaves is not None:
             self._leaves.close()
 

@@ -1,13 +1,13 @@
 """What flags mean for opsvisor.toml, whose options have other names."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from opsvisor.config.problems import Place, Problem
 from opsvisor.config.settings import Loaded
 from opsvisor.core.plan import Group, Plan
 from opsvisor.core.spec import ProcessSpec
+from opsvisor.core.struct import replace
 from opsvisor.daemon.flag_values import SYSLOG
 
 _SAME_VALUE = {

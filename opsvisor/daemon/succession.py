@@ -1,24 +1,41 @@
 """What one life of the daemon hands to the next, when it is told to reload."""
 
-import itertools
 import socket
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from typing import Self
 
-from opsvisor.api.server import BindError, bind, url_of
+from opsvisor.api.server import BindError, bind, listener_of
 from opsvisor.config.settings import Loaded, TcpServer, UnixServer
+from opsvisor.core.struct import Struct, field
+from opsvisor.daemon.hand_over import HandOver
 
 
-@dataclass(frozen=True, slots=True)
-class Successor:
-    """What the next life begins with: a configuration, and sockets that listen already, by URL.
+class Serials(Struct):
+    """0, 1, 2 ... from `next_number` on, which can be looked at."""
 
-    `event_serials` number what other edges tell, through all lives.
+    next_number: int = 0
+
+    def __iter__(self) -> Self:
+        """They are counted in one place, whoever asks."""
+        return self
+
+    def __next__(self) -> int:
+        """The next one."""
+        self.next_number += 1
+        return self.next_number - 1
+
+
+class Successor(Struct, frozen=True):
+    """What the next life begins with: a configuration, and sockets that listen already, by name.
+
+    `event_serials` number what other edges tell, through all lives. `hand_over` is what another
+    process knew that became this one.
     """
 
     loaded: Loaded
     listeners: dict[str, socket.socket]
-    event_serials: Iterator[int] = field(default_factory=itertools.count)
+    event_serials: Serials = field(default_factory=Serials)
+    hand_over: HandOver | None = None
 
     def close(self) -> None:
         """Give up its sockets, which nobody will serve."""
@@ -28,7 +45,7 @@ class Successor:
 def listen_ahead(
     coming: Iterable[UnixServer | TcpServer], ours: Iterable[UnixServer | TcpServer]
 ) -> dict[str, socket.socket]:
-    """Listen now for servers of the next life; the sockets by URL. BindError, and none is open.
+    """Listen now for servers of the next life; the sockets by name. BindError, and none is open.
 
     Where we listen ourselves the address is ours to take again.
     """
@@ -37,7 +54,7 @@ def listen_ahead(
     try:
         for server in coming:
             if _address_of(server) not in taken:
-                listeners[url_of(server)] = bind(server)
+                listeners[listener_of(server)] = bind(server)
     except BindError:
         _close_all(listeners)
         raise

@@ -12,11 +12,12 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from math import inf
+from sys import intern
 
 from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.core.struct import Struct
 from opsvisor.runtime.oom import MACHINE, KillCount, count_kills
 
 LEGACY, UNIFIED = 1, 2  # versions of hierarchies
@@ -28,8 +29,7 @@ _OFTEN = 12  # sweeps at the beginning in which a process is looked for, and bet
 _NO_LIMIT = 1 << 62  # version 1 says so with a number near 2**63, rounded down to a page
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Throttling:
+class Throttling(Struct, frozen=True, kw_only=True):
     """What the CPU controller counts in one cgroup. All three only grow."""
 
     folder: str
@@ -38,8 +38,7 @@ class Throttling:
     throttled_seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True, kw_only=True):
     """What its cgroups mean for one process; None where nothing applies or nobody tells."""
 
     memory_limit: float | None
@@ -48,8 +47,7 @@ class Surroundings:
     kills: KillCount | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Mount:
+class _Mount(Struct, frozen=True):
     """A mounted hierarchy. `root` is the cgroup that can be seen at `point`."""
 
     point: str
@@ -68,8 +66,7 @@ class _Mount:
         return (self.point + inside).rstrip("/")
 
 
-@dataclass(frozen=True, slots=True)
-class _Controller:
+class _Controller(Struct, frozen=True):
     """A controller, in the hierarchy that has it."""
 
     mount: _Mount
@@ -82,8 +79,7 @@ class _Controller:
             folder = folder.rpartition("/")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """The cgroup of a process in each hierarchy that matters, as a folder; "" if unknown."""
 
     unified: str = ""
@@ -91,8 +87,7 @@ class Place:
     cpu: str = ""
 
 
-@dataclass(slots=True)
-class _Seen:
+class _Seen(Struct):
     """Where a process was when it was last looked for, after so many times that it might be."""
 
     pid: Pid
@@ -187,7 +182,8 @@ class Cgroups:
         seen.times += 1
         # Spread by pid: a thousand that were started together are not looked for together.
         if seen.times <= _OFTEN or (seen.times + pid) % _OFTEN == 0:
-            seen.text = read_text(f"{self._proc}/{pid}/cgroup", _LONGEST_PLACE)
+            # Interned: without cgroups of their own, a thousand are in one.
+            seen.text = intern(read_text(f"{self._proc}/{pid}/cgroup", _LONGEST_PLACE))
         return seen
 
     def _memory_limit(self, folder: str) -> float:

@@ -1,13 +1,25 @@
 """The daemon's own log: a file, memory for followers, and a copy on standard output."""
 
 import asyncio
+import os
 import time
+from collections.abc import Callable
 
 from opsvisor.core.spec import LogSpec
+from opsvisor.runtime.logs.audience import Audience
 from opsvisor.runtime.logs.capture import StreamCapture
 from opsvisor.runtime.logs.syslog import Syslog
+from opsvisor.runtime.logs.times import NOWHERE
 
 _STDOUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+
+
+class _Audience(Audience):
+    def __init__(self, on_problem: Callable[[str], None]) -> None:
+        self._on_problem = on_problem
+
+    def problem(self, problem: str) -> None:
+        self._on_problem(problem)
 
 
 class DaemonLog:
@@ -15,7 +27,8 @@ class DaemonLog:
 
     `echo` also writes them to standard output, as a foreground process does: like a device, so
     that a terminal that is held or a log driver that does not read can't hold up supervision.
-    A log that goes there anyway isn't doubled.
+    A log that goes there anyway isn't doubled. `on_problem` is told why the file can't be
+    written, and of "" when it can be again.
     """
 
     def __init__(
@@ -26,10 +39,16 @@ class DaemonLog:
         ring_size: int,
         loop: asyncio.AbstractEventLoop,
         syslog: Syslog | None = None,
+        on_problem: Callable[[str], None] = lambda _problem: None,
     ) -> None:
         self.path = spec.path
         self.capture = StreamCapture(
-            spec, ring_size=ring_size, loop=loop, wall=time.time, syslog=syslog
+            spec,
+            ring_size=ring_size,
+            loop=loop,
+            wall=time.time,
+            syslog=syslog or Syslog(),
+            audience=_Audience(on_problem),
         )
         self._echo: StreamCapture | None = None
         if echo and spec.path not in _STDOUT:  # once is enough; Supervisor writes it twice
@@ -42,6 +61,20 @@ class DaemonLog:
         self.capture.write(text)
         if self._echo is not None:
             self._echo.write(text)
+
+    def find_again(self) -> None:
+        """Have the file opened by its name, if that has come to be another file, or none.
+
+        Else all that is written goes into one that nobody finds, and nothing seems to be wrong.
+        """
+        if self.path is None or (open_now := self.capture.place.inode) == NOWHERE.inode:
+            return
+        try:
+            named = os.stat(self.path).st_ino  # noqa: PTH116 - for each line, and a Path costs more
+        except OSError:
+            named = NOWHERE.inode
+        if named != open_now:
+            self.capture.reopen()
 
     def close(self) -> None:
         """Release the file."""

@@ -6,24 +6,37 @@ Everything runs on one thread between awaits. An input is appended to a queue an
 effects of those before it are done: results of effects are queued, never fed back from within, so
 the core is never entered twice. There is one timer, armed for the core's one deadline.
 
-Spawning is the only effect that takes long (0.7 ms). Spawns wait in a queue of their own and are
-done for a few milliseconds per turn of the loop: starting 1,000 programs leaves the API answering
-and other deaths noticed, and a single restart is still done in the very turn that saw the death.
+What the kernel reports comes in crowds: of 1,000 programs that are stopped, hundreds end in one
+turn of the loop. All ends that are known by then are handled together, and so is what was made in
+between, because much of what they cost is paid once for any number: all that has changed is
+written by one write(2).
+
+Spawning is the only effect that takes long (0.3 ms). Spawns wait in a queue of their own and are
+done a few at a time, for a millisecond or so; then others have some turns of the loop: 1,000 that
+are started leave the API answering and other deaths noticed. A single restart is done at once.
+
+What has changed is remembered before anything reaches the outside: facts are published first, then
+all of it is committed at once, and only then is a process made or signalled. Before a process is
+made its pipes are remembered, together with why it is made. Whoever finds that memory, and no
+daemon, has never to do with less than was done; what of the last few microseconds was not done
+yet, the core asks for again. Lines of the log can wait for the end of all that: a program that has
+died is there again before they are written.
 """
 
 import asyncio
-import errno
 import functools
 import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 from opsvisor.core.effects import (
+    Adopt,
     CancelSpawn,
     Effect,
+    FindSpawn,
     Forget,
     Publish,
     ShutdownComplete,
@@ -32,51 +45,79 @@ from opsvisor.core.effects import (
     StartProbe,
     StopProbe,
 )
-from opsvisor.core.events import PlanApplied, ProcessChanged
-from opsvisor.core.inputs import DeadlinePassed, Exited, Input, SignalFault, Spawned, SpawnFault
+from opsvisor.core.events import Event, PlanApplied, ProcessChanged
+from opsvisor.core.inputs import (
+    DeadlinePassed,
+    Exited,
+    Input,
+    Restart,
+    Resume,
+    SignalFault,
+    Spawned,
+    SpawnFault,
+    Start,
+    Stop,
+)
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import Outcome, Usage, signal_name
 from opsvisor.core.plan import PlanDiff
-from opsvisor.core.spec import Pid, ProcessId, ProcessSpec, Startup
+from opsvisor.core.spec import KillMode, Pid, ProcessId, ProcessSpec, Startup
+from opsvisor.core.struct import replace
 from opsvisor.core.supervisor import Supervisor
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime import clock
+from opsvisor.runtime.adoption import Adoption
+from opsvisor.runtime.all_streams import AllStreams
 from opsvisor.runtime.bus import EventBus
 from opsvisor.runtime.groups import StoppedGroups
+from opsvisor.runtime.inheritance import EngineMemento, Inheritance
+from opsvisor.runtime.keeper import Keeper, names
+from opsvisor.runtime.legacy import Legacy
+from opsvisor.runtime.limits import Limits
 from opsvisor.runtime.logs.syslog import Syslog
+from opsvisor.runtime.marks import Marks
+from opsvisor.runtime.observer import Observer
 from opsvisor.runtime.oom import OomWatch
 from opsvisor.runtime.output import Output, OutputListeners
 from opsvisor.runtime.probes import Commands, Names, Probes, ask
-from opsvisor.runtime.reaper import Orphan, Reaper
-from opsvisor.runtime.sockets import Hold, SharedSockets, SocketError
-from opsvisor.runtime.spawn import SpawnError, find_executable, spawn
+from opsvisor.runtime.reaper import OnExit, Orphan, Reaper
+from opsvisor.runtime.sockets import Hold, SharedSockets
+from opsvisor.runtime.spawn import find_executable
+from opsvisor.runtime.spawn_queue import Line, SpawnQueue
+from opsvisor.runtime.spawner import Made, Prepared, Spawner
 from opsvisor.runtime.streams import ProcessStreams
+from opsvisor.runtime.taking_back import TakingBack
+from opsvisor.runtime.trees import NOBODY, HeldEnd, StoppedTrees, Tree, descendants
 
 # Longest time spent on spawning before the loop gets another turn, in seconds.
-_SPAWN_SLICE = 0.005
+_SPAWN_SLICE = 0.001
 
+# Turns of the loop that others have before more is spawned: a request takes some, and would else
+# wait for as many slices.
+_TURNS_OF_OTHERS = 4
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observer:
-    """Who wants to know how long things took, and what went wrong inside. All must be quick."""
+# After a run of so many seconds a process is not one that crashes and starts all the time.
+_SETTLED_AFTER = 0.1
 
-    spawn_took: Callable[[float], None]
-    loop_lagged: Callable[[float], None]
-    reap_took: Callable[[float], None]
-    run_ended: Callable[[ProcessId, Pid, Usage], None]
-    orphan_reaped: Callable[[Orphan], None]
-    forgotten: Callable[[ProcessId], None]
-    run_began: Callable[[ProcessId, Pid], None] = lambda _id, _pid: None
-    internal_error: Callable[[str, Exception], None]
-    # process, stream, and what is wrong with its log; "" when all is well again
-    log_problem: Callable[[ProcessId, str, str], None] = lambda _id, _stream, _problem: None
-    # a line about a socket that programs share; and why one can't be made, before it has to be
-    socket_told: Callable[[str], None] = lambda _line: None
-    socket_problem: Callable[[str], None] = lambda _problem: None
+# Processes that are prepared together, and remembered by one write before they are made.
+_SPAWN_BATCH = 4
+
+# Inputs that are handled together at most, since others wait meanwhile.
+_CROWD_MAX = 64
+
+# What comes in crowds: each is about one process, and all of it can wait for the last of them.
+_CROWDED = (Exited, Spawned, SpawnFault, Start, Stop, Restart)
+
+# How long an upgrade waits for the end of trees that are being killed, in seconds.
+_TREES_PATIENCE = 1.0
 
 
 class Engine:
-    """Runs the core on a loop. `on_shutdown_complete` is called when nothing of ours is alive."""
+    """Runs the core on a loop.
+
+    `on_shutdown_complete` is called when nothing of ours is alive, with the exit status of the
+    essential process that began the shutdown, None if it was asked for.
+    """
 
     def __init__(
         self,
@@ -86,33 +127,95 @@ class Engine:
         loop: asyncio.AbstractEventLoop,
         environment: Mapping[str, str],
         ring_size: int,
-        on_shutdown_complete: Callable[[], None],
+        on_shutdown_complete: Callable[[int | None], None],
         syslog: Syslog | None = None,
         oom: OomWatch | None = None,
+        marks: Marks | None = None,
+        limits: Limits | None = None,
+        remember: Callable[[], None] = lambda: None,
     ) -> None:
+        self._remember = remember
+        self.legacy = Legacy()
         self._oom = OomWatch() if oom is None else oom
         self._killed: set[Pid] = set()  # sent SIGKILL by us
         self._supervisor = supervisor
         self._bus = bus
         self._loop = loop
         self._environment = environment
-        self._ring_size = ring_size
-        self._syslog = syslog
         self._on_shutdown_complete = on_shutdown_complete
         self._inputs: deque[Input] = deque()
         self._draining = False
-        self._spawns: dict[ProcessId, ProcessSpec] = {}  # in the order they were asked for
-        self._spawning_later: asyncio.Handle | None = None
+        self._is_uncommitted = False  # whether something may have changed since the last commit
+        self._input_listeners: list[Callable[[Input], None]] = []
+        self._spawns = SpawnQueue()
+        self._hurried: deque[Prepared] = deque()  # to be made next: who ran for a while
+        self._prepared: deque[Prepared] = deque()  # and these after them
+        self._spawn_until: float | None = None  # when this turn has spawned for long enough
+        self._later: asyncio.Handle | None = None  # goes on with inputs and spawns
+        self._holds_over: list[tuple[ProcessId, Hold]] = []  # of runs that have ended
+        self._reaped_in: list[float] = []  # seconds; told when those that ended are there again
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for: float | None = None
         self._ids: dict[Pid, ProcessId] = {}
+        self._since: dict[Pid, float] = {}  # of the loop's clock: when we got to know them
+        self._settled: set[ProcessId] = set()  # whose last run was one to go on with at once
+        self._was_soon_over = False  # a run that has ended, and is not yet handled
+        self._whole_ended: set[ProcessId] = set()  # whose last run ended with all of its tree
         self._output = OutputListeners(on_error=self._listener_failed)
-        self._groups = StoppedGroups(on_end=self._run_ended, later=loop.call_later)
-        self._streams: dict[ProcessId, ProcessStreams] = {}
-        self._null_input = -1
+        self._marks = Marks() if marks is None else marks
+        self.limits = Limits(None) if limits is None else limits
+        self._groups = StoppedGroups(on_end=self._group_ended, later=loop.call_later)
+        self._trees = StoppedTrees(
+            self._held_end_over,
+            loop=loop,
+            on_gone=self._go_on_soon,
+            on_error=lambda error: self._observer.internal_error("trees", error),
+            are_more_coming=lambda: self._reaper.has_more,
+        )
+        self._streams = AllStreams(
+            ring_size=ring_size,
+            loop=loop,
+            syslog=syslog,
+            output=self._output,
+            on_problem=lambda process_id, stream, problem: self._observer.log_problem(
+                process_id, stream.value, problem
+            ),
+            on_pipe=self.legacy.pipe,
+            on_spares=self.legacy.keep,
+        )
         self._holds: dict[Pid, Hold] = {}
-        self._sockets = SharedSockets(tell=self._tell_of_socket)
-        self._reaper = Reaper(loop, on_exit=self._groups.leader_exited, on_orphan=self._inherited)
+        self._sockets = SharedSockets(self._tell_of_socket, self.legacy.socket)
+        self._reaper = Reaper(
+            loop,
+            on_exit=self._groups.leader_exited,
+            on_orphan=self._inherited,
+            on_unwatch=lambda pid: self.legacy.pidfd(pid, None),
+            all_told=self._ends_told,
+        )
+        self._spawner = Spawner(
+            environment,
+            streams=self._streams,
+            sockets=self._sockets,
+            limits=self.limits,
+            marks=self._marks,
+            legacy=self.legacy,
+            on_error=lambda error: self._observer.internal_error("engine", error),
+        )
+        self._taking_back = TakingBack(
+            streams=self._streams,
+            sockets=self._sockets,
+            limits=self.limits,
+            marks=self._marks,
+            legacy=self.legacy,
+            reaper=self._reaper,
+            groups=self._groups,
+            trees=self._trees,
+            later=loop.call_later,
+            began=self._run_began,
+            adopted=self._run_adopted,
+            ended=self._group_ended,
+            submit=self.submit,
+        )
         self._commands = Commands(loop, environment, self._reaper.watch)
         self._probes = Probes(
             loop,
@@ -124,25 +227,119 @@ class Engine:
 
     # -- life --------------------------------------------------------------------------------
 
-    def open(self, observer: Observer) -> None:
-        """Become the reaper. Before this, nothing must be submitted."""
+    def open(self, observer: Observer, keeper: Keeper | None = None) -> None:
+        """Become the reaper. Before this, nothing must be submitted.
+
+        `keeper` holds copies of what a next daemon will need.
+        """
         self._observer = observer
-        self._null_input = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self.legacy.keeper = keeper
+        self._spawner.open()
         self._reaper.open()
 
-    def close(self) -> None:
-        """Release descriptors and timers. Processes still alive are not touched."""
-        for handle in (self._timer, self._spawning_later):
+    def close(self, *, leave_sockets: bool = False) -> None:
+        """Release descriptors and timers. Processes still alive are not touched.
+
+        `leave_sockets`: the files of sockets that they share stay where they are, too.
+        """
+        for handle in (self._timer, self._later):
             if handle is not None:
                 handle.cancel()
         self._probes.close()
         self._commands.close()
+        self._trees.close()
         self._reaper.close()
-        for streams in self._streams.values():
-            streams.close()
-        self._streams.clear()
-        self._sockets.close()
-        os.close(self._null_input)
+        for prepared in (*self._hurried, *self._prepared):
+            self._spawner.give_up(prepared)
+        self._streams.close()
+        if not leave_sockets:
+            self._sockets.close()
+        self._oom.close()
+        self._spawner.close()
+
+    def watch(self, pid: Pid, on_exit: OnExit) -> None:
+        """Tell somebody of the end of a child of theirs, also before `open`."""
+        self._reaper.watch(pid, on_exit)
+
+    def leave(self, pid: Pid) -> None:
+        """Tell nobody of the end of this child any more; who asks for that collects it."""
+        self._reaper.leave(pid)
+
+    def resume(self, past: Resume, adoption: Adoption) -> None:
+        """Go on where an earlier daemon ended. The first thing that is done, if it is at all."""
+        with self._taking_back.what_is_found_by(adoption):
+            for remembered in past.memento.processes:
+                self.legacy.note(adoption.run_of(remembered.spec.id))
+            self.submit(past)
+
+    def inherit(self, past: Resume, inheritance: Inheritance) -> None:
+        """Go on where another process was that became us by exec. Like `resume`, and exact."""
+        known = inheritance.past
+        self._killed.update(known.killed)
+        self._groups.recall(known.groups)
+        self._streams.expect(known.streams)
+        self.resume(past, inheritance)
+        for process_id in self._streams.expected:  # of those that do not run
+            if process_id in self._supervisor:
+                self._streams.recall(process_id, self.streams(process_id))
+        self._streams.expect(())
+        self._commands.end_inherited(known.commands)
+        self._reaper.look_around()
+
+    # -- for whoever takes our place ---------------------------------------------------------
+
+    def remember(self, *, output_limit: int) -> EngineMemento:
+        """What another process needs to go on, with so many bytes of output of each stream."""
+        return EngineMemento(
+            runs=tuple(self.legacy.runs),
+            killed=tuple(sorted(self._killed)),
+            groups=self._groups.remember(),
+            held=tuple(self._trees.held()),
+            streams=self._streams.remember(output_limit=output_limit),
+            commands=self._commands.alive,
+        )
+
+    def descriptors(self) -> dict[str, int]:
+        """All that another process needs, by the names that a keeper has for them."""
+        found = {names.of_socket(url): one for url, one in self._sockets.descriptors.items()}
+        found.update(self._streams.descriptors)
+        for pid in self._ids:
+            pidfd = self._reaper.pidfd_of(pid)
+            if pidfd is not None:
+                found[names.of_process(pid)] = pidfd
+        return found
+
+    @property
+    def stream_count(self) -> int:
+        """How many streams there are to remember."""
+        return self._streams.count
+
+    @property
+    def marks(self) -> Marks:
+        """What tells processes of ours from others."""
+        return self._marks
+
+    async def rest(self) -> None:
+        """Return when all that is to be done now has been, which takes some turns of the loop.
+
+        Nor does a thread kill anything in that moment, or what it has frozen first would stay so
+        until the next look; but that is not waited for in vain.
+        """
+        await self._nothing_to_go_on_with()
+        is_idle = asyncio.Event()
+        self._trees.when_idle(is_idle.set)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TREES_PATIENCE):
+                await is_idle.wait()
+        await self._nothing_to_go_on_with()  # what was waiting for those trees
+
+    async def _nothing_to_go_on_with(self) -> None:
+        while self._later is not None:  # noqa: ASYNC110 - no event is worth its upkeep
+            await asyncio.sleep(0)
+
+    def flush_logs(self) -> None:
+        """Write what only memory holds of logs, as far as it is taken."""
+        self._streams.flush()
 
     # -- what others ask ---------------------------------------------------------------------
 
@@ -164,23 +361,21 @@ class Engine:
             if process_id in self._supervisor:
                 yield self._supervisor.view(process_id, clock.now())
 
-    def ids(self) -> list[ProcessId]:
+    def __contains__(self, process_id: ProcessId) -> bool:
+        """Whether there is such a process."""
+        return process_id in self._supervisor
+
+    def ids(self) -> tuple[ProcessId, ...]:
         """Every process, in order of group and name."""
         return self._supervisor.ids()
 
     def streams(self, process_id: ProcessId) -> ProcessStreams:
         """Its standard streams. KeyError if there is no such process."""
-        if process_id not in self._streams:
-            self._streams[process_id] = self._new_streams(self.view(process_id).spec)
-        return self._streams[process_id]
+        return self._streams.get(process_id) or self._streams.of(self.view(process_id).spec)
 
     def output_pipes(self) -> dict[int, ProcessId]:
         """Whose output comes out of which pipe, by inode."""
-        return {
-            pipe: process_id
-            for process_id, streams in self._streams.items()
-            for pipe in streams.pipes
-        }
+        return self._streams.pipes
 
     def live(self) -> dict[ProcessId, Pid]:
         """The main process of everything that is alive."""
@@ -196,8 +391,12 @@ class Engine:
 
     def overhear_output(self, listener: Callable[[Output], None]) -> None:
         """Call this with all that processes print, told or not; before there are any."""
-        assert not self._streams
+        assert self._streams.is_empty
         self._output.overhear(listener)
+
+    def listen_to_inputs(self, listener: Callable[[Input], None]) -> None:
+        """Call this with every input, once its facts are told. It must be quick."""
+        self._input_listeners.append(listener)
 
     def check_command(self, spec: ProcessSpec) -> None:
         """Raise SpawnError if the command of this spec can't be executed as things are now."""
@@ -205,8 +404,7 @@ class Engine:
 
     def reopen_logs(self) -> None:
         """Open every log file again by name."""
-        for streams in self._streams.values():
-            streams.reopen()
+        self._streams.reopen()
 
     # -- inputs ------------------------------------------------------------------------------
 
@@ -216,18 +414,109 @@ class Engine:
         if not self._draining:
             self._drain()
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Handle all that is submitted in this block at its end, at the price of one."""
+        was_draining, self._draining = self._draining, True
+        try:
+            yield
+        finally:
+            self._draining = was_draining
+            if not was_draining:  # also after an error: what was submitted before it is asked for
+                self._drain()
+
+    def _submit_soon(self, happened: Input) -> None:
+        """As `submit`, together with whatever else happens in this turn of the loop."""
+        self._inputs.append(happened)
+        self._go_on_soon()
+
+    def _go_on_soon(self, turns: int = 0) -> None:
+        """In the next turn of the loop, or after so many that belong to others."""
+        if self._later is None:
+            self._later = self._loop.call_soon(self._go_on, turns)
+
+    def _go_on(self, turns: int) -> None:
+        self._later = None
+        if turns:
+            self._go_on_soon(turns - 1)
+        else:
+            self._drain()
+
+    def settle(self) -> None:
+        """Handle what has ended by now, as it would be in the next turn of the loop."""
+        if self._inputs:
+            self._drain()
+
+    def _ends_told(self) -> None:
+        """Go on with these ends at once: there are no others that it would be cheaper with.
+
+        Not with those that begin and end all the time: a few of them would leave others half as
+        many turns of the loop, and a request takes some.
+        """
+        if not self._inputs or self._draining or self._spawns or self._hurried or self._prepared:
+            return
+        if self._was_soon_over:
+            return
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        self._drain()
+
     def _drain(self) -> None:
         self._draining = True
+        self._was_soon_over = False
         try:
-            while self._inputs:
-                happened = self._inputs.popleft()
-                for effect in self._decide(happened):
-                    self._perform_or_report(effect)
-                if not self._inputs:
-                    self._spawn_some()
+            with self._bus.together:
+                while self._inputs or self._spawn_some():
+                    self._handle_some()
         finally:
             self._draining = False
+            if self._is_uncommitted:
+                self._commit()
+            self._spawn_until = None
+            self.legacy.keep()
             self._arm()
+            self._let_go_of_sockets()
+            reaped_in, self._reaped_in = self._reaped_in, []
+            for seconds in reaped_in:
+                self._observer.reap_took(seconds)
+
+    def _let_go_of_sockets(self) -> None:
+        """Of processes that have ended; not before those to be started again have taken theirs.
+
+        Else clients would be refused in between.
+        """
+        if not self._holds_over:
+            return
+        over = [one for one in self._holds_over if one[0] not in self._spawns]
+        self._holds_over = [one for one in self._holds_over if one[0] in self._spawns]
+        for _, hold in over:
+            hold.let_go()
+
+    def _handle_some(self) -> None:
+        """The next input, together with those after it that can be."""
+        batch = [self._inputs.popleft()]
+        effects = self._decide(batch[0])
+        while len(batch) < _CROWD_MAX and self._has_another(batch[0]):
+            batch.append(self._inputs.popleft())
+            effects += self._decide(batch[-1])
+        self._perform_all(effects)
+        for happened in batch:
+            self._tell_of(happened)
+
+    def _has_another(self, first: Input) -> bool:
+        """Whether the next input can be handled together with this one: there is one then."""
+        if isinstance(first, DeadlinePassed):
+            deadline = self._supervisor.deadline
+            if deadline is not None and deadline <= self._loop.time():
+                self._inputs.appendleft(DeadlinePassed())
+                return True
+            return False
+        return (
+            bool(self._inputs)
+            and isinstance(first, _CROWDED)
+            and isinstance(self._inputs[0], _CROWDED)
+        )
 
     def _decide(self, happened: Input) -> list[Effect]:
         try:
@@ -236,6 +525,13 @@ class Engine:
             # take the others' supervision down.
             self._observer.internal_error("core", error)
             return []
+
+    def _tell_of(self, happened: Input) -> None:
+        for listener in self._input_listeners:
+            try:
+                listener(happened)
+            except Exception as error:  # noqa: BLE001 - a watcher's bug must not stop supervision
+                self._observer.internal_error("input listener", error)
 
     def _now_for(self, happened: Input) -> Instant:
         now = clock.now()
@@ -263,6 +559,38 @@ class Engine:
 
     # -- effects -----------------------------------------------------------------------------
 
+    def _perform_all(self, effects: list[Effect]) -> None:
+        """Publish, then remember, then do: what is done can't be taken back."""
+        others = [effect for effect in effects if not isinstance(effect, Publish)]
+        with self._bus.together:
+            for effect in effects:
+                if isinstance(effect, Publish):
+                    self._publish(effect.event)
+        self._is_uncommitted = True
+        # A spawn reaches nobody outside yet: it is remembered with what follows, or at the end.
+        if not all(isinstance(effect, Spawn) for effect in others):
+            self._commit()
+        for effect in others:
+            self._perform_or_report(effect)
+
+    def _publish(self, event: Event) -> None:
+        try:
+            if isinstance(event, ProcessChanged):
+                self._spec_changed(event.spec)
+            elif isinstance(event, PlanApplied):
+                self._try_sockets(event.diff)
+        except Exception as error:  # noqa: BLE001 - it is to be told all the same
+            self._observer.internal_error("engine", error)
+        self._bus.publish(event)
+
+    def _commit(self) -> None:
+        """Have remembered what has changed."""
+        self._is_uncommitted = False
+        try:
+            self._remember()
+        except Exception as error:  # noqa: BLE001 - what is alive needs us more than our successor
+            self._observer.internal_error("memory", error)
+
     def _perform_or_report(self, effect: Effect) -> None:
         try:
             self._perform(effect)
@@ -272,15 +600,15 @@ class Engine:
     def _perform(self, effect: Effect) -> None:
         match effect:
             case Publish():
-                if isinstance(effect.event, ProcessChanged):
-                    self._spec_changed(effect.event.spec)
-                if isinstance(effect.event, PlanApplied):
-                    self._try_sockets(effect.event.diff)
-                self._bus.publish(effect.event)
+                self._publish(effect.event)
             case Spawn():
-                self._spawns[effect.spec.id] = effect.spec
+                self._spawns.add(effect.spec, self._line_of(effect.spec.id))
+            case Adopt():
+                self._taking_back.adopt(effect.spec, effect.pid)
+            case FindSpawn():
+                self._taking_back.find_spawn(effect.spec)
             case CancelSpawn():
-                if self._spawns.pop(effect.id, None) is not None:
+                if self._call_off(effect.id):
                     self._inputs.append(SpawnFault(effect.id, "called off"))
             case SignalProcess():
                 self._signal(effect)
@@ -291,76 +619,132 @@ class Engine:
             case Forget():
                 self._forget(effect.id)
             case ShutdownComplete():
-                self._on_shutdown_complete()
+                for process_id in self._supervisor.ids():
+                    self.end_leftovers(process_id)
+                over = functools.partial(self._on_shutdown_complete, effect.exit_status)
+                self._trees.when_idle(over)
 
-    def _spawn_some(self) -> None:
-        """Spawn for a few milliseconds; the rest in the next turn of the loop."""
-        if self._spawning_later is not None or not self._spawns:
-            return
-        until = time.monotonic() + _SPAWN_SLICE
-        while self._spawns and time.monotonic() < until:
-            self._spawn(self._spawns.pop(next(iter(self._spawns))))
-        if self._spawns:
-            self._spawning_later = self._loop.call_soon(self._spawn_more)
+    def _spawn_some(self) -> bool:
+        """Spawn a few, and tell whether that led to inputs; for so long in each turn."""
+        if self._later is not None or not (self._hurried or self._prepared or self._spawns):
+            return False
+        now = time.monotonic()
+        if self._spawn_until is None:
+            self._spawn_until = now + _SPAWN_SLICE
+        elif now >= self._spawn_until:
+            self._go_on_soon(_TURNS_OF_OTHERS)
+            return False
+        self._prepare_some()
+        # One takes a tenth of the slice, or several of them: until a processor is free for it.
+        while prepared := self._hurried or self._prepared:
+            self._make(prepared.popleft())
+            if time.monotonic() >= self._spawn_until:
+                break
+        return bool(self._inputs)
 
-    def _spawn_more(self) -> None:
-        self._spawning_later = None
-        self._draining = True
-        try:
-            self._spawn_some()
-        finally:
-            self._draining = False
-        self._drain()
+    def _line_of(self, process_id: ProcessId) -> Line:
+        if process_id in self._settled:
+            self._settled.discard(process_id)
+            return Line.SETTLED
+        return Line.FIRST if self._streams.get(process_id) is None else Line.AGAIN
 
-    def _spawn(self, spec: ProcessSpec) -> None:
-        began = time.monotonic()
-        hold: Hold | None = None
-        try:
-            streams = self._streams.get(spec.id)
-            if streams is None:
-                streams = self._streams[spec.id] = self._new_streams(spec)
-            if spec.socket is not None:
-                hold = self._sockets.take(spec)
-            stdin = self._null_input if hold is None else hold.descriptor
-            with streams.child_files(stdin) as files:
-                pid = spawn(spec, files, self._environment)
-        except SpawnError as error:
-            self._not_spawned(SpawnFault(spec.id, error.reason, error.kind), hold)
-            return
-        except SocketError as error:
-            self._not_spawned(SpawnFault(spec.id, str(error)), hold)
-            return
-        except OSError as error:
-            self._not_spawned(SpawnFault(spec.id, _no_streams(spec, error)), hold)
-            return
-        except Exception as error:  # noqa: BLE001 - one spec must not cost the others their daemon
-            self._observer.internal_error("engine", error)
-            self._not_spawned(SpawnFault(spec.id, f"cannot start '{spec.id}': {error}"), hold)
-            return
-        self._observer.spawn_took(time.monotonic() - began)
-        if hold is not None:
-            self._holds[pid] = hold
-        self._ids[pid] = spec.id
-        self._oom.run_began(pid)
-        self._output.run_began(spec.id, pid)
-        self._observer.run_began(spec.id, pid)
-        self._inputs.append(Spawned(spec.id, pid))
+    def _prepare_some(self) -> None:
+        """Have a few to be made; who ran for a while waits for none of the others."""
+        room = _SPAWN_BATCH - len(self._hurried)
+        hurried = self._spawns.take_settled(room, may_be_made=self._may_be_made)
+        others: list[ProcessSpec] = []
+        if not self._prepared:
+            others = self._spawns.take(room - len(hurried), may_be_made=self._may_be_made)
+        if hurried or others:
+            self._prepare(hurried, self._hurried)
+            self._prepare(others, self._prepared)
+            self._commit()
+            self.legacy.keep()
+
+    def _may_be_made(self, process_id: ProcessId) -> bool:
+        # What is ending would be taken for a part of its tree; its turn comes after that.
+        return not self._trees.is_ending(process_id)
+
+    def _prepare(self, specs: Iterable[ProcessSpec], prepared: deque[Prepared]) -> None:
+        for spec in specs:
+            one = self._spawner.prepare(spec)
+            if isinstance(one, SpawnFault):
+                self._inputs.append(one)
+            else:
+                prepared.append(one)
+
+    def _make(self, prepared: Prepared) -> None:
+        made = self._spawner.make(prepared)
+        if isinstance(made, SpawnFault):
+            self._inputs.append(made)
+        else:
+            self._spawned(made)
+
+    def _call_off(self, process_id: ProcessId) -> bool:
+        """Whether this process was about to be made: it is not, then."""
+        return self._give_up(process_id) or self._spawns.discard(process_id)
+
+    def _give_up(self, process_id: ProcessId) -> bool:
+        """Whether it was prepared already, and is not now. Its socket stays for who comes next."""
+        for queue in (self._hurried, self._prepared):
+            for prepared in queue:
+                if prepared.spec.id == process_id:
+                    queue.remove(prepared)
+                    self._spawner.give_up(prepared)
+                    if prepared.hold is not None:
+                        self._holds_over.append((process_id, prepared.hold))
+                    return True
+        return False
+
+    def _spawned(self, made: Made) -> None:
+        process_id, pid = made.id, made.pid
+        self._observer.spawn_took(made.seconds)
+        run = self.legacy.run_of(process_id)
+        self.legacy.note_along(replace(run, pid=pid, born=made.born, is_intended=False))
+        self._observer.run_began(process_id, pid)
+        self._run_began(process_id, pid, made.hold)
+        self._inputs.append(Spawned(process_id, pid))
         try:
             self._reaper.watch(pid)
         except OSError as error:
             # Out of descriptors. Its end comes by SIGCHLD then.
             self._observer.internal_error("reaper", error)
+        self._keep_pidfd(pid)
 
-    def _not_spawned(self, fault: SpawnFault, hold: Hold | None) -> None:
+    def _run_adopted(self, process_id: ProcessId, pid: Pid, hold: Hold | None) -> None:
         if hold is not None:
-            hold.let_go()
-        self._inputs.append(fault)
+            self._holds[pid] = hold
+        self._ids[pid] = process_id
+        self._whole_ended.discard(process_id)
+        self._since[pid] = self._loop.time()
+        self._oom.run_adopted(pid)
+        self._output.run_began(process_id, pid)
+        self._observer.run_adopted(process_id, pid)
+
+    def _run_began(self, process_id: ProcessId, pid: Pid, hold: Hold | None) -> None:
+        if hold is not None:
+            self._holds[pid] = hold
+        self._ids[pid] = process_id
+        self._whole_ended.discard(process_id)
+        self._since[pid] = self._loop.time()
+        self._oom.run_began(pid)
+        self._output.run_began(process_id, pid)
+
+    def _keep_pidfd(self, pid: Pid) -> None:
+        pidfd = self._reaper.pidfd_of(pid)
+        if pidfd is not None:
+            self.legacy.pidfd(pid, pidfd)
 
     def _signal(self, effect: SignalProcess) -> None:
+        if self._trees.holds(effect.id, effect.pid):
+            return  # only the rest of its tree is left, which is being killed
         if effect.pid not in self._ids:
             return  # it has ended, which the core is about to hear; the pid may be another's
         if effect.signum == signal.SIGKILL:
             self._killed.add(effect.pid)
+            if effect.to_group and self._supervisor.ends_whole_tree(effect.id):
+                # With those whose parents are about to be killed, and can't tell of them then.
+                self._trees.end(self._tree(effect.id, effect.pid, descendants([effect.pid])))
         try:
             if effect.to_group:
                 self._groups.signal(effect.pid, effect.signum)
@@ -372,17 +756,49 @@ class Engine:
             reason = f"{signal_name(effect.signum)}: {error.strerror}"
             self._inputs.append(SignalFault(effect.id, effect.pid, reason))
 
+    def end_leftovers(self, process_id: ProcessId) -> None:
+        """End what earlier runs of a process that is down have left, if its stops are to do so."""
+        spec = self._supervisor.spec_of(process_id)
+        if self._give_up(process_id):
+            self._spawns.add(spec, Line.AGAIN)  # after the leftovers, or it would end with them
+        is_down = self.legacy.run_of(process_id).pid == NOBODY
+        if (
+            is_down
+            and process_id not in self._whole_ended
+            and spec.stop.kill_mode is KillMode.CGROUP
+        ):
+            self._trees.end(self._tree(process_id))
+
+    def _tree(
+        self, process_id: ProcessId, leader: Pid = NOBODY, known: Sequence[tuple[Pid, int]] = ()
+    ) -> Tree:
+        unmarked = self._marks.is_missing(process_id) and leader != NOBODY
+        streams = self._streams.get(process_id) if unmarked else None
+        return Tree(
+            id=process_id,
+            mark=self._marks.of(process_id),
+            folder=self.limits.folder_of(process_id),
+            known=tuple(known),
+            unmarked=unmarked,
+            leader=leader,
+            pipes=frozenset() if streams is None else frozenset(streams.pipes),
+        )
+
     def _forget(self, process_id: ProcessId) -> None:
-        streams = self._streams.pop(process_id, None)
-        if streams is not None:
-            streams.close()
+        self._settled.discard(process_id)
+        self._whole_ended.discard(process_id)
+        self._streams.forget(process_id)
+        self.legacy.forget(process_id)
         self._output.forget(process_id)
+        self.limits.forget(process_id)
+        self._marks.forget(process_id)
         self._observer.forgotten(process_id)
 
     def _spec_changed(self, spec: ProcessSpec) -> None:
         streams = self._streams.get(spec.id)
         if streams is not None:
             streams.update(spec)
+        self.limits.changed(spec)
 
     def _tell_of_socket(self, line: str) -> None:
         self._observer.socket_told(line)
@@ -403,51 +819,49 @@ class Engine:
             if problem:
                 self._observer.socket_problem(problem)
 
-    def _new_streams(self, spec: ProcessSpec) -> ProcessStreams:
-        return ProcessStreams(
-            spec,
-            ring_size=self._ring_size,
-            loop=self._loop,
-            syslog=self._syslog,
-            on_problem=lambda stream, problem: self._observer.log_problem(
-                spec.id, stream.value, problem
-            ),
-            on_output=functools.partial(self._output.told, spec.id),
-            on_message=functools.partial(self._output.message, spec.id),
-            overhear=self._output.ear_of(spec.id),
-        )
-
     def _listener_failed(self, error: Exception) -> None:
         self._observer.internal_error("output listener", error)
 
     # -- deaths ------------------------------------------------------------------------------
 
-    def _run_ended(self, pid: Pid, outcome: Outcome, usage: Usage) -> None:
-        began = time.monotonic()
+    def _group_ended(self, pid: Pid, outcome: Outcome, usage: Usage) -> None:
         process_id = self._ids.pop(pid)
+        if self._loop.time() - self._since.pop(pid) > _SETTLED_AFTER:
+            self._settled.add(process_id)
+        else:
+            self._settled.discard(process_id)
+            self._was_soon_over = True
+        end = HeldEnd(process_id, pid, outcome, usage)
+        if self._supervisor.ends_whole_tree(process_id):
+            self._trees.hold(end, self._tree(process_id, pid))
+        else:
+            self._tree_ended(end)
+
+    def _held_end_over(self, end: HeldEnd, *, is_whole: bool) -> None:
+        if is_whole:
+            self._whole_ended.add(end.id)
+        self._tree_ended(end)
+
+    def _tree_ended(self, end: HeldEnd) -> None:
+        began = time.monotonic()
+        process_id, pid, outcome, usage = end.id, end.pid, end.outcome, end.usage
         streams = self._streams.get(process_id)
         if streams is not None:
             # Its last words are in the log, and in the post-mortem, before its end is handled.
             streams.run_ended()
         self._observer.run_ended(process_id, pid, usage)
+        run = self.legacy.run_of(process_id)
+        self.legacy.note_along(replace(run, pid=NOBODY, born=0, is_intended=False))
         hold = self._holds.pop(pid, None)
         oom_killed = self._oom.run_ended(
             process_id, pid, outcome, killed_by_us=pid in self._killed
         )
         self._killed.discard(pid)
-        self.submit(Exited(process_id, pid, outcome, usage, oom_killed))
-        if hold is not None:  # only now: if it was started again at once, no client was refused
-            hold.let_go()
-        self._observer.reap_took(time.monotonic() - began)
+        self._submit_soon(Exited(process_id, pid, outcome, usage, oom_killed))
+        if hold is not None:
+            self._holds_over.append((process_id, hold))
+        self._reaped_in.append(time.monotonic() - began)
 
     def _inherited(self, orphan: Orphan) -> None:
         self._observer.orphan_reaped(orphan)
         self._groups.member_reaped(Pid(orphan.process_group))
-
-
-def _no_streams(spec: ProcessSpec, error: OSError) -> str:
-    """Why there are no streams for a new run, in Supervisor's words."""
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return f"too many open files to spawn '{spec.id.name}'"
-    name = errno.errorcode.get(error.errno or 0, str(error))
-    return f"unknown error making dispatchers for '{spec.id.name}': {name}"

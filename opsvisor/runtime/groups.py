@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 
 from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import Pid
+from opsvisor.core.struct import Struct, replace
 from opsvisor.runtime.proctree import read_machine
 
 _MOMENT = 0.25  # seconds
+_FIRST_LOOK = 0.01  # likewise
 
 # A pid and the tick it was born in: together they are never given away again.
 Members = Mapping[Pid, int]
@@ -49,8 +50,7 @@ def is_same(before: Members, now: Members) -> bool:
     return any(now.get(pid) == born for pid, born in before.items())
 
 
-@dataclass(frozen=True, slots=True)
-class _EndedLeader:
+class _EndedLeader(Struct, frozen=True):
     """The end of a process whose group is still being stopped.
 
     `members` None: nobody has looked yet.
@@ -59,6 +59,26 @@ class _EndedLeader:
     outcome: Outcome
     usage: Usage
     members: Members | None = None
+
+
+class LeaderlessMemento(Struct, frozen=True, kw_only=True):
+    """A group that outlived its leader. `members` None: nobody has looked at them yet."""
+
+    leader: Pid
+    outcome: Outcome
+    usage: Usage
+    members: tuple[tuple[Pid, int], ...] | None = None
+
+
+class GroupsMemento(Struct, frozen=True, kw_only=True):
+    """The groups that were told to end, by their leaders, and those of them without one.
+
+    `adopted` were started by a daemon that has crashed since.
+    """
+
+    stopped: tuple[Pid, ...] = ()
+    adopted: tuple[Pid, ...] = ()
+    leaderless: tuple[LeaderlessMemento, ...] = ()
 
 
 class StoppedGroups:
@@ -82,8 +102,44 @@ class StoppedGroups:
         self._on_end = on_end
         self._later = later
         self._is_look_due = False
+        self._is_adopted_look_due = False
+        self._adopted: set[Pid] = set()  # leaders whose orphans are not left to us
         self._stopped: set[Pid] = set()  # leaders
         self._leaderless: dict[Pid, _EndedLeader] = {}  # those of them that lost their leader
+
+    def adopt(self, leader: Pid) -> None:
+        """This one was started by another daemon: nobody tells when the last of its group ends."""
+        self._adopted.add(leader)
+
+    def remember(self) -> GroupsMemento:
+        """What another process needs to wait on for them."""
+        return GroupsMemento(
+            stopped=tuple(sorted(self._stopped)),
+            adopted=tuple(sorted(self._adopted)),
+            leaderless=tuple(
+                LeaderlessMemento(
+                    leader=leader,
+                    outcome=ended.outcome,
+                    usage=ended.usage,
+                    members=None if ended.members is None else tuple(ended.members.items()),
+                )
+                for leader, ended in self._leaderless.items()
+            ),
+        )
+
+    def recall(self, memento: GroupsMemento) -> None:
+        """Wait on for the groups of another process. Who of them has ended is found out at once.
+
+        Orphans of theirs that ended in between are reaped after this, as any others.
+        """
+        self._stopped.update(memento.stopped)
+        self._adopted.update(memento.adopted)
+        for one in memento.leaderless:
+            members = None if one.members is None else dict(one.members)
+            self._leaderless[one.leader] = _EndedLeader(one.outcome, one.usage, members)
+        if self._leaderless:
+            self._is_look_due = True
+            self._later(_MOMENT, self._look_at_members)
 
     def signal(self, leader: Pid, signum: int) -> None:
         """Signal the group of this process, or who is left of it. OSError if that can't be."""
@@ -119,6 +175,9 @@ class StoppedGroups:
             # It was stopped with its group, and the group is not down. The core hears of the end
             # when that is; until then its deadline stands, and SIGKILL goes to who is left.
             self._leaderless[pid] = _EndedLeader(outcome, usage)
+            if pid in self._adopted and not self._is_adopted_look_due:
+                self._is_adopted_look_due = True
+                self._later(_FIRST_LOOK, lambda: self._look_at_adopted(_FIRST_LOOK))
             if not self._is_look_due:
                 self._is_look_due = True
                 self._later(_MOMENT, self._look_at_members)
@@ -129,6 +188,21 @@ class StoppedGroups:
         """An orphan of this group was reaped: perhaps the last of it."""
         if group in self._leaderless and not has_members(group):
             self._end_leaderless(group)
+
+    def _look_at_adopted(self, pause: float) -> None:
+        """Whether the last of adopted groups are gone: soon at first, then now and then.
+
+        Zombies don't count: whoever is to reap them may take any time, the leader among them.
+        """
+        self._is_adopted_look_due = False
+        leaders = self._adopted & self._leaderless.keys()
+        living = {Pid(stat.group) for stat in read_machine().values() if not stat.is_zombie}
+        for leader in leaders - living:
+            self._end_leaderless(leader)
+        if leaders & living:
+            longer = min(2 * pause, _MOMENT)
+            self._is_adopted_look_due = True
+            self._later(longer, lambda: self._look_at_adopted(longer))
 
     def _look_at_members(self) -> None:
         """Note who is left where that is not known, to know the group again by."""
@@ -144,4 +218,5 @@ class StoppedGroups:
 
     def _end(self, leader: Pid, outcome: Outcome, usage: Usage) -> None:
         self._stopped.discard(leader)
+        self._adopted.discard(leader)
         self._on_end(leader, outcome, usage)

@@ -1,9 +1,10 @@
 """Runs in the child: gives up or takes on what must be set between fork and exec, then execs.
 
 A program of its own, started by `spawn.py` as `python -I -S launch.py ARGUMENTS COMMAND ...`, only
-for programs that ask for rlimits, nice or oom_score_adj. Setting these from the daemon after the
-exec would come too late for what a program reads first, and a `preexec_fn` would cost every spawn
-its vfork. Standard library only, and as little of it as possible: it starts in some 10 ms.
+for programs that ask for rlimits, nice, oom_score_adj or limits of a cgroup. Setting these from
+the daemon after the exec would come too late for what a program reads first, and a `preexec_fn`
+would cost every spawn its vfork. Standard library only, and as little of it as possible: it starts
+in some 10 ms.
 
 What fails is written to standard error, the program's own log, and ends with exit status 127.
 """
@@ -22,6 +23,9 @@ def main() -> None:
     wanted = json.loads(sys.argv[1])
     step = "?"
     try:
+        if wanted["cgroup"] is not None:
+            step = f"enter cgroup {wanted['cgroup']}"
+            _enter(wanted["cgroup"])
         for name, soft, hard in wanted["rlimits"]:
             step = f"set rlimit {name}"
             _limit(name, soft, hard)
@@ -57,6 +61,11 @@ def _limit(name: str, soft: int | None, hard: int | None) -> None:
         getattr(resource, f"RLIMIT_{name.upper()}"),
         (unlimited if soft is None else soft, unlimited if hard is None else hard),
     )
+
+
+def _enter(cgroup: str) -> None:
+    with open(f"{cgroup}/cgroup.procs", "w", encoding="ascii") as file:  # noqa: PTH123 - as below
+        file.write("0")  # whoever writes it
 
 
 def _adjust_oom_score(score: int) -> None:

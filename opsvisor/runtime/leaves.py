@@ -12,16 +12,23 @@ only if that is marked as delegated (systemd's `Delegate=yes`) or is the root of
 of its own (a container whose /sys/fs/cgroup is writable), and no systemd manages it. Everywhere
 else, as root on any ordinary host, nothing is changed unless a folder is configured.
 
+*After a crash.* Leaves stay where they are, with all that lives in them: `adopt` goes on with one.
+The next daemon may find itself in the leaf that the dead one made for itself, or that systemd did
+(DelegateSubgroup=opsvisord): the place is the cgroup above it then.
+
 *Into the leaf.* The kernel puts a child into another cgroup at its birth by clone3(2) only, which
 neither subprocess nor posix_spawn of glibc before 2.39 can ask for. A launcher that moves itself
 costs 10 ms of CPU per spawn. So a child is moved right after its exec. That takes 0.03 ms in a
 crowd but 6 to 12 ms when it is alone (the kernel waits for all CPUs), hence a thread: what is
 spawned meanwhile is moved in one go. What the child used up before (its `schedstat`) is added, and
 what it forked by then is moved after it. A run that was over before that counts by its rusage.
+A program with limits does go through the launcher: they are to hold from its first instruction.
 
 *No processes in inner nodes.* A controller can be handed on only by a cgroup without processes.
-The one we want is memory, since it counts OOM kills. For it the daemon moves itself into a leaf,
-provided it is alone there: other people's processes stay where they are, and it does without.
+The one we always want is memory, since it counts OOM kills; `cpu` and `pids` cost something with
+every switch and fork, so they are handed on when a limit asks for them. For that the daemon moves
+itself into a leaf, provided it is alone there: other people's processes stay where they are, and
+it does without.
 """
 
 import asyncio
@@ -30,13 +37,13 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
 from opsvisor.core.outcome import Usage
 from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.core.struct import Struct, field
 from opsvisor.runtime.cgroups import Cgroups, read_text
 from opsvisor.runtime.oom import KillCount, count_kills
 from opsvisor.runtime.proctree import read_file
@@ -67,9 +74,14 @@ def find_place(choice: str, cgroups: Cgroups) -> str | None:
     if choice != AUTO:
         return _checked(os.path.realpath(choice))
     ours = cgroups.place_of().unified
-    if not ours or not _is_ours(ours, cgroups) or not _is_writable(ours):
+    if not ours:
         return None
-    return None if os.path.exists(f"{ours}/{_MANAGED_BY_SYSTEMD}") else ours  # noqa: PTH110
+    above, _, name = ours.rpartition("/")
+    for place in (above, ours) if name == _OURS else (ours,):
+        if _is_ours(place, cgroups) and _is_writable(place):
+            is_managed = os.path.exists(f"{place}/{_MANAGED_BY_SYSTEMD}")  # noqa: PTH110
+            return None if is_managed else place
+    return None
 
 
 def _checked(folder: str) -> str:
@@ -94,8 +106,7 @@ def _is_writable(folder: str) -> bool:
     return os.access(folder, os.W_OK) and os.access(f"{folder}/cgroup.procs", os.W_OK)
 
 
-@dataclass(frozen=True, slots=True)
-class CpuTime:
+class CpuTime(Struct, frozen=True):
     """User and system seconds."""
 
     user: float = 0.0
@@ -118,8 +129,7 @@ def read_cpu(folder: str) -> CpuTime | None:
     return CpuTime(int(words[3]) / 1e6, int(words[5]) / 1e6)
 
 
-@dataclass(slots=True)
-class _Leaf:
+class _Leaf(Struct):
     """The cgroup of one process. `outside` is what it used elsewhere, `begin` what it had already.
 
     `is_made` when the thread said so. `moving` are runs whose move is under way, `ended` those of
@@ -135,8 +145,7 @@ class _Leaf:
     missed: set[Pid] = field(default_factory=set)
 
 
-@dataclass(frozen=True, slots=True)
-class _Newborn:
+class _Newborn(Struct, frozen=True):
     """A process to be moved."""
 
     id: ProcessId
@@ -145,8 +154,7 @@ class _Newborn:
     folder: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Moved:
+class _Moved(Struct, frozen=True, kw_only=True):
     """What the thread did. `before` was used up before the move; None: it was over already."""
 
     newborn: _Newborn
@@ -160,7 +168,9 @@ class Leaves:
     """Makes leaves below `place`, has what is spawned moved into them, and removes them.
 
     Everything is called on the loop. `tell_problem` hears once why leaves are given up, for the
-    process; `found_kills` of the counter of OOM kills in each new leaf that has one.
+    process; `found_kills` of the counter of OOM kills in each new leaf that has one. `on_made` and
+    `on_left` are told the folder of a leaf that is there, and of one that isn't a process's any
+    more.
     """
 
     def __init__(
@@ -170,7 +180,9 @@ class Leaves:
         tell_problem: Callable[[ProcessId, str], None],
         found_kills: Callable[[ProcessId, KillCount], None],
     ) -> None:
-        self._place = place
+        self.place = place
+        self.on_made: Callable[[str], None] = lambda _folder: None
+        self.on_left: Callable[[str], None] = lambda _folder: None
         self._tell_problem = tell_problem
         self._found_kills = found_kills
         self._leaves: dict[ProcessId, _Leaf] = {}
@@ -181,22 +193,18 @@ class Leaves:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="leaves")
         self._is_tidy_due = False
         self._home = ""  # the cgroup to go back to
-        self._has_controller = False
+        self._handed_on: list[str] = []  # controllers, by us
 
     # -- life --------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Make room for a controller, where that costs nobody anything."""
-        with suppress(OSError):  # then there is no controller; that is all
-            inside = _members(self._place)
-            if not inside <= {os.getpid()} or _CONTROLLER not in _controllers(self._place):
-                return
-            if inside:
-                _make(f"{self._place}/{_OURS}")
-                _move(os.getpid(), f"{self._place}/{_OURS}")
-                self._home = self._place
-            _write(f"{self._place}/cgroup.subtree_control", f"+{_CONTROLLER}")
-            self._has_controller = True
+        """Make room for a controller, where that costs nobody anything, and find old leaves.
+
+        What a daemon before us left is removed as soon as it is empty, unless it is adopted.
+        """
+        self._hand_on(_CONTROLLER)
+        with suppress(OSError), os.scandir(self.place) as entries:
+            self._left |= {one.path for one in entries if one.name.startswith(f"{_OURS}-")}
 
     def close(self) -> None:
         """Remove what is empty, and leave the place as it was found."""
@@ -204,24 +212,128 @@ class Leaves:
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._left |= {leaf.folder for leaf in self._leaves.values()}
         self._left = _remove(self._left)
-        if self._has_controller and not self._left:
-            with suppress(OSError):
-                _write(f"{self._place}/cgroup.subtree_control", f"-{_CONTROLLER}")
+        if not self._left:
+            for controller in self._handed_on:
+                with suppress(OSError):
+                    _write(f"{self.place}/cgroup.subtree_control", f"-{controller}")
         if self._home:
             with suppress(OSError):  # something was left behind that keeps the controller there
                 _move(os.getpid(), self._home)
-                _remove({f"{self._place}/{_OURS}"})
+                _remove({f"{self.place}/{_OURS}"})
+
+    def _hand_on(self, controller: str) -> bool:
+        """Whether leaves have this controller now."""
+        switch = f"{self.place}/cgroup.subtree_control"
+        with suppress(OSError):  # then there is none; that is all
+            if controller in read_text(switch).split():
+                return True
+            inside = _members(self.place)
+            if not inside <= {os.getpid()} or controller not in _controllers(self.place):
+                return False
+            if inside:
+                _make(f"{self.place}/{_OURS}")
+                _move(os.getpid(), f"{self.place}/{_OURS}")
+                self._home = self.place
+            _write(switch, f"+{controller}")
+            self._handed_on.append(controller)
+            return True
+        return False
+
+    # -- limits ------------------------------------------------------------------------------
+
+    def prepare(self, process_id: ProcessId) -> str | None:
+        """Have a leaf before there is a process for it; its folder, None if there can't be one."""
+        if process_id in self._without:
+            return None
+        leaf = self._leaf_of(process_id)
+        if not leaf.is_made:
+            try:
+                _make(leaf.folder)
+            except OSError as error:
+                self._give_up(process_id, leaf, f"{leaf.folder}: {error.strerror}")
+                return None
+            self._made(
+                process_id, leaf, read_cpu(leaf.folder) or CpuTime(), _kills_in(leaf.folder)
+            )
+        return leaf.folder
+
+    def write(self, folder: str, contents: Iterable[tuple[str, str, bool]]) -> str:
+        """Write to files of a leaf; why what matters could not be written, "" if it all was.
+
+        Each is a file's name, what goes into it, and whether it matters.
+        """
+        wanted = list(contents)
+        for name, _, matters in wanted:
+            if matters:
+                self._hand_on(name.partition(".")[0])
+        return _write_all(folder, wanted)
+
+    def write_later(
+        self,
+        folder: str,
+        contents: Iterable[tuple[str, str, bool]],
+        then: Callable[[str], None],
+    ) -> None:
+        """The same in the thread: the kernel may take its time. `then` is told the outcome."""
+        wanted = list(contents)
+        for name, _, matters in wanted:
+            if matters:
+                self._hand_on(name.partition(".")[0])
+        loop = asyncio.get_running_loop()
+        writing = loop.run_in_executor(self._thread, _write_all, folder, wanted)
+        writing.add_done_callback(lambda done: None if done.cancelled() else then(done.result()))
 
     # -- what happens to processes -----------------------------------------------------------
+
+    def adopt(self, process_id: ProcessId, pid: Pid, *, outside: CpuTime | None = None) -> None:
+        """Go on with the leaf of a process that a daemon before us began.
+
+        Its total is all that the leaf has counted, and what was used `outside`. If it is in none,
+        it is moved like a new one.
+        """
+        leaf = self._leaf_of(process_id)
+        if not _is_in_safely(pid, leaf.folder):
+            self.run_began(process_id, pid)
+            return
+        if outside is not None:
+            leaf.outside = outside
+        self._made(process_id, leaf, CpuTime(), _kills_in(leaf.folder))
+
+    def outside_of(self, process_id: ProcessId) -> CpuTime | None:
+        """What is to be added to all that its leaf counts: for `adopt`. None without a leaf."""
+        leaf = self._leaves.get(process_id)
+        return leaf.outside.minus(leaf.begin) if leaf is not None and leaf.is_made else None
+
+    def _leaf_of(self, process_id: ProcessId) -> _Leaf:
+        leaf = self._leaves.get(process_id)
+        if leaf is None:
+            leaf = self._leaves[process_id] = _Leaf(f"{self.place}/{leaf_name(process_id)}")
+        self._left.discard(leaf.folder)
+        return leaf
+
+    def _made(
+        self, process_id: ProcessId, leaf: _Leaf, begin: CpuTime, kills: KillCount | None
+    ) -> None:
+        if leaf.is_made:
+            return
+        leaf.is_made = True
+        leaf.begin = begin
+        self.on_made(leaf.folder)
+        if kills is not None:
+            self._found_kills(process_id, kills)
+
+    def _give_up(self, process_id: ProcessId, leaf: _Leaf, problem: str) -> None:
+        del self._leaves[process_id]
+        self._left.add(leaf.folder)
+        self.on_left(leaf.folder)
+        self._without.add(process_id)
+        self._tell_problem(process_id, problem)
 
     def run_began(self, process_id: ProcessId, pid: Pid) -> None:
         """A process was spawned: have it moved."""
         if process_id in self._without:
             return
-        leaf = self._leaves.get(process_id)
-        if leaf is None:
-            leaf = self._leaves[process_id] = _Leaf(f"{self._place}/{leaf_name(process_id)}")
-        self._left.discard(leaf.folder)
+        leaf = self._leaf_of(process_id)
         leaf.moving.add(pid)
         self._waiting.append(_Newborn(process_id, pid, leaf, leaf.folder))
         if self._moving is None:
@@ -246,6 +358,7 @@ class Leaves:
         leaf = self._leaves.pop(process_id, None)
         if leaf is not None:
             self._left.add(leaf.folder)
+            self.on_left(leaf.folder)
             # Not now: with this one a thousand may leave, and each look is at all that are left.
             if not self._is_tidy_due:
                 self._is_tidy_due = True
@@ -258,6 +371,17 @@ class Leaves:
             self._left = _remove(self._left)
 
     # -- what is known -----------------------------------------------------------------------
+
+    def folder_of(self, process_id: ProcessId) -> str | None:
+        """The leaf of this process, which may be about to be made; None if it has none.
+
+        It may be one that a daemon before us made, whose run nobody has adopted.
+        """
+        leaf = self._leaves.get(process_id)
+        if leaf is not None:
+            return leaf.folder
+        folder = f"{self.place}/{leaf_name(process_id)}"
+        return folder if folder in self._left else None
 
     def folders(self) -> dict[ProcessId, str]:
         """The leaves that are there, for somebody who reads them."""
@@ -304,16 +428,9 @@ class Leaves:
         if self._leaves.get(newborn.id) is not leaf:  # it left the plan meanwhile
             return
         if moved.problem:
-            del self._leaves[newborn.id]
-            self._left.add(leaf.folder)
-            self._without.add(newborn.id)
-            self._tell_problem(newborn.id, moved.problem)
+            self._give_up(newborn.id, leaf, moved.problem)
             return
-        if not leaf.is_made:
-            leaf.is_made = True
-            leaf.begin = moved.begin
-            if moved.kills is not None:
-                self._found_kills(newborn.id, moved.kills)
+        self._made(newborn.id, leaf, moved.begin, moved.kills)
         if moved.before is not None:
             leaf.outside = leaf.outside.plus(moved.before)
         elif used is not None:
@@ -348,9 +465,7 @@ def _move_newborn(newborn: _Newborn) -> _Moved:
     try:
         _make(folder)
         begin = read_cpu(folder) or CpuTime()
-        events = f"{folder}/memory.events"
-        counted = count_kills(events)
-        kills = None if counted is None else KillCount(events, counted)
+        kills = _kills_in(folder)
         before = _move_with_children(pid, folder, begin)
     except ProcessLookupError:
         pass
@@ -361,6 +476,8 @@ def _move_newborn(newborn: _Newborn) -> _Moved:
 
 def _move_with_children(root: Pid, folder: str, begin: CpuTime) -> CpuTime | None:
     """Move it and what it has forked by now; what they had used before. None: it is a zombie."""
+    if _is_in(root, folder):  # the launcher was faster; what that had used is not the program's
+        return CpuTime()
     _move(root, folder)
     if not _is_in(root, folder):  # a zombie can be moved, says the kernel, and leaves it there
         return None
@@ -400,6 +517,13 @@ def _is_in(pid: Pid, folder: str) -> bool:
     return unified.endswith(os.fsencode(f"/{folder.rpartition('/')[2]}"))
 
 
+def _is_in_safely(pid: Pid, folder: str) -> bool:
+    try:
+        return _is_in(pid, folder)
+    except ProcessLookupError:
+        return False
+
+
 def _run_outside(pid: Pid, folder: str, begin: CpuTime) -> float:
     """What it had used when it was moved: all, without what the leaf counted since.
 
@@ -436,11 +560,29 @@ def _move(pid: int, folder: str) -> None:
 
 def _write(path: str, text: str) -> None:
     # In one write(2), which is what the kernel acts on and answers to.
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
     try:
         os.write(fd, text.encode())
     finally:
         os.close(fd)
+
+
+def _write_all(folder: str, contents: Iterable[tuple[str, str, bool]]) -> str:
+    problems = []
+    for name, text, matters in contents:
+        try:
+            _write(f"{folder}/{name}", text)
+        except OSError as error:
+            if matters:
+                why = "no such controller there" if error.errno == errno.ENOENT else error.strerror
+                problems.append(f"{folder}/{name}: {why}")
+    return "; ".join(problems)
+
+
+def _kills_in(folder: str) -> KillCount | None:
+    events = f"{folder}/memory.events"
+    counted = count_kills(events)
+    return None if counted is None else KillCount(events, counted)
 
 
 def _members(folder: str) -> set[int]:

@@ -1,12 +1,22 @@
 """Totals of a process tree that survive its members, and never fall."""
 
-from dataclasses import replace
+from typing import Self
 
 from opsvisor.core.outcome import Usage
 from opsvisor.core.spec import Pid
+from opsvisor.core.struct import Struct, replace
 from opsvisor.runtime.cgroups import Throttling
 from opsvisor.runtime.leaves import CpuTime
 from opsvisor.runtime.proctree import NOTHING, Spent, add_up
+
+
+class LedgerMemento(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The sums of a ledger; see there. `measured` is left out: whoever measured it knows."""
+
+    finished: Spent = NOTHING
+    living: tuple[tuple[Pid, Spent], ...] = ()
+    gone: Spent = NOTHING
+    told: Spent = NOTHING
 
 
 class Ledger:
@@ -23,6 +33,26 @@ class Ledger:
         self._measured: CpuTime | None = None
         self._told = NOTHING
         self._is_told = True  # whether `_told` is up to date
+
+    @classmethod
+    def recall(cls, memento: LedgerMemento) -> Self:
+        """A ledger that goes on where another one was."""
+        ledger = cls()
+        ledger._finished = memento.finished
+        ledger._living = dict(memento.living)
+        ledger._gone = memento.gone
+        ledger._told = memento.told
+        ledger._is_told = False
+        return ledger
+
+    def remember(self) -> LedgerMemento:
+        """What another ledger needs to go on."""
+        return LedgerMemento(
+            finished=self._finished,
+            living=tuple(self._living.items()),
+            gone=self._gone,
+            told=self.total(),
+        )
 
     def saw(self, living: dict[Pid, Spent]) -> None:
         """A sweep found these members alive.
@@ -69,13 +99,18 @@ class Ledger:
             measured = self._measured
             if measured is not None and not _is_beyond(total, measured):
                 total = total._replace(user_seconds=measured.user, system_seconds=measured.system)
-            self._told = self._told.at_least(total)
+            if total != self._told:  # what sleeps has used nothing since
+                self._told = self._told.at_least(total)
             self._is_told = True
         return self._told
 
     def _keep_switches(self, seen: Spent) -> None:
         """Rusage has those of who was waited for. What was seen of the others stays."""
         now = self._sum()
+        if seen.voluntary_switches <= now.voluntary_switches and (
+            seen.involuntary_switches <= now.involuntary_switches
+        ):
+            return
         self._finished = self._finished._replace(
             voluntary_switches=self._finished.voluntary_switches
             + max(0, seen.voluntary_switches - now.voluntary_switches),
@@ -84,7 +119,15 @@ class Ledger:
         )
 
     def _sum(self) -> Spent:
-        return add_up(self._living.values()).plus(self._finished).plus(self._gone)
+        if not self._living and self._gone is NOTHING:
+            return self._finished  # between two runs, or before anybody has looked at this one
+        # Most trees are a single process in its first run, and there is nothing to add up.
+        living = self._living.values()
+        total = next(iter(living)) if len(living) == 1 else add_up(living)
+        for one in (self._finished, self._gone):
+            if one is not NOTHING:
+                total = total.plus(one)
+        return total
 
     def _finish(self, last_seen: Spent, usage: Usage) -> None:
         self._is_told = False
@@ -116,6 +159,13 @@ def _switches_of(spent: Spent) -> Spent:
     )
 
 
+class ThrottlingMemento(Struct, frozen=True, kw_only=True):
+    """What the cgroup had counted when it was last seen, and the sum over all of them."""
+
+    seen: Throttling
+    total: Throttling
+
+
 class ThrottleLedger:
     """How often a process was held back by its CPU quota, over all cgroups it was in.
 
@@ -125,6 +175,17 @@ class ThrottleLedger:
     def __init__(self, seen: Throttling) -> None:
         self._seen = seen
         self._total = replace(seen, periods=0, throttled_periods=0, throttled_seconds=0.0)
+
+    @classmethod
+    def recall(cls, memento: ThrottlingMemento) -> Self:
+        """A ledger that goes on where another one was."""
+        ledger = cls(memento.seen)
+        ledger._total = memento.total
+        return ledger
+
+    def remember(self) -> ThrottlingMemento:
+        """What another ledger needs to go on."""
+        return ThrottlingMemento(seen=self._seen, total=self._total)
 
     def saw(self, seen: Throttling) -> None:
         """A sweep read this."""

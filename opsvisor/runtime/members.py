@@ -5,17 +5,16 @@ has neither its memory nor its 20 ms.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opsvisor.core.spec import Pid
+from opsvisor.core.struct import Struct
 
 if TYPE_CHECKING:
     import psutil
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TreeMember:
+class TreeMember(Struct, frozen=True, kw_only=True):
     """One living process of a tree. `cpu_seconds` is its own, without its children."""
 
     pid: Pid

@@ -20,13 +20,23 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import closing
 from signal import SIGKILL
+from typing import Self
 
 from opsvisor.core.outcome import Outcome
 from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.core.struct import Struct, field
 
-__all__ = ["MACHINE", "KillCount", "OomWatch", "count_kills"]
+__all__ = [
+    "MACHINE",
+    "KillCount",
+    "OomMemento",
+    "OomWatch",
+    "OwnKillsMemento",
+    "WindowMemento",
+    "count_kills",
+]
 
 MACHINE = "/proc/vmstat"
 
@@ -38,32 +48,62 @@ _FRESH = 0.05  # seconds for which a reading will do as the beginning of another
 
 def count_kills(path: str) -> int | None:
     """What this file of the kernel counts as `oom_kill`, None if it is gone or does not tell."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
+    with closing(_CountFile(path)) as file:
+        return file.read()
+
+
+class _CountFile:
+    """A file that counts `oom_kill`. It stays open: most of a reading is to find it by its path.
+
+    Somebody waits for it, as it is read between a death and the restart.
+    """
+
+    __slots__ = ("_descriptor", "path")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def read(self) -> int | None:
+        """The count, None if the file is gone or does not tell."""
+        if self._descriptor is not None:
+            try:
+                return _count_in(self._descriptor)
+            except OSError:  # the cgroup was removed; there may be one of that name again
+                self.close()
+        try:
+            self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            return _count_in(self._descriptor)
+        except OSError:  # it is gone, or there are no descriptors left
+            self.close()
+            return None
+
+    def close(self) -> None:
+        """Give back its descriptor. A later reading takes another one."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _count_in(descriptor: int) -> int | None:
     text = b"\n"
-    try:
-        while block := os.read(fd, _BLOCK):  # vmstat comes in pieces
-            text += block
-    except OSError:  # the cgroup was removed meanwhile
-        return None
-    finally:
-        os.close(fd)
-    _, found, rest = text.partition(_LINE)
-    return int(rest.split(maxsplit=1)[0]) if found else None
+    while block := os.pread(descriptor, _BLOCK, len(text) - 1):  # vmstat may come in pieces
+        text += block
+        _, found, rest = text.partition(_LINE)
+        count, newline, _ = rest.partition(b"\n")
+        if found and newline:
+            return int(count)
+    return None
 
 
-@dataclass(frozen=True, slots=True)
-class KillCount:
+class KillCount(Struct, frozen=True):
     """The kills that a file told of."""
 
     path: str
     kills: int
 
 
-@dataclass(slots=True)
-class _Window:
+class _Window(Struct):
     """One counter, and which of its kills are still to be explained.
 
     `begin` is the count at the sweep before the last, `latest` that of the last one. Kills have
@@ -73,6 +113,17 @@ class _Window:
     begin: int
     latest: int
     explained: set[int] = field(default_factory=set)
+
+    @classmethod
+    def recall(cls, memento: "WindowMemento") -> Self:
+        """A counter that was watched before."""
+        return cls(memento.begin, memento.latest, set(memento.explained))
+
+    def remember(self) -> "WindowMemento":
+        """What is needed to watch it on."""
+        return WindowMemento(
+            begin=self.begin, latest=self.latest, explained=tuple(sorted(self.explained))
+        )
 
     def swept(self, kills: int) -> None:
         """A sweep read this."""
@@ -88,8 +139,7 @@ class _Window:
         return False
 
 
-@dataclass(slots=True)
-class _Own:
+class _Own(Struct):
     """The memory cgroup of one process; `counted` is up to where its kills are counted."""
 
     path: str
@@ -97,24 +147,89 @@ class _Own:
     window: _Window
 
 
+class WindowMemento(Struct, frozen=True, kw_only=True):
+    """A counter: how it stood at the last two sweeps, and the kills since then that are told."""
+
+    begin: int
+    latest: int
+    explained: tuple[int, ...] = ()
+
+
+class OwnKillsMemento(Struct, frozen=True, kw_only=True):
+    """The counter of one process's cgroup."""
+
+    id: ProcessId
+    path: str
+    counted: int
+    window: WindowMemento
+
+
+class OomMemento(Struct, frozen=True, kw_only=True):
+    """All that is counted. `shared` is the file that `window` and `begins` are about."""
+
+    shared: str
+    window: WindowMemento
+    kills: tuple[tuple[ProcessId, int], ...] = ()
+    begins: tuple[tuple[Pid, int], ...] = ()
+    own: tuple[OwnKillsMemento, ...] = ()
+
+
 class OomWatch:
     """Counts the OOM kills of every process, and recognises those of main processes.
 
-    `shared` is the file whose counter all processes without a memory cgroup of their own share.
+    `shared` is the file whose counter all processes without a memory cgroup of their own share. It
+    is open from the beginning, when the count is read that all others are compared with.
     """
 
     def __init__(
         self, shared: str = MACHINE, *, mono: Callable[[], float] = time.monotonic
     ) -> None:
-        self.shared = shared
+        self._shared = _CountFile(shared)
         self._mono = mono
-        kills = count_kills(shared) or 0
+        kills = self._shared.read() or 0
         self._window = _Window(kills, kills)
         self._read_at = mono()
         self._kills_then = kills
         self._begins: dict[Pid, int] = {}
         self._own: dict[ProcessId, _Own] = {}
         self._kills = Counter[ProcessId]()
+
+    @property
+    def shared(self) -> str:
+        """The file whose counter they share."""
+        return self._shared.path
+
+    def close(self) -> None:
+        """Give back the descriptor that it takes to look."""
+        self._shared.close()
+
+    def remember(self) -> OomMemento:
+        """What a later watch needs to count on."""
+        return OomMemento(
+            shared=self.shared,
+            window=self._window.remember(),
+            kills=tuple(self._kills.items()),
+            begins=tuple(self._begins.items()),
+            own=tuple(
+                OwnKillsMemento(
+                    id=process_id,
+                    path=own.path,
+                    counted=own.counted,
+                    window=own.window.remember(),
+                )
+                for process_id, own in self._own.items()
+            ),
+        )
+
+    def recall(self, memento: OomMemento) -> None:
+        """Go on where an earlier watch was, before any run begins."""
+        self._kills.update(dict(memento.kills))
+        for one in memento.own:
+            window = _Window.recall(one.window)
+            self._own[one.id] = _Own(one.path, one.counted, window)
+        if memento.shared == self.shared:  # else it was moved to another cgroup
+            self._window = _Window.recall(memento.window)
+            self._begins.update(dict(memento.begins))
 
     def kills(self, process_id: ProcessId) -> int:
         """OOM kills of the process and, where its cgroup counts them, of its descendants."""
@@ -127,6 +242,11 @@ class OomWatch:
             self._kills_then = self._read_shared()
             self._read_at = now
         self._begins[pid] = self._kills_then
+
+    def run_adopted(self, pid: Pid) -> None:
+        """A process is there that another daemon spawned; perhaps it told when."""
+        if pid not in self._begins:
+            self.run_began(pid)
 
     def run_ended(
         self, process_id: ProcessId, pid: Pid, outcome: Outcome, *, killed_by_us: bool
@@ -183,5 +303,5 @@ class OomWatch:
             self._window.explain(shared)
 
     def _read_shared(self) -> int:
-        kills = count_kills(self.shared)
+        kills = self._shared.read()
         return self._window.latest if kills is None else kills

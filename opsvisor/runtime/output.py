@@ -1,17 +1,15 @@
 """What programs print, on its way to those who listen to it as it is read."""
 
-import functools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.core.struct import Struct
 from opsvisor.runtime.logs.capture import Stream
 
 _Listener = Callable[["Output"], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """One chunk that a process wrote, as it was read: not cut into lines. `pid` is its run.
 
     `is_message`: instead, a message to whoever listens, whole, and in no log.
@@ -41,8 +39,13 @@ class OutputListeners:
         self._listening.append(listener)
 
     def overhear(self, listener: _Listener) -> None:
-        """Call this with everything, told or not; of processes whose ear is asked for later."""
+        """Call this with everything, told or not."""
         self._overhearing.append(listener)
+
+    @property
+    def is_overheard(self) -> bool:
+        """Whether anybody wants to hear everything."""
+        return bool(self._overhearing)
 
     def run_began(self, process_id: ProcessId, pid: Pid) -> None:
         """What it prints from now on is of this run."""
@@ -61,11 +64,9 @@ class OutputListeners:
         listeners = self._overhearing + self._listening
         self._tell(listeners, process_id, stream, text, is_message=True)
 
-    def ear_of(self, process_id: ProcessId) -> Callable[[Stream, bytes], None] | None:
-        """Takes all that it prints, besides messages. None if there is nobody who wants it."""
-        if not self._overhearing:
-            return None
-        return functools.partial(self._tell, self._overhearing, process_id)
+    def overheard(self, process_id: ProcessId, stream: Stream, text: bytes) -> None:
+        """It printed something, told or not."""
+        self._tell(self._overhearing, process_id, stream, text)
 
     def _tell(
         self,

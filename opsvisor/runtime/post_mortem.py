@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from opsvisor.core.events import (
     Event,
@@ -15,6 +14,7 @@ from opsvisor.core.events import (
 from opsvisor.core.outcome import ExitCause, Outcome, Usage
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.state import PublicState
+from opsvisor.core.struct import Struct
 from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.streams import ProcessStreams
 
@@ -23,8 +23,7 @@ _TAIL_LINES = 30
 _TAIL_BYTES = 8 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinishedRun:
+class FinishedRun(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One run that is over, or one start that failed (`outcome` None, `problem` says why).
 
     `decision` is what followed and why. The tails are kept for unexpected ends only.
@@ -44,6 +43,19 @@ class FinishedRun:
     stderr_tail: tuple[str, ...] = ()
 
 
+class PostMortemMemento(Struct, frozen=True, kw_only=True):
+    """The last runs of one process, oldest first.
+
+    `begins` are where the present run began to print, per stream; `failed_spawn` a failure whose
+    consequence is not known yet.
+    """
+
+    id: ProcessId
+    runs: tuple[FinishedRun, ...] = ()
+    begins: tuple[tuple[Stream, int], ...] = ()
+    failed_spawn: SpawnFailed | None = None
+
+
 class PostMortems:
     """Listens to the bus and keeps the last `size` runs of each process."""
 
@@ -52,18 +64,52 @@ class PostMortems:
         self._size = size
         self._runs: dict[ProcessId, deque[FinishedRun]] = {}
         self._failed_spawn: dict[ProcessId, SpawnFailed] = {}
-        self._run_begins: dict[tuple[ProcessId, Stream], int] = {}  # offsets into the rings
+        # Offsets into the rings, where these are not their beginnings.
+        self._run_begins: dict[tuple[ProcessId, Stream], int] = {}
 
     def of(self, process_id: ProcessId) -> list[FinishedRun]:
         """The last runs, newest first."""
         return list(reversed(self._runs.get(process_id, ())))
+
+    def latest(self, process_id: ProcessId) -> FinishedRun | None:
+        """The last run, None if none has ended."""
+        runs = self._runs.get(process_id)
+        return runs[-1] if runs else None
+
+    def remember(self) -> tuple[PostMortemMemento, ...]:
+        """All that is kept."""
+        begins: dict[ProcessId, list[tuple[Stream, int]]] = {}
+        for (process_id, stream), offset in self._run_begins.items():
+            begins.setdefault(process_id, []).append((stream, offset))
+        known = self._runs.keys() | begins.keys() | self._failed_spawn.keys()
+        return tuple(
+            PostMortemMemento(
+                id=process_id,
+                runs=tuple(self._runs.get(process_id, ())),
+                begins=tuple(begins.get(process_id, ())),
+                failed_spawn=self._failed_spawn.get(process_id),
+            )
+            for process_id in sorted(known)
+        )
+
+    def recall(self, memento: PostMortemMemento) -> None:
+        """Go on with what was kept of a process. Offsets mean something if its rings go on too."""
+        if memento.runs:
+            self._runs[memento.id] = deque(memento.runs, maxlen=self._size)
+        if memento.failed_spawn is not None:
+            self._failed_spawn[memento.id] = memento.failed_spawn
+        for stream, offset in memento.begins:
+            self._run_begins[memento.id, stream] = offset
 
     def on_event(self, event: Event) -> None:
         """Take notes."""
         match event:
             case ProcessSpawned():
                 for stream, capture in self._streams(event.id).captures.items():
-                    self._run_begins[event.id, stream] = capture.ring.end
+                    if capture.ring.end:
+                        self._run_begins[event.id, stream] = capture.ring.end
+                    else:
+                        self._run_begins.pop((event.id, stream), None)
             case ProcessExited():
                 self._keep(event.id, self._of_exit(event))
             case SpawnFailed():

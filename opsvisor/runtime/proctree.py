@@ -22,7 +22,7 @@ from typing import NamedTuple
 from opsvisor.core.spec import Pid, ProcessId
 
 _UNREADABLE = (FileNotFoundError, ProcessLookupError, PermissionError)
-_STAT_SIZE = 2048  # 52 fields of at most 20 digits and a name of at most 64 bytes stay below it
+STAT_SIZE = 2048  # 52 fields of at most 20 digits and a name of at most 64 bytes stay below it
 _IO_SIZE = 512
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -100,7 +100,7 @@ def parse_stat(line: bytes) -> Stat:
 
 def read_stat(pid: Pid | str) -> Stat | None:
     """The stat line of one process, None if it is gone or hidden."""
-    line = read_file(f"/proc/{pid}/stat", _STAT_SIZE)
+    line = read_file(f"/proc/{pid}/stat", STAT_SIZE)
     return parse_stat(line) if line else None
 
 
@@ -194,12 +194,12 @@ def fd_limit(pid: Pid) -> int:
 
 def swap_in_use() -> bool:
     """Whether the machine has any swap space: without it no process needs to be asked."""
-    return read_file("/proc/swaps", _STAT_SIZE).count(b"\n") > 1
+    return read_file("/proc/swaps", STAT_SIZE).count(b"\n") > 1
 
 
 def read_swap(pid: Pid) -> int:
     """Bytes of this process that are swapped out."""
-    _, found, rest = read_file(f"/proc/{pid}/status", 2 * _STAT_SIZE).partition(b"\nVmSwap:")
+    _, found, rest = read_file(f"/proc/{pid}/status", 2 * STAT_SIZE).partition(b"\nVmSwap:")
     return int(rest.split(maxsplit=1)[0]) * 1024 if found else 0
 
 

@@ -8,9 +8,9 @@ own, nobody ever waits for it, and without it there is neither thread nor timer.
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.core.struct import Struct
 from opsvisor.runtime.proctree import read_file
 from opsvisor.runtime.sampler import Sampler
 
@@ -18,8 +18,7 @@ _ROLLUP_SIZE = 4096
 _FIRST = 5.0  # seconds after which what starts with the daemon has settled
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
+class _Reading(Struct, frozen=True):
     """What the tree of this root held."""
 
     root: Pid

@@ -4,6 +4,11 @@ A pidfd becomes readable when its process has ended; nothing is polled. `wait4` 
 status together with the resources it used, which `waitid` and asyncio's watchers drop. As a child
 subreaper the daemon also inherits orphans of its programs; those have no pidfd and are found when
 SIGCHLD says that something ended.
+
+A process that a daemon before us started is adopted: watched by its pidfd as well, but it is the
+child of somebody else (of init, as a rule), who takes its status. What can be known of its end is
+read from /proc and from the pidfd instead (pidfd.py). It may be our child all the same, after an
+upgrade in place: then its status is there for us to collect.
 """
 
 import asyncio
@@ -11,17 +16,28 @@ import ctypes
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from types import FrameType
 
 from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import Pid
+from opsvisor.core.struct import Struct
+from opsvisor.runtime.pidfd import UNKNOWN, End, birth_of, end_of, has_ended, outcome_of, zombie_of
+from opsvisor.runtime.readers import Readers
+from opsvisor.runtime.signals import Waking
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _KIBIBYTE = 1024
 
+# A zombie that we may not look at: init reaps it in a moment, and then the kernel tells. Whoever
+# leaves it for longer is not waited for.
+_MOMENTS = (0.01, 0.1, 1.0)
+_LOOK_FOR_DESCRIPTORS_EVERY = 1.0  # seconds
 
-@dataclass(frozen=True, slots=True)
-class Orphan:
+_ORPHANS_AT_ONCE = 16  # in one turn of the loop
+_CROWDED = 0.01  # seconds from one look for orphans to the next while processes end all the time
+
+
+class Orphan(Struct, frozen=True):
     """A process we did not start, inherited from one we did. Read before it was reaped."""
 
     pid: Pid
@@ -34,8 +50,22 @@ class Orphan:
 OnExit = Callable[[Pid, Outcome, Usage], None]
 
 
+class _Adopted(Struct, kw_only=True):
+    """A process that somebody else started, as it is watched. Born in this tick after boot."""
+
+    pid: Pid
+    born: int
+    on_exit: OnExit
+    pidfd: int | None = None
+    looks: int = 0  # in vain, since it ended
+    again: asyncio.TimerHandle | None = None
+
+
 class Reaper:
-    """Watches processes; reports each end exactly once."""
+    """Watches processes; reports each end exactly once.
+
+    `all_told` is called when no other is known to have ended by then.
+    """
 
     def __init__(
         self,
@@ -43,28 +73,37 @@ class Reaper:
         *,
         on_exit: OnExit,
         on_orphan: Callable[[Orphan], None],
+        on_unwatch: Callable[[Pid], None] = lambda _pid: None,
+        all_told: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_unwatch = on_unwatch  # before a pidfd is closed
         self._loop = loop
         self._on_exit = on_exit
         self._on_orphan = on_orphan
         self._watched: dict[Pid, OnExit] = {}
         self._pidfds: dict[Pid, int] = {}  # of those watched, unless we had none left
+        self._adopted: dict[Pid, _Adopted] = {}
         self._looking = False
+        self._waking = Waking(loop)
+        self._readers = Readers(all_called=all_told)
+        self._when_ended = self._ended  # one bound method for all
 
     def open(self) -> None:
         """Become the reaper of every descendant."""
         become_subreaper()
-        self._loop.add_signal_handler(signal.SIGCHLD, self._something_ended)
-        # The loop's socket pair holds some 280 signals, and more children than that can end in one
-        # turn: 500 that are stopped together. What doesn't fit is no loss, since the loop is woken
-        # by the others; but Python would print a traceback for each, a millisecond apiece.
-        signal.set_wakeup_fd(signal.set_wakeup_fd(-1), warn_on_full_buffer=False)
+        self._waking.open()
+        signal.signal(signal.SIGCHLD, self._child_ended)
 
     def close(self) -> None:
         """Stop watching. What is still alive lives on unwatched."""
-        self._loop.remove_signal_handler(signal.SIGCHLD)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._waking.close()
         for pid in list(self._pidfds):
             self._unwatch(pid)
+        for adopted in self._adopted.values():
+            self._unwatch_adopted(adopted)
+        self._adopted.clear()
+        self._readers.close()
 
     def watch(self, pid: Pid, on_exit: OnExit | None = None) -> None:
         """Report the end of this child, to `on_exit` if that is somebody else's.
@@ -74,7 +113,97 @@ class Reaper:
         self._watched[pid] = on_exit or self._on_exit
         pidfd = os.pidfd_open(pid)
         self._pidfds[pid] = pidfd
-        self._loop.add_reader(pidfd, self._ended, pid)
+        self._readers.add(self._loop, pidfd, self._when_ended, pid)
+
+    def leave(self, pid: Pid) -> None:
+        """Watch this child no longer: who asks for that collects it."""
+        self._watched.pop(pid, None)
+        self._unwatch(pid)
+
+    def look_around(self) -> None:
+        """Collect who ended while nobody looked, soon."""
+        self._something_ended()
+
+    @property
+    def has_more(self) -> bool:
+        """Whether others have ended, too, and their ends are about to be told."""
+        return self._readers.has_more
+
+    def pidfd_of(self, pid: Pid) -> int | None:
+        """The pidfd by which this process is watched: open until its end is told, and not longer.
+
+        None if there was no descriptor left for it.
+        """
+        adopted = self._adopted.get(pid)
+        return self._pidfds.get(pid) if adopted is None else adopted.pidfd
+
+    def watch_adopted(
+        self, pid: Pid, *, born: int, pidfd: int | None = None, on_exit: OnExit | None = None
+    ) -> None:
+        """Report the end of a process that was born in this tick, whoever its parent is.
+
+        Once, and never before this returns, though the process may be over already. The outcome is
+        unknown if the kernel does not tell. `pidfd` is ours from here on; one that was open when
+        the process was reaped knows how it ended. Without one it is opened here, and as often as
+        it takes if there are no descriptors left.
+        """
+        adopted = _Adopted(pid=pid, born=born, on_exit=on_exit or self._on_exit, pidfd=pidfd)
+        self._adopted[pid] = adopted
+        if pidfd is None:
+            self._open_adopted(adopted)
+        else:
+            self._readers.add(self._loop, pidfd, self._adopted_ended, adopted)
+
+    def _open_adopted(self, adopted: _Adopted) -> None:
+        try:
+            adopted.pidfd = os.pidfd_open(adopted.pid)
+        except ProcessLookupError:
+            adopted.again = self._loop.call_later(0, self._tell_adopted, adopted, UNKNOWN)
+            return
+        except OSError:
+            adopted.again = self._loop.call_later(
+                _LOOK_FOR_DESCRIPTORS_EVERY, self._open_adopted, adopted
+            )
+            return
+        if birth_of(adopted.pid) == adopted.born:  # asked while the pidfd holds whom it names
+            self._readers.add(self._loop, adopted.pidfd, self._adopted_ended, adopted)
+        else:
+            adopted.again = self._loop.call_later(0, self._tell_adopted, adopted, UNKNOWN)
+
+    def _adopted_ended(self, adopted: _Adopted) -> None:
+        """Find out how it ended, or look again in a moment."""
+        pidfd = adopted.pidfd
+        assert pidfd is not None
+        if not has_ended(pidfd):
+            return  # readable for another reason; it will be again
+        if _is_own_zombie(pidfd):
+            self._collect_adopted(adopted)
+            return
+        end = end_of(adopted.pid, pidfd, born=adopted.born)
+        if end is None and adopted.looks < len(_MOMENTS):
+            self._readers.remove(pidfd)  # or it would be readable all the time
+            moment = _MOMENTS[adopted.looks]
+            adopted.looks += 1
+            adopted.again = self._loop.call_later(moment, self._adopted_ended, adopted)
+            return
+        self._tell_adopted(adopted, end or UNKNOWN)
+
+    def _collect_adopted(self, adopted: _Adopted) -> None:
+        _, status, usage = os.wait4(adopted.pid, os.WNOHANG)
+        self._tell_adopted(adopted, End(outcome_of(status), usage_of(usage)))
+
+    def _tell_adopted(self, adopted: _Adopted, end: End) -> None:
+        del self._adopted[adopted.pid]
+        self._unwatch_adopted(adopted)
+        adopted.on_exit(adopted.pid, end.outcome, end.usage)
+
+    def _unwatch_adopted(self, adopted: _Adopted) -> None:
+        if adopted.again is not None:
+            adopted.again.cancel()
+        if adopted.pidfd is not None:
+            self._readers.remove(adopted.pidfd)
+            self._on_unwatch(adopted.pid)
+            os.close(adopted.pidfd)
 
     def _ended(self, pid: Pid) -> None:
         reaped, status, usage = os.wait4(pid, os.WNOHANG)
@@ -88,24 +217,42 @@ class Reaper:
         pidfd = self._pidfds.pop(pid, None)
         if pidfd is None:
             return
-        self._loop.remove_reader(pidfd)
+        self._readers.remove(pidfd)
+        self._on_unwatch(pid)
         os.close(pidfd)
 
+    def _child_ended(self, _signum: int, _frame: FrameType | None) -> None:
+        # Between any two instructions of this very thread, which is the loop's: `call_soon` puts
+        # something at the end of a queue, and that is atomic. The loop does not sleep on it, for
+        # it was woken by the same signal.
+        self._something_ended()
+
     def _something_ended(self) -> None:
-        # Our own processes are collected by their pidfds in this very turn of the loop. Looking
-        # only after it leaves nothing to find in the usual case, one system call for any number
-        # of deaths.
         if not self._looking:
             self._looking = True
             self._loop.call_soon(self._collect_orphans)
 
     def _collect_orphans(self) -> None:
         self._looking = False
-        while (pid := _next_zombie()) is not None:
-            if pid in self._watched:
-                self._ended(pid)
-            else:
-                self._collect_orphan(pid)
+        # Our own processes first, by their pidfds: that leaves nothing to find in the usual case,
+        # one system call for any number of deaths. Where more of them end all the time than have
+        # their turn, orphans come one by one in between.
+        is_calm = self._readers.call_ready()
+        for _ in range(_ORPHANS_AT_ONCE if is_calm else 1):
+            pid = _next_zombie()
+            if pid is None:
+                return
+            self._collect(pid)
+        self._looking = True
+        self._loop.call_later(0 if is_calm else _CROWDED, self._collect_orphans)
+
+    def _collect(self, pid: Pid) -> None:
+        if pid in self._watched:
+            self._ended(pid)
+        elif (adopted := self._adopted.get(pid)) is not None and _is_born(adopted):
+            self._collect_adopted(adopted)
+        else:
+            self._collect_orphan(pid)
 
     def _collect_orphan(self, pid: Pid) -> None:
         group, session = _group_and_session(pid)
@@ -119,13 +266,6 @@ def become_subreaper() -> None:
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         code = ctypes.get_errno()
         raise OSError(code, f"cannot become a child subreaper: {os.strerror(code)}")
-
-
-def outcome_of(status: int) -> Outcome:
-    """A wait status in our terms."""
-    if os.WIFSIGNALED(status):
-        return Outcome(signum=os.WTERMSIG(status), core_dumped=os.WCOREDUMP(status))
-    return Outcome(code=os.WEXITSTATUS(status))
 
 
 def usage_of(usage: "os.struct_rusage") -> Usage:  # type: ignore[name-defined]  # not in typeshed
@@ -147,6 +287,21 @@ def _next_zombie() -> Pid | None:
     except ChildProcessError:
         return None
     return Pid(found.si_pid) if found is not None else None
+
+
+def _is_own_zombie(pidfd: int) -> bool:
+    """Whether this is a child of ours that has ended and was not collected."""
+    try:
+        found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return found is not None
+
+
+def _is_born(adopted: _Adopted) -> bool:
+    """Whether the zombie with this number is the very one, not a later one."""
+    zombie = zombie_of(adopted.pid)
+    return zombie is not None and zombie.born == adopted.born
 
 
 def _group_and_session(pid: Pid) -> tuple[int, int]:

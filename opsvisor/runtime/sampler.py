@@ -33,28 +33,49 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from opsvisor.core.outcome import Usage
 from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.core.struct import Struct, field
 from opsvisor.runtime.cgroups import Cgroups, Surroundings, Throttling
-from opsvisor.runtime.leaves import Leaves
-from opsvisor.runtime.ledger import Ledger, ThrottleLedger
+from opsvisor.runtime.leaves import CpuTime, Leaves
+from opsvisor.runtime.ledger import Ledger, LedgerMemento, ThrottleLedger, ThrottlingMemento
 from opsvisor.runtime.members import TreeMember, look_at
-from opsvisor.runtime.oom import OomWatch
+from opsvisor.runtime.oom import OomMemento, OomWatch
 from opsvisor.runtime.proctree import NOTHING, Spent
+from opsvisor.runtime.recent_samples import RecentSamples
 from opsvisor.runtime.sweep import Answer, Owned, Question, Stray, Sweep, TreeSample, read_trees
 from opsvisor.runtime.switches import SwitchCounter
 
 
-@dataclass(slots=True)
-class _Meanwhile:
+class _Meanwhile(Struct):
     """What happened while a sweep was under way, and may be wrong in its answer."""
 
     ended: set[Pid] = field(default_factory=set)
     reaped: set[Pid] = field(default_factory=set)
     forgotten: set[ProcessId] = field(default_factory=set)
+
+
+class ProcessSpentMemento(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of the use of one process. `orphans` are its descendants that became ours.
+
+    `outside` is what its leaf has not counted, or (below zero) counted for others before.
+    """
+
+    id: ProcessId
+    ledger: LedgerMemento
+    throttling: ThrottlingMemento | None = None
+    last_root: Pid | None = None
+    orphans: tuple[tuple[Pid, int], ...] = ()  # with the tick they were born in
+    outside: CpuTime | None = None
+
+
+class SamplerMemento(Struct, frozen=True, kw_only=True):
+    """What a later sampler needs, so that no total falls."""
+
+    processes: tuple[ProcessSpentMemento, ...] = ()
+    oom: OomMemento | None = None
 
 
 class Sampler:
@@ -91,7 +112,7 @@ class Sampler:
         self._pipes = pipes
         self._switches = SwitchCounter() if with_switches else None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sampler")
-        self._running: asyncio.Future[Answer] | None = None
+        self._running: asyncio.Task[Sweep] | None = None
         self._meanwhile = _Meanwhile()
         self._latest: Sweep | None = None
         self._trees: dict[ProcessId, TreeSample] = {}
@@ -103,27 +124,28 @@ class Sampler:
         self._last_roots: dict[ProcessId, Pid] = {}
         self._last_leaders: dict[int, ProcessId] = {}  # the same turned round
         self._listeners: list[Callable[[Sweep], None]] = []
+        self._outside: dict[ProcessId, CpuTime] = {}  # of leaves that are still to be adopted
+        self.recent = RecentSamples(lambda process_id: sum(self.cpu_seconds(process_id)))
 
-    async def sweep(self) -> Sweep:
+    async def sweep(self, max_age: float | None = None) -> Sweep:
         """A sweep that began at most `max_age` seconds ago, shared by all who ask at once.
 
         Raises what went wrong in the thread (OSError); the next caller tries again. A caller that
         is cancelled leaves the sweep to the others.
         """
-        if self._latest is None or self._mono() - self._latest.at_mono >= self._max_age:
-            if self._running is None:
-                self._begin()
-            assert self._running is not None
-            await asyncio.shield(self._running)
-        assert self._latest is not None
-        return self._latest
+        oldest = self._mono() - (self._max_age if max_age is None else max_age)
+        if self._latest is not None and self._latest.at_mono > oldest:
+            return self._latest
+        if self._running is None:
+            self._running = self._begin()
+        return await asyncio.shield(self._running)
 
     def latest(self) -> Sweep | None:
         """The last sweep that succeeded, however old."""
         return self._latest
 
     def on_sweep(self, listener: Callable[[Sweep], None]) -> None:
-        """Call this after each sweep, on the event loop."""
+        """Call this after each sweep, on the event loop, before anybody can be told of it."""
         self._listeners.append(listener)
 
     def tree(self, process_id: ProcessId) -> TreeSample | None:
@@ -161,6 +183,11 @@ class Sampler:
         """A process was spawned."""
         if self._leaves is not None:
             self._leaves.run_began(process_id, pid)
+
+    def run_adopted(self, process_id: ProcessId, pid: Pid) -> None:
+        """A process that another daemon had spawned was taken back."""
+        if self._leaves is not None:
+            self._leaves.adopt(process_id, pid, outside=self._outside.pop(process_id, None))
 
     def run_ended(self, process_id: ProcessId, pid: Pid, usage: Usage) -> None:
         """Add the rusage of a finished run."""
@@ -206,17 +233,17 @@ class Sampler:
         if self._leaves is not None:
             self._leaves.forget(process_id)
         self._ledgers.pop(process_id, None)
+        self.recent.forget(process_id)
         self._forget_last_root(process_id)
         for pid in self._owned.pop(process_id, ()):
             self._owners.pop(pid, None)
 
-    async def members(self, process_id: ProcessId) -> list[TreeMember]:
-        """The living members of one tree, its root first; empty if it does not run.
+    async def members(self, process_id: ProcessId, root: Pid | None) -> list[TreeMember]:
+        """The living members of the tree of this root, which comes first; empty if there is none.
 
         Membership is as of a sweep that knows the present root, the numbers are read now. Reading
         a command line can hang with the process it belongs to, hence not in the sweeping thread.
         """
-        root = self._roots().get(process_id)
         if root is None:
             return []
         await self.sweep()
@@ -225,9 +252,51 @@ class Sampler:
             return await asyncio.to_thread(look_at, [root])
         return await asyncio.to_thread(look_at, list(tree.members))
 
+    def remember(self) -> SamplerMemento:
+        """What a later sampler needs to go on. A sweep under way is not in it."""
+        known = self._ledgers.keys() | self._throttled.keys() | self._last_roots.keys()
+        return SamplerMemento(
+            processes=tuple(self.remember_of(one) for one in sorted(known)),
+            oom=self._oom.remember(),
+        )
+
+    def remember_of(self, process_id: ProcessId) -> ProcessSpentMemento:
+        """What a later sampler needs of one process."""
+        throttled = self._throttled.get(process_id)
+        return ProcessSpentMemento(
+            id=process_id,
+            ledger=self._ledger(process_id).remember(),
+            throttling=None if throttled is None else throttled.remember(),
+            last_root=self._last_roots.get(process_id),
+            orphans=tuple(
+                (pid, self._owners[pid].born)
+                for pid in self._owned.get(process_id, ())
+                if pid in self._owners
+            ),
+            outside=None if self._leaves is None else self._leaves.outside_of(process_id),
+        )
+
+    def recall(self, memento: SamplerMemento) -> None:
+        """Go on where an earlier sampler was, before the first sweep."""
+        if memento.oom is not None:
+            self._oom.recall(memento.oom)
+        for one in memento.processes:
+            self._ledgers[one.id] = Ledger.recall(one.ledger)
+            if one.outside is not None:
+                self._outside[one.id] = one.outside
+            if one.throttling is not None:
+                self._throttled[one.id] = ThrottleLedger.recall(one.throttling)
+            if one.last_root is not None:
+                self._last_roots[one.id] = one.last_root
+                self._last_leaders[one.last_root] = one.id
+            for pid, born in one.orphans:
+                self._owners[pid] = Owned(one.id, born)
+                self._owned.setdefault(one.id, []).append(pid)
+
     def close(self) -> None:
         """Let go of the thread; a sweep under way is not waited for."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+        self._oom.close()
 
     def _forget_last_root(self, process_id: ProcessId) -> None:
         pid = self._last_roots.pop(process_id, None)
@@ -235,7 +304,10 @@ class Sampler:
             del self._last_leaders[pid]
 
     def _ledger(self, process_id: ProcessId) -> Ledger:
-        return self._ledgers.setdefault(process_id, Ledger())
+        ledger = self._ledgers.get(process_id)
+        if ledger is None:
+            ledger = self._ledgers[process_id] = Ledger()
+        return ledger
 
     def _question(self) -> Question:
         roots = dict(self._roots())
@@ -251,21 +323,51 @@ class Sampler:
             owners=dict(self._owners),
         )
 
-    def _begin(self) -> None:
+    def _begin(self) -> asyncio.Task[Sweep]:
         at_mono, at_wall = self._mono(), self._wall()
         self._meanwhile = _Meanwhile()
         loop = asyncio.get_running_loop()
-        self._running = loop.run_in_executor(
-            self._thread, read_trees, self._question(), self._mono
-        )
-        self._running.add_done_callback(lambda future: self._arrived(future, at_mono, at_wall))
+        reading = loop.run_in_executor(self._thread, read_trees, self._question(), self._mono)
+        return loop.create_task(self._finish(reading, at_mono, at_wall))
 
-    def _arrived(self, future: asyncio.Future[Answer], at_mono: float, at_wall: float) -> None:
-        self._running = None
-        if future.cancelled() or future.exception() is not None:
+    async def _finish(
+        self, reading: asyncio.Future[Answer], at_mono: float, at_wall: float
+    ) -> Sweep:
+        """The sweep whose trees are being read, once everything is told of it.
+
+        Nobody waits for `reading` but this: it is done before its callbacks run, and who asked in
+        between would go on with the sweep before.
+        """
+        try:
+            latest = await self._told(reading, at_mono, at_wall)
+        finally:
+            self._running = None
+        self._latest = latest
+        return latest
+
+    async def _told(
+        self, reading: asyncio.Future[Answer], at_mono: float, at_wall: float
+    ) -> Sweep:
+        try:
+            answer = await reading
+        except BaseException:
             self.failures += 1
-            return
-        answer = future.result()
+            raise
+        self._arrived(answer)
+        sweep = Sweep(
+            at_mono=at_mono,
+            at_wall=at_wall,
+            duration=answer.duration,
+            trees=MappingProxyType(dict(answer.trees)),
+        )
+        # In this turn of the loop: it is remembered for the next daemon before it can be told.
+        for listener in self._listeners:
+            listener(sweep)
+        for _ in self.recent.swept(sweep):
+            await asyncio.sleep(0)
+        return sweep
+
+    def _arrived(self, answer: Answer) -> None:
         self._correct(answer)
         self._trees = answer.trees
         self._owners = answer.owners
@@ -281,14 +383,6 @@ class Sampler:
                     total = self._leaves.total(process_id, inside)
                     self._ledger(process_id).measured(total)
         self.sweeps += 1
-        self._latest = Sweep(
-            at_mono=at_mono,
-            at_wall=at_wall,
-            duration=answer.duration,
-            trees=MappingProxyType(dict(answer.trees)),
-        )
-        for listener in self._listeners:
-            listener(self._latest)
 
     def _take_in(self, strays: Mapping[Pid, Stray]) -> None:
         """From the next sweep on, an orphan is of the process whose output it has.

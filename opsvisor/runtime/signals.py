@@ -1,14 +1,47 @@
 """The daemon's own signals, and what it leaves of them to its children."""
 
 import asyncio
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import FrameType
 
-# Python ignores these two itself, and `subprocess` gives them back to children.
-_PYTHON_IGNORES = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
+# Python ignores these two itself; children are given them back.
+PYTHON_IGNORES = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
+
+_MORE_THAN_FITS = 1 << 16  # bytes, all that a pipe can hold
+
+
+class Waking:
+    """Has a loop that sleeps wake up when a signal comes that has a handler in Python.
+
+    Such a handler runs between two instructions of Python, and a loop that has just gone to sleep
+    executes none. The C handler writes a byte to a pipe of ours, which the loop reads. asyncio has
+    the same for `add_signal_handler`, but at the price of two callbacks and four system calls for
+    each signal: that is a lot where children end by the hundred.
+
+    A full pipe is no loss, since the loop is woken by what is in it; more children than that can
+    end in one turn.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._reader = self._writer = self._before = -1
+
+    def open(self) -> None:
+        """Begin. In the main thread, and instead of what was woken by signals before."""
+        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._loop.add_reader(self._reader, os.read, self._reader, _MORE_THAN_FITS)
+        self._before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+
+    def close(self) -> None:
+        """End, and have that woken again."""
+        signal.set_wakeup_fd(self._before)
+        self._loop.remove_reader(self._reader)
+        os.close(self._reader)
+        os.close(self._writer)
 
 
 def reset_inherited() -> None:
@@ -18,26 +51,30 @@ def reset_inherited() -> None:
     of a shell, would hand programs that can't be stopped by SIGHUP or SIGINT.
     """
     for signum in signal.valid_signals():
-        if signum not in _PYTHON_IGNORES and signal.getsignal(signum) == signal.SIG_IGN:
+        if signum not in PYTHON_IGNORES and signal.getsignal(signum) == signal.SIG_IGN:
             signal.signal(signum, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def listen(
-    loop: asyncio.AbstractEventLoop, handlers: Mapping[signal.Signals, Callable[[], None]]
-) -> None:
+def listen(loop: asyncio.AbstractEventLoop, handlers: Mapping[int, Callable[[], None]]) -> None:
     """Call these on the loop, also for what was postponed.
 
-    Handlers are not inherited across exec, unlike ignored signals.
+    Handlers are not inherited across exec, unlike ignored signals. What was postponed and is not
+    listened to any more is forgotten, and has its default action again.
     """
     # Not loop.add_signal_handler: whoever takes its handlers back loses what is already in the
     # loop's pipe, and has the default action in force for a moment.
     for signum, handler in handlers.items():
         signal.signal(signum, partial(_pass_on, loop, handler))
+    for signum in signal.valid_signals() - handlers.keys():
+        if signal.getsignal(signum) is _keep_pending:
+            signal.signal(signum, signal.SIG_IGN)  # which drops what is pending
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signum])
+            signal.signal(signum, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, handlers)
 
 
-def postpone(signals: Iterable[signal.Signals]) -> None:
+def postpone(signals: Iterable[int]) -> None:
     """Let these wait for the next `listen`.
 
     By default they kill. Between the two lives of a daemon that reloads, a second SIGHUP must not
@@ -45,6 +82,17 @@ def postpone(signals: Iterable[signal.Signals]) -> None:
     """
     for signum in signals:
         signal.signal(signum, _keep_pending)
+
+
+def hold(signals: Iterable[int]) -> None:
+    """Have these wait for whatever is executed next in this process, or for the next `listen`.
+
+    Blocked signals stay pending across exec. That this thread blocks them is not enough: another
+    one would take them, and Python call our handler, whose loop is about to be gone.
+    """
+    numbers = tuple(signals)
+    postpone(numbers)
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
 
 
 def _pass_on(

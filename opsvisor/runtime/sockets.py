@@ -21,10 +21,10 @@ import errno
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from opsvisor.core.spec import ProcessSpec, SocketSpec, TcpSocketSpec, UnixSocketSpec
+from opsvisor.core.struct import Struct
 from opsvisor.runtime.socket_files import Occupant, bind_privately, occupant_of, permit
 
 _Address = str | tuple[str, int]
@@ -34,8 +34,7 @@ class SocketError(Exception):
     """A listening socket could not be made. The text says which, why, and what may help."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Struct, frozen=True):
     """One run's part in a socket: it is closed when nobody holds it any more.
 
     `descriptor` is in blocking mode, which those that share the socket share too.
@@ -49,10 +48,16 @@ class SharedSockets:
     """The sockets of all programs, for as long as anybody holds them.
 
     `tell` is given a line for the log whenever one is made or closed, in Supervisor's words.
+    `on_socket` is told of each that is there, by URL, and with None of its end before that comes.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        tell: Callable[[str], None],
+        on_socket: Callable[[str, int | None], None] = lambda _url, _descriptor: None,
+    ) -> None:
         self._tell = tell
+        self._on_socket = on_socket
         self._listeners: dict[_Address, _Listener] = {}
 
     def take(self, spec: ProcessSpec) -> "Hold":
@@ -68,6 +73,7 @@ class SharedSockets:
             listener = _Listener(spec)
             listener.open()
             self._listeners[address] = listener
+            self._on_socket(listener.spec.url, listener.fileno())
         elif listener.program != spec.program:
             raise SocketError(
                 f"could not create socket {spec.socket.url}: it is that of program"
@@ -78,11 +84,33 @@ class SharedSockets:
         listener.holds += 1
         return Hold(listener.fileno(), lambda: self._let_go(address, listener))
 
+    def adopt(self, spec: ProcessSpec, listener: socket.socket) -> "Hold":
+        """Go on with the socket that a run of this process was given by an earlier daemon.
+
+        It is ours from here on. Where another run has brought it already, that one goes.
+        """
+        assert spec.socket is not None
+        address = _address(spec.socket)
+        known = self._listeners.get(address)
+        if known is None:
+            known = self._listeners[address] = _Listener(spec)
+            known.adopt(listener)
+            self._on_socket(known.spec.url, known.fileno())
+        else:
+            listener.close()
+        known.holds += 1
+        return Hold(known.fileno(), lambda: self._let_go(address, known))
+
     def _let_go(self, address: _Address, listener: "_Listener") -> None:
         listener.holds -= 1
         if not listener.holds and self._listeners.get(address) is listener:
             del self._listeners[address]
             self._close(listener)
+
+    @property
+    def descriptors(self) -> dict[str, int]:
+        """Those that are there, by URL."""
+        return {one.spec.url: one.fileno() for one in self._listeners.values()}
 
     def problem_of(self, spec: ProcessSpec) -> str:
         """Why the socket of a process that isn't started yet could not be made, "" if it could.
@@ -108,6 +136,7 @@ class SharedSockets:
 
     def _close(self, listener: "_Listener") -> None:
         self._tell(f"Closing socket {listener.spec.url}")
+        self._on_socket(listener.spec.url, None)
         listener.close()
 
 
@@ -134,6 +163,13 @@ class _Listener:
         except OSError as error:
             self.close()
             raise _refusal(self.spec, error) from error
+
+    def adopt(self, listener: socket.socket) -> None:
+        """Be this socket, which listens already."""
+        self._socket = listener
+        if isinstance(self.spec, UnixSocketSpec):
+            with contextlib.suppress(OSError):  # without its file nobody finds it, but some have
+                self._file = os.lstat(self.spec.path)
 
     def fileno(self) -> int:
         """Its descriptor."""
@@ -187,8 +223,7 @@ class _Listener:
         return unbound
 
     def _listen(self) -> None:
-        if isinstance(self.spec, UnixSocketSpec):
-            assert self._file is not None
+        if isinstance(self.spec, UnixSocketSpec) and self._file is not None:
             permit(self.spec.path, mode=self.spec.mode, owner=self._owner, file=self._file)
         backlog = self.spec.backlog
         self._socket.listen(socket.SOMAXCONN if backlog is None else backlog)

@@ -1,16 +1,19 @@
 """The three standard streams of one process, across all of its runs."""
 
 import asyncio
-import contextlib
-import functools
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 
-from opsvisor.core.spec import ProcessSpec, StdinMode
+from opsvisor.core.spec import LogSpec, ProcessId, ProcessSpec, StdinMode
+from opsvisor.core.struct import Struct, field
+from opsvisor.runtime.keeper import names
+from opsvisor.runtime.keeper.names import NameOfPipe
+from opsvisor.runtime.logs.audience import Audience
 from opsvisor.runtime.logs.capture import Stream, StreamCapture, StreamStats
+from opsvisor.runtime.logs.plumbing import Plumbing
 from opsvisor.runtime.logs.syslog import Syslog
+from opsvisor.runtime.output import OutputListeners
 from opsvisor.runtime.spawn import ChildFiles
 
 
@@ -22,33 +25,69 @@ class StdinFullError(Exception):
     """The process does not read its standard input; the pipe takes nothing more."""
 
 
+class Common(Struct, frozen=True, kw_only=True):
+    """What the streams of all processes have in common.
+
+    `on_problem` is told what is wrong with the log of a stream, "" when all is well again.
+    `on_pipe` is told of each end of a pipe that is opened here, with what names it to a keeper
+    and its inode, and then (with False) that it is about to be closed.
+    """
+
+    ring_size: int
+    loop: asyncio.AbstractEventLoop
+    output: OutputListeners
+    syslog: Syslog = Syslog()
+    plumbing: Plumbing = field(default_factory=Plumbing)
+    on_problem: Callable[[ProcessId, Stream, str], None] = lambda _id, _stream, _problem: None
+    on_pipe: Callable[[NameOfPipe, int, int, bool], None] = (
+        lambda _name_of, _inode, _end, _is_open: None
+    )
+
+
+class _Audience(Audience):
+    """Passes on what happens to one stream of a process, and says of whom it is."""
+
+    __slots__ = ("_common", "_id", "_stream")
+
+    def __init__(self, common: Common, process_id: ProcessId, stream: Stream) -> None:
+        self._common = common
+        self._id = process_id
+        self._stream = stream
+
+    @property
+    def overhears(self) -> bool:
+        return self._common.output.is_overheard
+
+    def problem(self, problem: str) -> None:
+        self._common.on_problem(self._id, self._stream, problem)
+
+    def told(self, text: bytes) -> None:
+        self._common.output.told(self._id, self._stream, text)
+
+    def message(self, text: bytes) -> None:
+        self._common.output.message(self._id, self._stream, text)
+
+    def overheard(self, text: bytes) -> None:
+        self._common.output.overheard(self._id, self._stream, text)
+
+    def pipe(self, inode: int, reader: int, *, is_open: bool) -> None:
+        self._common.on_pipe(names.of_output, inode, reader, is_open)
+
+
 class ProcessStreams:
     """Captures standard output and error, and holds the writing end of standard input."""
 
-    def __init__(
-        self,
-        spec: ProcessSpec,
-        *,
-        ring_size: int,
-        loop: asyncio.AbstractEventLoop,
-        syslog: Syslog | None = None,
-        on_problem: Callable[[Stream, str], None] = lambda _stream, _problem: None,
-        on_output: Callable[[Stream, bytes], None] = lambda _stream, _text: None,
-        on_message: Callable[[Stream, bytes], None] = lambda _stream, _text: None,
-        overhear: Callable[[Stream, bytes], None] | None = None,
-    ) -> None:
-        self._overhear = overhear
-        self._on_problem = on_problem
-        self._on_output = on_output
-        self._on_message = on_message
-        self._ring_size = ring_size
-        self._syslog = replace(syslog or Syslog(), prefix=spec.id.name)
-        self._loop = loop
+    # Of thousands of processes: no dict for each, nor anything that is empty for most of them.
+    __slots__ = ("_common", "_leaving", "_spec", "_stderr", "_stdin", "_stdout")
+
+    def __init__(self, spec: ProcessSpec, common: Common) -> None:
+        self._common = common
         self._spec = spec
         self._stdin: int | None = None
-        self._captures: dict[Stream, StreamCapture] = {}
-        self._leaving: list[StreamCapture] = []  # no longer wanted, but the run still writes there
-        self._follow_spec()
+        self._stdout = self._new(Stream.STDOUT, spec.stdout)
+        self._stderr = None if spec.stderr is None else self._new(Stream.STDERR, spec.stderr)
+        # No longer wanted, but the run still writes there.
+        self._leaving: tuple[StreamCapture, ...] = ()
 
     def update(self, spec: ProcessSpec) -> None:
         """Take over where logs go from now on."""
@@ -57,41 +96,48 @@ class ProcessStreams:
 
     def capture(self, stream: Stream) -> StreamCapture | None:
         """The capture of this stream, None where standard error is merged into the output."""
-        return self._captures.get(stream)
+        return self._stdout if stream is Stream.STDOUT else self._stderr
 
     @property
     def captures(self) -> Mapping[Stream, StreamCapture]:
         """Every stream that is captured."""
-        return self._captures
+        if self._stderr is None:
+            return {Stream.STDOUT: self._stdout}
+        return {Stream.STDOUT: self._stdout, Stream.STDERR: self._stderr}
 
     @property
     def pipes(self) -> list[int]:
         """Inodes of the pipes that its output comes out of."""
-        return [pipe for capture in self._captures.values() for pipe in capture.pipes]
+        return [pipe for capture in self.captures.values() for pipe in capture.pipes]
+
+    def pipes_of(self, stream: Stream) -> tuple[int, ...]:
+        """Inodes of the pipes of one stream, that of the present run last."""
+        capture = self.capture(stream)
+        return () if capture is None else tuple(capture.pipes)
 
     def stats(self) -> dict[str, StreamStats]:
         """Counters by stream name."""
-        return {stream.value: capture.stats for stream, capture in self._captures.items()}
+        return {stream.value: capture.stats for stream, capture in self.captures.items()}
 
     @property
     def problem(self) -> str:
         """What is wrong with the logs, "" while nothing is."""
-        return "; ".join(c.problem for c in self._captures.values() if c.problem)
+        return "; ".join(c.problem for c in self.captures.values() if c.problem)
 
-    @contextlib.contextmanager
-    def child_files(self, given_input: int) -> Iterator[ChildFiles]:
-        """The child's ends for a new run, closed on this side when the block ends.
+    def open_for_run(self, given_input: int) -> ChildFiles:
+        """The child's ends for a new run; whoever asks closes them, `run_failed` or not.
 
         `given_input` is for a process whose standard input isn't a pipe: nothing, or its socket.
+        Raises OSError when descriptors run out; nothing is left open then.
         """
         self._close_stdin()
         opened: list[int] = []
         try:
-            stdout = self._captures[Stream.STDOUT].open_pipe()
+            stdout = self._stdout.open_pipe()
             opened.append(stdout)
             stderr = stdout
-            if (capture := self._captures.get(Stream.STDERR)) is not None:
-                stderr = capture.open_pipe()
+            if self._stderr is not None:
+                stderr = self._stderr.open_pipe()
                 opened.append(stderr)
             if (user := self._spec.user) is not None and os.geteuid() == 0:
                 # A pipe belongs to who made it; to open /dev/stdout, the program must own it.
@@ -99,16 +145,52 @@ class ProcessStreams:
                     os.fchown(descriptor, user.uid, user.gid)
             stdin = given_input
             if self._spec.stdin is StdinMode.PIPE and self._spec.socket is None:
-                stdin, self._stdin = os.pipe2(os.O_CLOEXEC)
-                os.set_blocking(self._stdin, False)
+                stdin, writer = os.pipe2(os.O_CLOEXEC)
                 opened.append(stdin)
-            yield ChildFiles(stdin=stdin, stdout=stdout, stderr=stderr)
+                self.adopt_stdin(writer)
         except BaseException:
-            self._close_stdin()  # nobody is there to read it
-            raise
-        finally:
+            self.run_failed()
             for descriptor in opened:
                 os.close(descriptor)
+            raise
+        return ChildFiles(stdin=stdin, stdout=stdout, stderr=stderr, own=tuple(opened))
+
+    def run_failed(self) -> None:
+        """No process was made: nobody is there to read its standard input."""
+        self._close_stdin()
+
+    def adopt_reader(self, stream: Stream, reader: int) -> None:
+        """Read on from a pipe of this stream that exists already, and own its descriptor."""
+        capture = self.capture(stream)
+        if capture is None:
+            self._common.on_pipe(names.of_output, os.fstat(reader).st_ino, reader, False)
+            os.close(reader)
+        else:
+            capture.adopt(reader)
+
+    def adopt_stdin(self, writer: int) -> None:
+        """Write to this pipe from now on, and own its descriptor."""
+        self._close_stdin()
+        os.set_blocking(writer, False)
+        self._stdin = writer
+        self._common.on_pipe(names.of_input, os.fstat(writer).st_ino, writer, True)
+
+    @property
+    def descriptors(self) -> dict[str, int]:
+        """Our ends of all its pipes: `out:INODE` and `in:INODE`."""
+        found = {
+            names.of_output(inode): reader
+            for capture in self.captures.values()
+            for inode, reader in capture.readers.items()
+        }
+        if self._stdin is not None:
+            found[names.of_input(os.fstat(self._stdin).st_ino)] = self._stdin
+        return found
+
+    @property
+    def stdin_pipe(self) -> int | None:
+        """The inode of the pipe to its standard input, None without one."""
+        return None if self._stdin is None else os.fstat(self._stdin).st_ino
 
     def write_stdin(self, text: bytes) -> int:
         """Write as much as the pipe takes at once; the number of bytes it took."""
@@ -128,63 +210,65 @@ class ProcessStreams:
         A later call takes the place of an earlier one.
         """
         if self._stdin is not None:
-            self._loop.add_writer(self._stdin, self._stdin_is_writable, then)
+            self._common.loop.add_writer(self._stdin, self._stdin_is_writable, then)
 
     def _stdin_is_writable(self, then: Callable[[], None]) -> None:
         assert self._stdin is not None
-        self._loop.remove_writer(self._stdin)
+        self._common.loop.remove_writer(self._stdin)
         then()
 
     def run_ended(self) -> None:
         """Read what the ended process left in its pipes, and close its standard input."""
-        for capture in self._captures.values():
+        for capture in self.captures.values():
             capture.drain()
         self._close_leaving()
         self._close_stdin()
 
     def reopen(self) -> None:
         """Open the log files again by name, after somebody moved them."""
-        for capture in self._captures.values():
+        for capture in self.captures.values():
             capture.reopen()
 
     def close(self) -> None:
         """Release everything."""
-        for capture in self._captures.values():
+        for capture in self.captures.values():
             capture.close()
-        self._captures.clear()
         self._close_leaving()
         self._close_stdin()
 
     def _follow_spec(self) -> None:
-        wanted = {Stream.STDOUT: self._spec.stdout}
-        if self._spec.stderr is not None:
-            wanted[Stream.STDERR] = self._spec.stderr
-        for stream in [s for s in self._captures if s not in wanted]:
-            self._leaving.append(self._captures.pop(stream))
-        for stream, log in wanted.items():
-            existing = self._captures.get(stream)
-            if existing is not None:
-                existing.update(log)
-            else:
-                self._captures[stream] = StreamCapture(
-                    log,
-                    ring_size=self._ring_size,
-                    loop=self._loop,
-                    wall=time.time,
-                    syslog=self._syslog,
-                    on_problem=functools.partial(self._on_problem, stream),
-                    on_output=functools.partial(self._on_output, stream),
-                    on_message=functools.partial(self._on_message, stream),
-                    overhear=functools.partial(self._overhear, stream) if self._overhear else None,
-                )
+        self._stdout.update(self._spec.stdout)
+        log, capture = self._spec.stderr, self._stderr
+        if log is None:
+            if capture is not None:
+                self._leaving = (*self._leaving, capture)
+                self._stderr = None
+        elif capture is None:
+            self._stderr = self._new(Stream.STDERR, log)
+        else:
+            capture.update(log)
+
+    def _new(self, stream: Stream, log: LogSpec) -> StreamCapture:
+        common = self._common
+        return StreamCapture(
+            log,
+            ring_size=common.ring_size,
+            loop=common.loop,
+            wall=time.time,
+            syslog=common.syslog,
+            prefix=self._spec.id.name,
+            plumbing=common.plumbing,
+            audience=_Audience(common, self._spec.id, stream),
+        )
 
     def _close_leaving(self) -> None:
-        for capture in self._leaving:
+        leaving, self._leaving = self._leaving, ()
+        for capture in leaving:
             capture.close()  # reads what is left in its pipes
-        self._leaving.clear()
 
     def _close_stdin(self) -> None:
         if self._stdin is not None:
-            self._loop.remove_writer(self._stdin)
+            self._common.loop.remove_writer(self._stdin)
+            self._common.on_pipe(names.of_input, os.fstat(self._stdin).st_ino, self._stdin, False)
             os.close(self._stdin)
             self._stdin = None

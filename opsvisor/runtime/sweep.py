@@ -5,10 +5,10 @@ A sweep is given a `Question`, copied so that nothing is shared with the loop, a
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.core.struct import Struct
 from opsvisor.runtime import proctree
 from opsvisor.runtime.cgroups import Cgroups, Surroundings
 from opsvisor.runtime.leaves import CpuTime, read_cpu
@@ -17,8 +17,7 @@ from opsvisor.runtime.proctree import Spent, Stat
 from opsvisor.runtime.switches import SwitchCounter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TreeSample:
+class TreeSample(Struct, frozen=True, kw_only=True):
     """A process and all its living descendants, summed up.
 
     `pid` is the root. `processes` counts everything alive, `zombies` what has ended and was not
@@ -45,8 +44,7 @@ class TreeSample:
     members: Mapping[Pid, float]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sweep:
+class Sweep(Struct, frozen=True, kw_only=True):
     """One pass over the machine: when it began on both clocks, how long it took, what it saw."""
 
     at_mono: float
@@ -55,24 +53,21 @@ class Sweep:
     trees: Mapping[ProcessId, TreeSample]
 
 
-@dataclass(frozen=True, slots=True)
-class Owned:
+class Owned(Struct, frozen=True):
     """To whom a process belongs; `born` guards against a pid that was used again."""
 
     id: ProcessId
     born: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stray:
+class Stray(Struct, frozen=True):
     """An orphan that nothing in the question tells whose it is, and pipes that it writes to."""
 
     born: int
     pipes: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(Struct, frozen=True, kw_only=True):
     """Everything the worker thread needs to know, copied so that nothing is shared.
 
     `leaders` and `last_leaders` are the present and the last roots, turned round.
@@ -100,8 +95,7 @@ class Question:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """What the worker thread saw. `spent` also holds what outlived its root.
 
     `owned` is `owners` turned round. `shared_kills` was read before anything else.
@@ -185,7 +179,7 @@ def _add_switches(
 
 def _sum_up(members: list[Stat], spent: Mapping[Pid, Spent], *, swapping: bool) -> TreeSample:
     root = members[0].pid
-    total = proctree.add_up(spent.values())
+    total = spent[root] if len(spent) == 1 else proctree.add_up(spent.values())
     alive = [member for member in members if not member.is_zombie]
     pids = [member.pid for member in alive]
     fds = [proctree.count_fds(pid) for pid in pids]

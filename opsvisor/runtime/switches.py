@@ -7,9 +7,9 @@ rusage of the finished process tells them again. So those that were seen once ar
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from opsvisor.core.spec import Pid
+from opsvisor.core.struct import Struct, field
 from opsvisor.runtime.proctree import Stat, read_file
 
 _STATUS_SIZE = 8192
@@ -19,8 +19,7 @@ _INVOLUNTARY = b"\nnonvoluntary_ctxt_switches:"
 Switches = tuple[int, int]  # voluntary and involuntary
 
 
-@dataclass(slots=True)
-class _Process:
+class _Process(Struct):
     """The threads of one process as last seen, and what those had that are gone."""
 
     born: int

@@ -4,10 +4,10 @@ Text 0.0.4 names a counter with its `_total` and calls an info a gauge; OpenMetr
 without their suffix and knows units. The samples below the head are the same.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 from opsvisor.config.settings import Collector
+from opsvisor.core.struct import Struct
 
 
 class Format(Enum):
@@ -35,8 +35,7 @@ END_MARK = "# EOF\n"  # of OpenMetrics: without it a scrape counts as cut off
 _UNITS = ("seconds", "bytes", "ratio")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class Family(Struct, frozen=True, kw_only=True):
     """One metric. `name` is what a query says; `when` tells when there is no sample of it.
 
     `collector` None: always told, because nothing else makes sense without it.

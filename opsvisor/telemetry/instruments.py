@@ -4,6 +4,7 @@ They are few, so the client library's own renderer is good enough for them.
 """
 
 import platform
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import get_args
 
@@ -11,11 +12,9 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    GCCollector,
     Histogram,
     Info,
     PlatformCollector,
-    ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
@@ -24,7 +23,9 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from opsvisor.config.settings import Collector
 from opsvisor.core.events import Event, SupervisorState
 from opsvisor.core.wording import kind_of
+from opsvisor.telemetry.counting_on import GcCounters, SeriesMemento, add_to, series_of
 from opsvisor.telemetry.families import END_MARK, Family, Format, Kind
+from opsvisor.telemetry.own_process import OwnProcess
 from opsvisor.telemetry.tally import Tally
 
 _FINE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -40,6 +41,7 @@ class Component(StrEnum):
     ENGINE = "engine"
     LISTENER = "listener"
     LOOP = "loop"
+    MEMORY = "memory"
     METRICS = "metrics"
     PROBES = "probes"
     REAPER = "reaper"
@@ -55,6 +57,8 @@ class Component(StrEnum):
 
 
 CHANGES = ("added", "changed", "removed")
+# `refused` by the check of what is installed, `failed` when it was to be executed.
+UPGRADE_RESULTS = ("done", "failed", "refused")
 
 
 def _family(
@@ -113,6 +117,29 @@ DAEMON_FAMILIES = (
         Kind.COUNTER,
         "Processes that configurations added, changed and removed.",
         "change",
+    ),
+    _family(
+        "upgrades_total",
+        None,
+        Kind.COUNTER,
+        "Upgrades in place that were asked for, by what came of them.",
+        "result",
+    ),
+    _family(
+        "control_actions_total",
+        None,
+        Kind.COUNTER,
+        "What clients asked for that is more than a look, by what came of it.",
+        "action",
+        "identity",
+        "result",
+        when="nobody asked for it",
+    ),
+    _family(
+        "audit_log_writable",
+        None,
+        Kind.GAUGE,
+        "1 while control actions are written where they are to be, 0 if the audit log can't be.",
     ),
     _family(
         "event_loop_lag_seconds",
@@ -200,6 +227,73 @@ DAEMON_FAMILIES = (
         "stream",
         when="there was no such stream",
     ),
+    _family(
+        "http_connections",
+        Collector.HTTP,
+        Kind.GAUGE,
+        "Connections of clients that a listener holds.",
+        "listener",
+    ),
+    _family(
+        "http_connections_max",
+        Collector.HTTP,
+        Kind.GAUGE,
+        "Connections that a listener holds at most.",
+        "listener",
+    ),
+    _family(
+        "http_connections_refused_total",
+        Collector.HTTP,
+        Kind.COUNTER,
+        "Clients for whom a listener had no connection left.",
+        "listener",
+    ),
+    _family(
+        "http_connections_cut_total",
+        Collector.HTTP,
+        Kind.COUNTER,
+        "Connections ended because the client did nothing with them.",
+        "listener",
+        "reason",
+    ),
+    _family(
+        "http_auth_failures_total",
+        Collector.HTTP,
+        Kind.COUNTER,
+        "Wrong passwords and tokens, those included that were not looked at any more.",
+        "listener",
+    ),
+    _family(
+        "http_auth_limited_total",
+        Collector.HTTP,
+        Kind.COUNTER,
+        "Attempts to log in that were not looked at, after too many wrong ones.",
+        "listener",
+    ),
+    _family(
+        "tls_certificate_not_after_timestamp_seconds",
+        Collector.HTTP,
+        Kind.GAUGE,
+        "Unix time until which the certificate is valid that a listener shows.",
+        "listener",
+        when="the listener does not speak TLS",
+    ),
+    _family(
+        "tls_certificate_last_reload_successful",
+        Collector.HTTP,
+        Kind.GAUGE,
+        "1 if a listener shows the certificate that is in its files, 0 if that can't be used.",
+        "listener",
+        when="the listener does not speak TLS",
+    ),
+    _family(
+        "tls_handshake_failures_total",
+        Collector.HTTP,
+        Kind.COUNTER,
+        "Clients with whom a listener could not agree on TLS.",
+        "listener",
+        when="the listener does not speak TLS",
+    ),
     _family("events_total", Collector.EVENTS, Kind.COUNTER, "Facts published.", "event"),
     _family(
         "event_queue_length",
@@ -238,6 +332,11 @@ DAEMON_FAMILIES = (
 _BY_NAME = {family.name: family for family in DAEMON_FAMILIES}
 
 
+def _by_type(events: Counter) -> dict[type[Event], Counter]:
+    """The series of each kind of event: to look one up takes longer than to count."""
+    return {kind: events.labels(kind_of(kind)) for kind in get_args(Event)}
+
+
 class Instruments:
     """The objects behind `DAEMON_FAMILIES`, in a registry for each collector.
 
@@ -250,6 +349,7 @@ class Instruments:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
         owners = (None, *Collector)
         self._registries = {collector: CollectorRegistry() for collector in owners}
+        self._counting: dict[str, Counter | Histogram] = {}  # what only grows, by family
         build = _BY_NAME["opsvisor_build_info"]
         Info(build.base_name, build.help, registry=self._registries[None]).info(
             {
@@ -266,6 +366,9 @@ class Instruments:
         self.reload_failures = self._counter("config_reload_failures_total")
         self.config_hash = self._gauge("config_hash")
         self.process_changes = self._counter("config_process_changes_total")
+        self.upgrades = self._counter("upgrades_total")
+        self.control_actions = self._counter("control_actions_total")
+        self.audit_log_writable = self._gauge("audit_log_writable")
         self.loop_lag = self._histogram("event_loop_lag_seconds")
         self.spawn_duration = self._histogram("spawn_duration_seconds")
         self.reap_duration = self._histogram("child_reap_duration_seconds")
@@ -279,7 +382,16 @@ class Instruments:
         self.http_duration = self._histogram("http_request_duration_seconds", _COARSE_BUCKETS)
         self.http_in_flight = self._gauge("http_requests_in_flight")
         self.http_streams = self._gauge("http_streams_active")
-        self.events = self._counter("events_total")
+        self.connections = self._gauge("http_connections")
+        self.connections_max = self._gauge("http_connections_max")
+        self.connections_refused = self._counter("http_connections_refused_total")
+        self.connections_cut = self._counter("http_connections_cut_total")
+        self.auth_failures = self._counter("http_auth_failures_total")
+        self.auth_limited = self._counter("http_auth_limited_total")
+        self.certificate_not_after = self._gauge("tls_certificate_not_after_timestamp_seconds")
+        self.certificate_reload_successful = self._gauge("tls_certificate_last_reload_successful")
+        self.handshake_failures = self._counter("tls_handshake_failures_total")
+        self.events_by_type = _by_type(self._counter("events_total"))
         self.queue_length = self._gauge("event_queue_length")
         self.queue_capacity = self._gauge("event_queue_capacity")
         self.events_dropped = self._counter("events_dropped_total")
@@ -287,10 +399,28 @@ class Instruments:
         self.tasks = self._gauge("tasks")
         self._begin_at_zero()
         # Its start time tells a new process from a reload, which begins all else anew.
-        ProcessCollector(registry=self._registries[None])
+        OwnProcess(self._registries[None])
         engine = self._registries[Collector.ENGINE]
         PlatformCollector(registry=engine)
-        GCCollector(registry=engine)
+        self._garbage = GcCounters(engine)
+
+    def remember(self) -> tuple[SeriesMemento, ...]:
+        """Every counter and histogram."""
+        mine = [
+            series
+            for family, metric in self._counting.items()
+            for series in series_of(family, metric)
+        ]
+        return (*mine, *self._garbage.remember())
+
+    def count_on(self, remembered: Iterable[SeriesMemento]) -> None:
+        """Add what another daemon had counted. What is not told any more is left out."""
+        for series in remembered:
+            metric = self._counting.get(series.family)
+            if metric is not None:
+                add_to(metric, series)
+            else:
+                self._garbage.count_on(series)
 
     def tell(self, tally: Tally) -> None:
         """Show how collecting went in this scrape, and of no other collector than it asked for."""
@@ -315,22 +445,24 @@ class Instruments:
 
     def _begin_at_zero(self) -> None:
         self.set_supervisor_state(SupervisorState.STARTING)
+        self.audit_log_writable.set(1)
         for change in CHANGES:
             self.process_changes.labels(change)
-        for event_type in get_args(Event):
-            self.events.labels(kind_of(event_type))
+        for result in UPGRADE_RESULTS:
+            self.upgrades.labels(result)
         for component in Component:
             self.internal_errors.labels(component)
 
     def _counter(self, name: str) -> Counter:
         family = _BY_NAME[f"opsvisor_{name}"]
-        return Counter(
+        self._counting[family.name] = counter = Counter(
             family.name,
             family.help,
             family.labels,
             unit=family.unit,
             registry=self._registries[family.collector],
         )
+        return counter
 
     def _gauge(self, name: str) -> Gauge:
         family = _BY_NAME[f"opsvisor_{name}"]
@@ -344,7 +476,7 @@ class Instruments:
 
     def _histogram(self, name: str, buckets: tuple[float, ...] = _FINE_BUCKETS) -> Histogram:
         family = _BY_NAME[f"opsvisor_{name}"]
-        return Histogram(
+        self._counting[family.name] = histogram = Histogram(
             family.name,
             family.help,
             family.labels,
@@ -352,3 +484,4 @@ class Instruments:
             registry=self._registries[family.collector],
             buckets=buckets,
         )
+        return histogram

@@ -2,10 +2,13 @@
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from opsvisor.config.settings import LogLevel
 from opsvisor.core.events import (
+    ControlAction,
+    EssentialEnded,
     Event,
     FailuresForgotten,
     FlappingChanged,
@@ -13,6 +16,7 @@ from opsvisor.core.events import (
     KillSurvived,
     PlanApplied,
     ProcessAdded,
+    ProcessAdopted,
     ProcessChanged,
     ProcessExited,
     ProcessRemoved,
@@ -23,6 +27,7 @@ from opsvisor.core.events import (
     StateChanged,
     SupervisorStateChanged,
 )
+from opsvisor.core.harmless import harmless
 from opsvisor.core.outcome import ExitCause, signal_name
 from opsvisor.core.spec import ProcessId
 from opsvisor.core.state import PublicState
@@ -47,7 +52,9 @@ _TOO_MANY_RETRIES = "too many start retries too quickly"
 class Journal:
     """Writes `2026-11-23 09:37:53,628 INFO message` lines, from `level` up in gravity.
 
-    `min_uptime` tells a process's startsecs, which one of the lines names.
+    `min_uptime` tells a process's startsecs, which one of the lines names. `write` is given one
+    line or several, without the last newline. Facts are gathered until `flush`, and put into words
+    then: a program that has died is there again by that time.
     """
 
     def __init__(
@@ -59,101 +66,166 @@ class Journal:
     ) -> None:
         self._write = write
         self._threshold = _SEVERITY[level]
+        self._tells_of_states = self._tells(LogLevel.TRACE)  # of all, and not of two of them
         self._min_uptime = min_uptime
+        self._gathered: list[str | _Fact] = []
+        self._is_gathering = False
+        self._second = 0  # of the latest line, and how that is written
+        self._stamp = ""
 
     def log(self, level: LogLevel, message: str) -> None:
         """Write one message. Newlines in it stay, as in Supervisor's multi-line messages."""
-        if _SEVERITY[level] > self._threshold:
+        if not self._tells(level):
             return
-        now = time.time()
-        stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
-        self._write(f"{stamp},{int(now % 1 * 1000):03d} {_NAMES[level]} {message}")
+        self._gathered.append(self._line(time.time(), level, message))
+        if not self._is_gathering:
+            self.flush()
+
+    def _line(self, at: float, level: LogLevel, message: str) -> str:
+        second = int(at)
+        if second != self._second:  # a tenth of what a line costs, and most are of the same one
+            self._stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
+            self._second = second
+        thousandths = int((at - second) * 1000)
+        return f"{self._stamp},{thousandths:03d} {_NAMES[level]} {harmless(message)}"
+
+    def _tells(self, level: LogLevel) -> bool:
+        """Whether lines of this level are written: of most states of a restart there are none."""
+        return _SEVERITY[level] <= self._threshold
 
     def on_event(self, event: Event) -> None:
-        """The line of a published fact, where it has one."""
-        match event:
-            case ProcessSpawned():
-                self.log(LogLevel.INFO, f"spawned: '{event.id.name}' with pid {event.pid}")
-            case SpawnFailed():
-                self.log(LogLevel.INFO, f"spawnerr: {event.reason}")
-            case ProcessExited():
-                self._log_exit(event)
-            case StateChanged():
-                self._log_state(event)
-            case SignalSent():
-                self._log_signal(event)
-            case SignalRefused():
-                self.log(
-                    LogLevel.CRITICAL,
-                    f"unknown problem killing {event.id.name} ({event.pid}): {event.reason}",
-                )
-            case KillSurvived():
-                self.log(
-                    LogLevel.WARN,
-                    f"'{event.id.name}' ({event.pid}) has outlived SIGKILL"
-                    f" {event.kills} times; the kernel holds it",
-                )
-            case FlappingChanged():
-                level = LogLevel.WARN if event.flapping else LogLevel.INFO
-                self.log(level, sentence(event))
-            case HealthChanged():
-                self.log(LogLevel.INFO if event.passing else LogLevel.WARN, sentence(event))
-            case PlanApplied():
-                self.log(LogLevel.INFO, sentence(event))
-            case ProcessChanged():
-                self.log(LogLevel.INFO, f"changed: {event.id}: {', '.join(event.fields)}")
-            case ProcessAdded() | ProcessRemoved() | FailuresForgotten():
-                self.log(LogLevel.DEBUG, sentence(event))
-            case SupervisorStateChanged():
-                self.log(LogLevel.DEBUG, f"opsvisord is {event.new.value}: {event.reason}")
+        """A published fact, of which there may be lines with the next `flush`."""
+        startsecs = 0.0
+        if isinstance(event, StateChanged):
+            if event.new is PublicState.RUNNING:
+                startsecs = self._min_uptime(event.id)  # now: the process may be gone by then
+            elif event.new is not PublicState.FATAL and not self._tells_of_states:
+                return
+        self._is_gathering = True
+        self._gathered.append(_Fact(time.time(), event, startsecs))
 
-    def _log_exit(self, event: ProcessExited) -> None:
-        if event.cause in _ASKED_FOR:
-            # Supervisor logs a plain SIGTERM death as a warning all the same.
-            level = LogLevel.INFO if event.outcome.code == 0 else LogLevel.WARN
-            self.log(level, f"stopped: {event.id.name} ({event.outcome})")
-            return
-        level = LogLevel.INFO if event.expected else LogLevel.WARN
-        verdict = "expected" if event.expected else "not expected"
-        self.log(level, f"exited: {event.id.name} ({event.outcome}; {verdict})")
-        self.log(LogLevel.DEBUG, f"{event.id}: {event.decision}")
+    def flush(self) -> None:
+        """Write what was gathered, all at once: a line by itself costs as much as ten together.
 
-    def _log_state(self, event: StateChanged) -> None:
-        match event.new:
-            case PublicState.RUNNING:
-                seconds = f"{self._min_uptime(event.id):g}"
-                self.log(
-                    LogLevel.INFO,
-                    f"success: {event.id.name} entered RUNNING state, process has stayed up for"
-                    f" > than {seconds} seconds (startsecs)",
-                )
-            case PublicState.FATAL:
-                reason = event.reason
-                if reason.startswith(_TOO_MANY_RETRIES):
-                    reason = _TOO_MANY_RETRIES  # to the letter; the rest is at debug level
-                self.log(LogLevel.INFO, f"gave up: {event.id.name} entered FATAL state, {reason}")
-            case (
-                PublicState.STOPPED
-                | PublicState.STARTING
-                | PublicState.BACKOFF
-                | PublicState.STOPPING
-                | PublicState.EXITED
-                | PublicState.UNKNOWN
-            ):
-                self.log(
-                    LogLevel.TRACE,
-                    f"{event.id}: {event.old.name} -> {event.new.name}: {event.reason}",
-                )
+        What can't be put into words, which would be a bug, costs no line but its own. It is raised
+        when the others are written.
+        """
+        self._is_gathering = False
+        gathered, self._gathered = self._gathered, []
+        lines: list[str] = []
+        bug: Exception | None = None
+        for one in gathered:
+            try:
+                lines += [one] if isinstance(one, str) else self._lines_of(one)
+            except Exception as error:  # noqa: BLE001 - see above
+                bug = error
+        if lines:
+            self._write("\n".join(lines))
+        if bug is not None:
+            raise bug
 
-    def _log_signal(self, event: SignalSent) -> None:
-        name = signal_name(event.signum)
-        whom = "process group " if event.to_group else ""
-        if event.stopping and event.signum == signal.SIGKILL:
-            self.log(LogLevel.WARN, f"killing '{event.id.name}' ({event.pid}) with SIGKILL")
-        elif event.stopping:
-            self.log(
-                LogLevel.DEBUG,
-                f"killing {event.id.name} (pid {event.pid}) {whom}with signal {name}",
+    def _lines_of(self, fact: "_Fact") -> list[str]:
+        return [
+            self._line(fact.at, level, message)
+            for level, message in _told_of(fact.event, fact.startsecs)
+            if self._tells(level)
+        ]
+
+
+class _Fact(NamedTuple):
+    """A fact that was published `at` a time, and what only concerns a process that came up."""
+
+    at: float  # Unix time
+    event: Event
+    startsecs: float
+
+
+def _told_of(event: Event, startsecs: float) -> Iterable[tuple[LogLevel, str]]:
+    """The lines of a published fact, where it has any."""
+    match event:
+        case ProcessSpawned():
+            yield LogLevel.INFO, f"spawned: '{event.id.name}' with pid {event.pid}"
+        case ProcessAdopted():
+            yield (
+                LogLevel.INFO,
+                f"adopted: '{event.id.name}' with pid {event.pid}, {event.state.name}",
             )
-        else:
-            self.log(LogLevel.DEBUG, f"sending {event.id.name} (pid {event.pid}) sig {name}")
+        case SpawnFailed():
+            yield LogLevel.INFO, f"spawnerr: {event.reason}"
+        case ProcessExited():
+            yield from _told_of_exit(event)
+        case StateChanged():
+            yield _told_of_state(event, startsecs)
+        case SignalSent():
+            yield _told_of_signal(event)
+        case SignalRefused():
+            yield (
+                LogLevel.CRITICAL,
+                f"unknown problem killing {event.id.name} ({event.pid}): {event.reason}",
+            )
+        case KillSurvived():
+            times = f"has outlived SIGKILL {event.kills} times; the kernel holds it"
+            yield LogLevel.WARN, f"'{event.id.name}' ({event.pid}) {times}"
+        case FlappingChanged():
+            yield LogLevel.WARN if event.flapping else LogLevel.INFO, sentence(event)
+        case HealthChanged():
+            yield LogLevel.INFO if event.passing else LogLevel.WARN, sentence(event)
+        case PlanApplied():
+            yield LogLevel.INFO, sentence(event)
+        case ProcessChanged():
+            yield LogLevel.INFO, f"changed: {event.id}: {', '.join(event.fields)}"
+        case ProcessAdded() | ProcessRemoved() | FailuresForgotten():
+            yield LogLevel.DEBUG, sentence(event)
+        case ControlAction():
+            pass  # AuditTrail has a line for it, wherever that goes
+        case EssentialEnded():
+            yield LogLevel.WARN, sentence(event)
+        case SupervisorStateChanged():
+            yield LogLevel.DEBUG, f"opsvisord is {event.new.value}: {event.reason}"
+
+
+def _told_of_exit(event: ProcessExited) -> Iterable[tuple[LogLevel, str]]:
+    if event.cause in _ASKED_FOR:
+        # Supervisor logs a plain SIGTERM death as a warning all the same.
+        level = LogLevel.INFO if event.outcome.code == 0 else LogLevel.WARN
+        yield level, f"stopped: {event.id.name} ({event.outcome})"
+        return
+    level = LogLevel.INFO if event.expected else LogLevel.WARN
+    verdict = "expected" if event.expected else "not expected"
+    yield level, f"exited: {event.id.name} ({event.outcome}; {verdict})"
+    yield LogLevel.DEBUG, f"{event.id}: {event.decision}"
+
+
+def _told_of_state(event: StateChanged, startsecs: float) -> tuple[LogLevel, str]:
+    match event.new:
+        case PublicState.RUNNING:
+            return LogLevel.INFO, (
+                f"success: {event.id.name} entered RUNNING state, process has stayed up for"
+                f" > than {startsecs:g} seconds (startsecs)"
+            )
+        case PublicState.FATAL:
+            reason = event.reason
+            if reason.startswith(_TOO_MANY_RETRIES):
+                reason = _TOO_MANY_RETRIES  # to the letter; the rest is at debug level
+            return LogLevel.INFO, f"gave up: {event.id.name} entered FATAL state, {reason}"
+        case (
+            PublicState.STOPPED
+            | PublicState.STARTING
+            | PublicState.BACKOFF
+            | PublicState.STOPPING
+            | PublicState.EXITED
+            | PublicState.UNKNOWN
+        ):
+            old, new = event.old.name, event.new.name
+            return LogLevel.TRACE, f"{event.id}: {old} -> {new}: {event.reason}"
+
+
+def _told_of_signal(event: SignalSent) -> tuple[LogLevel, str]:
+    name = signal_name(event.signum)
+    whom = "process group " if event.to_group else ""
+    if event.stopping and event.signum == signal.SIGKILL:
+        return LogLevel.WARN, f"killing '{event.id.name}' ({event.pid}) with SIGKILL"
+    if event.stopping:
+        told = f"killing {event.id.name} (pid {event.pid}) {whom}with signal {name}"
+        return LogLevel.DEBUG, told
+    return LogLevel.DEBUG, f"sending {event.id.name} (pid {event.pid}) sig {name}"

@@ -11,6 +11,8 @@ from typing import assert_never
 
 from opsvisor.config.settings import Collector, MetricsSettings
 from opsvisor.core.events import (
+    ControlAction,
+    EssentialEnded,
     Event,
     FailuresForgotten,
     FlappingChanged,
@@ -18,6 +20,7 @@ from opsvisor.core.events import (
     KillSurvived,
     PlanApplied,
     ProcessAdded,
+    ProcessAdopted,
     ProcessChanged,
     ProcessExited,
     ProcessRemoved,
@@ -30,18 +33,20 @@ from opsvisor.core.events import (
 )
 from opsvisor.core.instant import Instant
 from opsvisor.core.plan import PlanDiff
-from opsvisor.core.spec import ProcessId
+from opsvisor.core.spec import ProcessId, ProcessSpec
 from opsvisor.core.state import PublicState
+from opsvisor.core.struct import Struct
 from opsvisor.core.view import ProcessView
-from opsvisor.core.wording import kind_of
 from opsvisor.runtime.bus import Subscription
 from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.runtime.sampler import Sampler
 from opsvisor.runtime.sweep import Sweep
+from opsvisor.telemetry.counting_on import SeriesMemento
 from opsvisor.telemetry.exposition import Body, negotiate
 from opsvisor.telemetry.instruments import Component, Instruments
+from opsvisor.telemetry.listeners import ListenerCounts
 from opsvisor.telemetry.processes import families_of
-from opsvisor.telemetry.rows import Counts
+from opsvisor.telemetry.rows import Counts, CountsMemento
 from opsvisor.telemetry.scraping import Scrape, Sources
 from opsvisor.telemetry.tally import Tally
 
@@ -51,11 +56,18 @@ _USUAL = MetricsSettings()
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
 
+class MetricsMemento(Struct, frozen=True, kw_only=True):
+    """Everything that only grows: of the daemon itself, and of each process."""
+
+    series: tuple[SeriesMemento, ...] = ()
+    counts: tuple[CountsMemento, ...] = ()
+
+
 class Metrics:
     """Everything behind `/metrics`.
 
     `on_error` is told of a bug that was met in a collector; whoever is told counts it with
-    `internal_error`.
+    `internal_error`. `started_at`: if it was not now that the daemon was started.
     """
 
     def __init__(
@@ -72,12 +84,15 @@ class Metrics:
         subscriptions: Callable[[], Iterable[Subscription]] = tuple,
         proportional_memory: Callable[[ProcessId], int | None] = lambda _id: None,
         sweep_timeout: float = 2.0,
+        started_at: float | None = None,
     ) -> None:
         self._now = now
         self._settings = settings
         self._on_error = partial(on_error, Component.METRICS)
         self._counts: dict[ProcessId, Counts] = {}
-        self._instruments = Instruments(version=version, revision=revision, started_at=now().wall)
+        self._expected: dict[ProcessId, CountsMemento] = {}
+        began = now().wall if started_at is None else started_at
+        self._instruments = Instruments(version=version, revision=revision, started_at=began)
         self._families = families_of(settings)
         self._sources = Sources(
             views=views,
@@ -94,14 +109,12 @@ class Metrics:
 
     def on_event(self, event: Event) -> None:
         """Count this fact: the table from events to counters."""
-        self._instruments.events.labels(kind_of(type(event))).inc()
-        match event:
-            case ProcessAdded():
-                self._counts[event.id] = Counts.of(event.spec)
-            case ProcessChanged():
-                self._counts[event.id].change_to(event.spec)
-            case ProcessRemoved():
-                self._counts.pop(event.id, None)
+        self._instruments.events_by_type[type(event)].inc()
+        match event:  # what comes oftest first
+            case StateChanged():
+                counts = self._counts[event.id]
+                counts.is_running = event.new is PublicState.RUNNING
+                self._look_if_ready(counts)
             case ProcessSpawned():
                 counts = self._counts[event.id]
                 counts.starts += 1
@@ -109,19 +122,26 @@ class Metrics:
                 counts.has_to_pass = counts.is_asked
                 if event.replaces is not None:
                     counts.count_restart(event.replaces)
-            case SpawnFailed():
-                self._counts[event.id].spawn_failures += 1
             case ProcessExited():
                 counts = self._counts[event.id]
                 counts.exited_at, counts.last_outcome = event.at, event.outcome
+            case ProcessAdded():
+                self._counts[event.id] = Counts.of(event.spec)
+                if event.id in self._expected:
+                    self._counts[event.id].recall(self._expected.pop(event.id))
+            case ProcessChanged():
+                self._counts[event.id].change_to(event.spec)
+            case ProcessRemoved():
+                self._counts.pop(event.id, None)
+            case ProcessAdopted():
+                # How long it took to become ready is not known: its beginning was not seen.
+                self._counts[event.id].is_running = event.state is PublicState.RUNNING
+            case SpawnFailed():
+                self._counts[event.id].spawn_failures += 1
             case PlanApplied():
                 self._count_changes(event.diff)
             case SupervisorStateChanged():
                 self._instruments.set_supervisor_state(event.new)
-            case StateChanged():
-                counts = self._counts[event.id]
-                counts.is_running = event.new is PublicState.RUNNING
-                self._look_if_ready(counts)
             case HealthChanged():
                 counts = self._counts[event.id]
                 counts.has_to_pass = not event.ready
@@ -132,10 +152,39 @@ class Metrics:
                 | SignalSent()
                 | KillSurvived()
                 | SignalRefused()
+                | EssentialEnded()
+                | ControlAction()
             ):
-                pass  # shown as part of the state when somebody asks
+                pass  # shown as part of the state when somebody asks, or counted by who tells it
             case never:
                 assert_never(never)
+
+    def remember(self) -> MetricsMemento:
+        """What another daemon needs, so that no counter falls."""
+        return MetricsMemento(
+            series=self._instruments.remember(),
+            counts=tuple(one.remember(process_id) for process_id, one in self._counts.items()),
+        )
+
+    def remember_of(self, process_id: ProcessId) -> CountsMemento:
+        """What another daemon needs to count on for one process. KeyError if there is none."""
+        return self._counts[process_id].remember(process_id)
+
+    def expect(self, counts: Iterable[CountsMemento]) -> None:
+        """Count on from there for processes that `ProcessAdded` is about to tell of."""
+        self._expected.update({memento.id: memento for memento in counts})
+
+    def take_over(self, specs: Iterable[ProcessSpec], counts: Iterable[CountsMemento]) -> None:
+        """Know these processes, which no event will tell of, and what was counted of them."""
+        for spec in specs:
+            self._counts[spec.id] = Counts.of(spec)
+        for memento in counts:
+            if memento.id in self._counts:
+                self._counts[memento.id].recall(memento)
+
+    def count_on(self, series: Iterable[SeriesMemento]) -> None:
+        """Add what an earlier daemon had counted of itself."""
+        self._instruments.count_on(series)
 
     def config_loaded(self, *, ok: bool, at: float) -> None:
         """A configuration was read at this Unix time."""
@@ -145,6 +194,18 @@ class Metrics:
             self._instruments.reloaded_at.set(at)
         else:
             self._instruments.reload_failures.inc()
+
+    def control_action(self, action: str, identity: str, result: str) -> None:
+        """A client asked for this. `action` and `identity` are of known words, as the result."""
+        self._instruments.control_actions.labels(action, identity, result).inc()
+
+    def audit_log_written(self, *, ok: bool) -> None:
+        """Whether what belongs into the audit log gets there."""
+        self._instruments.audit_log_writable.set(int(ok))
+
+    def upgrade_asked_for(self, result: str) -> None:
+        """An upgrade was asked for, and this is what came of it: one of UPGRADE_RESULTS."""
+        self._instruments.upgrades.labels(result).inc()
 
     def http_request(self, handler: str, method: str, *, code: int, seconds: float) -> None:
         """A request was answered. `handler` is a route's template, never a path from outside."""
@@ -159,6 +220,10 @@ class Metrics:
     def stream_active(self, stream: str) -> AbstractContextManager[object]:
         """Counts a streaming response of this kind while the context lasts."""
         return self._instruments.http_streams.labels(stream).track_inprogress()
+
+    def listener(self, name: str, *, cuts: Iterable[str]) -> ListenerCounts:
+        """What a listener of this name counts; `cuts` are the reasons it ends connections for."""
+        return ListenerCounts(self._instruments, name, cuts)
 
     def observe_loop_lag(self, seconds: float) -> None:
         """The loop was this late."""

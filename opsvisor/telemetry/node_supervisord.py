@@ -6,7 +6,6 @@ start is told only then, in whole seconds.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from opsvisor.config.settings import Collector
 from opsvisor.core.outcome import ExitCause
@@ -17,11 +16,11 @@ from opsvisor.telemetry.rows import Row, Single
 _LABELS = ("name", "group")
 _UP = (PublicState.STARTING, PublicState.RUNNING, PublicState.STOPPING)
 _OVER = (PublicState.STOPPED, PublicState.EXITED, PublicState.FATAL)
-_BY_SIGNAL = -1
+# What Supervisor has for any end without an exit code: a signal, or one it can't make out.
+_NO_CODE = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Borrowed(Single):
+class Borrowed(Single, frozen=True, kw_only=True):
     """A family under another's name. `text_type` is what it is called there.
 
     OpenMetrics, which node_exporter does not speak, has no counter without `_total`: there it is
@@ -53,7 +52,7 @@ def _exit_status(row: Row) -> int:
     early = view.last_cause is ExitCause.START_FAILURE
     if view.last_outcome is None or early or view.state not in _OVER:
         return 0
-    return _BY_SIGNAL if view.last_outcome.code is None else view.last_outcome.code
+    return _NO_CODE if view.last_outcome.code is None else view.last_outcome.code
 
 
 def _start(row: Row) -> int | None:

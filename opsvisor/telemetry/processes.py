@@ -524,14 +524,14 @@ PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
     ),
     _gauge(
         "process_last_exit_code",
-        "Exit code of the last run that ended, -1 if a signal ended it.",
+        "Exit code of the last run that ended, -1 if a signal ended it or nobody saw how.",
         Collector.RESTARTS,
         _last_exit(lambda outcome: -1 if outcome.code is None else outcome.code),
         when=_NEVER_ENDED,
     ),
     _gauge(
         "process_last_exit_signal",
-        "Signal that ended the last run, 0 if it exited.",
+        "Signal that ended the last run, 0 if it exited or nobody saw how.",
         Collector.RESTARTS,
         _last_exit(lambda outcome: outcome.signum or 0),
         when=_NEVER_ENDED,

@@ -8,12 +8,13 @@ one more label.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import ExitCause, Outcome
-from opsvisor.core.spec import ProcessSpec
+from opsvisor.core.spec import ProcessId, ProcessSpec
+from opsvisor.core.struct import Struct
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime.cgroups import Surroundings, Throttling
 from opsvisor.runtime.logs.capture import StreamStats
@@ -35,8 +36,31 @@ def reasons_of(spec: ProcessSpec) -> tuple[ExitCause, ...]:
     return tuple(cause for cause in ExitCause if cause not in never)
 
 
-@dataclass(slots=True)
-class Counts:
+@cache
+def _no_restarts(reasons: tuple[ExitCause, ...]) -> Mapping[ExitCause, int]:
+    """What all processes have that were never replaced. One for all: nobody changes it."""
+    return dict.fromkeys(reasons, 0)
+
+
+class CountsMemento(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was counted of one process, for another daemon to count on from.
+
+    `restarts`: for what reasons there were any.
+    """
+
+    id: ProcessId
+    restarts: tuple[tuple[ExitCause, int], ...] = ()
+    starts: int = 0
+    spawn_failures: int = 0
+    exited_at: float = 0.0
+    last_outcome: Outcome | None = None
+    spawned_at: float | None = None
+    is_running: bool = False
+    has_to_pass: bool = False
+    ready_duration: float | None = None
+
+
+class Counts(Struct):
     """What the events said of one process since it entered the plan: zero for everything first.
 
     A counter that first appears at 3 shows no increase, so all restart reasons are there from the
@@ -58,7 +82,7 @@ class Counts:
     is_asked: bool = False
     has_to_pass: bool = False
     ready_duration: float | None = None
-    kept: dict[str, tuple[object, str]] = field(default_factory=dict)
+    kept: dict[str, tuple[object, str]] | None = None
 
     @staticmethod
     def of(spec: ProcessSpec) -> "Counts":
@@ -66,16 +90,44 @@ class Counts:
         group, name = escape(spec.id.group), escape(spec.id.name)
         return Counts(
             head=f'{{group="{group}",process="{name}"',
-            restarts=dict.fromkeys(reasons_of(spec), 0),
+            restarts=_no_restarts(reasons_of(spec)),
             fingerprint=_fingerprint_of(spec),
             is_asked=spec.is_asked_whether_ready,
         )
+
+    def remember(self, process_id: ProcessId) -> CountsMemento:
+        """What another daemon needs to count on."""
+        return CountsMemento(
+            id=process_id,
+            restarts=tuple((cause, count) for cause, count in self.restarts.items() if count),
+            starts=self.starts,
+            spawn_failures=self.spawn_failures,
+            exited_at=self.exited_at,
+            last_outcome=self.last_outcome,
+            spawned_at=self.spawned_at,
+            is_running=self.is_running,
+            has_to_pass=self.has_to_pass,
+            ready_duration=self.ready_duration,
+        )
+
+    def recall(self, memento: CountsMemento) -> None:
+        """Count on from there."""
+        if memento.restarts:
+            self.restarts = {**self.restarts, **dict(memento.restarts)}
+        self.starts = memento.starts
+        self.spawn_failures = memento.spawn_failures
+        self.exited_at = memento.exited_at
+        self.last_outcome = memento.last_outcome
+        self.spawned_at = memento.spawned_at
+        self.is_running = memento.is_running
+        self.has_to_pass = memento.has_to_pass
+        self.ready_duration = memento.ready_duration
 
     def change_to(self, spec: ProcessSpec) -> None:
         """Have the reasons of this spec there. What was counted before stays."""
         self.fingerprint = _fingerprint_of(spec)
         self.is_asked = spec.is_asked_whether_ready
-        self.restarts = {**dict.fromkeys(reasons_of(spec), 0), **self.restarts}
+        self.restarts = {**_no_restarts(reasons_of(spec)), **self.restarts}
 
     def count_restart(self, reason: ExitCause) -> None:
         """One more start that replaced a run which ended so."""
@@ -107,8 +159,7 @@ class Row(NamedTuple):
     proportional_memory: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Single(Family):
+class Single(Family, frozen=True, kw_only=True):
     """One sample per process; `read` gives None where there is none."""
 
     read: Callable[[Row], float | None]
@@ -125,8 +176,7 @@ class Single(Family):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Several(Family):
+class Several(Family, frozen=True, kw_only=True):
     """Some samples per process; `read` gives what follows the labels of the process in each."""
 
     read: Callable[[Row], Sequence[str]]
@@ -143,8 +193,7 @@ class Several(Family):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept(Several):
+class Kept(Several, frozen=True, kw_only=True):
     """Like `Several`, of something that is seldom new: its lines are kept until `key` is another.
 
     A third of all samples are such: eight for the state, one for each reason to restart. `key`
@@ -159,10 +208,13 @@ class Kept(Several):
         texts = []
         for row in rows:
             made_of = key(row)
-            kept = row.counts.kept.get(name)
+            all_kept = row.counts.kept
+            if all_kept is None:
+                all_kept = row.counts.kept = {}
+            kept = all_kept.get(name)
             if kept is None or kept[0] is not made_of:
                 text = f"{name}{row.counts.head}".join(("", *self.read(row)))
-                kept = row.counts.kept[name] = made_of, text
+                kept = all_kept[name] = made_of, text
             texts.append(kept[1])
         return "".join(texts)
 

@@ -1,16 +1,16 @@
 """Answers scrapes: looks at what was asked for, and writes it block by block.
 
-A scrape must never cost supervision: it gives the loop back after each family and every 500
-processes (2.9 ms at most for 30,000 samples, against 278 ms in one go with the client library),
-the sweep over /proc happens in a thread and is not waited for beyond `sweep_timeout`, and what
-can't be collected is missing from the answer, counted, and told by `opsvisor_collector_success`.
-Nobody looks for what was not asked for.
+A scrape must never cost supervision: it gives the loop back after every 50 processes it has
+looked at, every 2,000 times it has asked one for a family, and every collector (below 1 ms each,
+against 278 ms in one go for 30,000 samples with the client library). The sweep over /proc happens
+in a thread and is not waited for beyond `sweep_timeout`. What can't be collected is missing from
+the answer, counted, and told by `opsvisor_collector_success`. Nobody looks for what was not asked
+for.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from types import MappingProxyType
 from typing import TypeVar
@@ -18,6 +18,7 @@ from typing import TypeVar
 from opsvisor.config.settings import Collector
 from opsvisor.core.instant import Instant
 from opsvisor.core.spec import ProcessId
+from opsvisor.core.struct import Struct
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime.bus import Subscription
 from opsvisor.runtime.logs.capture import StreamStats
@@ -34,12 +35,15 @@ T = TypeVar("T")
 # Collectors that read what a sweep over /proc found. Without them there is none.
 SWEEPING = frozenset({Collector.RESOURCES, Collector.CGROUP, Collector.CONTEXT_SWITCHES})
 
+# Looking at a process costs 17 us, being asked for one family 0.3 us and its lines compressed
+# 0.1 us: both of these are well below a millisecond. Turns of the loop cost something as well.
+_LOOKED_AT_AT_ONCE = 50
+_ASKED_AT_ONCE = 2000
 _ROWS_AT_ONCE = 500
 _NO_STREAMS: Mapping[str, StreamStats] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
+class Sources(Struct, frozen=True, kw_only=True):
     """Where a scrape looks. `counts` is also written while it goes on.
 
     `views` are looked at a few at a time, and may come into being only then.
@@ -71,12 +75,14 @@ class Scrape:
         """The whole of it, whatever fails."""
         await self._sweep()
         rows = await self._rows()
+        turns = _Turns()
         for collector in self._tally.seconds:
             with self._tally.of(collector):
                 for family in self._families.get(collector, ()):
-                    await _write(family, rows, body=body, form=form)
+                    await _write(family, rows, body=body, form=form, turns=turns)
                 self._look_at_daemon(collector)
                 body.write(self._sources.instruments.render(form, collector))
+            await turns.over()
         self._sources.instruments.tell(self._tally)
         body.write(self._sources.instruments.render(form, None))
         if form is Format.OPENMETRICS:
@@ -110,7 +116,7 @@ class Scrape:
         counts = self._sources.counts
         chunk: list[ProcessView] = []
         with self._tally.of(*self._of_processes):
-            chunk += islice(views, _ROWS_AT_ONCE)
+            chunk += islice(views, _LOOKED_AT_AT_ONCE)
             for view in chunk:
                 if view.id not in counts:
                     counts[view.id] = Counts.of(view.spec)
@@ -168,11 +174,31 @@ class Scrape:
             instruments.events_dropped.labels(name)  # there with 0 before the first is lost
 
 
-async def _write(family: ProcessFamily, rows: Sequence[Row], *, body: Body, form: Format) -> None:
+class _Turns:
+    """Gives the loop back whenever enough rows were asked for a family, of whichever family."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    async def asked(self, rows: int) -> None:
+        """So many more were."""
+        self._asked += rows
+        if self._asked >= _ASKED_AT_ONCE:
+            await self.over()
+
+    async def over(self) -> None:
+        """Enough was done in this one."""
+        self._asked = 0
+        await asyncio.sleep(0)
+
+
+async def _write(
+    family: ProcessFamily, rows: Sequence[Row], *, body: Body, form: Format, turns: _Turns
+) -> None:
     body.write(family.head(form))
     for chunk in _chunks(rows):
         body.write(family.samples(chunk))
-        await asyncio.sleep(0)
+        await turns.asked(len(chunk))
 
 
 def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -43,6 +43,7 @@ SEVERITIES = {
     "OpsvisorShutdownStuck": "critical",
     "OpsvisorRestarted": "info",
     "OpsvisorConfigReloadFailed": "warning",
+    "OpsvisorCertificateExpiring": "warning",
     "OpsvisorEventLoopLagging": "warning",
     "OpsvisorEventsDropped": "warning",
     "OpsvisorInternalErrors": "warning",

@@ -503,6 +503,64 @@ RELOAD_FAILED_CASES = (
     ),
 )
 
+EXPIRING = "OpsvisorCertificateExpiring"
+_FORTNIGHT = 14 * 86_400  # the tests' clock begins at 0
+
+
+def valid_until(*values: str) -> dict[str, str]:
+    """Until when a listener's certificate is valid."""
+    return of_supervisor(
+        "opsvisor_tls_certificate_not_after_timestamp_seconds", *values, listener="http"
+    )
+
+
+OF_LISTENER = {**OF_SUPERVISOR, "listener": "http"}
+EXPIRING_CASES = (
+    Case(
+        alert=EXPIRING,
+        shows=Shows.FIRES,
+        claim="for an hour, two weeks before",
+        series=(valid_until(hold(_FORTNIGHT + 600, "2h")),),
+        fires={"1h10m": False, "1h10m15s": True},
+        labels=OF_LISTENER,
+        summary="The certificate of opsvisor expires soon.",
+        description="The certificate of listener http of opsvisor on shop-1:9001 is valid for"
+        " 13d 22h 59m 45s more.\nRun there: opsvisorctl metrics",
+    ),
+    Case(
+        alert=EXPIRING,
+        shows=Shows.NEAR_MISS,
+        claim="more than two weeks are left",
+        series=(valid_until(hold(_FORTNIGHT + 7300, "2h")),),
+        fires={"1h": False, "2h": False},
+        labels=OF_LISTENER,
+    ),
+    Case(
+        alert=EXPIRING,
+        shows=Shows.RESOLVES,
+        claim="renewed",
+        series=(valid_until(hold(0, "90m"), hold(90 * 86_400, "1h")),),
+        fires={"89m45s": True, "90m": False},
+        labels=OF_LISTENER,
+    ),
+    Case(
+        alert=EXPIRING,
+        shows=Shows.MISSED_SCRAPE,
+        claim="90 seconds without an answer",
+        series=(valid_until(hold(0, "30m"), hold(STALE, "90s"), hold(0, "1h")),),
+        fires={"59m45s": False, "1h": True},
+        labels=OF_LISTENER,
+    ),
+    Case(
+        alert=EXPIRING,
+        shows=Shows.LATE,
+        claim="so from the first scrape on",
+        series=(valid_until(hold(NOTHING, "2m"), hold(0, "2h")),),
+        fires={"1h1m45s": False, "1h2m": True},
+        labels=OF_LISTENER,
+    ),
+)
+
 LAGGING = "OpsvisorEventLoopLagging"
 LAGGING_TEXT = "opsvisor reacts late."
 
@@ -822,6 +880,7 @@ CASES = (
     *STUCK_CASES,
     *RESTARTED_CASES,
     *RELOAD_FAILED_CASES,
+    *EXPIRING_CASES,
     *LAGGING_CASES,
     *EVENTS_CASES,
     *ERRORS_CASES,

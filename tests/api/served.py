@@ -13,12 +13,16 @@ import aiohttp
 import msgspec
 from control_room import ControlRoom, control_room, loaded
 from engine_room import PATIENCE
+from promised import Promises
 
 from opsvisor import wire
 from opsvisor.api.app import create_app
 from opsvisor.api.context import HttpObserver
+from opsvisor.api.crowd import Cut, Watcher
 from opsvisor.api.server import HttpServer
-from opsvisor.config.settings import DaemonSettings, TcpServer, UnixServer
+from opsvisor.api.tls import Certificates, TlsWatcher
+from opsvisor.config.certificates import Certificate
+from opsvisor.config.settings import ClientLimits, DaemonSettings, TcpServer, UnixServer
 from opsvisor.core.events import ProcessAdded
 from opsvisor.core.spec import ProcessSpec
 from opsvisor.runtime import clock
@@ -26,6 +30,8 @@ from opsvisor.telemetry.metrics import Metrics
 
 T = TypeVar("T")
 JSON = {"Content-Type": "application/json"}
+# One address may be wrong as often as a table of callers has it.
+PATIENT = ClientLimits(failed_logins=0)
 
 
 @dataclass(frozen=True)
@@ -53,10 +59,35 @@ class SentEvent:
         return decoded
 
 
+class _Told(Watcher, TlsWatcher):
+    """Writes down what a listener tells, in words."""
+
+    def __init__(self, one: "Served") -> None:
+        self._one = one
+
+    def cut(self, why: Cut) -> None:
+        self._tell(f"cut: {why.value}")
+
+    def handshake_failed(self, source: str, why: str) -> None:
+        self._tell(f"no handshake with {source}: {why}")
+
+    def renewed(self, certificate: Certificate) -> None:
+        self._tell(f"renewed, until {certificate.not_after:.0f}")
+
+    def not_renewed(self, why: str) -> None:
+        self._tell(f"not renewed: {why}")
+
+    def _tell(self, text: str) -> None:
+        self._one.told.append(text)
+        self._one.house.room.poke()
+
+
 class Served:
     """A control room with its API."""
 
-    def __init__(self, house: ControlRoom, server: UnixServer | TcpServer) -> None:
+    def __init__(
+        self, house: ControlRoom, server: UnixServer | TcpServer, limits: ClientLimits
+    ) -> None:
         self.house = house
         self.done: list[Done] = []
         self.errors: list[tuple[str, Exception]] = []
@@ -78,13 +109,22 @@ class Served:
             streaming=self.metrics.stream_active,
             internal_error=lambda component, error: self.errors.append((component, error)),
         )
+        self.told: list[str] = []  # of connections and certificates, as whoever watches is
+        shown = None
+        if isinstance(server, TcpServer) and server.tls is not None:
+            shown = Certificates(server.tls, _Told(self))
         app = create_app(
             house.control,
             server,
             metrics=self.metrics,
             observer=observer,
+            limits=limits,
+            certificates=shown,
         )
-        self.server = HttpServer(server, app)
+        self.promises = Promises(app)
+        self.server = HttpServer(
+            server, app, limits=limits, watcher=_Told(self), certificates=shown
+        )
         self.session: aiohttp.ClientSession
 
     async def open(self) -> None:
@@ -107,8 +147,7 @@ class Served:
     @property
     def port(self) -> int:
         """Where a TCP server listens that was told port 0."""
-        assert self.server._runner is not None
-        port: int = self.server._runner.addresses[0][1]
+        port: int = self.server.listener.getsockname()[1]
         return port
 
     async def close(self) -> None:
@@ -133,7 +172,7 @@ class Served:
         """The problem that a request must meet. `_` in the names of headers stands for `-`."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         data = None if body is None else io.BytesIO(body)
-        wanted = {**JSON, **named} if method == "POST" else named
+        wanted = {**JSON, **named} if method in ("POST", "DELETE") else named
         async with self.session.request(method, path, data=data, headers=wanted) as response:
             assert response.content_type == "application/problem+json"
             told = msgspec.json.decode(await response.read(), type=wire.Problem)
@@ -150,10 +189,11 @@ class Served:
 
     @asynccontextmanager
     async def events(
-        self, path: str, last_event_id: str = "", **params: str | int
+        self, path: str, last_event_id: str = "", *, shown: str = "", **params: str | int
     ) -> AsyncIterator[AsyncIterator[SentEvent]]:
-        """Server-sent events, for as long as the block lasts."""
+        """Server-sent events, for as long as the block lasts; `shown` is in Authorization."""
         headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
+        headers |= {"Authorization": shown} if shown else {}
         async with self.session.get(path, params=params, headers=headers) as response:
             assert (response.status, response.content_type) == (200, "text/event-stream")
             yield _sent_events(response)
@@ -222,13 +262,14 @@ async def served(
 ) -> AsyncIterator[Served]:
     """An API that is gone after the block, and has met no bug of its own."""
     async with control_room(loaded(*specs, settings=settings)) as house:
-        one = Served(house, server)
+        one = Served(house, server, settings.limits if settings else PATIENT)
         await one.open()
         try:
             yield one
         finally:
             await one.close()
         assert not one.errors, one.errors
+        assert not one.promises.broken, one.promises.broken
         assert house.control.actions._waiting == {}
         assert house.room.bus.subscriptions == ()
 

@@ -1,72 +1,101 @@
 """Who may do what: every route, asked by everybody who can come in, and by some who can't."""
 
-import base64
+import hashlib
 import hmac
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from engine_room import sleeper
 from served import JSON, Serve, Served
 
-from opsvisor.api.access import Gate
+from opsvisor import wire
+from opsvisor.api.access import Gate, basic, bearer
 from opsvisor.api.routes import METRICS_PATHS, ROUTES, Route
 from opsvisor.config.settings import (
     Access,
     Credentials,
     Identity,
+    LocalPeer,
     Offer,
     TcpServer,
     UnixServer,
 )
 
 OWNER = Credentials(username="owner", password="the owner's")
-IDENTITIES = tuple(
-    identity
-    for access in Access
-    for identity in (
-        Identity(name=f"{access.value}-p", access=access, password=f"{access.value} pass"),
-        Identity(name=f"{access.value}-t", access=access, token=f"{access.value}-token"),
-    )
+WEB = frozenset({"web", "api"})
+SCOPES = {access: (None,) if access is Access.METRICS else (None, WEB) for access in Access}
+
+
+def identities_of(access: Access) -> Iterator[Identity]:
+    """Somebody for each proof, and one who is there for some groups only."""
+    name = access.value
+    hashed = hashlib.sha256(f"{name}-hashed".encode()).digest()
+    yield Identity(name=f"{name}-p", access=access, password=f"{name} pass")
+    yield Identity(name=f"{name}-t", access=access, token=f"{name}-token")
+    yield Identity(name=f"{name}-h", access=access, token_hash=hashed)
+    if access is not Access.METRICS:
+        yield Identity(name=f"{name}-s", access=access, groups=WEB, token=f"{name}-scoped")
+
+
+IDENTITIES = tuple(one for access in Access for one in identities_of(access))
+
+
+@dataclass(frozen=True)
+class Asker:
+    """What somebody sends, and how far they may go; None is nobody."""
+
+    headers: Mapping[str, str]
+    access: Access | None
+    is_scoped: bool = False
+
+
+def by(header: str, access: Access | None = None, *, is_scoped: bool = False) -> Asker:
+    """Who sends this in Authorization."""
+    return Asker({"Authorization": header} if header else {}, access, is_scoped)
+
+
+ASKERS = (
+    by(""),
+    by(basic("owner", "the owner's"), Access.ADMIN),
+    by(basic("owner", "wrong")),
+    by(basic("nobody", "the owner's")),
+    by(basic("admin-p", "read pass")),  # somebody else's
+    by(basic("admin-t", "admin-token")),  # the token is no password
+    by(basic("admin-p", "")),
+    by(bearer("admin pass")),  # nor the password a token
+    by(bearer(hashlib.sha256(b"admin-hashed").hexdigest())),  # nor the hash of a token
+    by(bearer(f"sha256:{hashlib.sha256(b'admin-hashed').hexdigest()}")),
+    by(bearer("wrong")),
+    by(bearer("")),
+    by("Bearer"),
+    by("Basic"),
+    by("Digest admin-token"),
+    by("admin-token"),
+    Asker({"Cookie": "opsvisor_session=admin-token"}, None),
+    Asker({"Cookie": "opsvisor_session="}, None),
+    *(by(basic(f"{one.value}-p", f"{one.value} pass"), one) for one in Access),
+    *(by(bearer(f"{one.value}-token"), one) for one in Access),
+    *(by(bearer(f"{one.value}-hashed"), one) for one in Access),
+    *(by(bearer(f"{one.value}-scoped"), one, is_scoped=True) for one in list(Access)[1:]),
 )
 
 
-def basic(username: str, password: str) -> str:
-    """The header of basic auth."""
-    return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
-
-
-def bearer(token: str) -> str:
-    """The header of a token."""
-    return f"Bearer {token}"
-
-
-def shown_by(identity: Identity) -> str:
-    """What an identity sends."""
-    if identity.password is not None:
-        return basic(identity.name, identity.password)
-    assert identity.token is not None
-    return bearer(identity.token)
-
-
-# Everybody who asks, and how far they may go; None is nobody.
-CALLERS: dict[str, Access | None] = {
-    "": None,
-    basic("owner", "the owner's"): Access.ADMIN,
-    basic("owner", "wrong"): None,
-    basic("nobody", "the owner's"): None,
-    basic("admin-p", "read pass"): None,  # somebody else's
-    basic("admin-t", "admin-token"): None,  # the token is no password
-    basic("admin-p", ""): None,
-    bearer("admin pass"): None,  # nor the password a token
-    bearer("wrong"): None,
-    bearer(""): None,
-    "Bearer": None,
-    "Basic": None,
-    "Digest admin-token": None,
-    "admin-token": None,
-    **{shown_by(identity): identity.access for identity in IDENTITIES},
-}
+async def logged_in(api: Served) -> list[Asker]:
+    """A browser for each access, and for each that has a scope."""
+    found = []
+    for identity in IDENTITIES:
+        if identity.token is None:
+            continue
+        body = {"token": identity.token}
+        async with api.session.post("/api/v1/session", json=body) as response:
+            assert response.status == 200
+            cookie = response.headers["Set-Cookie"].partition(";")[0]
+        headers = {"Cookie": cookie, "Sec-Fetch-Site": "same-origin"}
+        found.append(Asker(headers, identity.access, identity.groups is not None))
+    return found
 
 
 def protected(**options: object) -> TcpServer:
@@ -83,14 +112,13 @@ def protected(**options: object) -> TcpServer:
 
 def path_of(route: Route) -> str:
     """An address that the route leads to."""
-    return route.path.format(name="web", stream="stdout")
+    return route.path.format(name="web", stream="stdout", asset="base.css")
 
 
-async def status_of(api: Served, method: str, path: str, header: str) -> tuple[int, str]:
+async def status_of(api: Served, method: str, path: str, asker: Asker | str) -> tuple[int, str]:
     """The status of an answer, and the code of the problem if it is one."""
-    headers = {**(JSON if method == "POST" else {}), "Authorization": header}
-    if not header:
-        del headers["Authorization"]
+    asker = by(asker) if isinstance(asker, str) else asker
+    headers = {**(JSON if method in ("POST", "DELETE") else {}), **asker.headers}
     async with api.session.request(method, path, headers=headers) as response:
         if method == "HEAD" or response.content_type != "application/problem+json":
             return response.status, ""
@@ -105,27 +133,54 @@ def methods(route: Route) -> Iterator[str]:
         yield "HEAD"
 
 
+def expected_of(route: Route, asker: Asker) -> tuple[int, str] | None:
+    """How somebody is answered who may not, or where all are answered alike; None: as it is."""
+    if route.access is None:
+        # A login asks what is shown, and nothing is.
+        return (400, "bad_request") if route.takes is wire.LoginRequest else (200, "")
+    if asker.access is None:
+        return 401, "unauthorized"
+    if not asker.access.covers(route.access) or (asker.is_scoped and route.is_whole):
+        return 403, "forbidden"
+    return None
+
+
+async def check(api: Served, route: Route, asker: Asker) -> None:
+    """By each of its methods, the route answers as it must."""
+    for method in methods(route):
+        status, code = await status_of(api, method, path_of(route), asker)
+        expected = expected_of(route, asker)
+        if expected is None:
+            # A stream can't be had by HEAD, which its handler tells.
+            refused = {401, 403, 404} if method == "HEAD" else {401, 403, 404, 405}
+            assert status not in refused, (method, asker, code)
+        else:
+            code = expected[1] if method == "HEAD" else code
+            assert (status, code) == expected, (method, asker)
+
+
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 async def test_every_route_asked_by_everybody(serve: Serve, route: Route) -> None:
     """Who may, gets some answer of the route's own; who may not, learns it before anything."""
     api = await serve(sleeper(), server=protected())
-    for method in methods(route):
-        for header, access in CALLERS.items():
-            status, code = await status_of(api, method, path_of(route), header)
-            if route.access is None:
-                expected = {200}
-            elif access is None:
-                expected = {401}
-            elif not access.covers(route.access):
-                expected = {403}
-            else:
-                # A stream can't be had by HEAD, which its handler tells.
-                refused = {401, 403, 404} if method == "HEAD" else {401, 403, 404, 405}
-                assert status not in refused, (method, header)
-                continue
-            assert status in expected, (method, header)
-            if method != "HEAD":
-                assert code == {401: "unauthorized", 403: "forbidden", 200: ""}[status]
+    for asker in (*ASKERS, *await logged_in(api)):
+        await check(api, route, asker)
+
+
+@pytest.mark.parametrize(
+    ("access", "groups"), [(access, groups) for access in Access for groups in SCOPES[access]]
+)
+async def test_every_route_asked_by_a_user_of_this_machine(
+    serve: Serve, tmp_path: Path, access: Access, groups: frozenset[str] | None
+) -> None:
+    """At the unix socket, where the kernel says who it is; what is shown counts for more."""
+    me = Identity(name="me", access=access, groups=groups, local=LocalPeer(uid=os.geteuid()))
+    server = UnixServer(name="test", path=str(tmp_path / "s"), identities=(me, *IDENTITIES))
+    api = await serve(sleeper(), server=server)
+    for route in ROUTES:
+        await check(api, route, Asker({}, access, groups is not None))
+        await check(api, route, by(bearer("wrong")))
+        await check(api, route, by(bearer("metrics-token"), Access.METRICS))
 
 
 def test_the_levels_are_as_documented() -> None:
@@ -133,8 +188,16 @@ def test_the_levels_are_as_documented() -> None:
     by_access: dict[Access | None, set[str]] = {}
     for route in ROUTES:
         by_access.setdefault(route.access, set()).add(f"{route.method} {route.path}")
-    assert by_access[None] == {"GET /healthz", "GET /readyz"}
-    assert by_access[Access.METRICS] == {"GET /metrics", "GET /api/v1/sd"}
+    assert by_access[None] == {
+        "GET /",
+        "GET /static/{asset}",
+        "GET /healthz",
+        "GET /readyz",
+        "GET /openapi.json",
+        "POST /api/v1/session",
+        "DELETE /api/v1/session",
+    }
+    assert by_access[Access.METRICS] == {"GET /metrics", "GET /api/v1/sd", "GET /api/v1/me"}
     assert all(name.startswith("GET ") for name in by_access[Access.READ])
     assert by_access[Access.OPERATE] == {
         "POST /api/v1/actions",
@@ -203,8 +266,8 @@ async def test_a_socket_with_a_password_knows_identities_too(serve: Serve, tmp_p
     api = await serve(sleeper(), server=server)
     assert (await status_of(api, "GET", "/metrics", ""))[0] == 401
     assert (await status_of(api, "GET", "/metrics", bearer("metrics-token")))[0] == 200
-    assert (await status_of(api, "GET", "/", bearer("metrics-token")))[0] == 403
-    assert (await status_of(api, "GET", "/", basic("owner", "the owner's")))[0] == 200
+    assert (await status_of(api, "GET", "/api/v1/daemon", bearer("metrics-token")))[0] == 403
+    assert (await status_of(api, "GET", "/api/v1/daemon", basic("owner", "the owner's")))[0] == 200
 
 
 # -- a listener for metrics -----------------------------------------------------------------------
@@ -221,9 +284,10 @@ async def test_a_listener_for_metrics_has_nothing_else(serve: Serve, route: Rout
 async def test_it_asks_for_an_identity_where_there_are_any(serve: Serve) -> None:
     """And lets in each of them: all may read metrics. What leads nowhere names what there is."""
     api = await serve(sleeper(), server=protected(offers=Offer.METRICS))
-    for header, access in CALLERS.items():
-        assert (await status_of(api, "GET", "/metrics", header))[0] == (200 if access else 401)
-        assert (await status_of(api, "GET", "/readyz", header))[0] == 200
+    for asker in ASKERS:
+        expected = 401 if asker.access is None else 403 if asker.is_scoped else 200
+        assert (await status_of(api, "GET", "/metrics", asker))[0] == expected
+        assert (await status_of(api, "GET", "/readyz", asker))[0] == 200
     told = await api.problem("GET", "/", Authorization=bearer("admin-token"))
     assert told.hint == "this listener has /metrics, /healthz, /readyz and nothing else"
 
@@ -325,9 +389,10 @@ def test_all_is_compared_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hmac, "compare_digest", count)
     gate = Gate(protected())
     counts = set()
-    for header in CALLERS:
+    for asker in ASKERS:
         compared.clear()
-        gate.caller(header or None)
+        gate.caller(asker.headers.get("Authorization"))
         counts.add(len(compared))
     assert len(counts) == 1
-    assert counts.pop() == 2 + 2 * 4 + 4  # two for each password, one for each token
+    # Two for each password, and one for each token, of which there are three but for one access.
+    assert counts.pop() == 2 + 2 * 4 + 4 * 3 - 1

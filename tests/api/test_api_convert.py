@@ -6,6 +6,7 @@ from engine_room import key, program
 from opsvisor import wire
 from opsvisor.api.convert import probe_status, wire_event
 from opsvisor.core.events import (
+    EssentialEnded,
     Event,
     FailuresForgotten,
     FlappingChanged,
@@ -13,6 +14,7 @@ from opsvisor.core.events import (
     KillSurvived,
     PlanApplied,
     ProcessAdded,
+    ProcessAdopted,
     ProcessChanged,
     ProcessExited,
     ProcessRemoved,
@@ -97,6 +99,18 @@ PID = Pid(7)
             ProcessSpawned(at=1.5, id=WEB, pid=PID, cause=StartCause.MANUAL, replaces=None),
             "site:web",
             {"pid": 7, "cause": "manual", "replaces": None},
+        ),
+        (
+            ProcessAdopted(at=1.5, id=WEB, pid=PID, state=PublicState.RUNNING, started=0.5),
+            "site:web",
+            {"pid": 7, "state": "RUNNING", "started": 0.5},
+        ),
+        (
+            EssentialEnded(
+                at=1.5, id=WEB, state=PublicState.EXITED, reason="exit status 3", exit_status=3
+            ),
+            "site:web",
+            {"state": "EXITED", "reason": "exit status 3", "exit_status": 3},
         ),
         (
             SpawnFailed(at=1.5, id=WEB, reason="oops", kind=SpawnFaultKind.NO_FILE),

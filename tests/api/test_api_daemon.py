@@ -16,6 +16,7 @@ from served import JSON, Serve, Served
 from opsvisor import wire
 from opsvisor.config.problems import ConfigError, Place, Problem
 from opsvisor.config.settings import DaemonSettings
+from opsvisor.control.upgrades import Upgraded
 from opsvisor.core.events import ProcessRemoved
 from opsvisor.core.spec import Startup
 from opsvisor.core.state import PublicState
@@ -32,6 +33,7 @@ async def test_the_daemon_tells_of_itself(serve: Serve) -> None:
     assert (told.version, told.identifier, told.pid) == ("1.2.3", "me", os.getpid())
     assert (told.state, told.generation, told.processes) == ("running", 1, 1)
     assert (told.config_files, told.log_file) == (["/etc/opsvisor.toml"], "")
+    assert told.containment == "process group + subreaper (no delegated cgroup)"
     assert told.python == platform.python_version()
     assert 0 <= told.uptime < 10
     assert (told.last_reload_ok, told.last_reload_problems) == (True, [])
@@ -46,7 +48,7 @@ async def test_the_front_page_says_where_everything_is(api: Served) -> None:
     async with api.session.get("/") as response:
         assert response.content_type == "text/plain"
         text = await response.text()
-    assert text.startswith("opsvisord 1.2.3, 1 processes\n")
+    assert text.startswith("opsvisord\n")
     for line in text.splitlines():
         for path in [word for word in line.split() if word.startswith("/")]:
             async with api.session.get(path) as response:
@@ -71,6 +73,32 @@ async def test_shutdown_is_accepted_and_stops_everything(api: Served) -> None:
         assert response.status == 202
     await api.house.room.until(lambda: api.house.room.over)
     assert api.house.room.engine.live() == {}
+
+
+async def test_an_upgrade_is_accepted_or_refused(api: Served) -> None:
+    """The answer says which version takes over, or why it can't; then nothing has happened."""
+    begun = await api.post("/api/v1/daemon/upgrade", wire.UpgradeResponse)
+    assert (begun.from_version, begun.to_version, begun.pid) == ("1.2.3", "1.2.4", os.getpid())
+    assert api.house.upgrades == ["requested by the API"]
+    api.house.upgrade_problem = "SyntaxError: invalid syntax"
+    told = await api.problem("POST", "/api/v1/daemon/upgrade")
+    assert (told.status, told.code, told.detail) == (
+        409,
+        "upgrade_refused",
+        "SyntaxError: invalid syntax",
+    )
+    assert len(api.house.upgrades) == 1
+
+
+async def test_the_last_upgrade_is_told(api: Served) -> None:
+    """How many there were, from which version the last was, and how long people waited."""
+    told = await api.get("/api/v1/daemon", wire.DaemonInfo)
+    assert (told.upgrades, told.last_upgrade) == (0, None)
+    last = Upgraded(from_version="1.2.2", at=5.0, silence=0.25, count=3)
+    api.house.last_upgrade = last
+    told = await api.get("/api/v1/daemon", wire.DaemonInfo)
+    assert told.upgrades == 3
+    assert told.last_upgrade == wire.Upgraded(from_version="1.2.2", at=5.0, silence=0.25)
 
 
 async def test_reload_is_accepted_if_the_files_can_be_used(api: Served) -> None:
@@ -124,7 +152,14 @@ async def test_rereading_shows_what_would_change(serve: Serve) -> None:
     )
     expected = wire.ConfigDiff(
         added=["new"],
-        changed=[wire.ConfigChange(name="web", fields=["umask"], restart=True)],
+        changed=[
+            wire.ConfigChange(
+                name="web",
+                fields=["umask"],
+                restart=True,
+                values=[wire.ChangedValue(name="umask", old="", new='"0001"')],
+            )
+        ],
         removed=["old"],
         groups_added=["new"],
         groups_changed=["web"],

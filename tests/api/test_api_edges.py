@@ -25,11 +25,13 @@ from opsvisor.config.settings import Credentials, TcpServer, UnixServer
 
 PLAIN = Credentials(username="ops", password="sécret")
 HASHED = Credentials(username="ops", password=f"{{SHA}}{hashlib.sha1(b'secret').hexdigest()}")
-STREAMS = frozenset(route.path for route in ROUTES if route.path.endswith(("follow", "events")))
+STREAMS = frozenset(route.path for route in ROUTES if route.events)
 # Filled in for a process that is there, and one of its streams.
 EXAMPLES = [
     pytest.param(
-        route, route.path.format(name="web", stream="stdout"), id=f"{route.method} {route.path}"
+        route,
+        route.path.format(name="web", stream="stdout", asset="base.css"),
+        id=f"{route.method} {route.path}",
     )
     for route in ROUTES
 ]
@@ -67,10 +69,10 @@ async def test_every_route_answers_other_methods_with_those_it_knows(
     api: Served, route: Route, path: str
 ) -> None:
     """405 with Allow, as problem+json."""
-    told = await api.problem("DELETE", path)
+    told = await api.problem("PATCH", path)
     assert (told.status, told.code) == (405, "method_not_allowed")
     assert route.method in told.hint
-    async with api.session.delete(path) as response:
+    async with api.session.patch(path) as response:
         assert route.method in response.headers["Allow"].split(", ")
 
 
@@ -195,7 +197,7 @@ async def test_everything_is_behind_the_door_but_the_probes(serve: Serve, tmp_pa
     api = await serve(sleeper(), server=server)
     statuses = {}
     for route in ROUTES:
-        path = route.path.format(name="web", stream="stdout")
+        path = route.path.format(name="web", stream="stdout", asset="base.css")
         async with api.session.request(route.method, path, headers=JSON) as response:
             statuses[route.path] = response.status
     assert {path for path, status in statuses.items() if status != 401} == {
@@ -555,8 +557,7 @@ async def test_a_socket_file_of_somebody_else_stays(listen: Listen, tmp_path: Pa
 async def test_a_port_that_is_taken_is_told_with_a_hint(listen: Listen) -> None:
     """Who else it may be, and how to find out."""
     first = await listen(loopback())
-    assert first._runner is not None
-    port = first._runner.addresses[0][1]
+    port = first.listener.getsockname()[1]
     with pytest.raises(
         BindError, match=rf"http://127.0.0.1:{port}: Address already in use\n.*ss "
     ):

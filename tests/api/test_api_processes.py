@@ -11,6 +11,7 @@ from engine_room import NEVER, PATIENCE, key, obedient, program, sleeper
 from served import JSON, Done, Serve, Served, take
 
 from opsvisor import wire
+from opsvisor.api import processes as of_processes
 from opsvisor.core.events import ProcessExited
 from opsvisor.core.spec import LogSpec, Startup, StdinMode, StopPolicy
 from opsvisor.core.state import PublicState
@@ -133,7 +134,7 @@ async def test_a_process_is_shown_even_if_its_command_line_cannot_be_read(
 ) -> None:
     """To read it takes a lock of the process, which may be stuck with it in the kernel."""
 
-    async def hang(_process_id: object) -> None:
+    async def hang(_process_id: object, _root: object) -> None:
         await asyncio.Event().wait()
 
     monkeypatch.setattr(api.house.control.sampler, "members", hang)
@@ -147,7 +148,8 @@ async def test_history_says_why(serve: Serve) -> None:
     exited = await api.house.room.next(ProcessExited)
     told = await api.get("/api/v1/processes/web/history", wire.History)
     assert told.status.state == "EXITED"
-    assert told.policy[-1].startswith("stop: SIGTERM")
+    assert told.policy[-2].startswith("stop: SIGTERM")
+    assert told.policy[-1].endswith("process group + subreaper (no delegated cgroup)")
     assert told.what_next == "nothing: its restart policy leaves it as it ended"
     (run,) = told.runs
     assert (run.pid, run.ended_at, run.uptime) == (exited.pid, exited.at, exited.uptime)
@@ -334,9 +336,12 @@ async def test_groups_and_programs_count_their_processes(serve: Serve) -> None:
     [("/api/v1/processes", 200), ("/api/v1/processes/gone", 404), ("/api/v1/processes/web", 200)],
 )
 async def test_a_process_that_leaves_while_proc_is_read_is_no_bug(
-    serve: Serve, path: str, status: int
+    serve: Serve, path: str, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sweep takes its time; the answer is about those that are there when it is written."""
+    monkeypatch.setattr(
+        of_processes, "_SWEEP_PATIENCE", PATIENCE
+    )  # it is waited for, whatever it takes
     api = await serve(sleeper("web"), sleeper("gone", stop=StopPolicy(signal=9)))
     sampler, gate = api.house.control.sampler, threading.Event()
     sampler._thread.submit(gate.wait)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from opsvisor.compat.supervisor.migrate.migration import Migration, migrate
 from opsvisor.config.load import native_text
 from opsvisor.config.settings import Loaded
 from opsvisor.core.spec import ProcessSpec
+from opsvisor.core.struct import Struct
 
 # Enough to be complete: a server, and no name of a machine anywhere.
 HEAD = """\
@@ -65,10 +65,17 @@ def _plain(path: str | None, base: Path) -> str | None:
     return None if path is None else str(Path("/", *(base / path).parts[1:]))
 
 
+def _fields(value: Any) -> Any:
+    """A struct as a dictionary, with all that it is made of."""
+    if isinstance(value, Struct):
+        return {name: _fields(getattr(value, name)) for name in value.__struct_fields__}
+    return tuple(map(_fields, value)) if type(value) is tuple else value
+
+
 def facts(loaded: Loaded, start: Path) -> dict[str, Any]:
     """All that a configuration asks for, but for what is different on purpose."""
     base = start / (loaded.settings.working_dir or "")
-    settings = asdict(loaded.settings)
+    settings = _fields(loaded.settings)
     del settings["dialect"]
     settings["auto_log_dir"] = _plain(settings["auto_log_dir"], start)
     for limit in ("min_fds", "min_procs"):
@@ -87,7 +94,7 @@ def facts(loaded: Loaded, start: Path) -> dict[str, Any]:
 
 
 def _process(spec: ProcessSpec, base: Path) -> dict[str, Any]:
-    facts = asdict(spec)
+    facts: dict[str, Any] = _fields(spec)
     facts["environment"] = dict(spec.environment)
     facts["working_dir"] = _plain(spec.working_dir, base)
     for log in filter(None, (facts["stdout"], facts["stderr"])):

@@ -7,7 +7,6 @@ import itertools
 import xmlrpc.client
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from opsvisor.config.settings import (
 )
 from opsvisor.control.control import Control
 from opsvisor.core.spec import LogSpec, ProcessSpec
+from opsvisor.core.struct import replace
 from opsvisor.runtime.daemon_log import DaemonLog
 
 
@@ -93,8 +93,7 @@ class RpcRoom:
     @property
     def port(self) -> int:
         """Where a TCP server listens that was told port 0."""
-        assert self._server._runner is not None
-        port: int = self._server._runner.addresses[0][1]
+        port: int = self._server.listener.getsockname()[1]
         return port
 
     async def close(self) -> None:

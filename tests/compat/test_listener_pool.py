@@ -1,6 +1,7 @@
 """Who is told which event: readiness, order, buffers, and what comes back."""
 
 import itertools
+import json
 from collections import Counter
 from collections.abc import Iterable
 from textwrap import dedent
@@ -10,11 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opsvisor.compat.supervisor.listeners import pool as pool_module
-from opsvisor.compat.supervisor.listeners.pool import Count, Effect, Pools, Say, Send
+from opsvisor.compat.supervisor.listeners.pool import (
+    Count,
+    Effect,
+    PoolMemento,
+    Pools,
+    Say,
+    Send,
+)
 from opsvisor.compat.supervisor.listeners.protocol import ListenerState
 from opsvisor.compat.supervisor.listeners.translate import ListenerEvent
 from opsvisor.core.plan import EventFeed, Group
 from opsvisor.core.spec import ProcessId, ProcessSpec
+from opsvisor.runtime.memory.codec import decode, encode
 
 READY, OK, FAIL = "READY\n", "RESULT 2\nOK", "RESULT 4\nFAIL"
 
@@ -558,3 +567,48 @@ def test_no_event_is_lost_or_doubled(steps: list[tuple[str, str]], buffer_size: 
         here = [*done, *held, *waiting]
         assert len(here) == len(set(here)), "nothing is in two places"
         assert len(here) + one.dropped["p"] == accepted
+
+
+def later(earlier: Stage, *groups: Group) -> Stage:
+    """Pools of another process that go on where these are, by what is written down of them."""
+    text = encode(tuple[PoolMemento, ...], earlier.pools.remember())
+    one = Stage(*groups)
+    one.pools.recall(decode(tuple[PoolMemento, ...], json.loads(json.dumps(text))))
+    return one
+
+
+# Steps of a play lose blanks at their end.
+@pytest.mark.parametrize("cut", [n for n in range(len(OK) + 1) if not OK[:n].endswith(" ")])
+def test_an_upgrade_in_the_middle_of_an_answer(cut: int) -> None:
+    """However much of it was read: the event is done once, and the next one is told."""
+    lis = group("lis", "lis")
+    one = Stage(lis)
+    one.play("begins lis\nup lis\nsays lis READY\\n\nevent EVENT a\nevent EVENT b")
+    said = OK[:cut].replace("\n", "\\n")
+    one.play(f"says lis {said}")
+    other = later(one, lis)
+    rest = (OK[cut:] + READY).replace("\n", "\\n")
+    assert other.play(f"says lis {rest}").splitlines()[-1] == "< lis: EVENT 1 1"
+    (pool,) = other.pools.remember()
+    assert pool.buffer == ()
+
+
+def test_an_upgrade_while_a_listener_is_ready_and_another_is_deaf() -> None:
+    """The one is told, the other passed over, and numbers go on."""
+    lis = group("lis", "a", "b")
+    one = Stage(lis)
+    one.play("begins lis:a\nbegins lis:b\nup lis:a\nup lis:b\nsays lis:a READY\\n")
+    one.play("says lis:b READY\\n\ndeaf lis:a\nevent EVENT x")
+    assert [sent.id.name for sent in one.sent] == ["b"]
+    other = later(one, lis)
+    other.play("event EVENT y\nsays lis:b RESULT 4\\nFAIL\nsays lis:b READY\\n")
+    assert [(sent.id.name, b"poolserial:0" in sent.text) for sent in other.sent] == [("b", True)]
+    (pool,) = other.pools.remember()
+    assert pool.next_serial == 2
+
+
+def test_the_buffer_of_a_pool_that_is_gone_is_forgotten() -> None:
+    """The plan of the other process may lack it."""
+    one = stage()
+    one.play("event EVENT a")
+    assert later(one).pools.remember() == ()

@@ -1,7 +1,6 @@
 """The comparison that every migration ends with sees each difference, and only what matters."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from opsvisor.compat.supervisor.migrate.compare import compare
 from opsvisor.config.settings import Credentials, Loaded, TcpServer
 from opsvisor.core.plan import Group, Plan
 from opsvisor.core.spec import ProcessId, ProcessSpec
+from opsvisor.core.struct import replace
 
 TEXT = (
     f"{HEAD}[inet_http_server]\nport = 127.0.0.1:1\nusername = u\npassword = secret\n"

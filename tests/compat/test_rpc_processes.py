@@ -237,6 +237,23 @@ async def test_a_group_of_many(tmp_path: Path) -> None:
             assert sorted(one["name"] for one in answer) == names
 
 
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [("getProcessInfo", ()), ("signalProcess", ("CONT",)), ("sendProcessStdin", ("hello",))],
+)
+async def test_one_of_many_that_are_about_to_be_made(
+    tmp_path: Path, method: str, more: tuple[str, ...]
+) -> None:
+    """With Supervisor, whoever is STARTING is there."""
+    specs = [idle(f"p{n}", "cat", stdin=StdinMode.PIPE, min_uptime=1000.0) for n in range(400)]
+    async with rpc_room(*specs, folder=tmp_path) as rpc:
+        rpc.room.start_together(*(spec.id for spec in specs))
+        assert rpc.room.view("p399").pid is None
+        answer = await rpc.ask(method, "p399", *more)
+        assert rpc.room.view("p399").state is PublicState.STARTING
+        assert answer is True or answer["pid"] == rpc.room.pid("p399")
+
+
 async def test_names_that_name_nothing(group: RpcRoom) -> None:
     """The fault repeats them as they were given; what is no text is a wrong parameter."""
     for name in ("g", "g:x", "x", "", ":", "x:*", "g:*:early", "early", "all", "*"):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from authority import Authority, parts_of
 from real_supervisor import read
 from supervisor_files import load_text
 
@@ -114,16 +115,26 @@ def test_our_own_sample_names_every_option(printed: dict[str, str]) -> None:
         assert [line.partition(" = ")[0] for line in found[name]] == known
 
 
+_LISTEN = 'listen = "127.0.0.1:1"'
 # What an option needs beside it, by how the option begins.
 _NEEDED = {
     "unix.": 'unix.path = "/s"',
-    "http.": 'http.listen = "127.0.0.1:1"',
+    "http.": f"http.{_LISTEN}",
     "unix.username": 'unix.password = "x"',
     "unix.password": 'unix.username = "x"',
     "http.username": 'http.password = "x"',
     "http.password": 'http.username = "x"',
     "socket.": 'socket.listen = "unix:///s"',
     "events": 'stdin = "pipe"',
+    **{
+        f"{server}{name}": "\n".join(f"{server}{line}" for line in lines)
+        for server in ("http.", "")
+        for name, lines in (
+            ("tls_cert", (_LISTEN,)),
+            ("tls_key", (_LISTEN, 'tls_cert = "server.crt"')),
+            ("client_c", (_LISTEN, 'tls_cert = "server.pem"', 'client_ca = "clients.pem"')),
+        )
+    },
     # One question for each probe; its own line replaces this one.
     **{
         f"{probe}_probe.{name}": f"{probe}_probe.{question}"
@@ -141,6 +152,10 @@ def test_every_option_in_it_may_be_switched_on(tmp_path: Path, printed: dict[str
     """One at a time: not all of them go together."""
     (tmp_path / "web.env").write_text("A=1\n")
     (tmp_path / "prometheus.token").write_text("secret\n")
+    Authority(tmp_path, "clients")
+    key, chain = parts_of(Authority(tmp_path).issue("server.pem"))
+    (tmp_path / "server.key").write_bytes(key)
+    (tmp_path / "server.crt").write_bytes(chain)
     tables = {
         "program": "[program.x]",
         "group": "[group.x]",
@@ -150,12 +165,14 @@ def test_every_option_in_it_may_be_switched_on(tmp_path: Path, printed: dict[str
     for table, shown in _tables(printed["toml"]).items():
         for line in shown:
             lines = [tables.get(table, f"[{table}]"), line]
-            lines += [more for start, more in _NEEDED.items() if line.startswith(start)]
+            for start, more in _NEEDED.items():
+                lines += more.splitlines() if line.startswith(start) else []
             if table == "program":
                 lines.append('command = "/bin/cat"')
             elif table == "identity":
-                is_proof = not line.startswith("access")
+                is_proof = not line.startswith(("access", "groups"))
                 lines.append('access = "read"' if is_proof else 'token = "x"')
+                lines += ['access = "read"'] if line.startswith("groups") else []
             elif table == "group":
                 lines += ["[program.y]", 'command = "/bin/cat"', 'group = "x"']
             unique = {each.partition(" = ")[0]: each for each in reversed(lines)}

@@ -1,4 +1,4 @@
-"""[opsvisor:metrics] and [opsvisor:identity:X], which only we read in a file of Supervisor's."""
+"""[opsvisor] and [opsvisor:…], which only we read in a file of Supervisor's."""
 
 import re
 from collections.abc import Sequence
@@ -7,9 +7,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 import real_supervisor
+from authority import Authority
 from hypothesis import given
 from hypothesis import strategies as st
-from migrations import both, differences, migrated
+from migrations import both as both_of
+from migrations import differences, migrated
 from supervisor_files import load_text, problems, write
 
 from opsvisor.compat.supervisor.config.load import load
@@ -19,15 +21,20 @@ from opsvisor.config.schema_metrics import IdentityOptions, MetricsOptions
 from opsvisor.config.settings import (
     USUAL_COLLECTORS,
     Access,
+    ClientCertificate,
+    ClientCertificates,
     Collector,
     Credentials,
     Identity,
+    LocalPeer,
     MetricsCompat,
     MetricsSettings,
     Offer,
+    OnCrash,
     TcpServer,
     UnixServer,
 )
+from opsvisor.core.spec import OnEnd
 
 HEAD = "[supervisord]\n"
 METRICS = f"{HEAD}[opsvisor:metrics]\n"
@@ -144,6 +151,7 @@ access = read
 password = 100% geheim
 [opsvisor:metric]
 [opsvisor]
+on_crash = die
 """
 
 ALL_OF_IT = """\
@@ -160,7 +168,8 @@ unit: '300s' for seconds, '300ms' for milliseconds)
 8: [opsvisor:metrics] has no option 'colectors' (did you mean 'collectors'?)
 10: [opsvisor:identity:a] access = 'metric' is not one of metrics, read, operate, admin (did you \
 mean 'metrics'?)
-12: [opsvisor:identity:b] has no way to prove itself (set password, token or token_file)
+12: [opsvisor:identity:b] has no way to prove itself (set password, token, token_file, \
+token_hash, local or certificate)
 14: identity 'c d' is not a usable name (names consist of letters, digits, '_', '.', '-', '+' and \
 '@')
 17: [opsvisor:identity:e] has no access (for example access = "metrics")"""
@@ -173,12 +182,12 @@ def test_everything_wrong_at_once(tmp_path: Path) -> None:
     assert lines[-3].startswith("21: ")
     assert lines[-2:] == [
         (
-            "22: [opsvisor:metric] is unknown to opsvisord (there are [opsvisor:metrics] and"
-            " [opsvisor:identity:NAME])"
+            "22: [opsvisor:metric] is unknown to opsvisord (there are [opsvisor],"
+            " [opsvisor:limits], [opsvisor:metrics] and [opsvisor:identity:NAME])"
         ),
         (
-            "23: [opsvisor] is unknown to opsvisord (there are [opsvisor:metrics] and"
-            " [opsvisor:identity:NAME])"
+            "24: [opsvisor] on_crash = 'die' is not one of adopt, kill"
+            ' (on_crash takes "adopt", "kill")'
         ),
     ]
     assert "geheim" not in "".join(lines)
@@ -296,10 +305,202 @@ def test_a_migration_carries_them_over(tmp_path: Path, monkeypatch: pytest.Monke
         'password = "${DUTY}"\n'
         "\n"
     )
-    before, after = both(tmp_path, done, ENVIRON)
+    before, after = both_of(tmp_path, done, ENVIRON)
     assert before.settings.metrics == after.settings.metrics
 
 
 def test_a_migration_tells_what_it_would_change(tmp_path: Path) -> None:
     """Here nothing: an empty section is as good as none."""
     assert differences(tmp_path, "[opsvisor:metrics]\n[program:a]\ncommand=/bin/cat\n") == []
+
+
+def test_what_clients_may_cost(tmp_path: Path) -> None:
+    """[opsvisor:limits] has the options of [server.limits]."""
+    text = "[opsvisor:limits]\nconnections = 64\nidle_timeout = 1m\nfailed_logins = 0\n"
+    before, after = both_of(tmp_path, migrated(tmp_path, text), {})
+    limits = before.settings.limits
+    assert (limits.connections, limits.idle_timeout, limits.failed_logins) == (64, 60.0, 0)
+    assert limits.answer_timeout == 30.0
+    assert after.settings.limits == limits
+
+
+def test_how_the_daemon_survives_its_end(tmp_path: Path) -> None:
+    """[opsvisor] has options of [daemon] that Supervisor has no words for."""
+    text = "[opsvisor]\nstate_dir = %(here)s/state\non_crash = kill\n"
+    before, after = both_of(tmp_path, migrated(tmp_path, text), {})
+    assert before.settings.state_dir == f"{tmp_path}/state"
+    assert before.settings.on_crash is OnCrash.KILL
+    assert after.settings.state_dir == before.settings.state_dir
+    assert after.settings.on_crash is OnCrash.KILL
+
+
+def test_what_ends_the_daemon(tmp_path: Path) -> None:
+    """Said once of all programs; an event listener that ends is no reason to end."""
+    text = (
+        "[opsvisor]\non_fatal = shutdown\nessential_exit_code = 5\n"
+        "[program:a]\ncommand = /bin/cat\n[program:b]\ncommand = /bin/cat\n"
+        "[eventlistener:l]\ncommand = /bin/cat\nevents = EVENT\n"
+    )
+    before, after = both_of(tmp_path, migrated(tmp_path, text), {})
+    for loaded in (before, after):
+        ends = {
+            spec.program: (spec.on_fatal, spec.on_exit) for spec in loaded.plan.specs().values()
+        }
+        assert ends == {
+            "a": (OnEnd.SHUTDOWN, OnEnd.KEEP),
+            "b": (OnEnd.SHUTDOWN, OnEnd.KEEP),
+            "l": (OnEnd.KEEP, OnEnd.KEEP),
+        }
+        assert loaded.settings.essential_exit_code == 5
+
+
+def test_users_hashes_and_groups(tmp_path: Path) -> None:
+    """What is a table in our own format has a dot here; a socket then asks who somebody is."""
+    text = f"""\
+[unix_http_server]
+file = {tmp_path}/s
+chmod = 0766
+[supervisord]
+[program:web]
+command = /bin/cat
+[opsvisor:identity:deploy]
+access = operate
+groups = web, api
+local.user = root
+local.group = 0
+token_hash = sha256:{"ab" * 32}
+"""
+    loaded = load_text(tmp_path, text)
+    (server,) = loaded.settings.servers
+    assert isinstance(server, UnixServer)
+    assert not server.is_open
+    assert server.identities == (
+        Identity(
+            name="deploy",
+            access=Access.OPERATE,
+            groups=frozenset({"web", "api"}),
+            token_hash=bytes.fromhex("ab" * 32),
+            local=LocalPeer(uid=0, gid=0),
+        ),
+    )
+    assert warned(tmp_path, text) == [
+        "9: [opsvisor:identity:deploy] groups names 'api', which is no group"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (
+            "local.user = rooot",
+            (
+                "4: [opsvisor:identity:x] local.user names a user that doesn't exist: 'rooot' (did"
+                " you mean 'root'?)"
+            ),
+        ),
+        (
+            "local = root",
+            "4: [opsvisor:identity:x] has no option 'local' (did you mean 'local.user'?)",
+        ),
+        (
+            "token_hash = abc",
+            (
+                "4: [opsvisor:identity:x] token_hash is no hash of a token (it is sha256: and 64"
+                " hex digits, as opsvisorctl hash-token writes it)"
+            ),
+        ),
+    ],
+)
+def test_what_can_not_be_of_an_identity(line: str, says: str, tmp_path: Path) -> None:
+    """As in our own format, in the words of this one."""
+    head = "[supervisord]\n[opsvisor:identity:x]\naccess = read\n"
+    assert told(tmp_path, f"{head}{line}\n")[0] == says
+
+
+def test_a_migration_carries_identities_over(tmp_path: Path) -> None:
+    """Users by the names they were written with; groups, and hashes."""
+    text = f"""\
+[unix_http_server]
+file = {tmp_path}/s
+chmod = 0766
+[program:web]
+command = /bin/cat
+[opsvisor:identity:deploy]
+access = operate
+groups = web
+local.user = root
+local.group = 0
+token_hash = sha256:{"ab" * 32}
+"""
+    done = migrated(tmp_path, text)
+    assert [str(one) for one in done.differences] == []
+    _, _, ours = done.text.partition("[identity.deploy]\n")
+    for line in (
+        'access = "operate"',
+        'groups = ["web"]',
+        'local.user = "root"',
+        'local.group = "0"',
+        f'token_hash = "sha256:{"ab" * 32}"',
+    ):
+        assert line in ours.splitlines()
+
+
+WITH_TLS = f"""{HEAD}
+[inet_http_server]
+port = :9001
+username = ops
+password = secret
+[opsvisor]
+audit_log = audit.log
+audit_rotate_keep = 3
+tls_cert = both.pem
+client_ca = ca.pem
+client_cert = optional
+hosts = ops.example.org, ops
+[opsvisor:metrics]
+listen = :9002
+tls_cert = both.pem
+client_ca = ca.pem
+[opsvisor:identity:prometheus]
+access = metrics
+certificate.common_name = prom
+certificate.uri = spiffe://example.org/prom
+[program:a]
+command = /bin/cat
+"""
+
+
+def test_certificates_and_the_audit_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """[opsvisor] says them of every server on TCP, and its names; a migration carries all over."""
+    monkeypatch.chdir(tmp_path)
+    authority = Authority(tmp_path)
+    both = authority.issue("both.pem")
+    settings = load_text(tmp_path, WITH_TLS).settings
+    assert settings.audit_log.path == f"{tmp_path}/audit.log"
+    (http,) = settings.servers
+    optional = authority.spec(both, asks=authority, client_cert=ClientCertificates.OPTIONAL)
+    assert isinstance(http, TcpServer)
+    assert http.tls == optional
+    assert http.hosts == ("ops.example.org", "ops")
+    assert settings.metrics.server is not None
+    assert settings.metrics.server.tls == authority.spec(both, asks=authority)
+    wanted = ClientCertificate(common_name="prom", uri="spiffe://example.org/prom")
+    assert [one.certificate for one in http.identities] == [wanted]
+    done = migrated(tmp_path, WITH_TLS)
+    before, after = both_of(tmp_path, done)
+    assert [str(one) for one in done.differences] == []
+    assert after.settings.audit_log == before.settings.audit_log
+    for option in ("tls", "hosts"):
+        assert [getattr(one, option, None) for one in after.settings.listeners] == [
+            getattr(one, option, None) for one in before.settings.listeners
+        ]
+    assert [one.identities for one in after.settings.listeners] == [
+        one.identities for one in before.settings.listeners
+    ]
+
+
+def test_a_certificate_that_cannot_be_used(tmp_path: Path) -> None:
+    """Told where it is written, when the file is read."""
+    text = f"{HEAD}[opsvisor]\ntls_cert = {tmp_path}/none.pem\n"
+    (line,) = told(tmp_path, text)
+    assert line.startswith("3: [opsvisor] tls_cert can't be read: 'none.pem': no such file")

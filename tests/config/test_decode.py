@@ -3,6 +3,8 @@ import textwrap
 import pytest
 from config_files import Complaints, Load
 
+from opsvisor.core.spec import Resources
+
 EVERYTHING_WRONG = """\
 restart = "always"
 include = 3
@@ -156,6 +158,13 @@ def test_all_problems_at_once(complaints: Complaints) -> None:
         ("rlimits = { core = [1, 2, 3] }", "rlimits.core = [1, 2, 3] is not a resource limit"),
         ("rlimits = { core = ['unlimited', 1] }",
          "rlimits.core = ['unlimited', 1] has a soft limit above the hard one"),
+        ("resources = { cpu_max = 1.5 }",
+         "resources.cpu_max = 1.5: expected a string, got a float"),
+        ("resources = { cpu_max = '1.5' }", "resources.cpu_max = '1.5' is not a share of a CPU"),
+        ("resources = { cpu_max = '0.5%' }", "resources.cpu_max = '0.5%' is out of range"),
+        ("resources = { cpu_max = '900000%' }", "resources.cpu_max = '900000%' is out of range"),
+        ("resources = { memory_max = '1K' }", "resources.memory_max = '1K' is out of range"),
+        ("resources = { pids_max = 0 }", "resources.pids_max = 0 is out of range"),
         ("rlimits = 1", "rlimits = 1: expected a table of names and limits, got an integer"),
         ("labels = { a = 1 }", "labels.a = 1: expected a string, got an integer"),
         ("labels = ['a']", "labels = ['a']: expected a table of strings, got an array"),
@@ -260,12 +269,17 @@ def test_good_values_of_many_spellings(load: Load) -> None:
     plan = load(
         "[program.a]\ncommand = '/bin/echo \"two words\"'\nstop_signal = 9\n"
         "rlimits = { core = 'unlimited', nofile = [1, 2], cpu = 3 }\n"
+        "resources = { memory_max = '512M', memory_high = 4096, cpu_max = '12.5%', pids_max = 9,"
+        " oom_group = true }\n"
         "environment = { A = 1, B = 1.5, C = true, D = 'x' }\nlog = { rotate_size = 512 }\n"
     ).plan
     (spec,) = plan.specs().values()
     assert spec.argv == ("/bin/echo", "two words")
     assert spec.command == '/bin/echo "two words"'
     assert spec.stop.signal == 9
+    assert spec.resources == Resources(
+        memory_max=512 << 20, memory_high=4096, cpu_max=0.125, pids_max=9, oom_group=True
+    )
     assert [(r.name, r.soft, r.hard) for r in spec.rlimits] == [
         ("core", None, None),
         ("cpu", 3, 3),

@@ -15,7 +15,9 @@ def test_lines_become_variables(tmp_path: Path) -> None:
         "F='\nA=again\n"
     )
     variables, problems = envfile.read(str(path))
-    assert variables == {
+    assert variables["A"] == envfile.Variable("again", 10)
+    assert variables["C"].line == 5
+    assert {name: variable.value for name, variable in variables.items()} == {
         "A": "again",
         "B": "two words",
         "C": "quoted",
@@ -32,7 +34,7 @@ def test_other_lines_are_problems_of_that_file(tmp_path: Path) -> None:
     path = tmp_path / "app.env"
     path.write_text("A=1\nhunter2\n=x\nA B=2\n")
     variables, problems = envfile.read(str(path))
-    assert variables == {"A": "1"}
+    assert variables == {"A": envfile.Variable("1", 1)}
     assert problems == tuple(
         Problem(Place(str(path), line), "not an environment variable", "write NAME=value")
         for line in (2, 3, 4)

@@ -134,7 +134,7 @@ opsvisor.toml:8: metrics: unknown option 'colectors'
 opsvisor.toml:10: identity 'a': access = 'metric' is not one of metrics, read, operate, admin
     hint: did you mean 'metrics'?
 opsvisor.toml:14: identity 'b': token_file is set beside token
-    hint: leave out one of the two: identity 'b' proves itself in one way
+    hint: leave out one of the two: identity 'b' has one secret
 opsvisor.toml:15: identity 'c d' is not a usable name
     hint: names consist of letters, digits, '_', '.', '-', '+' and '@'
 opsvisor.toml:20: identity 'd': token_file can't be read: 'nowhere': no such file or directory
@@ -156,7 +156,7 @@ def test_everything_wrong_at_once(complaints: Complaints) -> None:
             "[identity.x]\naccess = 'read'",
             (
                 "opsvisor.toml:1: identity 'x' has no way to prove itself\n"
-                "    hint: set password, token or token_file"
+                "    hint: set password, token, token_file, token_hash, local or certificate"
             ),
         ),
         (
@@ -242,6 +242,17 @@ def test_what_is_in_vain(text: str, says: str, load: Load) -> None:
     (warning,) = load(text).warnings
     assert warning.what == says
     assert warning.hint or "without listen" in says
+
+
+def test_nobody_knows_who_asks_while_something_is_wrong(load: Load) -> None:
+    """An identity by a user that isn't there yet is a problem, and not also in vain."""
+    with pytest.raises(ConfigError) as caught:
+        load(
+            "[server.unix]\npath = 'x'\nmode = '0666'\n"
+            "[identity.deploy]\naccess = 'read'\nlocal = { user = 'no such user' }\n"
+        )
+    assert len(caught.value.problems) == 1
+    assert not caught.value.warnings
 
 
 def test_labels_are_bounded(complaints: Complaints) -> None:

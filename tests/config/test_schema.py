@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import tomli
+from authority import Authority
 from config_files import Load
 
 from opsvisor.config.kind import Kind
@@ -52,6 +53,11 @@ OTHER_VALUES = {
     "program.environment": '{ A = "1" }',
     "program.nice": "5",
     "program.oom_score_adj": "100",
+    "program.resources.cpu_max": "'150%'",
+    "program.resources.memory_high": "'448M'",
+    "program.resources.memory_max": "'512M'",
+    "program.resources.oom_group": "true",
+    "program.resources.pids_max": "256",
     "program.rlimits": "{ core = 0 }",
     "program.new_session": "true",
     "program.stdin": '"pipe"',
@@ -123,10 +129,28 @@ OTHER_VALUES = {
     "server.unix.owner": '"0:0"',
     "server.unix.username": '"other"',
     "server.unix.password": '"other"',
+    "server.limits.connections": "99",
+    "server.limits.request_timeout": '"3s"',
+    "server.limits.idle_timeout": '"3s"',
+    "server.limits.answer_timeout": '"3s"',
+    "server.limits.failed_logins": "0",
+    "server.limits.session_idle_timeout": '"5m"',
+    "server.limits.session_lifetime": '"8h"',
     "server.http.listen": '"[::1]:9002"',
+    "server.http.hosts": '["ops.example.org"]',
     "server.http.username": '"other"',
     "server.http.password": '"other"',
     "server.http.allow_anonymous": "true",
+    **{
+        f"{table}.{name}": value
+        for table in ("server.http", "metrics")
+        for name, value in (
+            ("tls_cert", '"both.pem"'),
+            ("tls_key", '"same.pem"'),
+            ("client_ca", '"ca.pem"'),
+            ("client_cert", '"optional"'),
+        )
+    },
     "server.supervisor_interfaces": "true",
     "daemon.identifier": '"x"',
     "daemon.log": '"x.log"',
@@ -134,12 +158,21 @@ OTHER_VALUES = {
     "daemon.log_syslog": "true",
     "daemon.log_rotate_size": '"1M"',
     "daemon.log_rotate_keep": "2",
+    "daemon.audit_log": '"audit.log"',
+    "daemon.audit_rotate_size": '"1M"',
+    "daemon.audit_rotate_keep": "2",
     "daemon.pid_file": '"x.pid"',
     "daemon.history_size": "20",
     "daemon.ring_size": '"64K"',
     "daemon.min_fds": "64",
     "daemon.min_procs": "64",
     "daemon.cgroup": '"off"',
+    "daemon.state_dir": '"state"',
+    "daemon.on_crash": '"kill"',
+    "daemon.essential_exit_code": "3",
+    "program.on_fatal": '"shutdown"',
+    "program.on_exit": '"shutdown"',
+    "daemon.forward_signals": '["WINCH", "SIGUSR2"]',
     "daemon.user": '"root"',
     "daemon.daemonize": "true",
     "daemon.working_dir": '"/"',
@@ -157,6 +190,14 @@ OTHER_VALUES = {
     "identity.password": '"other"',
     "identity.token": '"other"',
     "identity.token_file": '"other.token"',
+    "identity.token_hash": f'"sha256:{"b" * 64}"',
+    "identity.groups": '["web", "api"]',
+    "identity.local.user": '"root"',
+    "identity.local.group": '"0"',
+    "identity.certificate.common_name": '"other"',
+    "identity.certificate.dns_name": '"other"',
+    "identity.certificate.uri": '"spiffe://other"',
+    "identity.certificate.fingerprint": f'"{"b" * 64}"',
 }
 
 # What else must be said for an option to mean anything.
@@ -189,11 +230,34 @@ NEEDS: dict[str, dict[str, str]] = {
     },
     "daemon.child_log_dir": {"program.log.stdout": '"auto"'},
     "metrics.allow_anonymous": {"metrics.listen": '"127.0.0.1:9002"'},
+    **{
+        f"{table}.{name}": {
+            "metrics.listen": '"127.0.0.1:9002"',
+            **({} if name == "tls_cert" else {f"{table}.tls_cert": '"both.pem"'}),
+            **({f"{table}.client_ca": '"ca.pem"'} if name == "client_cert" else {}),
+        }
+        for table in ("server.http", "metrics")
+        for name in ("tls_cert", "tls_key", "client_ca", "client_cert")
+    },
     "identity.access": {"identity.access": '"read"', "identity.token": '"x"'},
     **{
         f"identity.{proof}": {"identity.access": '"read"', f"identity.{proof}": '"first"'}
         for proof in ("password", "token", "token_file")
     },
+    "identity.token_hash": {
+        "identity.access": '"read"',
+        "identity.token_hash": f'"sha256:{"a" * 64}"',
+    },
+    "identity.groups": {"identity.access": '"read"', "identity.token": '"x"'},
+    **{
+        f"identity.certificate.{name}": {
+            "identity.access": '"read"',
+            "identity.certificate.common_name": '"first"',
+        }
+        for name in ("common_name", "dns_name", "uri", "fingerprint")
+    },
+    "identity.local.user": {"identity.access": '"read"', "identity.local.group": '"1"'},
+    "identity.local.group": {"identity.access": '"read"', "identity.local.user": '"1"'},
 }
 
 BASE: dict[str, str] = {
@@ -227,6 +291,9 @@ def test_every_option_changes_something(path: str, load: Load, tmp_path: Path) -
     (tmp_path / "app.env").write_text("B=1\n")
     for name in ("first", "other.token"):
         (tmp_path / name).write_text(f"{name}\n")
+    if path.rpartition(".")[2] in ("tls_cert", "tls_key", "client_ca", "client_cert"):
+        both = Authority(tmp_path).issue("both.pem")
+        (tmp_path / "same.pem").write_bytes(both.read_bytes())
     base = {**BASE, **NEEDS.get(path, {})}
     assert outcome(load(written(base))) != outcome(
         load(written({**base, path: OTHER_VALUES[path]}))

@@ -229,7 +229,8 @@ DIFFERENCES = (
         verdict=Verdict.REFUSED,
         supervisor="serves a page with the state of all programs, whose links start and stop "
         "them by a plain GET",
-        opsvisor="lists its entry points at /; there are no pages, and no GET changes anything",
+        opsvisor="has one page, at /, which asks by POST; no GET changes anything, and none "
+        "of those pages is there",
         reason="any page in the operator's browser could have used those links",
     ),
     Difference(
@@ -333,6 +334,15 @@ DIFFERENCES = (
         opsvisor="a socket that somebody listens on is left alone",
         reason="a typing error at the prompt must not take a site down",
         shown_by=("e2e/test_fastcgi.py::test_a_second_daemon_steals_nothing",),
+    ),
+    Difference(
+        id="manager-variables",
+        names=(),
+        verdict=Verdict.BETTER,
+        supervisor="programs inherit NOTIFY_SOCKET, WATCHDOG_* and LISTEN_* of the daemon",
+        opsvisor="they don't",
+        reason="they are for the process that systemd has started: a program that notifies by "
+        "itself would speak in the daemon's name",
     ),
     Difference(
         id="log-on-stdout",
@@ -551,6 +561,27 @@ DIFFERENCES = (
         opsvisor="`opsvisorctl status` prints a table on a terminal; piped, or with --plain, it "
         "is Supervisor's text",
         reason="people see more in a table, and scripts read what they always read",
+    ),
+    Difference(
+        id="ctl-progress",
+        names=(
+            "supervisorctl start",
+            "supervisorctl stop",
+            "supervisorctl restart",
+            "supervisorctl shutdown",
+            "supervisorctl reload",
+        ),
+        verdict=Verdict.DIFFERENT,
+        supervisor="prints the same everywhere; `shutdown` and `reload` end at once",
+        opsvisor="on a terminal it shows how far it is, and of more than 20 processes only "
+        "failures and how many went well; `shutdown` and `reload` end there when all is stopped. "
+        "Piped, or with --plain, it is as with Supervisor",
+        reason="who stops 200 programs wants to see which of them doesn't stop",
+        shown_by=(
+            "ctl/test_ctl_progress.py::test_how_far_it_is",
+            "ctl/test_ctl_progress.py::test_a_shutdown_is_watched_until_all_is_stopped",
+            "ctl/test_ctl_progress.py::test_scripts_are_told_as_ever",
+        ),
     ),
     Difference(
         id="daemon-version",

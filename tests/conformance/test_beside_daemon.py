@@ -523,3 +523,21 @@ def test_profile_options(tmp_path_factory: pytest.TempPathFactory) -> None:
         assert "hint: run opsvisord under Python's own profiler" in refused.err
     finally:
         pair.theirs.kill()
+
+
+@pytest.mark.differs("manager-variables")
+def test_what_a_service_manager_tells_the_daemon(start_pair: StartPair) -> None:
+    """Supervisor hands it on to every program, which may then speak in its name."""
+    program = "[program:a]\ncommand=/bin/sh -c 'env; echo done'\nautorestart=false\nstartsecs=0\n"
+    pair = start_pair(HEAD + program + "stdout_logfile=$HERE/a.out\n")
+
+    def script(one: Contestant) -> bool:
+        one.until_text("a.out", "done\n")
+        one.terminate()
+        (one.directory / "a.out").unlink()
+        one.start(extra_environment={"NOTIFY_SOCKET": "/nowhere", "WATCHDOG_USEC": "9000000"})
+        eventually(one.answers)
+        said = one.until_text("a.out", "done\n")
+        return "NOTIFY_SOCKET=" in said and "WATCHDOG_USEC=" in said
+
+    assert pair.both(script) == (True, False)

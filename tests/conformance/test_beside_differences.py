@@ -27,7 +27,7 @@ def _get(one: Contestant, path: str, headers: dict[str, str] | None = None) -> t
 
 @pytest.mark.differs("no-web-pages")
 def test_web_pages(start_pair: StartPair) -> None:
-    """There, a GET may even stop everything. Here, the entry points are listed in plain text."""
+    """There, a GET may even stop everything. Here, none of those pages is there."""
     pair = start_pair(HEAD + CAT)
     pair.both(lambda one: one.until("a", "RUNNING"))
     theirs, ours = pair.theirs, pair.ours

@@ -556,7 +556,7 @@ def test_status_on_a_terminal(start_pair: StartPair) -> None:
     text = f"a                                RUNNING   pid {theirs.info('a')['pid']}, uptime"
     assert _on_a_terminal(theirs, "supervisorctl", "status").startswith(text)
     text = f"a                                RUNNING   pid {ours.info('a')['pid']}, uptime"
-    assert "Restarts" in _on_a_terminal(ours, "opsvisorctl", "status")
+    assert "1 running" in _on_a_terminal(ours, "opsvisorctl", "status")
     assert _on_a_terminal(ours, "opsvisorctl", "--plain", "status").startswith(text)
     assert ours.opsvisorctl("status").out.startswith(text)
 

@@ -128,7 +128,11 @@ def _ask(one: Contestant, case: Case) -> Any:
         # What retries by itself may have done so in between. Then it says nothing.
         still_the_run = isinstance(after, Fault) or after["start"] == before["start"]
         says_something = before["statename"] == "BACKOFF" and still_the_run
-        return [timeless(answer)] if case.state != "BACKOFF" or says_something else []
+        if case.state == "BACKOFF" and not says_something:
+            # It may have been started by its policy just before, and this call have stopped it.
+            one.call("supervisor.startProcess", case.process, False)
+            return []
+        return [timeless(answer)]
 
     return eventually(ask)[0]
 

@@ -13,7 +13,7 @@ from engine_room import NEVER, key, program, sleeper
 
 from opsvisor.control.actions import Action, ActionOutcome, Result
 from opsvisor.core.events import ProcessExited, SignalSent, StateChanged
-from opsvisor.core.inputs import Shutdown
+from opsvisor.core.inputs import Shutdown, Start, Stop
 from opsvisor.core.outcome import Outcome
 from opsvisor.core.spec import (
     LinearBackoff,
@@ -309,6 +309,103 @@ async def test_what_does_not_run_gets_no_signal(with_programs: MakeControl) -> N
     house = await with_programs(sleeper(startup=OFF))
     (outcome,) = await house.act(SIGNAL, "web", signum=signal.SIGHUP)
     assert (outcome.result, outcome.reason) == (Result.NOT_RUNNING, "is STOPPED")
+
+
+async def with_a_crowd(with_programs: MakeControl) -> ControlRoom:
+    """Many that were asked to start in one go. The last of them, `p59`, is about to be made."""
+    names = [f"p{number:02}" for number in range(60)]
+    house = await with_programs(*[sleeper(name, startup=OFF) for name in names])
+    house.room.start_together(*map(key, names))
+    view = house.room.view("p59")
+    assert (view.state, view.pid) == (PublicState.STARTING, None)
+    return house
+
+
+async def test_what_is_about_to_be_made_gets_its_signal(with_programs: MakeControl) -> None:
+    """It is STARTING for all who ask, so a signal finds it."""
+    house = await with_a_crowd(with_programs)
+    (outcome,) = await house.act(SIGNAL, "p59", signum=signal.SIGCONT)
+    assert outcome.reason == f"SIGCONT sent to pid {house.room.pid('p59')}"
+    assert outcome.result is Result.OK
+
+
+async def signalled(house: ControlRoom, *names: str) -> "asyncio.Task[list[ActionOutcome]]":
+    """A signal that waits for one of these to be made."""
+    task = asyncio.ensure_future(house.act(SIGNAL, *names, signum=signal.SIGCONT))
+    await asyncio.wait([task], timeout=0)
+    assert house.control.actions._waiting
+    return task
+
+
+def hold_back(house: ControlRoom, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Have this one wait for the rest of an earlier run, as it were."""
+    may_be_made = house.room.engine._may_be_made
+    monkeypatch.setattr(
+        house.room.engine, "_may_be_made", lambda one: one != key(name) and may_be_made(one)
+    )
+
+
+async def test_what_is_not_made_after_all_gets_no_signal(with_programs: MakeControl) -> None:
+    """Who waits for it is told when its start is called off."""
+    house = await with_a_crowd(with_programs)
+    waiting = await signalled(house, "p59")
+    assert await house.result(STOP, "p59") is Result.OK
+    (outcome,) = await waiting
+    assert (outcome.result, outcome.reason) == (Result.NOT_RUNNING, "is STOPPED")
+    assert house.control.actions._waiting == {}
+
+
+async def test_what_can_not_be_made_gets_no_signal(
+    with_programs: MakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for it is told what became of that."""
+    house = await with_programs(program("web", "/dev/null", startup=OFF, restart=SLOW_RETRY))
+    hold_back(house, monkeypatch, "web")
+    house.room.engine.submit(Start(key("web")))
+    waiting = await signalled(house, "web")
+    monkeypatch.undo()
+    house.room.engine._go_on_soon()
+    (outcome,) = await waiting
+    assert (outcome.result, outcome.reason) == (Result.NOT_RUNNING, "is BACKOFF")
+
+
+async def test_a_signal_waits_for_who_is_made_after_all(
+    with_programs: MakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Called off and asked for again in one go, it is about to be made as before."""
+    house = await with_programs(sleeper(startup=OFF))
+    hold_back(house, monkeypatch, "web")
+    house.room.engine.submit(Start(key("web")))
+    waiting = await signalled(house, "web")
+    with house.room.engine.together():
+        house.room.engine.submit(Stop(key("web")))
+        house.room.engine.submit(Start(key("web")))
+    await asyncio.wait([waiting], timeout=0)
+    assert not waiting.done()
+    monkeypatch.undo()
+    house.room.engine._go_on_soon()
+    (outcome,) = await waiting
+    assert outcome.reason == f"SIGCONT sent to pid {house.room.pid()}"
+
+
+async def test_nobody_waits_for_another_to_be_made(
+    with_programs: MakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is there is signalled at once, and who does not want to wait is told at once."""
+    house = await with_programs(sleeper("web"), sleeper("late", startup=OFF))
+    hold_back(house, monkeypatch, "late")
+    house.room.engine.submit(Start(key("late")))
+    waiting = await signalled(house, "late", "web")
+    assert (await house.room.next(SignalSent)).id == key("web")
+    at_once = await house.act(SIGNAL, "late", signum=signal.SIGCONT, wait=False)
+    assert [one.reason for one in at_once] == ["is STARTING"]
+    briefly = await house.control.actions.act(
+        SIGNAL, ["late"], signum=signal.SIGCONT, timeout=0.01
+    )
+    assert [one.reason for one in briefly] == ["is STARTING"]
+    monkeypatch.undo()
+    house.room.engine._go_on_soon()
+    assert [one.result for one in await waiting] == [Result.OK, Result.OK]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up the right to signal")

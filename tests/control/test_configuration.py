@@ -116,6 +116,17 @@ async def test_a_group_is_removed_when_nothing_of_it_runs(with_programs: MakeCon
         remove("web")
 
 
+async def test_a_group_is_not_removed_while_its_process_is_about_to_be_made(
+    with_programs: MakeControl,
+) -> None:
+    """Of a crowd that is started each is STARTING at once, and made when its turn comes."""
+    specs = [sleeper(f"p{n:02}", startup=Startup.DISABLED) for n in range(60)]
+    house = await with_programs(*specs)
+    house.room.start_together(*(spec.id for spec in specs))
+    assert house.room.view("p59").pid is None
+    assert not house.control.configuration.remove_group("p59")
+
+
 @pytest.mark.parametrize(
     ("dialect", "state"),
     [(Dialect.NATIVE, PublicState.STOPPED), (Dialect.SUPERVISOR, PublicState.RUNNING)],

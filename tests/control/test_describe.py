@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from engine_room import key, program
@@ -22,6 +21,7 @@ from opsvisor.core.spec import (
     ExitSet,
     KillMode,
     LinearBackoff,
+    OnEnd,
     Pid,
     RestartMode,
     RestartPolicy,
@@ -29,6 +29,7 @@ from opsvisor.core.spec import (
     StopPolicy,
 )
 from opsvisor.core.state import PublicState
+from opsvisor.core.struct import replace
 from opsvisor.core.view import ProcessView
 
 NOW = Instant(mono=100_000.0, wall=1_795_426_673.0)
@@ -78,7 +79,7 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def in_state(state: PublicState, **changes: object) -> ProcessView:
     """The process in this state."""
-    return replace(DOWN, state=state, **changes)  # type: ignore[arg-type]  # fields of a view
+    return replace(DOWN, state=state, **changes)
 
 
 @pytest.mark.parametrize(
@@ -177,8 +178,18 @@ def test_the_native_policy_in_sentences() -> None:
         "more than 8 automatic restarts in 600 s: FATAL",
         "out of FATAL by itself after 900 s",
         "called flapping above 3 restarts in 600 s",
-        "stop: SIGTERM to the group, SIGKILL to the group after 10 s",
+        "stop: SIGTERM to the group, SIGKILL to the whole tree after 10 s",
     ]
+
+
+def test_what_ends_the_daemon_in_sentences() -> None:
+    """Then there is no slow way out of FATAL."""
+    lines = describe_policy(replace(WEB, on_fatal=OnEnd.SHUTDOWN, on_exit=OnEnd.SHUTDOWN))
+    assert lines[4:6] == [
+        "when it is FATAL, everything is stopped and opsvisord ends with it",
+        "when it is EXITED, everything is stopped and opsvisord ends with it",
+    ]
+    assert not [line for line in lines if "out of FATAL" in line]
 
 
 def test_supervisors_policy_in_sentences() -> None:
@@ -223,13 +234,22 @@ def test_supervisors_policy_in_sentences() -> None:
         (
             in_state(PublicState.BACKOFF, last_outcome=Outcome(code=1)),
             [
-                "read what it said: opsvisorctl tail site:web stderr",
+                "read what it said: opsvisorctl logs -n 50 site:web",
                 "once the cause is gone: opsvisorctl start site:web",
             ],
         ),
         (
             replace(UP, flapping=True),
-            ["it restarts again and again: each end above says how, compare their times"],
+            ["it was restarted again and again: compare when and how its runs ended"],
+        ),
+        (
+            replace(UP, last_cause=ExitCause.UNKNOWN, last_outcome=Outcome()),
+            [
+                (
+                    "it ended while no opsvisord was there, and this kernel does not tell how"
+                    " (Linux 6.15 and later do): what it said last is in its log"
+                )
+            ],
         ),
         (
             replace(UP, last_cause=ExitCause.SIGNAL, last_outcome=Outcome(signum=9)),
@@ -278,7 +298,7 @@ def test_supervisors_policy_in_sentences() -> None:
             replace(DOWN, spec=replace(WEB, startup=Startup.MANUAL)),
             ["it is not started by itself (startup = manual): opsvisorctl start site:web"],
         ),
-        (replace(DOWN, ended=ENDED), []),
+        (replace(DOWN, ended=ENDED), ["to have it run again: opsvisorctl start site:web"]),
     ],
 )
 def test_what_an_operator_can_do(view: ProcessView, found: list[str]) -> None:
@@ -338,4 +358,5 @@ def test_a_failed_probe_can_be_asked_by_hand() -> None:
 
 def test_a_log_in_trouble_is_told_whatever_the_state() -> None:
     """Else one would look for the reason in a log that was never written."""
-    assert hints(UP, "disk full") == ["its log is not written: disk full"]
+    told = "make room, or correct `log`: its log is not written (disk full)"
+    assert hints(UP, "disk full") == [told]

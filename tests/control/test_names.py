@@ -1,11 +1,14 @@
 """What people type for processes."""
 
+from collections.abc import Iterable
+
 import pytest
 from engine_room import key, program
 from hypothesis import given
 from hypothesis import strategies as st
 
 from opsvisor.control.names import (
+    Among,
     NoSuchGroup,
     NoSuchProcess,
     Reach,
@@ -81,22 +84,41 @@ def test_names_together_mean_each_process_once(typed: list[str], meant: list[Res
     assert resolve(typed, KNOWN) == meant
 
 
-class Unscanned(list[ProcessId]):
-    """Processes that must not be searched from front to back for each name."""
+class Unlisted(frozenset[ProcessId]):
+    """Processes that must not be gone through for names of single ones."""
 
-    def __contains__(self, item: object) -> bool:
-        """Fail: that is a search."""
-        pytest.fail(f"{item} was searched for in a list")
+    def ids(self) -> Iterable[ProcessId]:
+        """Fail: that is all of them."""
+        pytest.fail("all processes were listed")
 
 
-def test_many_names_of_many_processes_are_looked_up() -> None:
-    """A thousand names of a thousand processes would else be compared half a million times."""
-    known = Unscanned(key(f"w:{number}") for number in range(5))
+def test_names_of_single_processes_are_looked_up() -> None:
+    """One name of a thousand processes would else cost a thousand times what it has to."""
+    known = Among(Unlisted(key(f"w:{number}") for number in range(5)), lambda _: True)
     assert resolve(["w:4", "w:0", "w:9"], known) == [
         named("w:4"),
         named("w:0"),
         NoSuchProcess("w:9"),
     ]
+
+
+def test_what_is_not_seen_is_not_there() -> None:
+    """Neither by its own name nor by one that stands for all."""
+    everything = Everything(key(name) for name in ("a:0", "a:1", "b:0"))
+    known = Among(everything, lambda one: one.group == "b")
+    assert resolve(["a:0", "all", "a:*"], known) == [
+        NoSuchProcess("a:0"),
+        *swept("b:0"),
+        NoSuchGroup("a"),
+    ]
+
+
+class Everything(frozenset[ProcessId]):
+    """Processes, as an engine has them."""
+
+    def ids(self) -> Iterable[ProcessId]:
+        """All, in order."""
+        return sorted(self)
 
 
 _words = st.text("ab:*?[]-", max_size=4)

@@ -33,8 +33,8 @@ MUTANTS = (
     Mutant(
         name="SIGKILL goes to the wrong process",
         module="process",
-        right="return told + self._send(state.pid, SIGKILL,",
-        wrong="return told + self._send(Pid(state.pid + 1), SIGKILL,",
+        right="return told + self._send_kill(state.pid,",
+        wrong="return told + self._send_kill(Pid(state.pid + 1),",
     ),
     Mutant(
         name="the retry lies in the past",
@@ -69,7 +69,7 @@ MUTANTS = (
     Mutant(
         name="a start by hand does not reset the counter",
         module="process",
-        right='with a clean slate."""\n        self._tally = Tally()',
+        right='with a clean slate."""\n        self._tally = _NO_FAILURES',
         wrong='with a clean slate."""',
     ),
     Mutant(
@@ -191,8 +191,8 @@ MUTANTS = (
     Mutant(
         name="the window of restarts is never emptied",
         module="restart",
-        right="tuple(at for at in tally.restarts if at + longest > now)",
-        wrong="tally.restarts",
+        right="(*(at for at in latest if at + longest > now), now)",
+        wrong="(*latest, now)",
     ),
     Mutant(
         name="availability is booked after the change",
@@ -264,8 +264,8 @@ MUTANTS = (
     Mutant(
         name="being up is proof enough",
         module="process",
-        right="        if self._health.is_proven:\n            self._tally",
-        wrong="        if True:\n            self._tally",
+        right="        if self._tally.failed_starts and self._health.is_proven:",
+        wrong="        if self._tally.failed_starts:",
     ),
     Mutant(
         name="a complaint outlives its run",
@@ -284,5 +284,107 @@ MUTANTS = (
         module="supervisor",
         right="            self._sweep_heap()\n",
         wrong="            pass\n",
+    ),
+    Mutant(
+        name="a stop is not asked for again by the next supervisor",
+        module="process",
+        right="                return told + self._send_stop(pid, now)\n",
+        wrong="                return told\n",
+    ),
+    Mutant(
+        name="the next supervisor spawns without a look",
+        module="process",
+        right="return [FindSpawn(self.spec)]",
+        wrong="return [Spawn(self.spec)]",
+    ),
+    Mutant(
+        name="a spawn that was called off is made by the next supervisor",
+        module="process",
+        right="            return self._call_off(state, now)\n        return [Spawn(self.spec)]",
+        wrong="            return [Spawn(self.spec)]\n        return [Spawn(self.spec)]",
+    ),
+    Mutant(
+        name="a wish is forgotten with the supervisor",
+        module="process",
+        right="machine.wanted = memento.wanted",
+        wrong="machine.wanted = True",
+    ),
+    Mutant(
+        name="attempts begin anew with the supervisor",
+        module="process",
+        right="        machine._tally = memento.tally\n",
+        wrong="",
+    ),
+    Mutant(
+        name="flapping is forgotten with the supervisor",
+        module="process",
+        right="        machine._flapping = memento.flapping\n",
+        wrong="",
+    ),
+    Mutant(
+        name="a spec that waits is forgotten with the supervisor",
+        module="process",
+        right="        machine._next_spec = memento.next_spec\n",
+        wrong="",
+    ),
+    Mutant(
+        name="restarts are forgotten with the supervisor",
+        module="process",
+        right="machine._record = replace(memento.record)",
+        wrong="machine._record = Record(since=memento.record.since)",
+    ),
+    Mutant(
+        name="readiness is forgotten with the supervisor",
+        module="health",
+        right="                probe.recall(memento)\n",
+        wrong="                pass\n",
+    ),
+    Mutant(
+        name="changes of machines are not told",
+        module="supervisor",
+        right="        self._changed[machine.id] = None\n        deadline",
+        wrong="        deadline",
+    ),
+    Mutant(
+        name="changes of machines have no number",
+        module="supervisor",
+        right="        self._revise(machine)\n        self._changed",
+        wrong="        self._changed",
+    ),
+    Mutant(
+        name="changes of the plan are not told",
+        module="supervisor",
+        right="        self._itself_changed = True\n        changes",
+        wrong="        changes",
+    ),
+    Mutant(
+        name="who is forgotten is not told",
+        module="supervisor",
+        right="        self._forgotten[process_id] = None\n",
+        wrong="",
+    ),
+    Mutant(
+        name="what left the plan is spared by the next supervisor",
+        module="supervisor",
+        right="        if memento.is_doomed:\n",
+        wrong="        if False:\n",
+    ),
+    Mutant(
+        name="after an unfinished shutdown nothing starts",
+        module="supervisor",
+        right="return self._begins_anew or self.state.is_ending",
+        wrong="return False",
+    ),
+    Mutant(
+        name="answers that decide something are not told",
+        module="supervisor",
+        right="return effects if machine.standing == before else",
+        wrong="return effects if True else",
+    ),
+    Mutant(
+        name="an unseen end counts as success",
+        module="restart",
+        right="        return ExitCause.UNKNOWN\n",
+        wrong="        return ExitCause.SUCCESS\n",
     ),
 )

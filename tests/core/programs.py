@@ -1,7 +1,6 @@
 """Programs and plans for the tests of the core, in one line each."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from opsvisor.core.plan import Group, Plan
@@ -16,6 +15,7 @@ from opsvisor.core.spec import (
     Startup,
     StopPolicy,
 )
+from opsvisor.core.struct import fields
 
 
 def process_id(name: str) -> ProcessId:

@@ -27,6 +27,7 @@ SUBSET = (
     "test_availability.py",
     "test_memory.py",
     "test_health.py",
+    "test_going_on.py",
     "test_world_properties.py",
 )
 TESTS_FAILED = 1
@@ -50,7 +51,13 @@ def run_subset(
     command += ["--hypothesis-profile", "find-only", *[str(HERE / name) for name in subset]]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     return subprocess.run(
-        command, env=environment, cwd=root, capture_output=True, text=True, check=False, timeout=60
+        command,
+        env=environment,
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
 
 

@@ -1,7 +1,5 @@
 """Plans in order, what separates two of them, and taking over a part of one."""
 
-from dataclasses import fields, replace
-
 import pytest
 from programs import plan_of, process_id, program
 
@@ -19,13 +17,16 @@ from opsvisor.core.plan import (
 from opsvisor.core.probes import ExecProbe, ProbeSpec
 from opsvisor.core.spec import (
     KillMode,
+    OnEnd,
     ProcessSpec,
+    Resources,
     RestartPolicy,
     Startup,
     StdinMode,
     StopPolicy,
     UnixSocketSpec,
 )
+from opsvisor.core.struct import fields, replace
 
 # A value that differs from the one in `program("web")`, for every field but `id`.
 OTHER: dict[str, object] = {
@@ -34,6 +35,7 @@ OTHER: dict[str, object] = {
         ("startup_probe", "readiness_probe", "liveness_probe"),
         ProbeSpec(handler=ExecProbe(argv=("true",))),
     ),
+    **dict.fromkeys(("on_fatal", "on_exit"), OnEnd.SHUTDOWN),
     "replica": 1,
     "command": "serve",
     "argv": ("serve",),
@@ -50,6 +52,7 @@ OTHER: dict[str, object] = {
     "nice": 5,
     "oom_score_adj": 100,
     "rlimits": None,
+    "resources": Resources(pids_max=64),
     "new_session": True,
     "stdin": StdinMode.PIPE,
     "socket": UnixSocketSpec(path="/run/web.sock"),
@@ -120,7 +123,7 @@ def test_a_group_priority_is_a_change_of_the_group_alone() -> None:
 def test_only_live_fields_spare_a_restart(name: str) -> None:
     """What the process was given at its start needs a restart; what we do with it doesn't."""
     old = program("web", user="somebody")
-    new = replace(old, **{name: OTHER[name]})  # type: ignore[arg-type]  # any field, any value
+    new = replace(old, **{name: OTHER[name]})
     (change,) = diff(plan_of(old), plan_of(new)).changed
     assert change == Change(id=old.id, fields=(name,), restart=name not in LIVE_FIELDS)
 

@@ -13,6 +13,7 @@ ALLOWED = {
     "dataclasses",
     "enum",
     "heapq",
+    "re",
     "signal",  # for the names of signals
     "types",
     "typing",
@@ -68,7 +69,9 @@ def _may_import(module: str) -> bool:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_the_core_is_pure(path: Path) -> None:
     """Each module imports and calls only what can't make a decision depend on the world."""
-    assert impurities(path.read_text()) == []
+    # Its classes are wanted, no codec: docs/decisions/0049.
+    known = {"struct": ["imports msgspec", "imports msgspec.structs"]}
+    assert impurities(path.read_text()) == known.get(path.stem, [])
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Again? When? Why? The policy as tables."""
 
-from dataclasses import replace
-
 import pytest
 
 from opsvisor.core.outcome import ExitCause, Outcome
@@ -32,6 +30,7 @@ from opsvisor.core.spec import (
     RestartMode,
     RestartPolicy,
 )
+from opsvisor.core.struct import replace
 
 OK, BAD, KILLED = Outcome(code=0), Outcome(code=3), Outcome(signum=9)
 ALWAYS, ON_FAILURE, NO = RestartMode.ALWAYS, RestartMode.ON_FAILURE, RestartMode.NO
@@ -269,6 +268,19 @@ def test_the_past_is_remembered_as_long_as_a_window_looks_back() -> None:
     assert len(crowded) == REMEMBERED_RESTARTS
     assert crowded[0] == many.restarts[1]
     assert crowded[-1] == 1001.0
+
+
+@pytest.mark.parametrize("field", ["limit", "flapping"])
+def test_as_many_are_remembered_as_a_policy_counts(field: str) -> None:
+    """And one more, by which a policy sees that there were too many."""
+    count = REMEMBERED_RESTARTS + 50
+    policy = RestartPolicy(limit=RestartLimit(count=0), flapping=FlappingPolicy(count=0))
+    policy = replace(policy, **{field: replace(getattr(policy, field), count=count)})
+    tally = Tally()
+    for second in range(2 * count):
+        tally = count_restart(policy, tally, float(second))
+    assert len(tally.restarts) == count + 1
+    assert tally.restarts[-1] == 2 * count - 1
 
 
 def test_flapping_ends_when_it_says() -> None:

@@ -1,11 +1,13 @@
-from dataclasses import replace
 from inspect import cleandoc
 
 from programs import plan_of, program, supervisor_program
 from world import World
 
-from opsvisor.core.plan import EventFeed, Plan
+from opsvisor.core.events import SupervisorState
+from opsvisor.core.inputs import Shutdown
+from opsvisor.core.plan import EventFeed, Group, Plan
 from opsvisor.core.spec import RestartLimit, Startup
+from opsvisor.core.struct import replace
 
 UP = "start db; start app; start web; spawned of db; spawned of app; spawned of web; +1; "
 
@@ -468,3 +470,34 @@ def test_a_listener_that_ends_by_itself_is_not_waited_for_longer() -> None:
     < shutdown complete
     > +1
     """)
+
+
+def test_others_have_their_deadlines_while_a_listener_is_waited_for() -> None:
+    """What comes first is seen to first."""
+    world = with_a_listener()
+    plan = world.plans["fed"]
+    late = program("late", min_uptime=0.5)
+    world.plans["more"] = Plan.of(
+        [*plan.groups, Group(name="late", priority=-9, processes=(late,))]
+    )
+    world.play("apply more; start late; spawned of late; shutdown")
+    assert world.play("exit 101 0; +2") == cleandoc("""
+    > exit 101 0              web: STOPPING -> STOPPED  stopped (shutdown)
+    > +0.5                    late: STARTING -> RUNNING  up for 0.5 s
+    > +0.5
+    < TERM group 100          lis: RUNNING -> STOPPING  stop requested (shutdown)
+    < CONT group 100
+    > +1
+    """)
+
+
+def test_an_end_for_good_outranks_a_reload() -> None:
+    """Everything is being stopped already: only what follows is another."""
+    world = World(program("web"))
+    world.play("start web; spawned 100; +2")
+    world.happens(Shutdown("files changed", to_reload=True), "reload")
+    assert world.happens(Shutdown("files changed", to_reload=True), "reload") == []
+    world.happens(Shutdown("SIGTERM"), "shutdown")
+    assert world.supervisor.state is SupervisorState.STOPPING
+    world.play("exit 100 0")
+    assert world.is_complete

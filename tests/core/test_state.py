@@ -1,5 +1,7 @@
 """States, what they are called outside, and how they may follow each other."""
 
+from typing import get_args
+
 import pytest
 
 from opsvisor.core.spec import Pid
@@ -47,6 +49,11 @@ def test_pid_and_deadline_are_derived(
     assert public_state(state).value == name
     assert pid_of(state) == pid
     assert deadline_of(state) == deadline
+
+
+def test_every_state_is_in_the_table() -> None:
+    """A new one is told to clients under one of the names that they know."""
+    assert {type(state) for state, *_ in TABLE} == set(get_args(State))
 
 
 def test_codes_are_supervisors() -> None:

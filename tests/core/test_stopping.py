@@ -1,6 +1,7 @@
 from inspect import cleandoc
 
-from programs import program, supervisor_program
+import pytest
+from programs import process_id, program, supervisor_program
 from world import World
 
 from opsvisor.core.outcome import ExitCause
@@ -100,6 +101,20 @@ def test_sigkill_may_reach_further_than_the_stop_signal() -> None:
     > +10
     < KILL group 100
     """)
+
+
+@pytest.mark.parametrize("mode", KillMode)
+def test_a_stop_ends_the_whole_tree_unless_it_is_to_do_less(mode: KillMode) -> None:
+    """Asked by whoever is told of an end: only while it is being stopped."""
+    web = process_id("web")
+    world = World(program("web", kill_mode=mode))
+    world.play("start web; spawned; +1")
+    assert not world.supervisor.ends_whole_tree(web)
+    assert "KILL" in world.play("stop web; +10")
+    assert world.supervisor.ends_whole_tree(web) is (mode is KillMode.CGROUP)
+    world.play("killed 100 KILL")
+    assert not world.supervisor.ends_whole_tree(web)
+    assert not world.supervisor.ends_whole_tree(process_id("gone"))
 
 
 def test_a_stop_in_starting_is_a_stop() -> None:

@@ -23,6 +23,7 @@ def test_a_process_is_named_as_supervisor_names_it(group: str, name: str, text: 
         (Outcome(signum=15), "terminated by SIGTERM"),
         (Outcome(signum=11, core_dumped=True), "terminated by SIGSEGV (core dumped)"),
         (Outcome(signum=35), "terminated by SIG35"),
+        (Outcome(), "exit status unknown"),
     ],
 )
 def test_outcomes_are_worded_as_supervisor_words_them(outcome: Outcome, text: str) -> None:

@@ -6,6 +6,9 @@ import pytest
 from programs import process_id, program
 
 from opsvisor.core.events import (
+    ActionResult,
+    ControlAction,
+    EssentialEnded,
     Event,
     FailuresForgotten,
     FlappingChanged,
@@ -13,6 +16,7 @@ from opsvisor.core.events import (
     KillSurvived,
     PlanApplied,
     ProcessAdded,
+    ProcessAdopted,
     ProcessChanged,
     ProcessExited,
     ProcessRemoved,
@@ -107,6 +111,11 @@ PID = Pid(7)
             "site:web (pid 7) ended: terminated by SIGKILL (OOM killer); starts again",
         ),
         (
+            ProcessAdopted(at=1.5, id=WEB, pid=PID, state=PublicState.RUNNING, started=1.0),
+            "process_adopted",
+            "site:web (pid 7) was taken back in RUNNING",
+        ),
+        (
             FailuresForgotten(at=1.5, id=WEB, failures=3),
             "failures_forgotten",
             "site:web has been up long enough to forget 3 failures",
@@ -198,6 +207,54 @@ PID = Pid(7)
             "supervisor_state_changed",
             "opsvisord: starting -> running: first plan",
         ),
+        (
+            ControlAction(
+                at=1.5,
+                action="stop",
+                targets=("web", "db"),
+                target_count=7,
+                identity="ops",
+                user="",
+                source="192.0.2.7",
+                listener="http",
+                interface="api",
+                result=ActionResult.FAILED,
+                code="not_running",
+                reason="disk is full",
+                seconds=0.5,
+            ),
+            "control_action",
+            (
+                "ops from 192.0.2.7 asked for stop web, db and 5 more: failed (not_running),"
+                " because: disk is full"
+            ),
+        ),
+        (
+            ControlAction(
+                at=1.5,
+                action="daemon.shutdown",
+                targets=(),
+                target_count=0,
+                identity="",
+                user="root",
+                source="unix",
+                listener="unix",
+                interface="api",
+                result=ActionResult.OK,
+                code="",
+                reason="",
+                seconds=0.5,
+            ),
+            "control_action",
+            "root from unix asked for daemon.shutdown",
+        ),
+        (
+            EssentialEnded(
+                at=1.5, id=WEB, state=PublicState.FATAL, reason="exit status 3", exit_status=3
+            ),
+            "essential_ended",
+            "site:web is essential, and FATAL: exit status 3; all is stopped, the exit status is 3",
+        ),
     ],
 )
 def test_every_fact_has_a_name_and_a_sentence(event: Event, kind: str, text: str) -> None:
@@ -213,6 +270,7 @@ def test_names_are_for_good() -> None:
         "process_removed",
         "state_changed",
         "process_spawned",
+        "process_adopted",
         "spawn_failed",
         "process_exited",
         "failures_forgotten",
@@ -223,4 +281,6 @@ def test_names_are_for_good() -> None:
         "signal_refused",
         "plan_applied",
         "supervisor_state_changed",
+        "control_action",
+        "essential_ended",
     }

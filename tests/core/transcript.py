@@ -40,6 +40,10 @@ def _asked(effect: ask.Effect) -> str:
     match effect:
         case ask.Spawn():
             return f"spawn {effect.spec.id}"
+        case ask.FindSpawn():
+            return f"find spawn {effect.spec.id}"
+        case ask.Adopt():
+            return f"adopt {effect.spec.id} {effect.pid}"
         case ask.CancelSpawn():
             return f"cancel spawn {effect.id}"
         case ask.SignalProcess():
@@ -53,7 +57,8 @@ def _asked(effect: ask.Effect) -> str:
         case ask.Forget():
             return f"forget {effect.id}"
         case ask.ShutdownComplete():
-            return "shutdown complete"
+            status = effect.exit_status
+            return "shutdown complete" if status is None else f"shutdown complete, exit {status}"
         case ask.Publish():
             return ""
         case never:
@@ -77,6 +82,10 @@ def _told(effect: ask.Effect, *, named: bool) -> str:
         case fact.HealthChanged():
             verb = "passes" if event.passing else "fails"
             text = f"{event.probe.value} {verb}: {event.detail} ({event.in_a_row} in a row)"
+        case fact.ProcessAdopted():
+            text = f"taken back in {event.state.name}"
+        case fact.EssentialEnded():
+            text = f"essential, {event.state.name}, exit status {event.exit_status}"
         case fact.KillSurvived():
             text = f"survived SIGKILL {event.kills}"
         case fact.SignalRefused():

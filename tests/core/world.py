@@ -19,11 +19,14 @@ Steps, separated by `;`:
     deadline                       the deadline is handled now, late if it is past
     apply PLAN | update PLAN       a plan known by that name; `update` revives what was stopped
     shutdown
+    killed [N]                     the supervisor is gone (and so is, unseen, life number N);
+                                   another goes on from what was written down
 """
 
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar, assert_never
@@ -35,11 +38,13 @@ from opsvisor.core import effects as ask
 from opsvisor.core import events as fact
 from opsvisor.core import inputs
 from opsvisor.core.instant import Instant
+from opsvisor.core.memento import ProcessMemento, RememberedProcess, SupervisorMemento
 from opsvisor.core.outcome import Outcome, Usage, signal_name
 from opsvisor.core.plan import Plan
 from opsvisor.core.probes import ProbeKind
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
 from opsvisor.core.state import TRANSITIONS, PublicState, StartCause
+from opsvisor.core.struct import replace
 from opsvisor.core.supervisor import Supervisor
 from opsvisor.core.view import ProcessView
 
@@ -48,6 +53,11 @@ T = TypeVar("T", bound=fact.Event)
 AUTOMATIC = {StartCause.RETRY, StartCause.RESTART, StartCause.RECOVERY}
 ALIVE = {PublicState.RUNNING, PublicState.STOPPING, PublicState.UNKNOWN}
 FIRST_PID = 100
+NEVER_HANDLED = -1
+
+
+class Killed(Exception):  # noqa: N818 - not an error: it is what the test wanted
+    """The supervisor is no more."""
 
 
 @dataclass
@@ -73,6 +83,8 @@ class Kernel:
                 assert identity not in self.pending, f"{identity} is being spawned already"
                 assert self.pid_of(identity) is None, f"{identity} is alive already"
                 self.pending[identity] = effect.spec
+            case ask.FindSpawn():
+                assert effect.spec.id not in self.pending, "it was asked for just now"
             case ask.CancelSpawn():
                 assert effect.id in self.pending, f"{effect.id} is not being spawned"
                 self.called_off.add(effect.id)
@@ -93,7 +105,7 @@ class Kernel:
                 assert all(owner != effect.id for owner, _ in self.asking), "a probe is left"
                 assert effect.id not in self.pending, f"{effect.id} is being spawned"
                 assert self.pid_of(effect.id) is None, f"{effect.id} is alive"
-            case ask.Publish() | ask.ShutdownComplete():
+            case ask.Publish() | ask.ShutdownComplete() | ask.Adopt():
                 pass
             case never:
                 assert_never(never)
@@ -108,10 +120,104 @@ class Kernel:
         self.sent[pid] = []
         return pid
 
+    def lose_supervisor(self, made: Container[int], over: Container[int]) -> None:
+        """What was asked for is forgotten, unless it is done; what lives may end unseen.
+
+        `made` and `over` number those spawns and lives, in order of their names and pids.
+        """
+        for n, identity in enumerate(sorted(self.pending)):
+            if n in made:
+                self.spawn(identity)
+        self.pending.clear()
+        self.called_off.clear()
+        self.asking.clear()
+        for n, pid in enumerate(list(self.alive)):
+            if n in over:
+                del self.alive[pid]
+
     def withdraw(self, identity: ProcessId) -> None:
         """The spawn is answered."""
         del self.pending[identity]
         self.called_off.discard(identity)
+
+
+@dataclass
+class Memory:
+    """What has been written down: all that is left of a supervisor that is killed."""
+
+    plan: Plan = field(default_factory=Plan)
+    generation: int = 0
+    begins_anew: bool = False
+    processes: dict[ProcessId, RememberedProcess] = field(default_factory=dict)
+
+    def write(self, supervisor: Supervisor) -> None:
+        """Write down what the supervisor says has changed."""
+        changed = supervisor.take_changed()
+        assert not supervisor.take_changed(), "taken, and there is more"
+        if changed.itself:
+            self.plan, self.generation = supervisor.plan, supervisor.generation
+            self.begins_anew = supervisor.begins_anew
+        for identity in changed.forgotten:
+            self.processes.pop(identity, None)  # it may have come and gone since the last time
+        for identity in changed.processes:
+            self.processes[identity] = RememberedProcess(
+                spec=supervisor.spec_of(identity), memento=supervisor.memento_of(identity)
+            )
+
+    def read(self) -> SupervisorMemento:
+        """What another supervisor can begin with."""
+        processes = tuple(self.processes[i] for i in sorted(self.processes))
+        return SupervisorMemento(
+            plan=self.plan,
+            generation=self.generation,
+            begins_anew=self.begins_anew,
+            processes=processes,
+        )
+
+    def check(self, supervisor: Supervisor) -> None:
+        """Nothing that matters has changed without having been written down."""
+        own = (supervisor.plan, supervisor.generation, supervisor.begins_anew)
+        assert (self.plan, self.generation, self.begins_anew) == own
+        assert tuple(sorted(self.processes)) == supervisor.ids()
+        for identity, written in self.processes.items():
+            assert written.spec is supervisor.spec_of(identity)
+            assert _decisive(written.memento) == _decisive(supervisor.memento_of(identity))
+
+
+def _decisive(memento: ProcessMemento) -> ProcessMemento:
+    """Without what may be behind: answers to probes that decided nothing."""
+    if not memento.probes:
+        return memento
+    probes = tuple(
+        replace(
+            probe,
+            successes=min(probe.successes, 1),
+            failures=min(probe.failures, 2),
+            attempts=0,
+            failures_total=0,
+            duration=None,
+            detail="",
+        )
+        for probe in memento.probes
+    )
+    return replace(memento, probes=probes)
+
+
+def without_probes(view: ProcessView) -> ProcessView:
+    """A view without what a probe's answers may be behind with, and without who is asked."""
+    probes = tuple(
+        replace(
+            probe,
+            is_active=False,
+            wrong_in_a_row=0,
+            attempts=0,
+            failures=0,
+            duration=None,
+            detail="",
+        )
+        for probe in view.probes
+    )
+    return replace(view, probes=probes)
 
 
 class World:
@@ -127,7 +233,11 @@ class World:
         priorities: Mapping[str, int] | None = None,
         jitter: float = 0.0,
     ) -> None:
-        self.supervisor = Supervisor(partial(float, jitter))
+        self._new_supervisor = partial(Supervisor, partial(float, jitter))
+        self.supervisor = self._new_supervisor()
+        self.memory = Memory()
+        self._told_by: dict[int, ProcessView] = {}  # views by their revisions
+        self.stopped_by_hand: set[ProcessId] = set()
         self.kernel = Kernel()
         self.now = Instant(mono=1000.0, wall=1_700_000_000.0)
         self.events: list[fact.Event] = []
@@ -139,6 +249,10 @@ class World:
         self._spawned: dict[ProcessId, list[StartCause]] = {}
         self._seconds: dict[ProcessId, tuple[float, float, float]] = {}
         self._specs: Mapping[ProcessId, ProcessSpec] = {}
+        self._files = Plan()  # what the configuration asks for, applied or not
+        self._inputs_left: int | None = None  # until the supervisor is killed
+        self._performs = NEVER_HANDLED  # that many effects of the last of them
+        self._is_finding_out = False
         self._is_named = False
         self._lines: list[str] = []
         self.happens(inputs.ApplyPlan(plan_of(*programs, priorities=priorities)), "apply")
@@ -167,18 +281,111 @@ class World:
 
     def happens(self, happened: inputs.Input, told_as: str) -> list[ask.Effect]:
         """Let the supervisor handle this, perform what it asks for, check what it thinks."""
-        if isinstance(happened, inputs.Shutdown):
-            self.is_shutting_down = True
         if isinstance(happened, inputs.ApplyPlan):
-            self._specs = happened.plan.specs()
+            self._files = happened.plan
+        is_last = self._inputs_left == 0
+        if is_last and self._performs == NEVER_HANDLED:
+            raise Killed
+        if self._inputs_left is not None:
+            self._inputs_left -= 1
+        self._take_note(happened)
         effects = self.supervisor.handle(happened, self.now)
-        for effect in effects:
+        self.is_shutting_down |= self.supervisor.state.is_ending
+        self.memory.write(self.supervisor)
+        for effect in effects[: self._performs if is_last else None]:
             self.kernel.perform(effect)
             self._notice(effect)
+        if is_last:
+            raise Killed
         self._is_named |= len(self._states) > 1
         self._lines += render(told_as, effects, named=self._is_named)
-        self.check()
+        if not self._is_finding_out:
+            self.check()
         return effects
+
+    def _take_note(self, happened: inputs.Input) -> None:
+        """What it means for what must be true afterwards."""
+        match happened:
+            case inputs.ApplyPlan():
+                self._specs = happened.plan.specs()
+                is_fresh = happened.revive or self.supervisor.begins_anew
+                known = set() if is_fresh else self.supervisor.plan.specs().keys()
+                self.stopped_by_hand &= known  # what comes (back) into the plan begins anew
+            case inputs.Stop() if happened.id in self.supervisor:
+                self.stopped_by_hand.add(happened.id)
+            case inputs.Start() | inputs.Restart():
+                self.stopped_by_hand.discard(happened.id)
+            case _:
+                pass
+
+    # -- ends of supervisors -----------------------------------------------------------------
+
+    @contextmanager
+    def killing(self, performs: int, *, after: int = 0) -> Iterator[None]:
+        """Kill the supervisor here: at the first input, or `after` so many more, if they come.
+
+        Then it performs so many of the effects, or has not even decided (NEVER_HANDLED).
+        """
+        self._inputs_left, self._performs = after, performs
+        try:
+            yield
+        except Killed:
+            pass
+        finally:
+            self._inputs_left = None
+
+    def goes_on(
+        self,
+        *,
+        made: Container[int] = (),
+        over: Container[int] = (),
+        is_exact: bool = False,
+        applies: bool = True,
+    ) -> None:
+        """Another supervisor begins with what was written down, and finds out about the rest."""
+        left_behind = self.supervisor.views(self.now)
+        self.kernel.lose_supervisor(made, over)
+        self._states, self._spawned = {}, {}
+        self.is_shutting_down = self.is_complete = False
+        self.supervisor = self._new_supervisor()
+        self._told_by.clear()
+        self._specs = self.memory.plan.specs()
+        self._is_finding_out = True
+        effects = self.happens(inputs.Resume(self.memory.read(), is_exact=is_exact), "killed")
+        taken_over = self.supervisor.views(self.now)
+        assert [*map(without_probes, taken_over)] == [*map(without_probes, left_behind)]
+        for lost in self._seconds.keys() - {view.id for view in taken_over}:
+            del self._seconds[lost]
+        for view in taken_over:
+            self._states[view.id] = view.state
+            by_hand = [StartCause.MANUAL] * (view.starts - view.restarts)
+            self._spawned[view.id] = [StartCause.RETRY] * view.restarts + by_hand
+            self._seconds.setdefault(view.id, (view.since.mono, 0.0, 0.0))
+        for effect in effects:
+            self._find_out(effect)
+        self._is_finding_out = False
+        self.check()
+        if applies:
+            self.happens(inputs.ApplyPlan(self._files), "applied")
+
+    def _find_out(self, effect: ask.Effect) -> None:
+        match effect:
+            case ask.FindSpawn():
+                identity = effect.spec.id
+                pid = self.kernel.pid_of(identity)
+                if pid is None:
+                    self.happens(inputs.SpawnLost(identity), f"no {identity} was spawned")
+                else:
+                    self.happens(inputs.Spawned(identity, pid), f"{pid} was spawned")
+            case ask.Adopt():
+                identity, pid = effect.spec.id, effect.pid
+                if self.kernel.alive.get(pid) == identity:
+                    self.happens(inputs.Adopted(identity, pid), f"{pid} is alive")
+                else:
+                    unseen = inputs.Exited(identity, pid, Outcome(), Usage())
+                    self.happens(unseen, f"{pid} is gone")
+            case _:
+                pass
 
     # -- steps -------------------------------------------------------------------------------
 
@@ -216,6 +423,10 @@ class World:
             case "apply" | "update", [name]:
                 revive = word == "update"
                 self.happens(inputs.ApplyPlan(self.plans[name], revive=revive), step)
+            case "killed", []:
+                self.goes_on()
+            case "killed", [n]:
+                self.goes_on(over={int(n)})
             case "shutdown", []:
                 self.happens(inputs.Shutdown("SIGTERM"), step)
             case "settled", []:
@@ -313,12 +524,14 @@ class World:
                 assert event.id not in self._states, f"{event.id} was added twice"
                 self._states[event.id] = PublicState.STOPPED
                 self._spawned[event.id] = []
-                self._seconds[event.id] = (self.now.mono, 0.0, 0.0)
+                if not self._is_finding_out:
+                    self._seconds[event.id] = (self.now.mono, 0.0, 0.0)
             case ask.Publish(event=fact.ProcessRemoved() as event):
                 del self._states[event.id], self._spawned[event.id], self._seconds[event.id]
             case ask.Spawn():
                 assert not self.is_shutting_down, f"{effect.spec.id} is started in shutdown"
                 assert effect.spec == self._specs[effect.spec.id], "started with an old spec"
+                assert effect.spec.id not in self.stopped_by_hand, "the stop is undone"
             case ask.ShutdownComplete():
                 assert not self.is_complete, "shutdown completes twice"
                 assert not self.kernel.pending, "complete, and something is being spawned"
@@ -329,11 +542,22 @@ class World:
         if isinstance(effect, ask.Publish):
             self.events.append(effect.event)
 
+    def _check_revisions(self, views: Mapping[ProcessId, ProcessView]) -> None:
+        """Whoever keeps what was told of a view may do so while its revision is the same."""
+        told, supervisor = self._told_by, self.supervisor
+        for identity, view in views.items():
+            as_told = replace(view, running_seconds=0.0, expected_seconds=0.0)
+            assert told.setdefault(supervisor.revision_of(identity), as_told) == as_told, (
+                "changed under the same revision"
+            )
+
     def check(self) -> None:
         """Everything the supervisor shows agrees with the kernel and with what it has told."""
+        self.memory.check(self.supervisor)
         deadline = self.supervisor.deadline
         views = {view.id: view for view in self.supervisor.views(self.now)}
         assert views.keys() == self._states.keys()
+        self._check_revisions(views)
         for identity, view in views.items():
             pid = self.kernel.pid_of(identity)
             assert view.state is self._states[identity]

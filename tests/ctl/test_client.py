@@ -1,6 +1,7 @@
 """The client against a real HTTP server: requests as sent, answers as decoded, failures."""
 
 import base64
+import io
 import socket
 from pathlib import Path
 
@@ -35,8 +36,10 @@ from opsvisor.client import (
     Unauthorized,
     UnixAddress,
     Unreached,
+    calls,
     parse_url,
 )
+from opsvisor.control.audit import REASON_HEADER
 
 
 @pytest.mark.parametrize(
@@ -287,6 +290,33 @@ def test_following_a_log(daemon: RecordedDaemon) -> None:
         ]
 
 
+def test_a_whole_log_goes_into_a_file(daemon: RecordedDaemon) -> None:
+    """As it comes, and nothing of it is kept."""
+    target = "GET /api/v1/processes/g%3Aweb/logs/stderr/download"
+    daemon.answers[target] = Raw(200, b"a\xff\nb", "text/plain")
+    into = io.BytesIO()
+    with Client(daemon.url) as client:
+        assert client.download_log("g:web", "stderr", into=into) == 4
+    assert into.getvalue() == b"a\xff\nb"
+
+
+def test_a_download_that_is_refused_or_breaks_off(daemon: RecordedDaemon) -> None:
+    """The file has no more than what came, and it is told that this is not all."""
+    refusal = problem(404, "no_log")
+    daemon.answers = {
+        "GET /api/v1/processes/x/logs/stdout/download": refusal,
+        "GET /api/v1/processes/y/logs/stdout/download": None,
+    }
+    into = io.BytesIO()
+    with Client(daemon.url) as client:
+        with pytest.raises(ApiError) as caught:
+            client.download_log("x", into=into)
+        assert caught.value.problem == refusal
+        with pytest.raises(NoDaemon):
+            client.download_log("y", into=into)
+    assert into.getvalue() == b""
+
+
 def test_following_events(daemon: RecordedDaemon) -> None:
     """Events arrive typed, gaps say which ids are lost, and Last-Event-ID is sent when asked."""
     event = wire.Event(id=4, at=NOW, kind="process_added", process="web", text="x", detail={})
@@ -296,6 +326,7 @@ def test_following_events(daemon: RecordedDaemon) -> None:
     )
     with Client(daemon.url) as client, client.events(5, last_event_id=3) as events:
         assert list(events) == [event, EventGap(lost=(5, 9))]
+    assert events._line.sock.fileno() == -1
     assert daemon.requests[0].headers["Last-Event-ID"] == "3"
 
 
@@ -317,3 +348,59 @@ def test_a_stream_of_nonsense(daemon: RecordedDaemon) -> None:
         pytest.raises(NoDaemon, match="gave no answer"),
     ):
         list(events)
+
+
+def test_a_stream_goes_on_through_an_upgrade(daemon: RecordedDaemon) -> None:
+    """From where the daemon says, and as often as there is one."""
+    farewell = "id: {0}\nevent: upgrade\ndata: {{}}\n\n"
+    pieces = [
+        'event: log\nid: 3\ndata: {"text":"one","offset":3}\n\n' + farewell.format(3),
+        farewell.format(3),
+        'event: log\nid: 6\ndata: {"text":"two","offset":6}\n\n',
+    ]
+    target = "GET /api/v1/processes/web/logs/stdout/follow?bytes=0"
+    daemon.answers[target] = lambda _: Sse(pieces.pop(0))
+    with Client(daemon.url) as client, client.follow_log("web") as stream:
+        assert [piece.text for piece in stream if isinstance(piece, LogPiece)] == ["one", "two"]
+    asked = [request.headers.get("Last-Event-ID") for request in daemon.requests]
+    assert asked == [None, "3", "3"]
+
+
+def test_a_stream_whose_daemon_does_not_come_back(daemon: RecordedDaemon) -> None:
+    """What is said is that nobody answers."""
+    answers = [Sse("id: 3\nevent: upgrade\ndata: {}\n\n"), None]
+    daemon.answers["GET /api/v1/events"] = lambda _: answers.pop(0)
+    with Client(daemon.url) as client, client.events() as stream, pytest.raises(NoDaemon):
+        list(stream)
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [
+        (wire.ProcessStatus, 37),
+        (wire.DaemonInfo, 15),
+        (wire.UpgradeResponse, 3),
+    ],
+)
+def test_an_older_daemon_is_understood(kind: type[msgspec.Struct], count: int) -> None:
+    """A client that was just installed can ask it for an upgrade: new fields have defaults."""
+    assert sum(one.required for one in msgspec.structs.fields(kind)) == count
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("https://example.org", TcpAddress("example.org", 443, is_tls=True)),
+        ("https://[::1]:9001/", TcpAddress("::1", 9001, is_tls=True)),
+        ("http://example.org", TcpAddress("example.org", 80)),
+    ],
+)
+def test_addresses_with_tls_and_without(url: str, address: TcpAddress) -> None:
+    """Each kind has its usual port, and is written as it is read."""
+    assert parse_url(url) == address
+    assert parse_url(str(address)) == address
+
+
+def test_why_is_said_where_the_daemon_looks_for_it() -> None:
+    """Both sides have a word for it, and neither may import the other's."""
+    assert calls._REASON == REASON_HEADER

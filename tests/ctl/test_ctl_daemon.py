@@ -2,11 +2,13 @@
 
 import io
 import json
+import re
 from importlib import import_module
 
 import pytest
 from ctl_runs import Ctl
-from recorded_daemon import DAEMON, Raw, RecordedDaemon, problem, running
+from msgspec.structs import replace
+from recorded_daemon import DAEMON, NOW, Raw, RecordedDaemon, problem, running
 
 from opsvisor import __version__, wire
 from opsvisor.ctl.registry import COMMANDS
@@ -22,7 +24,9 @@ def test_version(ctl: Ctl, daemon: RecordedDaemon) -> None:
     assert ctl("version") == (0, "0.1.0\n", "")
 
 
-@pytest.mark.parametrize("command", ["reload", "shutdown", "version", "reread", "avail"])
+@pytest.mark.parametrize(
+    "command", ["reload", "shutdown", "upgrade", "version", "reread", "avail"]
+)
 def test_no_arguments_wanted(ctl: Ctl, command: str) -> None:
     """The complaint, and the help of the command."""
     ran = ctl(command, "x")
@@ -83,17 +87,15 @@ def test_open(run: Ctl, daemon: RecordedDaemon) -> None:
 
 def test_help(ctl: Ctl) -> None:
     """The table of commands as supervisorctl prints it, with our own commands in it."""
-    assert ctl("help") == (
-        0,
-        (
-            "\ndefault commands (type help <topic>):\n"
-            "=====================================\n"
-            "add    events  maintail  open  reload  restart   start   tail     why\n"
-            "avail  exit    metrics   pid   remove  shutdown  status  update \n"
-            "clear  fg      migrate   quit  reread  signal    stop    version\n\n"
-        ),
-        "",
-    )
+    ran = ctl("help")
+    assert (ran.status, ran.err) == (0, "")
+    blank, title, rule, *columns = ran.out.removesuffix("\n\n").split("\n")
+    assert (blank, title, rule) == ("", "default commands (type help <topic>):", "=" * 37)
+    assert max(len(line) for line in columns) < 80
+    # In columns, each read downwards.
+    cells = [re.split(r"  +", line.rstrip()) for line in columns]
+    read = [row[column] for column in range(len(cells[0])) for row in cells if column < len(row)]
+    assert read == sorted(name for name in COMMANDS if name != "help")
 
 
 def test_help_about_a_command(ctl: Ctl) -> None:
@@ -124,7 +126,7 @@ def test_every_command_has_a_handler() -> None:
     """The registry promises nothing that isn't there, and forms begin with their command."""
     for command in COMMANDS.values():
         module = import_module(f"opsvisor.ctl.commands.{command.home}")
-        assert callable(getattr(module, command.name))
+        assert callable(getattr(module, command.name.replace("-", "_")))
         assert all(form.split()[0] == command.name for form, _ in command.forms)
 
 
@@ -181,3 +183,50 @@ def test_json(ctl: Ctl, daemon: RecordedDaemon) -> None:
     daemon.answers = {_RELOAD: _DONE}
     assert ctl("--json", "reload").out == "{}\n"
     assert set(json.loads(ctl("--json", "help").out)) == set(COMMANDS)
+
+
+_UPGRADE = "POST /api/v1/daemon/upgrade"
+_BEGUN = Raw(
+    202,
+    wire.encode(wire.UpgradeResponse(from_version="0.1.0", to_version="0.2.0", pid=4200)),
+    "application/json",
+)
+
+
+def test_an_upgrade_is_over_when_the_new_version_answers(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """Whatever the old one still says; then it tells what it took."""
+    last = wire.Upgraded(from_version="0.1.0", at=NOW, silence=0.254)
+    later = replace(DAEMON, version="0.2.0", upgrades=1, last_upgrade=last)
+    told = iter([DAEMON, DAEMON, later])
+    daemon.answers = {"GET /api/v1/daemon": lambda _: next(told), _UPGRADE: _BEGUN}
+    text = "Upgraded opsvisord (pid 4200) from 0.1.0 to 0.2.0; requests waited for 0.25 s\n"
+    assert ctl("upgrade") == (0, text, "")
+
+
+def test_a_daemon_of_before_there_were_upgrades(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """It knows no such address; that is said in other words."""
+    missing = problem(404, "not_found", "nothing at /api/v1/daemon/upgrade")
+    daemon.answers = {"GET /api/v1/daemon": DAEMON, _UPGRADE: missing}
+    ran = ctl("upgrade")
+    assert ran[:2] == (1, "ERROR: this opsvisord can't be upgraded in place: it is too old\n")
+    assert "opsvisorctl shutdown" in ran.err
+
+
+@pytest.mark.parametrize("code", ["upgrade_refused", "shutting_down"])
+def test_an_upgrade_that_is_refused(ctl: Ctl, daemon: RecordedDaemon, code: str) -> None:
+    """The reason is printed whole, and the status says that nothing has changed."""
+    refusal = problem(409, code, "SyntaxError: invalid syntax")
+    daemon.answers = {"GET /api/v1/daemon": DAEMON, _UPGRADE: refusal}
+    assert ctl("upgrade") == (1, "ERROR: SyntaxError: invalid syntax\n", "")
+    assert json.loads(ctl("--json", "upgrade").out)["error"]["code"] == code
+
+
+def test_an_upgrade_that_does_not_come(
+    ctl: Ctl, daemon: RecordedDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was called off at the last moment."""
+    monkeypatch.setattr("opsvisor.ctl.commands.daemon._PATIENCE", 0.0)
+    daemon.answers = {"GET /api/v1/daemon": DAEMON, _UPGRADE: _BEGUN}
+    ran = ctl("upgrade")
+    assert (ran.status, ran.err) == (1, "")
+    assert ran.out == "ERROR: opsvisord (pid 4200) is still version 0.1.0: its log says why\n"

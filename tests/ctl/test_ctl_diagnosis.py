@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -10,47 +11,74 @@ from recorded_daemon import NOW, RecordedDaemon, Sse, fatal, problem, run, runni
 
 from opsvisor import wire
 from opsvisor.ctl import postmortem, render
+from opsvisor.ctl.troubles import Trouble, trouble_of
+from opsvisor.ctl.verdict import verdict
 
 _HISTORY = wire.History(
     status=fatal("bad"),
-    policy=["restart on failure", "FATAL after more than 8 restarts in 10 min"],
+    policy=["restart on failure", "more than 8 restarts in 10 min: FATAL"],
     what_next="a slow retry in 10 min",
     hints=["look into its log"],
     runs=[
         run(expected=True, started_at=NOW - 50, stderr=["all is well"]),
         run(expected=False, started_at=NOW - 62, stderr=["Traceback", "\x1b[31mno\x07 db\x1b[0m"]),
     ],
+    timeline=[
+        wire.Event(
+            id=8,
+            at=NOW - 60,
+            kind="state_changed",
+            process="bad",
+            text="bad: BACKOFF -> FATAL: no\x1b[2J more",
+            detail={},
+        ),
+        wire.Event(
+            id=1,
+            at=NOW - 86400,
+            kind="process_added",
+            process="bad",
+            text="bad was added",
+            detail={},
+        ),
+    ],
 )
 
 _SCREEN = """\
 bad is FATAL since 2026-11-23 09:36:53 (1 min ago)
-  9 automatic restarts in 600 s, more than 8
-  flapping: 8 automatic restarts so far
-  log problem: No space left on device
+  given up: 9 automatic restarts in 600 s, more than 8
+  it is flapping: 8 automatic restarts so far
+  its log is not written: No space left on device
 
 What happens next
   a slow retry in 10 min (at 2026-11-23 09:47:53)
 
-Policy
-  restart on failure
-  FATAL after more than 8 restarts in 10 min
-
-Last runs, newest first
-  STARTED              UPTIME  HOW IT ENDED   WHAT FOLLOWED
-  2026-11-23 09:37:03  2 s     exit status 0  stays EXITED
-  2026-11-23 09:36:51  2 s     exit status 3  restart in 4 s: exit 3 is no success
+What to do
+  look into its log
 
 Last lines of stderr, run of 2026-11-23 09:36:51
   Traceback
   no? db
 
-What to do
-  look into its log"""
+Last runs, newest first
+  09:37:03  up 2 s  exit status 0; stays EXITED
+  09:36:51  up 2 s  exit status 3; restart in 4 s: exit 3 is no success
+
+Lately, newest first
+  09:36:53  BACKOFF -> FATAL: no more
+  2026-11-22 09:37:53  was added
+
+Policy
+  more than 8 restarts in 10 min: FATAL
+  restart on failure"""
 
 
 @pytest.mark.usefixtures("utc")
 def test_the_screen() -> None:
-    """State, countdown, policy, runs, last words of the last bad run, and what to do."""
+    """What is wrong, what follows, what to do, last words, runs, transitions, and policy.
+
+    The rule that applies comes first, times of today have no date, and nothing commands the
+    terminal.
+    """
     assert "\n".join(postmortem.lines(_HISTORY, NOW)) == _SCREEN
 
 
@@ -60,8 +88,8 @@ def test_a_process_that_is_well() -> None:
     history = wire.History(status=running("web"), policy=[], what_next="", hints=[], runs=[])
     assert list(postmortem.lines(history, NOW)) == [
         "web is RUNNING since 2026-11-23 09:36:53 (1 min ago)",
-        "  up for min_uptime",
-        "  pid 4211, up 1 min",
+        "  nothing is wrong: up for 1 min, ready",
+        "  pid 4211, up 1 min, RSS 50.0 MiB",
         "",
         "What happens next",
         "  nothing by itself",
@@ -71,19 +99,171 @@ def test_a_process_that_is_well() -> None:
     ]
 
 
-def test_what_must_not_be_overlooked() -> None:
-    """Facts beside the state are told only where they are so."""
-    sick = msgspec.structs.replace(
-        running("web"), ready=False, healthy=False, kills_survived=2, log_problem="disk full"
+@pytest.mark.usefixtures("utc")
+@pytest.mark.parametrize("height", [12, 18, 24, 40, 200])
+def test_a_screen_is_filled_and_not_exceeded(height: int) -> None:
+    """The least important goes, as whole entries; a hint of each section's start stays."""
+    crowded = msgspec.structs.replace(
+        _HISTORY,
+        policy=[
+            *_HISTORY.policy,
+            *(f"rule {number} {'of many words ' * 9}" for number in range(9)),
+        ],
+        runs=_HISTORY.runs * 9,
+        timeline=_HISTORY.timeline * 9,
+        hints=[f"advice {number}" for number in range(3)],
     )
-    assert postmortem.facts(sick) == [
-        "pid 4211, up 1 min",
-        "not ready",
-        "unhealthy",
-        "SIGKILL did not end it 2 times",
-        "log problem: disk full",
+    screen = postmortem.screen_of(crowded, NOW)
+    cut = postmortem.fitted(screen, 80, height)
+    shown = [cut.headline, *cut.words]
+    for section in cut.sections:
+        shown += [section.title, *section.body]
+    assert max(len(line) for line in shown) <= 80
+    least = [
+        sum(len(postmortem.wrapped(line, 80)) for line in one.body[: one.least])
+        for one in screen.sections
     ]
-    assert postmortem.facts(stopped("web")) == []
+    smallest = 1 + len(cut.words) + len(least) + sum(least)
+    assert len(shown) + cut.is_cut <= max(height, smallest + 1)
+    assert cut.is_cut is (height < 100)
+    assert [one.title for one in cut.sections] == [one.title for one in screen.sections]
+    assert [one.body[0] for one in cut.sections] == [one.body[0][:78] for one in screen.sections]
+
+
+def _is(name: str = "web", **facts: Any) -> wire.ProcessStatus:
+    return msgspec.structs.replace(running(name), **facts)
+
+
+_DOWN: dict[str, Any] = {"pid": 0, "ready": False, "expected_running": False}
+
+
+@pytest.mark.parametrize(
+    ("status", "trouble", "words"),
+    [
+        (
+            _is(state="FATAL", spawn_error="can't find command 'x'", **_DOWN),
+            Trouble.GIVEN_UP,
+            ["it can't be started: can't find command 'x'"],
+        ),
+        (
+            _is(state="FATAL", reason="8 restarts in 600 s", exit_code=3, **_DOWN),
+            Trouble.GIVEN_UP,
+            ["given up: 8 restarts in 600 s"],
+        ),
+        (
+            _is(state="BACKOFF", reason="exit 1", failed_starts=4, **_DOWN),
+            Trouble.RETRYING,
+            ["its starts fail (4 in a row): exit 1"],
+        ),
+        (
+            _is(state="BACKOFF", reason="exit status 3", flapping=True, restarts=5, **_DOWN),
+            Trouble.RETRYING,
+            ["exit status 3", "it is flapping: 5 automatic restarts so far"],
+        ),
+        (_is(ready=False), Trouble.UNREADY, ["it runs, but is not ready"]),
+        (_is(healthy=False), Trouble.UNHEALTHY, ["it runs, but is unhealthy"]),
+        (
+            _is(flapping=True, restarts=4),
+            Trouble.FLAPPING,
+            ["it is flapping: 4 automatic restarts so far"],
+        ),
+        (
+            _is(log_problem="disk full"),
+            Trouble.IMPAIRED,
+            ["its log is not written: disk full"],
+        ),
+        (
+            _is(limits_problem="no cgroup"),
+            Trouble.IMPAIRED,
+            ["its resources are not limited: no cgroup"],
+        ),
+        (
+            _is(state="STOPPING", reason="stop requested", kills_survived=2),
+            Trouble.UNHEALTHY,
+            ["it is being stopped: stop requested", "SIGKILL did not end it 2 times"],
+        ),
+        (_is(state="STARTING", reason="retry 2"), Trouble.NONE, ["it is starting: retry 2"]),
+        (stopped("web"), Trouble.NONE, ["it was never started (startup = enabled)"]),
+        (
+            _is(state="STOPPED", reason="stopped (manual)", **_DOWN),
+            Trouble.NONE,
+            ["stopped (manual)"],
+        ),
+        (
+            _is(state="EXITED", reason="exit status 0", **_DOWN),
+            Trouble.NONE,
+            ["it has ended by itself: exit status 0"],
+        ),
+        (
+            _is(state="EXITED", reason="exit status 3", pid=0, ready=False),
+            Trouble.GONE,
+            ["it has ended by itself, and should run: exit status 3"],
+        ),
+        (
+            _is(restarts=2),
+            Trouble.NONE,
+            ["nothing is wrong: up for 1 min, ready, 2 automatic restarts so far"],
+        ),
+    ],
+)
+def test_every_predicament_in_words(
+    status: wire.ProcessStatus, trouble: Trouble, words: list[str]
+) -> None:
+    """What is wrong, the most important first, and how bad it is."""
+    history = msgspec.structs.replace(_HISTORY, status=status, runs=[], timeline=[])
+    assert verdict(history) == words
+    assert trouble_of(status) is trouble
+
+
+@pytest.mark.usefixtures("utc")
+def test_who_stopped_it_and_what_killed_it() -> None:
+    """As far as it is remembered; a refused stop stopped nothing."""
+    asked = wire.Event(
+        id=9,
+        at=NOW - 60,
+        kind="control_action",
+        process="",
+        text="ann from 10.0.0.7 asked for stop web, because: deploy",
+        detail={
+            "action": "stop",
+            "identity": "ann",
+            "user": "",
+            "source": "10.0.0.7",
+            "result": "ok",
+            "reason": "deploy",
+        },
+    )
+    by_hand = _is(state="STOPPED", reason="stopped (manual)", since=NOW - 60, **_DOWN)
+    history = msgspec.structs.replace(_HISTORY, status=by_hand, timeline=[asked])
+    assert verdict(history) == [
+        "stopped (manual)",
+        "ann asked for it from 10.0.0.7 at 2026-11-23 09:36:53, because: deploy",
+    ]
+    refused = msgspec.structs.replace(asked, detail={**asked.detail, "result": "refused"})
+    assert len(verdict(msgspec.structs.replace(history, timeline=[refused]))) == 1
+    killed = msgspec.structs.replace(_HISTORY.runs[1], cause="oom", ended_at=NOW)
+    history = msgspec.structs.replace(
+        _HISTORY, status=_is(), runs=[killed], policy=["a", "limits: 5"]
+    )
+    assert verdict(history)[1] == (
+        "its last run was killed for want of memory, at 2026-11-23 09:37:53"
+    )
+    assert postmortem.screen_of(history, NOW).sections[-1].body == ["limits: 5", "a"]
+
+
+def test_all_that_is_wrong(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """Worst first, each in a line; what is well is not there."""
+    found = [_is("ok"), _is("sick", ready=False), fatal("bad"), _is("mute", log_problem="full")]
+    daemon.answers["GET /api/v1/processes"] = wire.ProcessList(processes=found)
+    ran = ctl("why")
+    assert ran.status == 0
+    assert [line.partition(":")[0] for line in ran.out.splitlines()] == ["bad", "sick", "mute"]
+    told = json.loads(ctl("--json", "why").out)["troubles"]
+    assert [(one["name"], one["trouble"]) for one in told] == [
+        ("bad", "given_up"),
+        ("sick", "unready"),
+        ("mute", "impaired"),
+    ]
 
 
 def probe(name: str, **facts: Any) -> wire.ProbeStatus:
@@ -128,14 +308,15 @@ def probe(name: str, **facts: Any) -> wire.ProbeStatus:
 def test_probes_are_told_where_they_say_something(facts: dict[str, Any], told: list[str]) -> None:
     """With the last answer; nothing of those that pass, or of one that is down."""
     asked = msgspec.structs.replace(running("web"), probes=[probe("liveness", **facts)])
-    assert postmortem.facts(asked)[1:] == told
-    assert postmortem.facts(msgspec.structs.replace(asked, pid=0)) == []
+    assert render.probe_troubles(asked) == told
+    assert render.probe_troubles(msgspec.structs.replace(asked, pid=0)) == []
 
 
 def test_why(ctl: Ctl, daemon: RecordedDaemon) -> None:
     """The screen of the process that was named; an unknown one is said to be so."""
     daemon.answers["GET /api/v1/processes/bad/history"] = _HISTORY
     daemon.answers["GET /api/v1/processes/x/history"] = problem(404, "no_such_process")
+    daemon.answers["GET /api/v1/processes"] = wire.ProcessList(processes=[_is("ok")])
     ran = ctl("why", "bad")
     assert ran.status == 0
     assert ran.out.startswith("bad is FATAL since ")
@@ -143,9 +324,23 @@ def test_why(ctl: Ctl, daemon: RecordedDaemon) -> None:
     assert msgspec.json.decode(ctl("--json", "why", "bad").out, type=wire.History) == _HISTORY
 
 
-def test_why_wants_one_name(ctl: Ctl) -> None:
-    """Neither none nor two."""
-    assert ctl("why").out.startswith("Error: why requires a process name\nwhy <name>")
+def test_why_of_a_group(ctl: Ctl, daemon: RecordedDaemon) -> None:
+    """A name that means several gets what is wrong with them, as no name does with all."""
+    daemon.answers["GET /api/v1/processes"] = wire.ProcessList(
+        processes=[
+            _is("web:0", group="web"),
+            _is("web:1", group="web", ready=False),
+            _is("db", ready=False),
+        ]
+    )
+    for name in ("web", "web:", "web:*", "w*"):
+        missing = problem(404, "no_such_group" if ":" in name else "no_such_process")
+        daemon.answers[f"GET /api/v1/processes/{quote(name)}/history"] = missing
+        assert ctl("why", name) == (0, "web:1: RUNNING: it runs, but is not ready\n", "")
+
+
+def test_why_wants_one_name_at_most(ctl: Ctl) -> None:
+    """Not two."""
     assert ctl("why", "a", "b").out.startswith("Error: too many arguments\n")
 
 

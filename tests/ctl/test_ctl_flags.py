@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import click
 import pytest
 from ctl_runs import Ctl
 from supervisor import options  # type: ignore[import-untyped]  # comes without annotations
 
 from opsvisor.ctl.connection import Wishes, discover
-from opsvisor.ctl.flags import in_full
+from opsvisor.ctl.flags import BadFlags, read
 
 
 class _Refused(Exception):  # noqa: N818 - says what happened
@@ -74,14 +73,16 @@ def test_refusals_are_worded_alike(run: Ctl, line: str) -> None:
 )
 def test_flags_may_be_short_long_and_abbreviated(line: str, full: str) -> None:
     """They end with the first word that is none: what follows is for the command."""
-    assert in_full(line.split()) == full.split()
+    flags, words = read(line.split())
+    typed = [part for pair in flags.items() for part in pair if part]
+    assert [*typed, "--", *words] == full.split()
 
 
 def test_our_flags_make_no_abbreviation_ambiguous() -> None:
     """--p is --password although there is --plain; --h fits two of Supervisor's own."""
     assert supervisors("--p secret status").password == "secret"
-    with pytest.raises(click.UsageError, match="option --h not a unique prefix"):
-        in_full(["--h"])
+    with pytest.raises(BadFlags, match="option --h not a unique prefix"):
+        read(["--h"])
     with pytest.raises(_Refused, match="option --h not a unique prefix"):
         supervisors("--h")
 

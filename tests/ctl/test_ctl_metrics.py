@@ -298,3 +298,20 @@ def test_values_in_words() -> None:
         "1 process",
         "2 processes",
     ]
+
+
+def test_actions_and_an_audit_log_that_is_not_written() -> None:
+    """What came of what clients asked for; who did should not be lost unseen."""
+    text = (
+        'opsvisor_control_actions_total{action="stop",identity="ops",result="ok"} 3\n'
+        'opsvisor_control_actions_total{action="start",identity="ops",result="ok"} 2\n'
+        'opsvisor_control_actions_total{action="stop",identity="nobody",result="refused"} 1\n'
+    )
+
+    def told(writable: int) -> tuple[list[str], bool]:
+        samples = list(parse_samples(f"{text}opsvisor_audit_log_writable {writable}\n"))
+        (line,) = [one for one in daemon_lines(samples, NOW) if one.subject == "Actions"]
+        return list(line.facts), line.is_alarming
+
+    assert told(1) == (["5 ok", "1 refused"], False)
+    assert told(0) == (["5 ok", "1 refused", "the audit log can't be written"], True)

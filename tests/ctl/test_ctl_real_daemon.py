@@ -210,13 +210,13 @@ def test_why(run: Ctl) -> None:
 
 
 @pytest.mark.usefixtures("opsvisord")
-@pytest.mark.parametrize("command", ["start", "stop", "status", "why", "tail", "clear", "metrics"])
-def test_a_name_that_is_no_text_is_no_name(run: Ctl, command: str) -> None:
+def test_a_name_that_is_no_text_is_no_name(run: Ctl) -> None:
     """A shell can have any bytes for an argument, the JSON of the API can't."""
-    ran = run(command, "b\udcff")
-    assert ran.status != 0
-    assert ran.out.startswith("b\\udcff: ERROR (no such process")
-    assert ran.err == ""
+    for command in ("start", "stop", "status", "why", "tail", "clear", "metrics"):
+        ran = run(command, "b\udcff")
+        assert ran.status != 0, command
+        assert ran.out.startswith("b\\udcff: ERROR (no such process"), command
+        assert ran.err == "", command
 
 
 @pytest.mark.usefixtures("opsvisord")
@@ -268,3 +268,37 @@ def test_the_end(run: Ctl, opsvisord: subprocess.Popen[str]) -> None:
     ran = run("shutdown")
     assert ran.status == 1
     assert ran.out.endswith("no such file (already shut down?)\n")
+
+
+@pytest.mark.usefixtures("opsvisord")
+def test_a_change_is_seen_carried_out_and_waited_for(run: Ctl, config: Path) -> None:
+    """diff, apply and wait together: what scripts that deploy are made of."""
+    assert run("wait", "w:*", "echo", "--timeout", "10s").status == 0
+    assert run("diff")[:2] == (0, "nothing to apply\n")
+    changed = _CONFIG.replace('"/bin/sleep 1000"\nreplicas = 2', '"/bin/sleep 1001"\nreplicas = 2')
+    job = '[program.job]\ncommand = "/bin/true"\nrestart = "no"\n'
+    config.write_text(f"{changed}{job}")
+    seen = run("diff")
+    assert seen.status == 6
+    assert seen.out == (
+        "~ w:w_0 and 1 more: restart\n"
+        '    - command = "/bin/sleep 1000"\n'
+        '    + command = "/bin/sleep 1001"\n'
+        "+ job: is added\n"
+        "1 to add, 2 to change (2 of them restart)\n"
+    )
+    done = run("apply")
+    assert done.status == 0, done.out
+    assert done.out.splitlines()[-4:] == [
+        "w:w_0: restarted",
+        "w:w_1: restarted",
+        "job: started",
+        "applied: generation 2",
+    ]
+    assert run("wait", "job", "--for", "exited", "--timeout", "10s")[:2] == (0, "job: exited\n")
+    assert run("wait", "job", "--timeout", "10s").status == 8
+    assert run("wait", "off", "--timeout", "10ms").status == 124
+    config.write_text(f"{changed}{job}".replace("/bin/true", "/nonexistent/y"))
+    failed = run("apply")
+    assert failed.status == 0, failed.out  # a job that is done is not started anew
+    assert run("start", "job").status == 1

@@ -1,15 +1,10 @@
 """opsvisorctl as a program: on a real terminal, in a pipe, and what it costs to start."""
 
 import os
-import pty
-import select
 import signal
 import subprocess
 import sys
-import termios
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,14 +20,23 @@ from recorded_daemon import (
     running,
     stopped,
 )
+from terminals import CTL, environment, on_terminal, read_to_end, read_until, shown
 
 from opsvisor import wire
 from opsvisor.ctl.completion import candidates
 from opsvisor.ctl.registry import COMMANDS
 
-_CTL = [sys.executable, "-m", "opsvisor", "ctl"]
 _LIMIT = 10.0
-_TOO_MUCH = {"rich", "prompt_toolkit", "asyncio", "aiohttp", "tomli", "configparser", "psutil"}
+_TOO_MUCH = {
+    "opsvisor.core.events",
+    "rich",
+    "prompt_toolkit",
+    "asyncio",
+    "aiohttp",
+    "tomli",
+    "configparser",
+    "psutil",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -51,89 +55,28 @@ def _answers(daemon: RecordedDaemon) -> None:
     }
 
 
-def _environment(tmp_path: Path, **more: str) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
-    return {
-        **kept,
-        "TERM": "xterm-256color",
-        "COLUMNS": "120",
-        "LINES": "40",
-        "PROMPT_TOOLKIT_NO_CPR": "1",  # nobody here answers where the cursor is
-        "XDG_STATE_HOME": str(tmp_path / "state"),
-        **more,
-    }
-
-
-@contextmanager
-def _on_terminal(
-    words: Sequence[str], environment: dict[str, str]
-) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """The program on a terminal of its own, and our end of it."""
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (40, 120))
-    with subprocess.Popen(
-        [*_CTL, *words],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=environment,
-        start_new_session=True,  # or passwords would be asked for on the terminal of the tests
-    ) as program:
-        os.close(theirs)
-        try:
-            yield program, ours
-        finally:
-            program.kill()
-            os.close(ours)
-
-
-def _read_until(terminal: int, text: str) -> str:
-    """What the terminal shows up to and including `text`."""
-    seen = b""
-    while text.encode() not in seen:
-        readable, _, _ = select.select([terminal], [], [], _LIMIT)
-        assert readable, f"waited for {text!r}, saw {seen!r}"
-        seen += os.read(terminal, 4096)
-    return seen.decode()
-
-
-def _read_to_end(terminal: int) -> str:
-    """What the terminal shows until the program ends (EIO, pty(7))."""
-    seen = b""
-    try:
-        while piece := os.read(terminal, 4096):
-            seen += piece
-    except OSError:
-        pass
-    return seen.decode()
-
-
-def _shown(words: Sequence[str], environment: dict[str, str]) -> str:
-    with _on_terminal(words, environment) as (_, terminal):
-        return _read_to_end(terminal)
-
-
 def test_a_table_on_a_terminal(daemon: RecordedDaemon, tmp_path: Path) -> None:
     """People see colours, times and badges, and where to ask on."""
-    shown = _shown(["-s", daemon.url, "status"], _environment(tmp_path))
-    assert "\x1b[" in shown
-    for text in (
+    text = shown(["-s", daemon.url, "status"], environment(tmp_path))
+    assert "\x1b[" in text
+    for part in (
         "Restarts",
         "FATAL",
         "flapping",
-        "log problem",
+        "log not written",
         "50.0 MiB",
         "opsvisorctl why bad",
+        "trees: process group + subreaper (no delegated cgroup)",
     ):
-        assert text in shown
+        assert part in text
 
 
 def test_no_color(daemon: RecordedDaemon, tmp_path: Path) -> None:
     """NO_COLOR takes the colours, not the table."""
-    shown = _shown(["-s", daemon.url, "status"], _environment(tmp_path, NO_COLOR="1"))
-    assert "Restarts" in shown
-    assert "\x1b[31m" not in shown
-    assert "\x1b[1;31m" not in shown
+    text = shown(["-s", daemon.url, "status"], environment(tmp_path, NO_COLOR="1"))
+    assert "Restarts" in text
+    assert "\x1b[31m" not in text
+    assert "\x1b[1;31m" not in text
 
 
 @pytest.mark.parametrize(
@@ -143,22 +86,22 @@ def test_plain_on_a_terminal(
     daemon: RecordedDaemon, tmp_path: Path, words: list[str], variable: dict[str, str]
 ) -> None:
     """--plain and dumb terminals get supervisorctl's text."""
-    shown = _shown(["-s", daemon.url, *words], _environment(tmp_path, **variable))
-    assert shown.startswith("bad                              FATAL     Exited too quickly")
-    assert "\x1b[" not in shown
+    text = shown(["-s", daemon.url, *words], environment(tmp_path, **variable))
+    assert text.startswith("bad                              FATAL     Exited too quickly")
+    assert "\x1b[" not in text
 
 
 def test_why_on_a_terminal(daemon: RecordedDaemon, tmp_path: Path) -> None:
     """The same facts as in plain text."""
-    shown = _shown(["-s", daemon.url, "why", "bad"], _environment(tmp_path))
-    for text in (
+    text = shown(["-s", daemon.url, "why", "bad"], environment(tmp_path))
+    for part in (
         "bad is FATAL",
         "a slow retry",
         "exit status 3",
         "Traceback",
         "look into its log",
     ):
-        assert text in shown
+        assert part in text
 
 
 def test_metrics_on_a_terminal(daemon: RecordedDaemon, tmp_path: Path) -> None:
@@ -174,24 +117,24 @@ def test_metrics_on_a_terminal(daemon: RecordedDaemon, tmp_path: Path) -> None:
         ).encode(),
         "text/plain",
     )
-    shown = _shown(["-s", daemon.url, "metrics", "bad"], _environment(tmp_path))
-    for text in ("FATAL", "50.0 MiB resident", "\x1b[33m2 zombies", "user x"):
-        assert text in shown
-    assert "\x1b[2J" not in shown
+    text = shown(["-s", daemon.url, "metrics", "bad"], environment(tmp_path))
+    for part in ("FATAL", "50.0 MiB resident", "\x1b[33m2 zombies", "user x"):
+        assert part in text
+    assert "\x1b[2J" not in text
 
 
 def test_the_prompt(daemon: RecordedDaemon, tmp_path: Path) -> None:
     """Status first, then commands with completion and a history, until quit."""
-    with _on_terminal(["-s", daemon.url], _environment(tmp_path)) as (program, terminal):
-        assert "flapping" in _read_until(terminal, "opsvisor>")
+    with on_terminal(["-s", daemon.url], environment(tmp_path)) as (program, terminal):
+        assert "flapping" in read_until(terminal, "opsvisor>")
         os.write(terminal, b"vers\t")
-        _read_until(terminal, "ion")  # completion takes its time; Enter would overtake it
+        read_until(terminal, "ion")  # completion takes its time; Enter would overtake it
         os.write(terminal, b"\r")
-        _read_until(terminal, "0.1.0")
+        read_until(terminal, "0.1.0")
         os.write(terminal, b"pid bad\r")
-        _read_until(terminal, "0\r\n")
+        read_until(terminal, "0\r\n")
         os.write(terminal, b"quit\r")
-        _read_to_end(terminal)
+        read_to_end(terminal)
         assert program.wait(_LIMIT) == 0
     history = (tmp_path / "state/opsvisor/history").read_text()
     assert "+version\n" in history.replace("version ", "version")
@@ -205,24 +148,24 @@ def test_the_prompt_asks_for_credentials(daemon: RecordedDaemon, tmp_path: Path)
         if request.headers.get("Authorization") == "Basic b3BzOnNlY3JldA=="
         else Raw(401, b"{}")
     )
-    with _on_terminal(["--plain", "-s", daemon.url], _environment(tmp_path)) as (_, terminal):
-        assert "Server requires authentication" in _read_until(terminal, "Username:")
+    with on_terminal(["--plain", "-s", daemon.url], environment(tmp_path)) as (_, terminal):
+        assert "Server requires authentication" in read_until(terminal, "Username:")
         os.write(terminal, b"ops\n")
-        _read_until(terminal, "Password:")
+        read_until(terminal, "Password:")
         os.write(terminal, b"secret\n")
-        assert "RUNNING" in _read_until(terminal, "opsvisor>")
+        assert "RUNNING" in read_until(terminal, "opsvisor>")
 
 
 def test_a_prompt_without_a_terminal(daemon: RecordedDaemon, tmp_path: Path) -> None:
     """Lines from a pipe are carried out as supervisorctl does it, prompts and all; status 0."""
     done = subprocess.run(
-        [*_CTL, "-s", daemon.url],
+        [*CTL, "-s", daemon.url],
         input="pid off\n\nfoo\nquit\n",
         capture_output=True,
         check=False,
         text=True,
         timeout=_LIMIT,
-        env=_environment(tmp_path),
+        env=environment(tmp_path),
     )
     assert done.stdout.splitlines()[4:] == [
         "opsvisor> 0",
@@ -232,6 +175,61 @@ def test_a_prompt_without_a_terminal(daemon: RecordedDaemon, tmp_path: Path) -> 
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_nothing_is_left(daemon: RecordedDaemon, tmp_path: Path) -> None:
+    """An empty table is told in words, and which it would have been."""
+    daemon.answers["GET /api/v1/processes"] = wire.ProcessList(processes=[running("w:0")])
+    variables = environment(tmp_path)
+    assert shown(["-s", daemon.url, "status", "--problems"], variables).split("\r\n")[0] == (
+        "no process is in trouble"
+    )
+    told = shown(["-s", daemon.url, "status", "--state", "fatal"], variables)
+    assert told.startswith("no process is in that state")
+
+
+@pytest.mark.usefixtures("daemon")
+def test_top_wants_a_screen(tmp_path: Path) -> None:
+    """A dumb terminal has none, and a script that asked for plain text doesn't want one."""
+    variables = environment(tmp_path, TERM="dumb")
+    with on_terminal(["top"], variables) as (program, terminal):
+        assert "Error: top needs a terminal with a screen" in read_to_end(terminal)
+        assert program.wait(_LIMIT) == 1
+
+
+def test_help_stays_in_its_column(daemon: RecordedDaemon, tmp_path: Path) -> None:
+    """On a narrow terminal no word is cut in two, and what goes on does so below its beginning."""
+    words = ["-s", daemon.url, "help", "wait"]
+    with on_terminal(words, environment(tmp_path), width=70) as (_, terminal):
+        lines = read_to_end(terminal).splitlines()
+    assert max(map(len, lines)) <= 70
+    column = lines[0].index("Wait until")
+    assert lines[1][column:] == "Wait until it is ready, 30 s at"
+    assert lines[2] == " " * column + "most"
+
+
+def test_unknown_names_on_a_terminal(daemon: RecordedDaemon, tmp_path: Path) -> None:
+    """What may have been meant: a command, a process."""
+    for words, hint in (("stauts", "did you mean status?"), ("frob", "help lists all commands")):
+        with on_terminal(["-s", daemon.url, words], environment(tmp_path)) as (_, terminal):
+            assert f"hint: {hint}" in read_to_end(terminal)
+    with on_terminal(["-s", daemon.url, "status", "bda"], environment(tmp_path)) as (_, terminal):
+        told = read_to_end(terminal)
+    assert "bda: ERROR (no such process)\r\nhint: did you mean bad?" in told
+    daemon.answers["POST /api/v1/actions"] = wire.ActionResponse(
+        results=[
+            wire.ActionResult(
+                name="bda",
+                group="bda",
+                process="bda",
+                result="no_such_process",
+                reason="no such process",
+            )
+        ]
+    )
+    with on_terminal(["-s", daemon.url, "restart", "bda"], environment(tmp_path)) as (_, terminal):
+        told = read_to_end(terminal)
+    assert told.count("bda: ERROR (no such process)\r\n") == 1
+
+
 def test_ctrl_c_leaves_a_stream_with_success(daemon: RecordedDaemon, tmp_path: Path) -> None:
     """Following is ended by Ctrl-C, so that is no failure."""
     over = threading.Event()
@@ -239,10 +237,10 @@ def test_ctrl_c_leaves_a_stream_with_success(daemon: RecordedDaemon, tmp_path: P
         'data: {"text": "hello\\n", "offset": 6}\n\n', over
     )
     words = ["--plain", "-s", daemon.url, "maintail", "-f"]
-    with _on_terminal(words, _environment(tmp_path)) as (program, terminal):
-        _read_until(terminal, "hello")
+    with on_terminal(words, environment(tmp_path)) as (program, terminal):
+        read_until(terminal, "hello")
         program.send_signal(signal.SIGINT)
-        assert "Traceback" not in _read_to_end(terminal)
+        assert "Traceback" not in read_to_end(terminal)
         assert program.wait(_LIMIT) == 0
     over.set()
 
@@ -257,10 +255,10 @@ def test_ctrl_c_leaves_what_takes_long(daemon: RecordedDaemon, tmp_path: Path) -
 
     daemon.answers["POST /api/v1/actions"] = take_long
     words = ["--plain", "-s", daemon.url, "start", "web"]
-    with _on_terminal(words, _environment(tmp_path)) as (program, terminal):
+    with on_terminal(words, environment(tmp_path)) as (program, terminal):
         assert asked.wait(_LIMIT)
         program.send_signal(signal.SIGINT)
-        assert "goes on in the daemon" in _read_to_end(terminal)
+        assert "goes on in the daemon" in read_to_end(terminal)
         assert program.wait(_LIMIT) == 130
     over.set()
 
@@ -271,11 +269,11 @@ def test_text_that_can_not_be_shown(daemon: RecordedDaemon, tmp_path: Path) -> N
         name="w", stream="stdout", text="50 € \N{SNOWMAN}", offset=9, size=9
     )
     done = subprocess.run(
-        [*_CTL, "-s", daemon.url, "tail", "w"],
+        [*CTL, "-s", daemon.url, "tail", "w"],
         capture_output=True,
         check=False,
         timeout=_LIMIT,
-        env=_environment(tmp_path, PYTHONIOENCODING="latin-1"),
+        env=environment(tmp_path, PYTHONIOENCODING="latin-1"),
     )
     assert (done.stdout, done.returncode) == (b"50 \\u20ac \\u2603\n", 0)
 
@@ -285,12 +283,12 @@ def test_a_reader_that_has_seen_enough(daemon: RecordedDaemon, tmp_path: Path) -
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
-        [*_CTL, "-s", daemon.url, "status"],
+        [*CTL, "-s", daemon.url, "status"],
         stdout=writing,
         stderr=subprocess.PIPE,
         check=False,
         timeout=_LIMIT,
-        env=_environment(tmp_path),
+        env=environment(tmp_path),
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")
@@ -302,12 +300,12 @@ def test_scripts_load_nothing_heavy(
 ) -> None:
     """Scripts wait for neither tables nor prompts nor an event loop."""
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", *_CTL[1:], "-s", daemon.url, *words],
+        [sys.executable, "-X", "importtime", *CTL[1:], "-s", daemon.url, *words],
         capture_output=True,
         check=False,
         text=True,
         timeout=_LIMIT,
-        env=_environment(tmp_path),
+        env=environment(tmp_path),
     )
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "opsvisor.client" in loaded
@@ -337,12 +335,12 @@ def test_completion() -> None:
 def test_completion_in_a_shell(daemon: RecordedDaemon, tmp_path: Path) -> None:
     """The shell's completion asks the same table, and the daemon that the options name."""
     done = subprocess.run(
-        _CTL,
+        CTL,
         capture_output=True,
         check=False,
         text=True,
         timeout=_LIMIT,
-        env=_environment(
+        env=environment(
             tmp_path,
             _OPSVISORCTL_COMPLETE="bash_complete",
             COMP_WORDS=f"opsvisorctl -s {daemon.url} start w",

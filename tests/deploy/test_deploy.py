@@ -29,7 +29,7 @@ from tools.stack.program import Program
 _ROOT = Path(__file__).parents[2]
 _DEPLOY = _ROOT / "deploy"
 _COMPOSE = _DEPLOY / "compose.yaml"
-_DOCKERFILE = _DEPLOY / "Dockerfile"
+_CONTAINERFILE = _DEPLOY / "Containerfile"
 _PINNED = re.compile(r":v?\d+\.\d+\.\d+$")
 
 
@@ -161,8 +161,8 @@ def test_grafana_finds_its_dashboards_and_prometheus() -> None:
 
 
 def instructions() -> Iterator[tuple[str, str]]:
-    """The instructions of the Dockerfile, each with its words."""
-    text = re.sub(r"\\\n\s*", "", _DOCKERFILE.read_text())
+    """The instructions of the Containerfile, each with its words."""
+    text = re.sub(r"\\\n\s*", "", _CONTAINERFILE.read_text())
     for line in text.splitlines():
         if line and not line.startswith("#"):
             name, _, words = line.partition(" ")
@@ -213,7 +213,7 @@ def test_the_daemon_runs_as_the_image_runs_it(home: Home) -> None:
     entry: Sequence[str] = json.loads(image["ENTRYPOINT"])
     assert entry == ["opsvisord", "-c", "/etc/opsvisor/opsvisor.toml"]
     assert image["USER"] == "opsvisor"
-    assert "--uid 10001" in _DOCKERFILE.read_text()
+    assert "--uid 10001" in _CONTAINERFILE.read_text()
     assert "/run/opsvisor:uid=10001,mode=0750" in services()["opsvisor"]["tmpfs"]
 
     port = free_port()

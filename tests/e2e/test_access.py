@@ -59,7 +59,7 @@ def test_password_guards_api_and_metrics(start_daemon: StartDaemon, dialect: Dia
     """Without the right credentials everything but the health checks is 401; with them, open."""
     port = free_port()
     daemon = guarded(start_daemon, dialect, port)
-    for path in ("/metrics", "/api/v1/processes", "/", "/no/such/page"):
+    for path in ("/metrics", "/api/v1/processes", "/no/such/page"):
         refused = ask(port, path)
         assert refused.status == 401
         assert refused.headers["WWW-Authenticate"].startswith("Basic ")
@@ -101,17 +101,19 @@ def test_forms_of_foreign_pages_change_nothing(start_daemon: StartDaemon) -> Non
     """CSRF: no POST is taken that a plain HTML form could have sent, with a body or without."""
     port = free_port()
     daemon = start_daemon(PROGRAM, main=f'http.listen = "127.0.0.1:{port}"')
-    paths = [route.path.format(name="test") for route in ROUTES if route.method == "POST"]
-    assert "/api/v1/daemon/shutdown" in paths
-    for path in paths:
+    changing = [
+        (route.method, route.path.format(name="test")) for route in ROUTES if route.method != "GET"
+    ]
+    assert ("POST", "/api/v1/daemon/shutdown") in changing
+    for method, path in changing:
         for kind in ("", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
             headers = {"Content-Type": kind} if kind else {}
-            refused = ask(port, path, method="POST", headers=headers, body='{"names": ["test"]}')
+            refused = ask(port, path, method=method, headers=headers, body='{"names": ["test"]}')
             assert refused.status == 415
             assert "not_json" in refused.text
-        assert ask(port, path, method="POST").status == 415
+        assert ask(port, path, method=method).status == 415
     assert daemon.client.daemon().state == "running"
-    assert {route.method for route in ROUTES} == {"GET", "POST"}
+    assert {method for method, _ in changing} == {"POST", "DELETE"}
 
 
 def test_open_address_without_password_is_refused(home: Home) -> None:

@@ -79,7 +79,7 @@ def test_our_own_file_needs_nothing_of_supervisors(home: Home) -> None:
     words = ["--check", str(home.config), *flags]
     code = f"from opsvisor.daemon import main; main({words}); import sys; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "ok, 1 programs" in ran.stdout
+    assert "ok, 1 program," in ran.stdout
     assert "opsvisor.compat" not in ran.stdout
 
 

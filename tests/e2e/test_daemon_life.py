@@ -10,7 +10,7 @@ from commands import run_program
 from daemon import StartDaemon, eventually, nothing_happens_for
 from home import Dialect, Home, Programs, in_both_languages
 from http_requests import request
-from procfs import children_of, is_gone, status_of
+from procfs import children_of, is_gone
 
 PROGRAM = """
     [program.web]
@@ -27,6 +27,7 @@ def test_second_daemon_on_the_same_socket_is_refused(start_daemon: StartDaemon) 
     assert second.status == 2
     assert "another program is already listening there" in second.err
     assert "opsvisorctl shutdown ends it" in second.err
+    assert "ps -C opsvisor-keeper -f" in second.err  # it may be what a crash has left
     assert "Traceback" not in second.err
     assert daemon.status("web").pid == before
     assert int(daemon.home.pid_file.read_text()) == daemon.pid
@@ -34,13 +35,13 @@ def test_second_daemon_on_the_same_socket_is_refused(start_daemon: StartDaemon) 
 
 
 def test_socket_of_a_dead_daemon_is_taken_over(start_daemon: StartDaemon, home: Home) -> None:
-    """After kill -9 of a daemon the next one starts, although socket and pid file are there."""
+    """After kill -9 of all there was the next daemon starts, in spite of socket and pid file."""
     first = start_daemon(PROGRAM)
     first.kill()
     assert home.socket.exists()
     assert home.pid_file.exists()
     second = start_daemon(PROGRAM)
-    assert second.until("web", "RUNNING").starts == 1
+    assert second.until("web", "RUNNING").starts == 2  # the one before is known of, and its end
     assert int(home.pid_file.read_text()) == second.pid
 
 
@@ -85,7 +86,7 @@ def test_check_of_a_good_file(home: Home, programs: Programs) -> None:
     home.write(programs)
     checked = run_program("opsvisord", "-c", str(home.config), "--check", directory=home.directory)
     assert checked.status == 0, checked.err
-    assert checked.out.splitlines()[-1] == f"{home.config}: ok, 1 programs, 2 processes"
+    assert checked.out.splitlines()[-1] == f"{home.config}: ok, 1 program, 2 processes"
     assert {path.name for path in home.directory.iterdir()} == {home.config.name, "conf.d"}
 
 
@@ -209,11 +210,10 @@ def test_signals_during_a_reload_are_not_lost_and_do_not_kill(start_daemon: Star
     assert daemon.terminate() == 0
 
 
-def test_signals_without_a_meaning_do_not_hurt(start_daemon: StartDaemon) -> None:
-    """USR1, and a write to a reader that is gone: the daemon goes on."""
+def test_a_reader_that_is_gone_does_not_hurt(start_daemon: StartDaemon) -> None:
+    """SIGPIPE, which comes of a write to it, means nothing to the daemon."""
     daemon = start_daemon(PROGRAM)
-    daemon.signal(signal.SIGUSR1)
-    daemon.until_logged("ignored SIGUSR1")
+    daemon.signal(signal.SIGPIPE)
     with daemon.client.events(last_event_id=0):
         pass  # hangs up in the middle of what it asked for
     assert daemon.until("web", "RUNNING").restarts == 0
@@ -225,14 +225,11 @@ def test_idle_daemon_sleeps(start_daemon: StartDaemon) -> None:
     daemon.until("web", "RUNNING")
     daemon.client.close()
 
-    def switches() -> int:
-        return int(status_of(daemon.pid)["voluntary_ctxt_switches"])
-
     # Hanging up wakes it once more: let that pass before counting.
     nothing_happens_for(0.5)
-    before = switches()
+    before = daemon.wake_ups
     nothing_happens_for(2.0)
-    assert switches() == before
+    assert daemon.wake_ups == before
     assert children_of(daemon.pid) == [daemon.status("web").pid]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from daemon import Daemon, StartDaemon, eventually, nothing_happens_for
 from home import Dialect, Home, Programs
-from procfs import descriptors_of, environment_of, status_of
+from procfs import descriptors_to_others, environment_of, status_of
 from told import RECORDER, Told, told, until_told
 
 UP = "PROCESS_STATE_RUNNING"
@@ -337,14 +337,14 @@ def test_a_listener_that_reads_nothing_pins_one_event(
         ),
         program("job", "python3 $HERE/flood.py", "stdout_events_enabled = 1", "autostart = false"),
     )
-    before = len(descriptors_of(daemon.pid))
+    before = len(descriptors_to_others(daemon.pid))
     for _ in range(4):
         daemon.ctl("start", "job")
         daemon.until("job", "EXITED")
     daemon.until_logged("ERRO pool lis event buffer overflowed")
     daemon.ctl("stop", "lis")
     daemon.until("lis", "STOPPED")
-    assert len(descriptors_of(daemon.pid)) < before
+    assert len(descriptors_to_others(daemon.pid)) < before
 
 
 def test_a_listener_that_closed_its_input_is_passed_over(

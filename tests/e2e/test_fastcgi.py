@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import signal
 import socket
 import stat
 import sys
@@ -275,3 +276,32 @@ def _facts_of_file(address: str | tuple[str, int]) -> tuple[int, int, int] | Non
 def _made(directory: Path) -> Path:
     directory.mkdir()
     return directory
+
+
+@pytest.mark.parametrize("with_keeper", [True, False])
+def test_the_socket_outlives_the_daemon(
+    start_daemon: StartDaemon, home: Home, *, with_keeper: bool
+) -> None:
+    """It is answered while there is no daemon, and the next one goes on with the very same."""
+    path = f"{home.directory}/web.sock"
+    daemon = start_daemon(programs_at(f"unix://{path}"))
+    before = until_running(daemon, "web:web_0", "web:web_1")
+    inode = Path(path).stat().st_ino
+    if not with_keeper:
+        (keeper,) = [pid for pid, words in daemon.offspring().items() if "keeper for" in words]
+        os.kill(keeper, signal.SIGSTOP)  # or the daemon would have another one in time
+        daemon.crash()
+        os.kill(keeper, signal.SIGKILL)
+    else:
+        daemon.crash()
+    assert ask(path)["pid"] in before.values()
+    daemon.begin_again()
+    assert until_running(daemon, "web:web_0", "web:web_1") == before
+    assert Path(path).stat().st_ino == inode
+    daemon.client.act("restart", ["web:web_0"])  # which is given the one that the other still has
+    after = until_running(daemon, "web:web_0", "web:web_1")
+    assert after["web:web_0"] != before["web:web_0"]
+    assert Path(path).stat().st_ino == inode
+    assert ask(path)["pid"] in after.values()
+    daemon.client.act("stop", ["web:*"])
+    assert not Path(path).exists()

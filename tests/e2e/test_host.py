@@ -1,7 +1,6 @@
 """What the system allows the daemon, and what it says where it doesn't."""
 
 import resource
-from dataclasses import replace
 
 import pytest
 
@@ -9,6 +8,7 @@ from opsvisor.config.settings import DaemonSettings, Dialect
 from opsvisor.core.plan import Group, Plan
 from opsvisor.core.probes import ProbeSpec, TcpProbe
 from opsvisor.core.spec import ProcessId, ProcessSpec, UserSpec
+from opsvisor.core.struct import replace
 from opsvisor.daemon.host import (
     HostError,
     raise_descriptors,

@@ -316,12 +316,14 @@ def test_alerts_come_and_go(tmp_path: Path) -> None:
         house.until_all("firing", *house.troubles)
         for quiet in (_OVERTAKEN, _MUTED):
             house.until_muted(quiet)
+        # Not asked at the end: where both are resolved at once, Alertmanager may take the one that
+        # mutes first, and tells of the other in between.
+        assert house.told(_MUTED) == []
         rules = house.stack.prometheus.evaluated_rules()
         assert [(one.name, one.last_error) for one in rules if one.health != "ok"] == []
 
         house.mend()
         house.until_all("resolved", _STORM, _DOWN, _RESTARTED, _OVERTAKEN, *house.troubles)
         assert set(house.told(_OVERTAKEN)) == {"firing", "resolved"}
-        assert house.told(_MUTED) == []
         notices = house.stack.receiver.notices()
         assert [one.name for one in notices if one.labels.get("process") == "fine"] == []

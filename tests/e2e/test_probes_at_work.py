@@ -119,7 +119,9 @@ def test_an_unhealthy_process_is_restarted(app: Daemon, home: Home) -> None:
     assert (told.detail["probe"], told.detail["passing"]) == ("liveness", False)
     assert (told.detail["detail"], told.detail["in_a_row"]) == ("http 200", 3)
     assert (events[-1].detail["cause"], events[-1].detail["expected"]) == ("health", False)
-    status = eventually(lambda: one if (one := app.status("app")).ready else None)
+    status = eventually(
+        lambda: one if (one := app.status("app")).ready and one.healthy is not None else None
+    )
     assert status.pid != before.pid
     assert (status.restarts, status.healthy) == (1, True)
     assert app.metric("opsvisor_process_restarts_total", process="app", reason="health") == 1

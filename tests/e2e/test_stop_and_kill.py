@@ -169,11 +169,12 @@ def test_signal_storm_of_deaths_loses_none(start_daemon: StartDaemon) -> None:
 
 
 def test_child_in_a_session_of_its_own_is_adopted_and_reaped(start_daemon: StartDaemon) -> None:
-    """A child that escaped with setsid outlives the stop; its end is still seen and attributed."""
+    """What left the group outlives its stop, if asked to; its end is seen and attributed."""
     daemon = start_daemon(
         """
         [program.web]
         command = "$VICTIM escape"
+        kill_mode = "group"
         """,
         options=["-e", "debug"],
     )

@@ -49,15 +49,16 @@ def run(folder: Path, *words: str, cwd: Path = ROOT) -> str:
 
 
 def test_few_places_know_of_compat(build: tuple[Path, Cut]) -> None:
-    """Where a file is read, where the daemon mounts its edges, and the command that migrates."""
+    """Where a file is read, where the daemon mounts its edges or tries to, and what migrates."""
     _, cut = build
     assert cut.modules == {"opsvisor.ctl.commands.migrate"}
     assert cut.functions == {
         "opsvisor.ctl.connection._from_file",
+        "opsvisor.daemon.check._check_edges",
         "opsvisor.daemon.main._prepare_host",
+        "opsvisor.daemon.parts._build_other_edges",
         "opsvisor.daemon.reading._event_kinds",
         "opsvisor.daemon.reading.read_configuration",
-        "opsvisor.daemon.service._build_other_edges",
     }
 
 

@@ -44,6 +44,11 @@ if not (can_have("cpu") and can_have("memory")):
 # Metrics that no dashboard shows and no rule uses, and why. None may be here that is used.
 NOT_SHOWN = {
     "opsvisor_process_labels": "the labels are one's own, to join by; which they are nobody knows",
+    "opsvisor_upgrades_total": "somebody is there when it happens, and is told what came of it",
+    "opsvisor_control_actions_total": "who asked for what is in the audit log, one by one",
+    "opsvisor_audit_log_writable": "seldom, and then the daemon's log has what is missing",
+    "opsvisor_tls_certificate_last_reload_successful": "few listeners speak TLS",
+    "opsvisor_tls_handshake_failures_total": "few listeners speak TLS",
     "opsvisor_process_last_exit_timestamp_seconds": "the states over time show when a run ended",
 }
 

@@ -1,14 +1,12 @@
 """An engine with real processes."""
 
-import ctypes
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from engine_room import Room, engine_room
+from orphans import orphans_are_ours
 from sampled import Victim, World, WorldOf
-
-from opsvisor.runtime.reaper import become_subreaper
 
 
 @pytest.fixture
@@ -29,9 +27,8 @@ def victim(tmp_path: Path) -> Iterator[Victim]:
 @pytest.fixture
 def subreaper() -> Iterator[None]:
     """Let this process inherit orphans, as the daemon does."""
-    become_subreaper()
-    yield
-    ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)
+    with orphans_are_ours():
+        yield
 
 
 @pytest.fixture

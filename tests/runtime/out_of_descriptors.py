@@ -15,7 +15,7 @@ from opsvisor.core.inputs import Start, Stop
 from opsvisor.core.spec import LinearBackoff, RestartPolicy, Startup
 from opsvisor.core.state import PublicState
 
-SPARE = 12
+SPARE = 20
 SOON = RestartPolicy(start_backoff=LinearBackoff(step=0.01), limit=None)
 
 
@@ -34,6 +34,7 @@ async def main() -> None:
 
 async def attempt(room: Room, spare: int) -> str:
     """How the first attempt went; the next ones have all the descriptors they want."""
+    room.engine._streams._spares._make_some()  # which must not seem to be others that are free
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest_free = min(set(range(soft)) - set(descriptors()))
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + spare, hard))
@@ -43,6 +44,7 @@ async def attempt(room: Room, spare: int) -> str:
     await room.state(PublicState.RUNNING)
     room.engine.submit(Stop(key("web")))
     await room.state(PublicState.STOPPED)
+    room.engine._streams._spares.close()
     return view.spawn_error or view.state.name
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -280,8 +281,13 @@ class World:
 
     async def begin_to_look(self) -> asyncio.Future[Sweep]:
         """A sweep that has read everything, and whose answer the loop has not yet heard."""
+        may_begin = threading.Event()
+        self.sampler._thread.submit(may_begin.wait)
         under_way = asyncio.ensure_future(self.sampler.sweep())
-        await asyncio.wait({under_way}, timeout=0)
+        try:
+            await asyncio.wait({under_way}, timeout=0)
+        finally:
+            may_begin.set()  # not before: the loop would hear of a short sweep at once
         self.sampler._thread.submit(lambda: None).result()
         return under_way
 

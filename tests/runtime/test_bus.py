@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from engine_room import key
 
-from opsvisor.core.events import Event, ProcessRemoved
+from opsvisor.core.events import Event, FailuresForgotten, ProcessRemoved
 from opsvisor.runtime.bus import REMEMBERED_EVENTS, EventBus, Numbered, Subscription
 
 
@@ -45,6 +45,7 @@ def test_what_is_remembered_is_bounded() -> None:
         bus.publish(fact(number))
     assert numbers(bus.since(5))[0] == 11
     assert len(bus.since(0)) == REMEMBERED_EVENTS
+    assert bus.since(bus.last_number) == bus.since(bus.last_number + 5) == []
 
 
 def test_listeners_are_called_in_order_and_a_failing_one_is_passed_over() -> None:
@@ -64,6 +65,50 @@ def test_listeners_are_called_in_order_and_a_failing_one_is_passed_over() -> Non
     bus.publish(fact(1))
     assert heard == ["first", "second", "third"]
     assert [str(error) for error in failed] == ["oops"]
+
+
+def test_whoever_wants_some_facts_is_called_with_those_only() -> None:
+    """In the same order as all others, and until it has had enough."""
+    bus = EventBus()
+    heard: list[str] = []
+    bus.listen(lambda event: heard.append(type(event).__name__))
+    forgot: list[Event] = []
+    bus.listen(forgot.append, to=(FailuresForgotten,))
+    removed: list[Event] = []
+    bus.publish(fact(1))
+    bus.listen(removed.append, to=(ProcessRemoved, FailuresForgotten))
+    bus.publish(fact(2))
+    forgotten = FailuresForgotten(at=3.0, id=key("web"), failures=1)
+    bus.publish(forgotten)
+    assert forgot == [forgotten]
+    assert removed == [fact(2), forgotten]
+    bus.ignore(removed.append)
+    bus.publish(fact(4))
+    assert removed == [fact(2), forgotten]
+    assert heard == ["ProcessRemoved", "ProcessRemoved", "FailuresForgotten", "ProcessRemoved"]
+
+
+def test_what_is_published_together_is_over_once() -> None:
+    """When all of it has been told, from within as well; and also if one of those fails."""
+    bus = EventBus()
+    heard: list[float | str] = []
+    failed: list[Exception] = []
+
+    def fail() -> None:
+        raise ValueError("oops")
+
+    bus.report_to(on_listener_error=failed.append, on_drop=lambda _name: None)
+    bus.listen(lambda event: heard.append(event.at), afterwards=fail)
+    bus.listen(lambda _event: None, afterwards=lambda: heard.append("over"))
+    with bus.together:
+        bus.publish(fact(1))
+        with bus.together:
+            bus.publish(fact(2))
+        bus.publish(fact(3))
+    assert heard == [1, 2, 3, "over"]
+    bus.publish(fact(4))
+    assert heard[4:] == [4, "over"]
+    assert [str(error) for error in failed] == ["oops", "oops"]
 
 
 async def test_a_full_subscription_loses_its_oldest_and_counts_them() -> None:
@@ -112,3 +157,14 @@ def test_a_subscription_that_was_given_back_is_not_filled_any_more() -> None:
     bus.publish(fact(1))
     assert (len(one), len(other)) == (0, 1)
     assert bus.subscriptions == (other,)
+
+
+def test_a_later_bus_goes_on_with_the_numbers_and_can_still_replay() -> None:
+    """Who comes back after an upgrade with the last number it saw misses nothing."""
+    bus, later = EventBus(first_number=7), EventBus(first_number=1000)
+    for number in (1, 2, 3):
+        bus.publish(fact(number))
+    later.recall(bus.remember())
+    later.publish(fact(4))
+    assert (later.first_number, later.last_number) == (7, 11)
+    assert later.since(8) == [Numbered(n, fact(n - 7)) for n in (9, 10, 11)]

@@ -5,13 +5,23 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from engine_room import NEVER, RING_SIZE, Room, key, obedient, program, sleeper
+from engine_room import (
+    NEVER,
+    RING_SIZE,
+    Room,
+    children,
+    key,
+    obedient,
+    plan_of,
+    program,
+    release_children,
+    sleeper,
+)
 
 from opsvisor.core.effects import SignalProcess
 from opsvisor.core.events import (
@@ -24,7 +34,7 @@ from opsvisor.core.events import (
     SpawnFailed,
     StateChanged,
 )
-from opsvisor.core.inputs import Exited, SendSignal, Start, Stop
+from opsvisor.core.inputs import ApplyPlan, Exited, Input, SendSignal, Start, Stop
 from opsvisor.core.outcome import ExitCause, Outcome, Usage
 from opsvisor.core.spec import (
     LinearBackoff,
@@ -35,11 +45,15 @@ from opsvisor.core.spec import (
     RestartPolicy,
     Startup,
     StopPolicy,
+    UnixSocketSpec,
 )
 from opsvisor.core.state import PublicState
+from opsvisor.core.struct import replace
 from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.oom import OomWatch
+from opsvisor.runtime.readers import Readers
 from opsvisor.runtime.spawn import SpawnError
+from opsvisor.runtime.trees import Tree, end_trees
 
 ALWAYS = RestartPolicy(mode=RestartMode.ALWAYS)
 SOON = RestartPolicy(start_backoff=LinearBackoff(step=0.01), limit=None)
@@ -74,6 +88,7 @@ async def test_a_kill_while_the_kernel_killed_for_memory_is_told_as_that_unless_
     """The counter is a file of the test; the processes, and their ends, are real."""
     counter = tmp_path / "vmstat"
     counter.write_text("oom_kill 4\n")
+    room.engine._oom.close()
     room.engine._oom = OomWatch(str(counter))
     room.apply(sleeper(restart=NEVER))
     room.engine.submit(Start(key("web")))
@@ -177,6 +192,116 @@ async def test_many_spawns_leave_the_loop_turns_for_others(room: Room) -> None:
     assert spawned == sorted(spawned), "spawned in the order of the plan"
 
 
+async def test_what_was_prepared_and_waits_can_be_called_off_and_ended(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pipes were opened in the turn before; a look for its leftovers must not find it."""
+    monkeypatch.setattr("opsvisor.runtime.engine._SPAWN_SLICE", 0.0)  # one in each turn
+    names = [f"web-{number}" for number in range(4)]
+    room.apply(sleeper())
+    await room.state(PublicState.RUNNING)
+    room.engine.submit(ApplyPlan(plan_of()))
+    await room.until(lambda: not room.engine.ids())
+    room.engine._streams._spares.close()
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names alone
+    room.apply(*(sleeper(name) for name in names))
+    assert [one.spec.id.name for one in room.engine._prepared] == names[1:]
+    room.engine.submit(Stop(key(names[1])))
+    room.engine.end_leftovers(key(names[2]))
+    assert [one.spec.id.name for one in room.engine._prepared] == names[3:]
+    await room.state(PublicState.STOPPED, names[1])
+    for name in (names[0], *names[2:]):
+        await room.state(PublicState.RUNNING, name)
+        assert room.pid(name) in children()
+    room.engine.submit(ApplyPlan(plan_of()))
+    await room.until(lambda: not room.engine.ids())
+    room.engine._streams._spares.close()
+    assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+async def test_no_more_than_a_few_are_prepared_and_each_in_its_turn(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who ran for a while waits for those alone that did so and ended before it."""
+    monkeypatch.setattr("opsvisor.runtime.engine._SPAWN_SLICE", 0.0)  # one in each turn
+    monkeypatch.setattr("opsvisor.runtime.engine._SETTLED_AFTER", -1.0)
+    most = 0
+    names = [f"web-{number:02}" for number in range(20)]
+
+    def look(_event: Event) -> None:
+        nonlocal most
+        most = max(most, len(room.engine._hurried) + len(room.engine._prepared))
+
+    room.bus.listen(look)
+    room.apply(*(sleeper(name, restart=ALWAYS) for name in names))
+    await room.until(lambda: len(room.engine.live()) == len(names))
+    before = dict(room.engine.live())
+    told = len(room.events)
+    for name in names:  # they end in this order, all of them before any is started again
+        os.kill(room.pid(name), signal.SIGKILL)
+        let_end(room.pid(name))
+    await room.until(
+        lambda: (
+            len(room.engine.live()) == len(names)
+            and not set(room.engine.live().values()) & set(before.values())
+        )
+    )
+    again = [event for event in room.events[told:] if isinstance(event, ProcessSpawned)]
+    ended = [event for event in room.events[told:] if isinstance(event, ProcessExited)]
+    assert [event.id for event in again] == [event.id for event in ended]
+    assert 0 < most <= 8
+
+
+async def test_a_close_leaves_nothing_of_what_was_prepared(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No descriptor; but the file of a socket stays for the next daemon, if it is asked to."""
+    monkeypatch.setattr("opsvisor.runtime.engine._SPAWN_SLICE", 0.0)  # one in each turn
+    others, before = children(), set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names alone
+    room = Room(dict(os.environ))
+    room.engine.open(room.observer())
+    path = tmp_path / "socket"
+    listener = UnixSocketSpec(path=str(path))
+    room.apply(sleeper("first"), sleeper("listens", socket=listener))
+    assert [one.spec.id.name for one in room.engine._prepared] == ["listens"]
+    room.engine.close(leave_sockets=True)
+    assert path.is_socket()
+    room.engine._sockets.close()
+    assert not path.exists()
+    release_children(others)
+    assert set(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
+
+
+async def test_what_is_only_told_is_remembered_at_the_end_of_it(room: Room) -> None:
+    """Without waiting for something to be done: nobody would, for hours."""
+    committed: list[int] = []
+    room.engine._remember = lambda: committed.append(len(room.events))
+    room.apply(sleeper("off", startup=Startup.DISABLED))
+    assert committed[-1] == len(room.events) > 0
+
+
+async def test_after_a_bug_in_the_look_for_a_tree_it_is_looked_for_again(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has left is not taken to be gone."""
+
+    def fails(_trees: Sequence[Tree]) -> Mapping[ProcessId, int]:
+        raise KeyError("tree")
+
+    room.apply(sleeper())
+    await room.state(PublicState.RUNNING)
+    with monkeypatch.context() as patched:
+        patched.setattr("opsvisor.runtime.trees.end_trees", fails)
+        room.engine.submit(Stop(key("web")))
+        await room.state(PublicState.STOPPED)
+    assert [component for component, _ in room.errors] == ["trees"]
+    room.errors.clear()
+    room.engine.end_leftovers(key("web"))
+    assert room.engine._trees.is_ending(key("web"))
+    room.engine._trees.when_idle(room.poke)
+    await room.until(lambda: not room.engine._trees.is_ending(key("web")))
+
+
 async def test_a_spawn_that_waits_its_turn_can_be_called_off(room: Room) -> None:
     """Stopped before it was made, it never runs, and the others do."""
     room.apply(*[sleeper(f"p{number:02}") for number in range(50)])
@@ -221,6 +346,26 @@ async def test_a_watcher_that_fails_does_not_stop_supervision(room: Room) -> Non
     room.errors.clear()
 
 
+async def test_who_fails_at_an_input_does_not_stop_supervision(room: Room) -> None:
+    """Likewise: the others hear of it, and what the core wanted is done."""
+
+    def fail(_happened: Input) -> None:
+        raise RuntimeError("a bug of who listens")
+
+    heard: list[Input] = []
+    room.engine.listen_to_inputs(fail)
+    room.engine.listen_to_inputs(heard.append)
+    room.apply(sleeper(restart=NEVER))
+    room.engine.submit(Start(key("web")))
+    await room.next(ProcessSpawned)
+    assert Start(key("web")) in heard
+    assert {(component, str(error)) for component, error in room.errors} == {
+        ("input listener", "a bug of who listens")
+    }
+    room.errors.clear()
+    room.engine._input_listeners.remove(fail)
+
+
 async def test_a_bug_in_one_machine_leaves_the_others_alone(room: Room) -> None:
     """An input the core finds impossible is told, and the next one is handled as ever."""
     room.apply(sleeper("web", startup=Startup.DISABLED), obedient("other", then="exit 1"))
@@ -248,6 +393,29 @@ async def test_an_effect_that_fails_leaves_the_others_alone(room: Room) -> None:
     room.engine._observer = room.observer()
 
 
+@pytest.mark.parametrize(("settled_after", "at_once"), [(-1.0, True), (1000.0, False)])
+async def test_an_end_is_handled_as_it_is_seen_unless_its_run_was_soon_over(
+    room: Room, monkeypatch: pytest.MonkeyPatch, settled_after: float, *, at_once: bool
+) -> None:
+    """Whoever dies after a while is waited for; of who dies all the time, others have a rest."""
+    monkeypatch.setattr("opsvisor.runtime.engine._SETTLED_AFTER", settled_after)
+    after: list[PublicState] = []
+    look = Readers.call_ready
+
+    def look_and_note(readers: Readers) -> bool:
+        is_calm = look(readers)
+        after.append(room.view().state)
+        return is_calm
+
+    monkeypatch.setattr(Readers, "call_ready", look_and_note)
+    room.apply(sleeper(restart=NEVER))
+    await room.state(PublicState.RUNNING)
+    os.kill(room.pid(), signal.SIGKILL)
+    await room.state(PublicState.EXITED)
+    was_seen = after.index(PublicState.EXITED) if PublicState.EXITED in after else len(after)
+    assert (was_seen == 0) == at_once
+
+
 async def test_running_out_of_descriptors_is_a_failed_start_and_no_more() -> None:
     """With any number to spare it starts or is retried, its end is noticed, nothing leaks."""
     script = Path(__file__).with_name("out_of_descriptors.py")
@@ -263,7 +431,7 @@ async def test_running_out_of_descriptors_is_a_failed_start_and_no_more() -> Non
     )
     assert (ran.returncode, ran.stderr) == (0, "")
     lines = [line.split("; ") for line in ran.stdout.splitlines()]
-    assert len(lines) == 12
+    assert len(lines) == 20
     assert {fds for _, _, fds in lines} == {"as before"}
     assert lines[0][1] == "too many open files to spawn 'web'"
     assert lines[-1][1] == "RUNNING"
@@ -346,6 +514,36 @@ async def test_one_that_has_left_its_group_is_stopped_all_the_same(room: Room) -
     room.engine.submit(Stop(key("web")))
     view = await room.state(PublicState.STOPPED)
     assert view.last_outcome == Outcome(signum=signal.SIGTERM)
+
+
+async def test_what_has_ended_with_all_of_its_tree_is_not_looked_for_again(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what may have left something: who crashed, or has not run under us."""
+    passes: list[set[ProcessId]] = []
+
+    def noted(trees: Sequence[Tree]) -> Mapping[ProcessId, int]:
+        passes.append({tree.id for tree in trees})
+        return end_trees(trees)
+
+    monkeypatch.setattr("opsvisor.runtime.trees.end_trees", noted)
+    room.apply(sleeper("stopped"), obedient("crashed", then="exit 1", restart=NEVER))
+    for name in ("stopped", "crashed"):
+        await room.state(PublicState.RUNNING, name)
+    room.engine.submit(Stop(key("stopped")))
+    await room.state(PublicState.STOPPED, "stopped")
+    assert passes == [{key("stopped")}]
+    room.tell("crashed")
+    await room.state(PublicState.EXITED, "crashed")
+    for name in ("stopped", "crashed"):
+        room.engine.end_leftovers(key(name))
+    room.engine._trees.when_idle(room.poke)
+    await room.until(lambda: passes[1:] == [{key("crashed")}])
+    room.engine.submit(Start(key("stopped")))
+    room.engine.end_leftovers(key("stopped"))  # it runs
+    os.kill(room.pid("stopped"), signal.SIGKILL)
+    await room.state(PublicState.RUNNING, "stopped")
+    assert len(passes) == 2
 
 
 async def test_what_ignores_the_stop_signal_is_killed(room: Room) -> None:

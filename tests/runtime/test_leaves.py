@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from daemon import eventually
 from sampled import WEB, Victim, World, kill_and_reap
 
 from opsvisor.core.outcome import Usage
-from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
 from opsvisor.runtime import leaves as module
 from opsvisor.runtime.cgroups import Cgroups
 from opsvisor.runtime.leaves import (
@@ -27,6 +28,7 @@ from opsvisor.runtime.leaves import (
 )
 from opsvisor.runtime.ledger import Ledger
 from opsvisor.runtime.oom import KillCount
+from opsvisor.runtime.spawn import ChildFiles, spawn
 
 
 def seconds(usage: Usage) -> float:
@@ -251,7 +253,7 @@ async def test_without_its_place_a_process_is_accounted_for_as_everywhere_else(
     victim: Victim, grove: Grove
 ) -> None:
     """It is told once, and what was told before stays told."""
-    grove.leaves._place = str(grove.place / "gone")
+    grove.leaves.place = str(grove.place / "gone")
     await grove.begin(victim)
     assert grove.problems == [
         (WEB, f"{grove.place}/gone/opsvisord-web: No such file or directory")
@@ -418,3 +420,107 @@ def test_the_daemon_moves_out_of_the_way_of_a_controller(
     leaves.close()
     assert control.read_text() == enabled.replace("+", "-")
     assert procs.read_text() == (str(os.getpid()) if moved else inside)
+
+
+# -- limits and adoption ---------------------------------------------------------------------
+
+
+def test_below_a_leaf_of_our_own_the_place_is_above_it(tree: CgroupTree) -> None:
+    """Where the daemon moved itself, or systemd did for DelegateSubgroup."""
+    tree.write("/service/opsvisord", "cgroup.procs", "")
+    tree.write("/service/opsvisord", "cgroup.subtree_control", "")
+    tree.put("self", "/service/opsvisord")
+    assert place(tree) is None
+    delegate(tree.unified / "service")
+    assert place(tree) == str(tree.unified / "service")
+    tree.put("self", "/service/other")
+    assert place(tree) is None
+
+
+def test_a_controller_is_handed_on_once_and_taken_back(tree: CgroupTree) -> None:
+    """One that was handed on before us stays so."""
+    procs = tree.write("/service", "cgroup.procs", "")
+    tree.write("/service", "cgroup.controllers", "cpu memory pids\n")
+    control = tree.write("/service", "cgroup.subtree_control", "memory\n")
+    tree.write("/service/opsvisord-web", "pids.max", "max")
+    leaves = Leaves(str(procs.parent), tell_problem=lambda *_: None, found_kills=lambda *_: None)
+    leaves.open()
+    assert control.read_text() == "memory\n"
+    folder = leaves.prepare(WEB)
+    assert folder == str(procs.parent / "opsvisord-web")
+    assert leaves.write(folder, [("pids.max", "5", True), ("cpu.max", "max", False)]) == ""
+    assert control.read_text() == "+pids"
+    (Path(folder) / "pids.max").unlink()
+    leaves.close()
+    assert control.read_text() == "-pids"
+
+
+@needs_cgroups
+async def test_a_leaf_is_adopted_with_all_that_it_counted(victim: Victim, grove: Grove) -> None:
+    """Nothing is moved, and the total goes on where the dead daemon's was."""
+    await grove.begin(victim)
+    victim.do("burn 0.2")
+    worker = victim.do("worker")
+    before = await grove.cpu()
+    second = Grove(grove.place)
+    try:
+        second.leaves.open()
+        second.leaves.adopt(WEB, victim.pid)
+        assert second.leaves.folder_of(WEB) == str(grove.place / "opsvisord-web")
+        total = second.leaves.total_now(WEB)
+        assert total is not None
+        assert total.user + total.system >= before - 0.05
+        assert grove.inside() == {victim.pid, worker}
+        second.leaves.forget(WEB)
+        assert second.leaves.folder_of(WEB) == str(grove.place / "opsvisord-web")  # until empty
+        assert second.leaves.folder_of(ProcessId("no", "no")) is None
+    finally:
+        second.world.sampler.close()
+
+
+@needs_cgroups
+async def test_what_was_in_no_leaf_is_moved_when_it_is_adopted(
+    victim: Victim, grove: Grove
+) -> None:
+    """The dead daemon had no place; or its process left it."""
+    grove.leaves.adopt(WEB, victim.pid)
+    await grove.settled()
+    assert grove.inside() == {victim.pid}
+
+
+@needs_cgroups
+async def test_leaves_of_processes_that_are_no_more_go(grove: Grove) -> None:
+    """Left by a daemon that crashed, for a program that left its configuration since."""
+    (grove.place / "opsvisord-gone").mkdir()
+    (grove.place / "another").mkdir()
+    grove.leaves.open()
+    grove.leaves.tidy()
+    assert grove.names() == {"another"}
+    (grove.place / "another").rmdir()
+
+
+@needs_cgroups
+async def test_a_program_with_limits_begins_in_its_leaf(grove: Grove, tmp_path: Path) -> None:
+    """Its first instruction finds it there; what its launcher used elsewhere is not its own."""
+    folder = grove.leaves.prepare(WEB)
+    assert folder is not None
+    code = "print(open('/proc/self/cgroup').read()); input()"
+    spec = ProcessSpec(
+        id=WEB, program="web", command="x", argv=(sys.executable, "-I", "-S", "-c", code)
+    )
+    out = tmp_path / "out"
+    still, stdin = os.pipe()
+    with out.open("wb") as file:
+        pid = spawn(spec, ChildFiles(still, file.fileno(), file.fileno()), {}, cgroup=folder)
+    try:
+        grove.leaves.run_began(WEB, pid)
+        text = eventually(out.read_text)
+        assert f"/{grove.place.name}/opsvisord-web\n" in text
+        await grove.settled()
+        total = grove.leaves.total_now(WEB)
+        assert total is not None
+        assert grove.inside() == {pid}
+    finally:
+        os.close(stdin)
+        os.close(still)
+        await asyncio.to_thread(os.waitpid, pid, 0)

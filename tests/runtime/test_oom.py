@@ -1,6 +1,9 @@
 """Who was killed by the OOM killer, told from counters of the kernel that a test can write."""
 
+import os
 import signal
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -55,9 +58,11 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path: Path) -> Iterator[Bench]:
     """Nothing was killed yet."""
-    return Bench(tmp_path)
+    bench = Bench(tmp_path)
+    yield bench
+    bench.watch.close()
 
 
 def test_a_sigkill_while_the_counter_rose_was_the_oom_killer(bench: Bench) -> None:
@@ -227,3 +232,48 @@ def test_the_machine_tells_how_many_it_killed() -> None:
     assert count_kills(MACHINE) is not None
     assert count_kills("/proc/meminfo") is None
     assert count_kills("/proc/no such file") is None
+    assert count_kills("/proc") is None  # which can't be read, as what was removed
+
+
+def test_a_counter_that_was_made_anew_is_read(bench: Bench, tmp_path: Path) -> None:
+    """The file is open all the time. A cgroup that was removed can't be read any more."""
+    bench.begin()
+    bench.shared("1")
+    (descriptor,) = (fd for fd in os.listdir("/proc/self/fd") if _is(fd, tmp_path / "shared"))  # noqa: PTH208 - names alone
+    unreadable = os.open(tmp_path, os.O_RDONLY)
+    os.dup2(unreadable, int(descriptor), inheritable=False)
+    os.close(unreadable)
+    assert bench.ends_by_oom()
+
+
+def _is(descriptor: str, path: Path) -> bool:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}") == str(path)  # noqa: PTH115 - as it is
+    except OSError:  # it was the one that lists them
+        return False
+
+
+def test_a_later_watch_counts_on(bench: Bench) -> None:
+    """Kills that were told of stay told, and one in between is still explained by nobody."""
+    bench.begin()
+    bench.shared("1")
+    assert bench.ends_by_oom()
+    bench.begin(OTHER)
+    with closing(OomWatch(bench.watch.shared)) as later:
+        later.recall(bench.watch.remember())
+        assert later.kills(WEB) == 1
+        assert not later.run_ended(API, OTHER, KILLED, killed_by_us=False)
+        bench.shared("2")
+        assert later.run_ended(API, OTHER, KILLED, killed_by_us=False)
+
+
+def test_kills_of_another_place_are_not_compared(bench: Bench, tmp_path: Path) -> None:
+    """A daemon that was moved to another cgroup shares another counter: only the sums go on."""
+    bench.shared("5")
+    bench.watch.owns(WEB, bench.own(3))
+    bench.begin()
+    (tmp_path / "elsewhere").write_text("oom_kill 1\n")
+    with closing(OomWatch(str(tmp_path / "elsewhere"))) as later:
+        later.recall(bench.watch.remember())
+        assert later.remember().window.latest == 1
+        assert [own.counted for own in later.remember().own] == [3]

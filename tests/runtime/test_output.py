@@ -1,11 +1,10 @@
 """Output that is told as it is read, by a real engine."""
 
-from dataclasses import replace
-
 from engine_room import NEVER, Room, key, obedient, program
 
 from opsvisor.core.events import ProcessExited
 from opsvisor.core.spec import LogSpec
+from opsvisor.core.struct import replace
 from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.output import Output
 

@@ -116,3 +116,16 @@ async def test_what_left_the_plan_leaves_no_memory(morgue: Morgue) -> None:
     assert morgue.runs() == []
     morgue.room.apply(program("web", "false", restart=NEVER, startup=Startup.DISABLED))
     assert morgue.runs() == []
+
+
+async def test_what_is_kept_can_be_kept_by_another(morgue: Morgue) -> None:
+    """The runs and where the present one began to print, as far as the new size allows."""
+    again = RestartPolicy(start_backoff=LinearBackoff(step=0.01), failed_starts_max=9, limit=None)
+    morgue.room.apply(program("web", "sh", "-c", "echo out; exit 3", restart=again))
+    for _ in range(3):
+        await morgue.room.next(ProcessExited)
+    later = PostMortems(morgue.room.engine.streams, 2)
+    for memento in morgue.post_mortems.remember():
+        later.recall(memento)
+    assert later.of(key("web")) == morgue.runs()[:2]
+    assert later.remember()[0].begins == morgue.post_mortems.remember()[0].begins

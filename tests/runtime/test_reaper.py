@@ -12,7 +12,8 @@ from engine_room import PATIENCE, children, release_children
 
 from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import Pid
-from opsvisor.runtime.reaper import Orphan, Reaper, outcome_of
+from opsvisor.runtime.pidfd import outcome_of
+from opsvisor.runtime.reaper import Orphan, Reaper
 
 # Leaves an orphan behind in its own process group, says its pid, and ends; the orphan ends with 5
 # when its standard input is closed.

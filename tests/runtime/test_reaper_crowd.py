@@ -3,13 +3,15 @@
 import asyncio
 import os
 import signal
+import subprocess
 
 import pytest
 
-from opsvisor.runtime.reaper import Reaper
+from opsvisor.runtime.reaper import Orphan, Reaper
 
-# A socket pair, which is what a loop is woken by, holds some 280 bytes that come one by one.
-MORE_THAN_FIT = 1000
+# What a loop is woken by holds 64 KiB; a socket pair, which is asyncio's own, some 280 bytes that
+# come one by one.
+MORE_THAN_FIT = 70_000
 
 
 async def test_deaths_by_the_hundred_are_no_noise(capfd: pytest.CaptureFixture[str]) -> None:
@@ -21,3 +23,50 @@ async def test_deaths_by_the_hundred_are_no_noise(capfd: pytest.CaptureFixture[s
     await asyncio.sleep(0)  # one turn of the loop, to handle them
     reaper.close()
     assert capfd.readouterr().err == ""
+
+
+async def test_deaths_by_the_hundred_cost_two_callbacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One reads what woke the loop, one looks for orphans; not two for each signal."""
+    loop = asyncio.get_running_loop()
+    reaper = Reaper(loop, on_exit=print, on_orphan=print)
+    reaper.open()
+    for _ in range(100):
+        os.kill(os.getpid(), signal.SIGCHLD)
+    called = 0
+    run = asyncio.Handle._run
+
+    def counted(handle: asyncio.Handle) -> None:
+        nonlocal called
+        called += 1
+        run(handle)
+
+    monkeypatch.setattr(asyncio.Handle, "_run", counted)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    reaper.close()
+    assert called - 3 == 2  # without those that went on with this very test
+
+
+async def test_a_loop_about_to_sleep_is_woken() -> None:
+    """By a signal that is handled in another thread, too: nothing but the end itself tells."""
+    inherited: asyncio.Future[Orphan] = asyncio.get_running_loop().create_future()
+    reaper = Reaper(asyncio.get_running_loop(), on_exit=print, on_orphan=inherited.set_result)
+    reaper.open()
+    await asyncio.to_thread(int)  # there is another thread now
+    child = _started("sh", "-c", "read x; exit 5")
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # not for threads that are there
+    try:
+        async with asyncio.timeout(10):
+            assert child.stdin is not None
+            child.stdin.close()
+            orphan = await inherited
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+        reaper.close()
+    assert (orphan.pid, orphan.outcome.code) == (child.pid, 5)
+
+
+def _started(*argv: str) -> subprocess.Popen[bytes]:
+    child = subprocess.Popen(argv, stdin=subprocess.PIPE)
+    child.returncode = 0  # collected by the reaper
+    return child

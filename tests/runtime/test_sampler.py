@@ -5,7 +5,6 @@ import os
 import resource
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,9 @@ from sampled import API, WEB, Victim, WorldOf, kill_and_reap
 
 from opsvisor.core.outcome import Usage
 from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.core.struct import replace
 from opsvisor.runtime.members import look_at
+from opsvisor.runtime.sweep import Sweep
 
 
 async def test_cpu_of_the_root_is_what_it_burned(victim: Victim, world_of: WorldOf) -> None:
@@ -384,6 +385,27 @@ async def test_concurrent_callers_share_one_sweep(victim: Victim, world_of: Worl
     assert all(one is sweeps[0] for one in sweeps)
 
 
+async def test_whoever_asks_in_whatever_turn_of_the_loop_has_a_young_sweep(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """Also between the end of the reading and the turn in which the loop hears of it."""
+    world = world_of(web=victim)
+    loop = asyncio.get_running_loop()
+    for _ in range(20):
+        world.now += 5.0
+        asked: list[asyncio.Future[Sweep]] = []
+
+        def ask(asked: list[asyncio.Future[Sweep]] = asked) -> None:
+            if not (asked and asked[0].done()):
+                asked.append(asyncio.ensure_future(world.sampler.sweep()))
+                loop.call_soon(ask)
+
+        ask()
+        await asyncio.wait({asked[0]})
+        assert {one.at_mono for one in await asyncio.gather(*asked)} == {world.now}
+    assert world.sampler.sweeps == 20
+
+
 async def test_a_sweep_is_repeated_only_when_it_is_old(victim: Victim, world_of: WorldOf) -> None:
     """For `max_age` seconds the answer stays the same."""
     world = world_of(web=victim)
@@ -470,7 +492,7 @@ async def test_members_tell_who_is_in_the_tree(victim: Victim, world_of: WorldOf
     """The root comes first, each with its parent, command line and own numbers."""
     world = world_of(web=victim)
     worker = victim.do("worker")
-    root, child = await world.sampler.members(WEB)
+    root, child = await world.sampler.members(WEB, world.roots[WEB])
     assert (root.pid, root.parent) == (victim.pid, os.getpid())
     assert (child.pid, child.parent) == (worker, victim.pid)
     assert root.command.startswith(f"{sys.executable} -I -S -c")
@@ -485,12 +507,12 @@ async def test_members_of_a_run_younger_than_the_sweep_are_told_too(
     world = world_of()
     await world.sampler.sweep()
     world.roots[WEB] = victim.pid
-    assert [one.pid for one in await world.sampler.members(WEB)] == [victim.pid]
+    assert [one.pid for one in await world.sampler.members(WEB, world.roots[WEB])] == [victim.pid]
 
 
 async def test_a_process_that_does_not_run_has_no_members(world_of: WorldOf) -> None:
     """Nothing is read for it."""
-    assert await world_of().sampler.members(WEB) == []
+    assert await world_of().sampler.members(WEB, None) == []
 
 
 async def test_the_command_line_of_a_member_is_told_in_full(
@@ -502,7 +524,7 @@ async def test_the_command_line_of_a_member_is_told_in_full(
     try:
         world = world_of()
         world.roots[WEB] = Pid(process.pid)
-        (member,) = await world.sampler.members(WEB)
+        (member,) = await world.sampler.members(WEB, world.roots[WEB])
         assert member.command == " ".join(words)
     finally:
         process.communicate(b"\n")
@@ -520,7 +542,7 @@ async def test_members_that_vanish_or_have_ended_are_no_error(
     zombie, worker = victim.do("zombie 0"), victim.do("waited 0")
     await world.look()
     assert [one.pid for one in look_at([worker, victim.pid])] == [victim.pid]
-    root, ended = await world.sampler.members(WEB)
+    root, ended = await world.sampler.members(WEB, world.roots[WEB])
     assert (root.pid, ended.pid, ended.rss_bytes) == (victim.pid, zombie, 0)
     assert ended.command.startswith("[python")
 
@@ -529,3 +551,26 @@ def test_nobody_pays_for_psutil_who_does_not_ask() -> None:
     """It is loaded by the first question about the members of a tree."""
     code = "import sys, opsvisor.runtime.sampler; sys.exit('psutil' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def test_a_sweep_is_told_to_nobody_before_its_listeners(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """One of them remembers what was used: no total may fall for whom a later daemon tells."""
+    world = world_of(web=victim)
+    heard: list[float] = []
+    world.sampler.on_sweep(lambda sweep: heard.append(sweep.at_mono))
+    loop = asyncio.get_running_loop()
+    found: list[bool] = []
+    turns: list[asyncio.Handle] = []
+
+    def turn() -> None:
+        if world.sampler.tree(WEB) is not None:
+            found.append(bool(heard))
+        turns[:] = [loop.call_soon(turn)]
+
+    turn()
+    await world.sampler.sweep()
+    turns[0].cancel()
+    assert found
+    assert all(found)

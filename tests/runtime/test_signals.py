@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 
 from opsvisor.runtime import signals
 
@@ -34,7 +35,7 @@ async def test_handlers_are_called_on_the_loop_and_postponed_in_between() -> Non
     """Each signal its own; what comes while nobody listens neither kills nor is lost."""
     loop = asyncio.get_running_loop()
     came: asyncio.Queue[str] = asyncio.Queue()
-    handlers = {
+    handlers: dict[int, Callable[[], None]] = {
         signal.SIGUSR1: lambda: came.put_nowait("one"),
         signal.SIGUSR2: lambda: came.put_nowait("two"),
     }

@@ -5,19 +5,19 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_room import NEVER, Room, program
+from engine_room import NEVER, Room, plan_of, program
 from http_requests import free_port
 
 from opsvisor.core.events import ProcessExited, ProcessSpawned, SpawnFailed
-from opsvisor.core.inputs import Start, Stop
+from opsvisor.core.inputs import ApplyPlan, Resume, Start, Stop
 from opsvisor.core.spec import (
     ExponentialBackoff,
     KillMode,
+    Pid,
     ProcessId,
     ProcessSpec,
     ResourceLimit,
@@ -32,6 +32,13 @@ from opsvisor.core.spec import (
     UserSpec,
 )
 from opsvisor.core.state import PublicState
+from opsvisor.core.struct import replace
+from opsvisor.core.supervisor import Supervisor
+from opsvisor.runtime import clock
+from opsvisor.runtime.adoption import Adoption, RunMemento
+from opsvisor.runtime.inheritance import EngineMemento, Inheritance
+from opsvisor.runtime.keeper import names
+from opsvisor.runtime.pidfd import this_tick
 from opsvisor.runtime.sockets import SharedSockets, SocketError
 
 # Answers every connection with its pid, and ends by itself when it is asked to.
@@ -64,7 +71,7 @@ def server(name: str, where: SocketSpec, **options: Any) -> ProcessSpec:
     """A process of program `web` that accepts on its standard input."""
     options = {"stop": StopPolicy(kill_mode=KillMode.PROCESS), "restart": AT_ONCE, **options}
     spec = program(name, "python3", "-I", "-S", "-c", SERVER, group="web", socket=where, **options)
-    return ProcessSpec(**{**{f: getattr(spec, f) for f in spec.__slots__}, "program": "web"})
+    return replace(spec, program="web")
 
 
 def key(name: str) -> ProcessId:
@@ -143,6 +150,34 @@ async def test_a_run_hands_its_socket_to_the_next(room: Room, tmp_path: Path) ->
     await room.next(ProcessSpawned)
     assert await ask(where) == room.engine.view(key("a")).pid
     assert lines == [f"Creating socket {where.url}"]
+
+
+@pytest.mark.parametrize("what", ["lost", "ended", "upgraded"])
+async def test_the_socket_of_a_spawn_that_nobody_saw(
+    room: Room, tmp_path: Path, what: str
+) -> None:
+    """It was kept, and nothing of that run is left: the next goes on with it."""
+    lines = lines_of(room)
+    where = at(tmp_path)
+    spec = server("a", where)
+    past = Supervisor(jitter=lambda: 0.0)
+    past.handle(ApplyPlan(plan_of(spec)), clock.now())
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(where.path)
+    listener.listen()
+    kept = {names.of_socket(where.url): listener.detach()}
+    run = RunMemento(id=spec.id, is_intended=True, intended_at=this_tick())
+    if what == "upgraded":
+        inheritance = Inheritance(EngineMemento(runs=(run,)), kept)
+        room.engine.inherit(Resume(past.memento(), is_exact=True), inheritance)
+        inheritance.close()
+    else:
+        if what == "ended":
+            run = RunMemento(id=spec.id, pid=Pid(os.getpid()), born=1)
+        adoption = Adoption([run], claim=lambda name: kept.pop(name, None))
+        room.engine.resume(Resume(past.memento()), adoption)
+    assert await ask(where) == room.engine.view(spec.id).pid
+    assert not lines, "it was made anew"
 
 
 async def test_the_socket_is_made_anew_with_the_next_first_process(room: Room) -> None:
@@ -255,7 +290,8 @@ async def test_the_spawn_of_a_bad_command_leaves_no_socket(room: Room, tmp_path:
 async def test_trouble_is_told_before_anything_is_started(room: Room, tmp_path: Path) -> None:
     """Of a program that waits to be started by hand; and the try leaves nothing behind."""
     problems: list[str] = []
-    object.__setattr__(room.engine._observer, "socket_problem", problems.append)
+    observer = room.engine._observer
+    room.engine._observer = replace(observer, socket_problem=problems.append)
     bad = UnixSocketSpec(path=str(tmp_path / "none" / "x.sock"))
     room.apply(server("bad", bad, startup=Startup.MANUAL))
     missing = f"No such file or directory (create {tmp_path}/none: directories are not made)"
@@ -268,7 +304,8 @@ async def test_trouble_is_told_before_anything_is_started(room: Room, tmp_path: 
 async def test_trouble_with_a_socket_is_told_once(room: Room, tmp_path: Path) -> None:
     """Not for each process that would have it; of another one, after a change, it is told too."""
     problems: list[str] = []
-    object.__setattr__(room.engine._observer, "socket_problem", problems.append)
+    observer = room.engine._observer
+    room.engine._observer = replace(observer, socket_problem=problems.append)
     bad, worse = (UnixSocketSpec(path=str(tmp_path / name / "s")) for name in ("none", "nowhere"))
     for where in bad, worse:
         one = server("a", where, startup=Startup.MANUAL)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,8 +26,12 @@ AS_NOBODY = UserSpec(
 )
 AS_DAEMON = UserSpec(name="daemon", uid=1, gid=1, groups=(1,))
 NOFILE = ResourceLimit(name="nofile", soft=100, hard=200)
-# Each of these makes the launcher take part, and changes nothing that the tests look at.
-PATHS = pytest.mark.parametrize("options", [{}, {"nice": 0}], ids=["vfork", "launcher"])
+# Each takes another of the ways to make a process, and changes nothing that the tests look at.
+PATHS = pytest.mark.parametrize(
+    "options",
+    [{}, {"umask": 0o022}, {"nice": 0}, {"nice": 0, "umask": 0o022}],
+    ids=["posix_spawn", "popen", "launcher", "popen_launcher"],
+)
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
 
@@ -49,12 +53,17 @@ class Ran(NamedTuple):
     err: str
 
 
+def _files(descriptors: Sequence[int]) -> ChildFiles:
+    stdin, stdout, stderr = descriptors
+    return ChildFiles(stdin, stdout, stderr)
+
+
 def run(spec: ProcessSpec, environment: Mapping[str, str] = ENVIRONMENT, stdin: str = "") -> Ran:
     """Spawn it with files as its standard streams, and wait for its end."""
     descriptors = [os.memfd_create(name) for name in ("stdin", "stdout", "stderr")]
     try:
         os.pwrite(descriptors[0], stdin.encode(), 0)
-        pid = spawn(spec, ChildFiles(*descriptors), environment)
+        pid = spawn(spec, _files(descriptors), environment)
         _, status = os.waitpid(pid, 0)
         out, err = (os.pread(fd, 1 << 20, 0).decode() for fd in descriptors[1:])
     finally:
@@ -121,9 +130,8 @@ def test_it_begins_in_its_working_directory_with_its_umask(
 ) -> None:
     """Both are the process's own; the daemon's stay as they were."""
     before = Path.cwd()
-    spec = program(
-        "web", "sh", "-c", "pwd; umask", working_dir=str(tmp_path), umask=0o027, **options
-    )
+    both = {**options, "working_dir": str(tmp_path), "umask": 0o027}
+    spec = program("web", "sh", "-c", "pwd; umask", **both)
     assert run(spec).out == f"{tmp_path}\n0027\n"
     assert Path.cwd() == before
 
@@ -182,6 +190,29 @@ def test_standard_streams_are_the_given_files(options: Options) -> None:
     """0, 1 and 2, each where it belongs."""
     ran = run(program("web", "sh", "-c", "cat; echo oops >&2", **options), stdin="hello")
     assert (ran.out, ran.err) == ("hello", "oops\n")
+
+
+@pytest.mark.parametrize("numbers", [(1, 2, 0), (0, 0, 0), (2, 1, 9), (9, 0, 1)])
+def test_streams_with_low_numbers_dont_take_each_others_place(
+    numbers: tuple[int, int, int],
+) -> None:
+    """A daemon that was started without standard streams has others under their numbers."""
+    code = (
+        "import os, sys\n"
+        "from opsvisor.core.spec import ProcessId, ProcessSpec\n"
+        "from opsvisor.runtime.spawn import ChildFiles, spawn\n"
+        "told = os.dup2(1, 50, inheritable=False)\n"
+        "for number in (0, 1, 2, 9):\n"
+        "    os.dup2(os.memfd_create(str(number)), number, inheritable=False)\n"
+        "argv = ('readlink', *(f'/proc/self/fd/{number}' for number in range(3)))\n"
+        "spec = ProcessSpec(id=ProcessId('a', 'a'), program='a', command='a', argv=argv)\n"
+        "numbers = [int(word) for word in sys.argv[1:]]\n"
+        "os.waitpid(spawn(spec, ChildFiles(*numbers), {}), 0)\n"
+        "os.write(told, os.pread(numbers[1], 999, 0))\n"
+    )
+    command = [sys.executable, "-c", code, *map(str, numbers)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert told.splitlines() == [f"/memfd:{number} (deleted)" for number in numbers]
 
 
 def test_limits_niceness_and_oom_score_hold_from_the_first_instruction() -> None:
@@ -426,6 +457,22 @@ def test_an_impossible_environment_is_an_error_and_no_crash() -> None:
     """Names with `=` can't be handed over; `subprocess` says so with a ValueError."""
     error = failure(program("web", "true", environment=(("A=B", "1"),)))
     assert error.reason == "cannot start 'web': illegal environment variable name"
+
+
+def test_the_last_descriptors_are_not_for_programs() -> None:
+    """A daemon that has none left could not tell anybody why nothing starts."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Path("/dev/null").open("r+b", buffering=0) as null:
+        files = ChildFiles(null.fileno(), null.fileno(), null.fileno())
+        resource.setrlimit(resource.RLIMIT_NOFILE, (null.fileno() + 8, hard))
+        try:
+            with pytest.raises(SpawnError, match=r"^too many open files to spawn 'web'$"):
+                spawn(program("web", "true"), files, ENVIRONMENT)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (null.fileno() + 9, hard))
+            pid = spawn(program("web", "true"), files, ENVIRONMENT)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert os.waitpid(pid, 0) == (pid, 0)
 
 
 # -- what stays behind ----------------------------------------------------------------------------

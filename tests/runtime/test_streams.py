@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,10 @@ from engine_room import PATIENCE, Room, key, obedient, program, sleeper
 from opsvisor.core.inputs import SendSignal, Stop
 from opsvisor.core.spec import LogSpec, ProcessSpec, StdinMode
 from opsvisor.core.state import PublicState
+from opsvisor.core.struct import replace
 from opsvisor.runtime.logs.capture import Stream
-from opsvisor.runtime.streams import ProcessStreams, StdinFullError, StdinUnavailableError
+from opsvisor.runtime.output import OutputListeners
+from opsvisor.runtime.streams import Common, ProcessStreams, StdinFullError, StdinUnavailableError
 
 ECHO = "while read line; do echo $line; done; echo end"
 
@@ -32,6 +33,16 @@ def no_descriptor_stays_open() -> Iterator[None]:
 def echo(**options: Any) -> ProcessSpec:
     """A program that says what it is told."""
     return program("web", "sh", "-c", ECHO, stdin=StdinMode.PIPE, **options)
+
+
+def common() -> Common:
+    """What streams have in common that nobody listens to."""
+
+    def fail(error: Exception) -> None:
+        raise error
+
+    loop = asyncio.get_running_loop()
+    return Common(ring_size=1024, loop=loop, output=OutputListeners(on_error=fail))
 
 
 async def test_standard_error_has_a_stream_of_its_own_unless_it_is_merged(room: Room) -> None:
@@ -98,43 +109,29 @@ async def test_a_program_that_closed_its_input_has_none(room: Room) -> None:
             room.tell()
 
 
-async def test_the_childs_ends_are_closed_here_even_if_the_spawn_fails(tmp_path: Path) -> None:
+async def test_the_childs_ends_are_closed_here_even_if_the_spawn_fails(room: Room) -> None:
     """Else the end of a run could not be told by the end of its output."""
-    streams = ProcessStreams(
-        echo(stdout=LogSpec(path=str(tmp_path / "log"))),
-        ring_size=1024,
-        loop=asyncio.get_running_loop(),
-    )
-    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    given: list[int] = []
-
-    def fail_to_spawn() -> None:
-        with streams.child_files(null) as files:
-            given.extend((files.stdin, files.stdout, files.stderr))
-            raise RuntimeError("no spawn")
-
-    with pytest.raises(RuntimeError, match="no spawn"):
-        fail_to_spawn()
-    assert len({*given, null}) == 4
-    for descriptor in given:
-        with pytest.raises(OSError, match="Bad file descriptor"):
-            os.fstat(descriptor)
-    streams.close()
-    os.close(null)
+    room.apply(replace(echo(), argv=("/nowhere/echo",)))
+    await room.until(lambda: bool(room.view().spawn_error))
+    streams = room.engine.streams(key("web"))
+    streams.run_ended()  # reads as far as there is something, or to the end
+    assert streams.pipes == []
+    assert streams.stdin_pipe is None
 
 
 async def test_merging_and_parting_follow_the_spec(tmp_path: Path) -> None:
     """What is not wanted any more is read until the run ends; what is kept keeps its memory."""
     spec = echo()
-    streams = ProcessStreams(spec, ring_size=1024, loop=asyncio.get_running_loop())
+    streams = ProcessStreams(spec, common())
     out, err = (streams.capture(stream) for stream in Stream)
     assert out is not None
     assert err is not None
     out.write(b"kept")
     null = os.open(os.devnull, os.O_RDONLY)
-    with streams.child_files(null) as files:
-        streams.update(replace(spec, stderr=None, stdout=LogSpec(path=str(tmp_path / "log"))))
-        os.write(files.stderr, b"last words\n")
+    files = streams.open_for_run(null)
+    streams.update(replace(spec, stderr=None, stdout=LogSpec(path=str(tmp_path / "log"))))
+    os.write(files.stderr, b"last words\n")
+    files.close()
     os.close(null)
     assert (streams.capture(Stream.STDERR), err.closed) == (None, False)
     streams.run_ended()
@@ -144,7 +141,7 @@ async def test_merging_and_parting_follow_the_spec(tmp_path: Path) -> None:
     streams.update(spec)
     assert list(streams.captures) == [Stream.STDOUT, Stream.STDERR]
     streams.close()
-    assert (dict(streams.captures), out.closed) == ({}, True)
+    assert out.closed
 
 
 async def test_who_has_more_to_say_hears_of_room_in_the_pipe(room: Room) -> None:
@@ -172,12 +169,13 @@ async def test_who_has_more_to_say_hears_of_room_in_the_pipe(room: Room) -> None
 async def test_nobody_waits_for_room_in_a_pipe_that_is_gone() -> None:
     """With the run the waiting ends: its descriptor may be another file's a moment later."""
     loop = asyncio.get_running_loop()
-    streams = ProcessStreams(echo(), ring_size=1024, loop=loop)
+    streams = ProcessStreams(echo(), common())
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     asked: list[str] = []
-    with streams.child_files(null):
-        streams.when_stdin_takes_more(lambda: asked.append("room"))
-        streams.run_ended()
+    files = streams.open_for_run(null)
+    streams.when_stdin_takes_more(lambda: asked.append("room"))
+    streams.run_ended()
+    files.close()
     streams.when_stdin_takes_more(lambda: asked.append("room"))
     turned = asyncio.Event()
     loop.call_soon(loop.call_soon, turned.set)  # by then, what can be written to has been told

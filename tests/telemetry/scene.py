@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from cgroup_tree import CgroupTree
@@ -20,6 +19,7 @@ from opsvisor.core.outcome import ExitCause, Outcome, Usage
 from opsvisor.core.probes import ProbeKind, ProbeSpec, ProbeView, TcpProbe
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec, UserSpec
 from opsvisor.core.state import PublicState, StartCause
+from opsvisor.core.struct import replace
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime.bus import Subscription
 from opsvisor.runtime.cgroups import Cgroups, Throttling

@@ -9,6 +9,7 @@ from engine_room import key, program
 
 from opsvisor.config.settings import LogLevel
 from opsvisor.core.events import (
+    EssentialEnded,
     Event,
     FailuresForgotten,
     FlappingChanged,
@@ -16,6 +17,7 @@ from opsvisor.core.events import (
     KillSurvived,
     PlanApplied,
     ProcessAdded,
+    ProcessAdopted,
     ProcessChanged,
     ProcessExited,
     ProcessRemoved,
@@ -32,6 +34,7 @@ from opsvisor.core.plan import Change, PlanDiff
 from opsvisor.core.probes import ProbeKind
 from opsvisor.core.spec import Pid
 from opsvisor.core.state import PublicState, StartCause
+from opsvisor.core.struct import replace
 from opsvisor.telemetry.journal import Journal
 
 WEB = key("site:web")
@@ -58,7 +61,8 @@ def told(event: Event, *, min_uptime: float = 1.0) -> list[str]:
     """The lines of this event without their times."""
     one, lines = journal(LogLevel.BLATHER, min_uptime)
     one.on_event(event)
-    return [line.split(" ", 2)[2] for line in lines]
+    one.flush()
+    return [line.split(" ", 2)[2] for text in lines for line in text.split("\n")]
 
 
 def health_changed(*, passing: bool) -> HealthChanged:
@@ -113,6 +117,26 @@ DIFF = PlanDiff(
         (
             ProcessSpawned(at=1.0, id=WEB, pid=PID, cause=StartCause.MANUAL, replaces=None),
             ["INFO spawned: 'web' with pid 21055"],
+        ),
+        (
+            ProcessAdopted(at=1.0, id=WEB, pid=PID, state=PublicState.RUNNING, started=0.5),
+            ["INFO adopted: 'web' with pid 21055, RUNNING"],
+        ),
+        (
+            exited(Outcome(), ExitCause.UNKNOWN, expected=False),
+            [
+                "WARN exited: web (exit status unknown; not expected)",
+                "DEBG site:web: left as it is: because",
+            ],
+        ),
+        (
+            EssentialEnded(at=1.0, id=WEB, state=FATAL, reason="exit status 3", exit_status=3),
+            [
+                (
+                    "WARN site:web is essential, and FATAL: exit status 3; all is stopped,"
+                    " the exit status is 3"
+                )
+            ],
         ),
         (
             SpawnFailed(
@@ -226,6 +250,40 @@ DIFF = PlanDiff(
 def test_every_fact_has_its_line(event: Event, lines: list[str]) -> None:
     """Supervisor's words where it has any, with the bare name of the process as it has it."""
     assert told(event) == lines
+
+
+def test_lines_of_facts_are_written_at_once() -> None:
+    """With one call for all that belongs together, in order with what else is said meanwhile."""
+    journal_of_all, written = journal(LogLevel.TRACE)
+    journal_of_all.on_event(ProcessAdded(at=1.0, id=WEB, spec=program("web")))
+    journal_of_all.log(LogLevel.WARN, "no cgroup for it")
+    journal_of_all.on_event(ProcessRemoved(at=1.0, id=WEB))
+    assert written == []
+    journal_of_all.flush()
+    (text,) = written
+    assert [line.split(" ", 2)[2] for line in text.split("\n")] == [
+        "DEBG site:web was added",
+        "WARN no cgroup for it",
+        "DEBG site:web was removed",
+    ]
+    journal_of_all.flush()
+    journal_of_all.log(LogLevel.INFO, "by itself")
+    assert len(written) == 2
+
+
+def test_a_fact_that_has_no_words_costs_the_others_none() -> None:
+    """It is a bug, and told to whoever asks for the lines."""
+    journal_of_all, written = journal(LogLevel.TRACE)
+    journal_of_all.on_event(ProcessAdded(at=1.0, id=WEB, spec=program("web")))
+    journal_of_all.on_event(replace(health_changed(passing=True), probe=None))
+    journal_of_all.on_event(ProcessRemoved(at=1.0, id=WEB))
+    with pytest.raises(AttributeError):
+        journal_of_all.flush()
+    (text,) = written
+    lines = [line.split(" ", 2)[2] for line in text.split("\n")]
+    assert (lines[0], lines[-1]) == ("DEBG site:web was added", "DEBG site:web was removed")
+    journal_of_all.flush()
+    assert len(written) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
 """Collectors: blocks of metrics that configuration and scrapes can leave out."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from prometheus_client.metrics_core import Metric
 from scene import EVERYTHING, OPENMETRICS, RUNNING, STATS, TEXT, WEB, Scene, scene_of
 
 from opsvisor.config.settings import USUAL_COLLECTORS, Collector, MetricsSettings
+from opsvisor.core.struct import replace
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime.logs.capture import StreamStats
 from opsvisor.runtime.proctree import Spent

@@ -2,7 +2,6 @@
 
 import gzip
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +35,7 @@ from scene import (
 from opsvisor.config.settings import USUAL_COLLECTORS, Collector
 from opsvisor.core.outcome import ExitCause
 from opsvisor.core.spec import ProcessId
+from opsvisor.core.struct import replace
 from opsvisor.telemetry.exposition import Body, negotiate
 from opsvisor.telemetry.families import Format, Kind
 from opsvisor.telemetry.node_supervisord import NODE_SUPERVISORD_FAMILIES

@@ -1,10 +1,9 @@
 """`opsvisor_process_labels`: the labels of programs that the settings allow."""
 
-from dataclasses import replace
-
 from scene import OPENMETRICS, STOPPED, TEXT, scene_of
 
 from opsvisor.config.settings import Collector, MetricsSettings
+from opsvisor.core.struct import replace
 from opsvisor.core.view import ProcessView
 
 LABELS = "opsvisor_process_labels"

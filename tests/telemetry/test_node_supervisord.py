@@ -1,7 +1,5 @@
 """node_exporter's names for what Supervisor tells, out of the mouth of our own /metrics."""
 
-from dataclasses import replace
-
 import pytest
 from scene import OPENMETRICS, RUNNING, STOPPED, TEXT, Scene, scene_of
 
@@ -10,6 +8,7 @@ from opsvisor.config.settings import Collector, MetricsCompat, MetricsSettings
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import ExitCause, Outcome
 from opsvisor.core.state import PublicState
+from opsvisor.core.struct import replace
 
 COMPATIBLE = MetricsSettings(compat=frozenset({MetricsCompat.NODE_SUPERVISORD}))
 STATE = frozenset({Collector.STATE})
@@ -22,6 +21,7 @@ OUTCOMES = [
     (Outcome(code=3), ExitCause.FAILURE),
     (Outcome(signum=9), ExitCause.SIGNAL),
     (Outcome(code=1), ExitCause.START_FAILURE),
+    (Outcome(), ExitCause.UNKNOWN),
 ]
 
 
@@ -60,6 +60,19 @@ async def test_the_numbers_are_those_of_get_process_info(
     with scene_of([view], COMPATIBLE) as scene:
         for accept in (TEXT, OPENMETRICS):
             assert await told(scene, accept) == expected
+
+
+def test_an_end_that_nobody_saw_is_minus_one() -> None:
+    """As Supervisor has it for what it can't make out, in both places where it says so."""
+    view = replace(
+        STOPPED,
+        state=PublicState.EXITED,
+        last_outcome=Outcome(),
+        last_cause=ExitCause.UNKNOWN,
+        spawn_error=str(Outcome()),
+    )
+    info = process_info(view, Instant(mono=100.0, wall=1100.0))
+    assert (info["exitstatus"], info["spawnerr"]) == (-1, "Bad exit code -1")
 
 
 async def test_types_are_those_of_node_exporter() -> None:

@@ -73,7 +73,7 @@ class Scenario(Ended):
         (directory / "run").mkdir(exist_ok=True)
         port = port or free_port()
         config = examples / "predicaments.toml"
-        config.write_text(_with_ports(config.read_text(), api=port, web=_free_prefix()))
+        config.write_text(with_free_ports(config.read_text(), api=port))
         command = [sys.executable, "-m", "opsvisor", "daemon", "-c", str(config)]
         program = Program("opsvisord", command, log=directory / "run" / "opsvisord.out")
         return cls(program.until_ready("/readyz", address=f"{HOST}:{port}"), config)
@@ -246,9 +246,10 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _with_ports(text: str, *, api: int, web: str) -> str:
+def with_free_ports(text: str, *, api: int) -> str:
     """The example with other ports. Raises StackError if it is not written as expected."""
-    for old, new in ((re.compile(rf":{_API_PORT}\b"), f":{api}"), (_WEB_PORT, web)):
+    replacements = ((re.compile(rf":{_API_PORT}\b"), f":{api}"), (_WEB_PORT, _free_prefix()))
+    for old, new in replacements:
         text, replaced = old.subn(new, text)
         if not replaced:
             raise StackError(f"no port like {old.pattern} is in examples/predicaments.toml")

@@ -189,7 +189,7 @@ _RESTARTS = (
         "Restarts by reason",
         "Starts that replaced an earlier run, by how that ended. Normal is only what you did:"
         " manual and config. `start_failure` ended too early, `failure` with an unexpected exit"
-        " code, `signal` by one that opsvisord did not send.",
+        " code, `signal` by one that opsvisord did not send, `unknown` while nobody was there.",
         Query(text=_increase("opsvisor_process_restarts_total", "reason"), legend="{{reason}}"),
         size=(12, 8),
         look_of=Field(colours=look.REASON_COLOURS),

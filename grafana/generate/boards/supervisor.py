@@ -305,6 +305,45 @@ _API = (
         draw=Draw.BARS,
     ),
     timeseries(
+        "Connections of clients",
+        "Connections that each listener holds, as part of those it holds at most. Normal is a few."
+        " At 100 % the one that waits longest makes room for the next: somebody opens more than"
+        " he needs.",
+        Query(
+            text=f"max by (instance, listener) (opsvisor_http_connections{{{FLEET}}}"
+            f" / opsvisor_http_connections_max{{{FLEET}}})",
+            legend="{{listener}} · {{instance}}",
+        ),
+        size=(12, 7),
+        look_of=Field(steps=look.QUEUE, high=1),
+    ),
+    timeseries(
+        "Clients turned away",
+        "Wrong passwords and tokens, attempts that were not looked at after too many of them,"
+        " clients that found no connection free, and connections ended because nothing was done"
+        " with them. Normal is 0. Logins that go on failing are a stale token, or somebody who"
+        " guesses: the log of opsvisord has the address and the listener.",
+        Query(
+            text=_increase("opsvisor_http_auth_failures_total"),
+            legend="wrong login",
+        ),
+        Query(
+            text=_increase("opsvisor_http_auth_limited_total"),
+            legend="not looked at",
+        ),
+        Query(
+            text=_increase("opsvisor_http_connections_refused_total"),
+            legend="no room",
+        ),
+        Query(
+            text=_increase("opsvisor_http_connections_cut_total", "reason"),
+            legend="{{reason}}",
+        ),
+        size=(12, 7),
+        draw=Draw.BARS,
+        legend=Legend.BESIDE,
+    ),
+    timeseries(
         "Events",
         "Facts published, by kind. Normal is quiet, with a burst at each deploy. A kind that never"
         " stops is a process that does not settle.",

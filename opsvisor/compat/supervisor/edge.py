@@ -1,14 +1,16 @@
 """What the daemon mounts beside its own API for those who come from Supervisor."""
 
+import json
 from collections.abc import Iterator, Sequence
 
 from aiohttp import web
 
-from opsvisor.compat.supervisor.listeners.delivery import EventDelivery
+from opsvisor.compat.supervisor.listeners.delivery import DeliveryMemento, EventDelivery
 from opsvisor.compat.supervisor.observers import CountDropped, Log, Streaming
 from opsvisor.compat.supervisor.output_copies import copy_output
 from opsvisor.compat.supervisor.rpc.http import Interface
 from opsvisor.control.control import Control
+from opsvisor.runtime.memory.codec import decode, encode
 
 
 class SupervisorEdge:
@@ -43,6 +45,23 @@ class SupervisorEdge:
         """Begin to tell event listeners; before the first process is started."""
         copy_output(self._control, self._log)
         self.listeners.open()
+
+    def remember(self) -> str:
+        """What another process needs to go on, as text for a hand-over."""
+        return json.dumps(encode(DeliveryMemento, self.listeners.remember()))
+
+    def recall(self, text: str) -> None:
+        """Go on where another process was. Raises Undecodable."""
+        self.listeners.recall(decode(DeliveryMemento, json.loads(text)))
+
+    @staticmethod
+    def check_memento(text: str) -> None:
+        """Raise what `recall` would."""
+        decode(DeliveryMemento, json.loads(text))
+
+    def end_streams(self) -> None:
+        """End the logs that are being followed: another process is about to answer here."""
+        self._interface.end_streams()
 
     def close(self) -> None:
         """Tell nobody any more."""

@@ -32,7 +32,8 @@ def copy_output(control: Control, log: Log) -> None:
             log(LogLevel.DEBUG, "received SIGCHLD indicating a child quit")
 
     control.engine.overhear_output(copy)
-    control.bus.listen(tell_end)  # behind the journal, which says what became of the child
+    # Behind the journal, which says what became of the child.
+    control.bus.listen(tell_end, to=(ProcessExited,))
 
 
 def lines_of(output: Output, *, listens: bool) -> tuple[str, ...]:

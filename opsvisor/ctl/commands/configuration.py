@@ -2,6 +2,7 @@
 
 from opsvisor.client import ApiError
 from opsvisor.ctl import failures, names, render
+from opsvisor.ctl.applying import carried_out
 from opsvisor.ctl.exit_codes import Exit
 from opsvisor.ctl.session import Session, refuse_words
 from opsvisor.wire import ApplyResponse, ConfigDiff, GroupResponse
@@ -9,7 +10,6 @@ from opsvisor.wire import ApplyResponse, ConfigDiff, GroupResponse
 _SHUTTING_DOWN = {
     "reread": "ERROR: supervisor shutting down",
     "avail": "ERROR: supervisor shutting down",
-    "update": "ERROR: already shutting down",
 }
 
 
@@ -20,8 +20,8 @@ def reread(session: Session, words: list[str]) -> int:
         diff = session.client.reread()
     except ApiError as error:
         if error.problem.code == "bad_config":
-            return _cannot_reread(session, error)
-        return _refused(session, "reread", error)
+            return say_unusable(session, error)
+        return refused(session, "reread", error)
     for line in render.reread_lines(diff):
         session.output.say(line)
     _remark_beside(session, diff)
@@ -35,7 +35,7 @@ def avail(session: Session, words: list[str]) -> int:
     try:
         available = session.client.available()
     except ApiError as error:
-        return _refused(session, "avail", error)
+        return refused(session, "avail", error)
     # As supervisorctl has them: by the name that stands behind the colon.
     for one in sorted(available.processes, key=lambda one: one.process):
         session.output.say(render.available_line(one))
@@ -47,10 +47,10 @@ def update(session: Session, words: list[str]) -> int:
     """Carry the configuration out, for all groups or those named."""
     try:
         if not words or "all" in words:
-            return _print_update(session, session.client.apply())
+            return _print_update(session, _apply_all(session))
         return _update_groups(session, words)
     except ApiError as error:
-        return _refused(session, "update", error)
+        return refused(session, "update", error)
 
 
 def add(session: Session, words: list[str]) -> int:
@@ -79,7 +79,14 @@ def _update_groups(session: Session, words: list[str]) -> int:
         detail = f"no such group: {', '.join(unknown)}"
         session.output.show({"error": failures.problem("no_such_group", "No such group", detail)})
         return exit_status
-    return _print_update(session, session.client.apply(wanted, reread=False)) or exit_status
+    return _print_update(session, carried_out(session, wanted, diff)) or exit_status
+
+
+def _apply_all(session: Session) -> ApplyResponse:
+    """One request, in which nothing can come between; two where somebody wants to see it."""
+    if not session.output.for_people:
+        return session.client.apply()
+    return carried_out(session, (), session.client.reread())
 
 
 def _print_update(session: Session, response: ApplyResponse) -> int:
@@ -143,7 +150,8 @@ def _remark_beside(session: Session, diff: ConfigDiff) -> None:
         session.output.hint(f"settings of opsvisord itself changed ({changed}): use reload")
 
 
-def _cannot_reread(session: Session, error: ApiError) -> int:
+def say_unusable(session: Session, error: ApiError) -> int:
+    """The files can't be used, and why."""
     what = failures.first_problem(error.problem)
     if session.output.for_people:
         what = "the configuration can't be used, nothing has changed"  # why comes next
@@ -153,9 +161,10 @@ def _cannot_reread(session: Session, error: ApiError) -> int:
     return Exit.FAILED
 
 
-def _refused(session: Session, command: str, error: ApiError) -> int:
+def refused(session: Session, command: str, error: ApiError) -> int:
+    """The daemon is shutting down, in the words that supervisorctl has for it; else raises."""
     if error.problem.code != "shutting_down":
         raise error
-    session.output.say(_SHUTTING_DOWN[command])
+    session.output.say(_SHUTTING_DOWN.get(command, "ERROR: already shutting down"))
     session.output.show({"error": error.problem})
     return Exit.FAILED

@@ -152,7 +152,7 @@ def _whole(read: Callable[..., LogText]) -> LogText:
 
 
 def _print_log(session: Session, text: LogText) -> int:
-    session.output.say(text.text)
+    session.output.write(f"{text.text}\n")
     session.output.show(text)
     return Exit.OK
 

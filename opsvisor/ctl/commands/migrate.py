@@ -5,13 +5,13 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from opsvisor.config.problems import ConfigError
+from opsvisor.core.struct import Struct
 from opsvisor.ctl import failures
 from opsvisor.ctl.exit_codes import Exit
 from opsvisor.ctl.session import BadArguments, Session
@@ -45,8 +45,7 @@ class MigrationReport(msgspec.Struct):
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wishes:
+class _Wishes(Struct, frozen=True, kw_only=True):
     source: Path
     output: Path | None
     directory: Path | None

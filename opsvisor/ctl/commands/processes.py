@@ -1,7 +1,8 @@
 """Show, start, stop, restart and signal processes."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
@@ -9,23 +10,36 @@ from opsvisor.client import ApiError
 from opsvisor.ctl import exit_codes, failures, names, render
 from opsvisor.ctl.exit_codes import Exit
 from opsvisor.ctl.session import BadArguments, Session
-from opsvisor.wire import ActionResponse, ActionResult, ProcessList, ProcessStatus
+from opsvisor.wire import STATES, ActionResponse, ActionResult, ProcessList, ProcessStatus
+
+if TYPE_CHECKING:
+    from opsvisor.ctl.progress import Progress
 
 Action = Literal["start", "stop", "signal"]
 _NO_CHANGE = {"start": "already_started", "stop": "not_running", "signal": "not_running"}
+_FEW = 20  # results that people are told one by one
+_NOTHING_LISTED = "no process is in that state"
+_NO_TROUBLE = "no process is in trouble"
 _SIGNALLABLE = frozenset({"STARTING", "RUNNING", "STOPPING"})
 
 
 def status(session: Session, words: list[str]) -> int:
     """List the processes asked for; names that stand for none come first."""
+    names_only = not any(word.startswith("-") for word in words)
+    narrowing = None if names_only else _Narrowing(words)
     everything = session.client.processes().processes
-    listed, unknown = _select(words, everything)
+    listed, unknown = _select(words if narrowing is None else narrowing.names, everything)
+    if narrowing is not None:
+        listed = narrowing.of(listed)
     for name in unknown:
         session.output.say(render.unknown_in_status(name))
     if session.output.for_people:
         from opsvisor.ctl import table  # noqa: PLC0415 - rich costs 25 ms, scripts never need it
 
-        table.print_status(listed)
+        table.print_status(listed, session.client.daemon())
+        if not listed and not unknown:
+            session.output.say(narrowing.nothing if narrowing else "no processes are configured")
+        _hint_at(session, unknown, everything)
     else:
         for line in render.status_lines(listed):
             session.output.say(line)
@@ -33,11 +47,41 @@ def status(session: Session, words: list[str]) -> int:
     return exit_codes.of_states([one.state for one in listed], unknown_names=bool(unknown))
 
 
+class _Narrowing:
+    """What the options of `status` leave of what was named."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        from opsvisor.ctl.arguments import told_apart  # noqa: PLC0415 - scripts seldom narrow
+
+        asked = told_apart("status", words)
+        self.names = asked.words
+        self._only_troubled = asked.has("--problems")
+        self._states = {state.upper() for state in asked.given.get("--state", "").split(",")} - {
+            ""
+        }
+        for state in sorted(self._states.difference(STATES)):
+            known = ", ".join(STATES).lower()
+            raise BadArguments(f"no state is called {state.lower()!r}: they are {known}")
+
+    @property
+    def nothing(self) -> str:
+        """What people are told where none is left."""
+        return _NO_TROUBLE if self._only_troubled else _NOTHING_LISTED
+
+    def of(self, processes: list[ProcessStatus]) -> list[ProcessStatus]:
+        """Those that are left."""
+        from opsvisor.ctl.troubles import troubled  # noqa: PLC0415 - as above
+
+        left = [one for one in processes if not self._states or one.state in self._states]
+        return troubled(left) if self._only_troubled else left
+
+
 def start(session: Session, words: list[str]) -> int:
     """Start one name after another, each waited for."""
     if not words:
         raise BadArguments("start requires a process name", status=Exit.BAD_ARGUMENTS)
     results, exit_status = _act(session, "start", words)
+    _hint_at_unknown(session, results)
     session.output.show(ActionResponse(results=results))
     return exit_status
 
@@ -47,6 +91,7 @@ def stop(session: Session, words: list[str]) -> int:
     if not words:
         raise BadArguments("stop requires a process name")
     results, exit_status = _act(session, "stop", words)
+    _hint_at_unknown(session, results)
     session.output.show(ActionResponse(results=results))
     return exit_status
 
@@ -61,20 +106,26 @@ def restart(session: Session, words: list[str]) -> int:
         raise BadArguments("restart requires a process name")
     wanted = names.all_or(words)
     before = _by_name(session)
-    response = session.client.act("restart", wanted)
+    with _progress(session, "restart", wanted) as progress:
+        response = session.client.act("restart", wanted)
+    if progress is not None and len(response.results) > _FEW:
+        _tell(session, "restart", response.results, progress.seconds)
+        session.output.show(response)
+        return _last_failure("restart", response.results)
     all_well = all(result.result == "ok" for result in response.results)
     after = {} if all_well else _by_name(session)
     for result in response.results:
-        stopped = _stop_before(result, before.get(result.name), after.get(result.name))
+        was = before.get(result.name)
+        if was is None and session.output.for_people:
+            continue  # an unknown name is told of once, below
+        stopped = _stop_before(result, was, after.get(result.name))
         is_named = any(names.exactly(name, [result]) for name in wanted)
         if stopped and (is_named or stopped.result != _NO_CHANGE["stop"]):
             session.output.say(render.action_line("stop", stopped, session.output.format))
-    exit_status = int(Exit.OK)
-    for result in response.results:
-        session.output.say(render.action_line("start", result, session.output.format))
-        exit_status = exit_codes.of_action("start", result) or exit_status
+    _say_each(session, "start", response.results)
+    _hint_at_unknown(session, response.results)
     session.output.show(response)
-    return exit_status
+    return _last_failure("restart", response.results)
 
 
 def signal(session: Session, words: list[str]) -> int:
@@ -82,6 +133,7 @@ def signal(session: Session, words: list[str]) -> int:
     if len(words) < 2:  # noqa: PLR2004 - the signal and at least one name
         raise BadArguments("signal requires a signal name and a process name")
     results, exit_status = _act(session, "signal", words[1:], signum=words[0])
+    _hint_at_unknown(session, results)
     session.output.show(ActionResponse(results=results))
     return exit_status
 
@@ -142,14 +194,83 @@ def _show_status(session: Session, listed: list[ProcessStatus], unknown: list[st
 def _act(
     session: Session, action: Action, words: list[str], signum: str | None = None
 ) -> tuple[list[ActionResult], int]:
-    done, exit_status = list[ActionResult](), int(Exit.OK)
-    for name in names.all_or(words):
-        results = _concerned(action, name, _ask(session, action, name, signum))
-        for result in results:
-            session.output.say(render.action_line(action, result, session.output.format))
-            exit_status = exit_codes.of_action(action, result) or exit_status
-        done += results
-    return done, exit_status
+    """Scripts are told of each name as it is done, people see how far it is and then the rest."""
+    done = list[ActionResult]()
+    with _progress(session, action, words) as progress:
+        for name in names.all_or(words):
+            results = _concerned(action, name, _ask(session, action, name, signum))
+            if progress is None:
+                _say_each(session, action, results)
+            done += results
+    if progress is not None:
+        _tell(session, action, done, progress.seconds)
+    return done, _last_failure(action, done)
+
+
+def _hint_at_unknown(session: Session, results: Sequence[ActionResult]) -> None:
+    """Of results that are about names which nobody has."""
+    unknown = [one.name for one in results if one.result in {"no_such_process", "no_such_group"}]
+    if unknown and session.output.for_people:
+        _hint_at(session, unknown, session.client.processes().processes)
+
+
+def _hint_at(
+    session: Session, unknown: Sequence[str], everything: Sequence[ProcessStatus]
+) -> None:
+    if unknown:
+        from opsvisor.ctl.meant import hint_at  # noqa: PLC0415 - only after a typing error
+
+        hint_at(session.output, unknown, everything)
+
+
+def _last_failure(action: str, results: Sequence[ActionResult]) -> int:
+    """The exit status: of a restart, it is the start that counts."""
+    exit_status = int(Exit.OK)
+    for result in results:
+        status = exit_codes.of_action("start" if action == "restart" else action, result)
+        exit_status = status or exit_status
+    return exit_status
+
+
+def _say_each(session: Session, action: str, results: Sequence[ActionResult]) -> None:
+    for result in results:
+        session.output.say(render.action_line(action, result, session.output.format))
+
+
+def _tell(session: Session, action: str, results: Sequence[ActionResult], seconds: float) -> None:
+    """What became of them: of many, only the failures, and how many went well."""
+    if len(results) <= _FEW:
+        _say_each(session, action, results)
+        return
+    failed = [one for one in results if _last_failure(action, [one])]
+    _say_each(session, action, failed)
+    session.output.say(render.summary_line(action, len(results) - len(failed), seconds))
+    if failed:
+        session.output.say(f"{len(failed)} failed, as said above")
+
+
+@contextmanager
+def _progress(session: Session, action: str, words: Sequence[str]) -> Iterator["Progress | None"]:
+    """Where a person waits for it, how far it is; None for scripts and for what takes no time."""
+    if action == "signal" or not session.output.for_people:
+        yield None
+        return
+    from opsvisor.ctl import progress  # noqa: PLC0415 - only people see it
+
+    doing, is_done = progress.LASTING[action]
+    listed, _ = _select(words, session.client.processes().processes)
+    concerned = [one for one in listed if _is_concerned(action, one, words)]
+    with progress.Progress(session, doing, concerned, is_done) as shown:
+        yield shown
+
+
+def _is_concerned(action: str, one: ProcessStatus, words: Sequence[str]) -> bool:
+    """Whether there is anything to do for it, as far as can be seen beforehand."""
+    is_up = bool(one.pid or one.retry_at)
+    if action == "stop":
+        return is_up
+    is_meant = one.startup != "manual" or any(names.exactly(name, [one]) for name in words)
+    return is_up if action == "restart" and not is_meant else is_meant
 
 
 def _ask(session: Session, action: Action, name: str, signum: str | None) -> list[ActionResult]:

@@ -18,7 +18,9 @@ def help(session: Session, words: list[str]) -> int:  # noqa: A001 - named after
         session.output.show({name: command.summary for name, command in COMMANDS.items()})
         return Exit.OK
     command = COMMANDS.get(topic)
-    lines = command.help_lines if command is not None else [f"*** No help on {topic}"]
+    lines = [f"*** No help on {topic}"]
+    if command is not None:
+        lines = command.help_within(session.output.columns)
     for line in lines:
         session.output.say(line)
     session.output.show({topic: lines})

@@ -1,7 +1,17 @@
 """One output stream of one process, from the pipe to the ring and the file.
 
-Bytes take the shortest way: one read, one count, one write, one append per chunk, and no work per
+Bytes take the shortest way: one look, one count, one move, one append per chunk, and no work per
 line. Everything happens in the event loop's thread, in the callback of a readable pipe.
+
+**What a SIGKILL of the daemon costs**, at any moment, when the next one reads on from the pipe.
+Of output to a regular file nothing: each byte is in the file or still in the pipe. That holds for
+every chunk that a filter leaves as it is, with `strip_ansi` for those without escape sequences.
+Any other chunk stays in the pipe until all targets have it, so that it may get there twice but
+isn't lost: what a program said last is what is looked for after a crash, and a reader can tell a
+repetition but not a hole. Lost is only what has to be held back: the beginning of an escape
+sequence (4 KiB) or a message without its end (`message_limit`), the beginning of a line and up to
+256 KiB of lines that syslog does not take, up to 1 MiB that a device does not take. Where tee(2)
+is not allowed or descriptors have run out, the chunk in hand is lost.
 
 A stream outlives the runs of its process. Each run gets its own pipe, and a pipe is read until
 end of file: a grandchild that holds it after its parent is gone is still heard. Reading never
@@ -9,35 +19,53 @@ stops for a target that is full, slow or broken, so no program ever waits for it
 """
 
 import asyncio
+import functools
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
 
+from opsvisor.core.enums import HashedById
 from opsvisor.core.spec import LogSpec
+from opsvisor.core.struct import Struct
+from opsvisor.runtime.logs.audience import Audience
 from opsvisor.runtime.logs.devices import DeviceTarget, is_device
 from opsvisor.runtime.logs.files import FileTarget
+from opsvisor.runtime.logs.line_count import LineCounter
 from opsvisor.runtime.logs.lines import AnsiStripper
-from opsvisor.runtime.logs.messages import BEGIN, END, MessageSplitter, Piece
-from opsvisor.runtime.logs.pipes import capacity, open_pipe
+from opsvisor.runtime.logs.messages import BEGIN, END, MessageSplitter, Piece, SplitterMemento
+from opsvisor.runtime.logs.pacing import LONGEST_BEAT, LONGEST_BEAT_FOLLOWED, Pace
+from opsvisor.runtime.logs.pipes import capacity, is_at_end
+from opsvisor.runtime.logs.plumbing import Plumbing, discard
+from opsvisor.runtime.logs.resting import are_scarce
 from opsvisor.runtime.logs.ring import RingBuffer
+from opsvisor.runtime.logs.spares import NewPipe
 from opsvisor.runtime.logs.syslog import Syslog, SyslogTarget
 from opsvisor.runtime.logs.targets import Tally, Target
+from opsvisor.runtime.logs.times import INTERVAL, NOWHERE, Place, TimeMark, TimeMarks
 
-READ_SIZE = 256 * 1024  # one read per turn of the loop: a flood can't keep others waiting
+# One read per turn of the loop, half a millisecond: a flood can't keep others waiting. Half of a
+# pipe: while one half is looked at and moved, the program fills the other.
+READ_SIZE = 512 * 1024
+DEVICE_READ_SIZE = 256 * 1024  # a quarter of what is kept for a device that is slow
 LINES_READ_SIZE = 4 * 1024  # where each line costs a system call: 3 ms if all of them are empty
+MARKS_HANDED_OVER = 50  # of each stream: an upgrade must be quick with thousands of them
+_FULL = 0.9  # of a pipe, as its last pages may be filled in part: its program may be waiting
 LEFT_OVER_PIPES = 4  # of earlier runs, held open by grandchildren
+_NOBODY = Audience()
+_NO_OUTPUT = RingBuffer(0)
+_NO_MARKS = TimeMarks()
+_SYSLOG = Syslog()
 
 
-class Stream(Enum):
+class Stream(HashedById):
     """The two outputs of a process."""
 
     STDOUT = "stdout"
     STDERR = "stderr"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamStats:
+class StreamStats(Struct, frozen=True, kw_only=True):
     """What a stream has been through since it exists.
 
     `bytes` and `lines` are counted at the pipe, before anything is removed or dropped.
@@ -53,21 +81,88 @@ class StreamStats:
     file_size: int
 
 
+class PipeMemento(Struct, frozen=True, kw_only=True):
+    """What the filters of a pipe (by its inode) hold back."""
+
+    inode: int
+    splitter: SplitterMemento | None = None
+    stripper: bytes = b""
+
+
+class CaptureMemento(Struct, frozen=True, kw_only=True):
+    """A stream at one instant: its counts, the end of what it was, and what is on its way.
+
+    `output` is what came last, as much as is worth it, of `end` bytes since the stream exists.
+    """
+
+    stats: StreamStats
+    end: int
+    output: bytes = b""
+    pipes: tuple[PipeMemento, ...] = ()
+    marks: tuple[TimeMark, ...] = ()
+
+
 @dataclass(slots=True, eq=False)
 class _Pipe:
-    """The reading end of one run's pipe. What it filters may be split, so each has its filters."""
+    """The reading end of one run's pipe. What it filters may be split, so each has its filters.
+
+    `inode`: by which others know it. Asked for once, as it is needed five times in each run.
+    `ahead`: the chunk that is being dealt with, while it is still in the pipe. `has_more`: as much
+    was read as had been asked for, the last time.
+    """
 
     fd: int
+    inode: int
+    ahead: bytes = field(default=b"", kw_only=True)
+    has_more: bool = field(default=False, kw_only=True)
+    pace: Pace | None = field(default=None, kw_only=True)  # from the first output on
     splitter: MessageSplitter | None = field(default=None, kw_only=True)
     stripper: AnsiStripper | None = field(default=None, kw_only=True)
+
+
+def _room(size: int) -> int:
+    """How full a pipe of this size may get between two reads: then its program doesn't wait."""
+    return min(READ_SIZE, size // 2)
 
 
 class StreamCapture:
     """Reads what a process writes to one stream, and keeps it in a ring and in its targets.
 
     Nothing here raises because of a target: see `problem` and `stats`. The loop must not be
-    closed before `close` was called. `syslog` is where lines go if the spec sends them there.
+    closed before `close` was called. `syslog` is where lines go if the spec sends them there, with
+    `prefix` at the beginning of each. Captures that write to the same file must have the same
+    `plumbing`, as all of a daemon do.
+
+    There are thousands of them, most of which are silent: no dict for each, and what only output
+    or somebody who follows it needs is made with these.
     """
+
+    __slots__ = (
+        "_audience",
+        "_bytes",
+        "_grown",
+        "_last_output_at",
+        "_latest",
+        "_line_counter",
+        "_lines",
+        "_loop",
+        "_marks",
+        "_pipes",
+        "_plumbing",
+        "_prefix",
+        "_ring",
+        "_ring_size",
+        "_spec",
+        "_syslog",
+        "_tally",
+        "_target",
+        "_to_syslog",
+        "_told_problem",
+        "_waiting",
+        "_wall",
+        "_watchers",
+        "closed",
+    )
 
     def __init__(
         self,
@@ -76,32 +171,36 @@ class StreamCapture:
         ring_size: int,
         loop: asyncio.AbstractEventLoop,
         wall: Callable[[], float],
-        syslog: Syslog | None = None,
-        on_problem: Callable[[str], None] = lambda _problem: None,
-        on_output: Callable[[bytes], None] = lambda _text: None,
-        on_message: Callable[[bytes], None] = lambda _text: None,
-        overhear: Callable[[bytes], None] | None = None,
+        syslog: Syslog = _SYSLOG,
+        prefix: str = "",
+        plumbing: Plumbing | None = None,
+        audience: Audience = _NOBODY,
     ) -> None:
-        self._overhear = overhear
-        self._on_problem = on_problem
-        self._on_output = on_output
-        self._on_message = on_message
+        self._plumbing = plumbing or Plumbing()
+        self._audience = audience
         self._told_problem = ""
-        self.ring = RingBuffer(ring_size)
+        self._ring: RingBuffer | None = None  # from the first output on, as `_marks`
+        self._ring_size = ring_size
+        self._marks: TimeMarks | None = None
         self.closed = False
+        self._watchers: tuple[Callable[[], None], ...] = ()
         self._spec = spec
         self._loop = loop
         self._wall = wall
         self._tally = Tally()
         self._target: FileTarget | DeviceTarget | None = None
         self._to_syslog: SyslogTarget | None = None
-        self._syslog = syslog or Syslog()
+        self._syslog = syslog
+        self._prefix = prefix
         self._pipes: list[_Pipe] = []  # of the oldest run first
         self._latest: _Pipe | None = None  # the pipe of the latest run, open or not
         self._bytes = 0
         self._lines = 0
+        self._line_counter: LineCounter | None = None
         self._last_output_at = 0.0
-        self._grown = asyncio.Event()  # set for a moment whenever the ring has grown
+        # Set for a moment whenever the ring has grown, while anybody waits for that.
+        self._grown: asyncio.Event | None = None
+        self._waiting = 0
 
     @property
     def problem(self) -> str:
@@ -112,9 +211,19 @@ class StreamCapture:
         return f"{one}; {other}" if one and other else one or other
 
     @property
+    def ring(self) -> RingBuffer:
+        """The end of the stream. Only to be read, and to be asked for again after a while."""
+        return _NO_OUTPUT if self._ring is None else self._ring
+
+    @property
+    def marks(self) -> TimeMarks:
+        """When which part of the stream was written. Only to be read."""
+        return _NO_MARKS if self._marks is None else self._marks
+
+    @property
     def pipes(self) -> list[int]:
         """Inodes of the pipes that are read: of the present run, and what earlier ones left."""
-        return [os.fstat(pipe.fd).st_ino for pipe in self._pipes]
+        return [pipe.inode for pipe in self._pipes]
 
     @property
     def stats(self) -> StreamStats:
@@ -129,19 +238,77 @@ class StreamCapture:
             file_size=0 if self._target is None else self._target.size,
         )
 
+    @property
+    def readers(self) -> dict[int, int]:
+        """Our descriptors of the pipes that are read, by inode, the oldest run's first."""
+        return {pipe.inode: pipe.fd for pipe in self._pipes}
+
+    def remember(self, *, output_limit: int) -> CaptureMemento:
+        """What another process needs to go on, with so many bytes of output at most."""
+        ring = self.ring
+        _, output = ring.read(max(ring.start, ring.end - output_limit))
+        return CaptureMemento(
+            stats=self.stats,
+            end=ring.end,
+            output=output,
+            pipes=tuple(
+                PipeMemento(
+                    inode=pipe.inode,
+                    splitter=None if pipe.splitter is None else pipe.splitter.remember(),
+                    stripper=b"" if pipe.stripper is None else pipe.stripper.held,
+                )
+                for pipe in self._pipes
+            ),
+            marks=self.marks.remember(MARKS_HANDED_OVER),
+        )
+
+    def recall(self, memento: CaptureMemento) -> None:
+        """Go on where another process was; with its pipes adopted, and nothing read from them."""
+        stats = memento.stats
+        self._bytes, self._lines = stats.bytes, stats.lines
+        self._last_output_at = stats.last_output_at
+        self._tally.dropped_lines += stats.dropped_lines
+        self._tally.rotations += stats.rotations
+        self._tally.write_errors += stats.write_errors
+        if memento.end:
+            self._ring = RingBuffer(self._ring_size)
+            self._ring.recall(memento.end, memento.output)
+        if memento.marks:
+            self._marks = TimeMarks()
+            self._marks.recall(memento.marks)
+        held = {pipe.inode: pipe for pipe in memento.pipes}
+        for pipe in self._pipes:
+            before = held.get(pipe.inode)
+            if before is None:
+                continue
+            if pipe.splitter is not None and before.splitter is not None:
+                pipe.splitter.recall(before.splitter)
+            if pipe.stripper is not None:
+                pipe.stripper.recall(before.stripper)
+
+    def flush(self) -> None:
+        """Write what only memory holds, as far as it is taken; an exec would lose it.
+
+        The rest is counted as dropped. Files hold nothing back.
+        """
+        for target in self._targets():
+            if not isinstance(target, FileTarget):
+                target.close()
+
     def open_pipe(self) -> int:
         """A pipe for a new run: returns the program's end. The caller closes it after the spawn.
 
         Reading starts at once, and the target is opened, so that `problem` is known before the
         first output. Raises OSError when descriptors run out; nothing is left open then.
         """
-        reader, program_end = open_pipe()
+        spares = self._plumbing.spares
+        new = NewPipe.make() if spares is None else spares.take()
         try:
-            self.adopt(reader)
+            self._read_from(new.reader, new.inode)
         except BaseException:
-            os.close(program_end)
+            os.close(new.program_end)
             raise
-        return program_end
+        return new.program_end
 
     def adopt(self, reader: int) -> None:
         """Read on from a pipe that exists already, and own its descriptor.
@@ -150,18 +317,44 @@ class StreamCapture:
         """
         try:
             os.set_blocking(reader, False)
-            pipe = _Pipe(reader, splitter=self._new_splitter(), stripper=self._new_stripper())
-            self._loop.add_reader(reader, self._read_chunk, pipe)
+            inode = os.fstat(reader).st_ino
         except BaseException:
             os.close(reader)
             raise
+        self._read_from(reader, inode)
+
+    def _read_from(self, reader: int, inode: int) -> None:
+        try:
+            pipe = _Pipe(
+                reader,
+                inode,
+                splitter=self._new_splitter(),
+                stripper=self._new_stripper(),
+            )
+            self._plumbing.arrivals.add(self._loop, reader, self)
+        except BaseException:
+            self._audience.pipe(inode, reader, is_open=False)  # of a spare one, others know
+            os.close(reader)
+            raise
+        was_to_rest = self._plumbing.resting.not_yet(self._rest)
+        if not was_to_rest and not self._pipes:
+            self._plumbing.scratch.hold()
         self._pipes.append(pipe)
         self._latest = pipe
+        self._audience.pipe(pipe.inode, reader, is_open=True)
         self._let_go_of_oldest()
-        self._aim()
-        for target in self._targets():
-            target.open()
+        self._open_targets(was_to_rest)
         self._tell_problem()
+
+    def _open_targets(self, was_to_rest: bool) -> None:  # noqa: FBT001 - called once
+        """Have them open for a new run, the file as it is called now."""
+        target = self._target
+        if not isinstance(target, FileTarget) or not target.is_open_by_name():
+            if was_to_rest and target is not None:
+                target.rest()
+            self._aim()
+        for one in self._targets():
+            one.open()
 
     def _let_go_of_oldest(self) -> None:
         """Bounds the descriptors that programs can pin by leaving a grandchild behind each time.
@@ -169,8 +362,10 @@ class StreamCapture:
         Such a grandchild is no longer read: it blocks when its pipe is full.
         """
         while len(self._pipes) > LEFT_OVER_PIPES + 1:
-            self._empty(self._pipes[0])
-            self._end(self._pipes[0])
+            oldest = self._pipes[0]
+            self._empty(oldest)
+            if oldest in self._pipes:  # it was not at its end
+                self._end(oldest)
 
     def drain(self) -> None:
         """Read what is in the pipes now, to have a run's last words before its exit is handled.
@@ -182,6 +377,9 @@ class StreamCapture:
 
     def _empty(self, pipe: _Pipe) -> None:
         """Bounded by what fits in the pipe, or a flooding grandchild would keep us here."""
+        if is_at_end(pipe.fd):
+            self._end(pipe)  # known without a scratch pipe, for which a restart would wait
+            return
         left = capacity(pipe.fd)
         while left > 0 and pipe in self._pipes:
             count = self._read_chunk(pipe)
@@ -189,10 +387,82 @@ class StreamCapture:
                 return
             left -= count
 
+    def on_readable(self, descriptor: int) -> None:
+        """Read from one of its pipes."""
+        for pipe in self._pipes:
+            if pipe.fd == descriptor:
+                self._on_readable(pipe)
+                return
+
+    def _on_readable(self, pipe: _Pipe) -> None:
+        """Read at once, and see whether that is worth it: see `pacing`."""
+        pace = pipe.pace
+        if pace is None:
+            pace = pipe.pace = Pace()
+        if not pace.has_enough(self._read_chunk(pipe)) or pipe not in self._pipes:
+            return
+        beat = pace.after_wake_ups(
+            self._loop.time(), room=_room(capacity(pipe.fd)), longest=self._longest_beat
+        )
+        if beat:
+            self._plumbing.arrivals.remove(pipe.fd)
+            self._plumbing.beats.join(
+                self._loop, beat, pipe, functools.partial(self._on_beat, pipe)
+            )
+
+    def _on_beat(self, pipe: _Pipe, beat: float) -> float:
+        """Read what has come into a pipe that isn't waited for; the beat by which to go on."""
+        size = capacity(pipe.fd)
+        # What comes while we read is left for the next time, or we would go after each line.
+        count = self._read_chunk(pipe)
+        while pipe.has_more and count < size:
+            count += self._read_chunk(pipe)
+        if pipe not in self._pipes:
+            return 0.0
+        assert pipe.pace is not None  # what has a beat was waited for before
+        wanted = pipe.pace.after_beat(
+            count,
+            self._loop.time(),
+            beat=beat,
+            is_full=count >= size * _FULL,
+            room=_room(size),
+            longest=self._longest_beat,
+        )
+        if not wanted:
+            try:
+                self._plumbing.arrivals.add(self._loop, pipe.fd, self)
+            except OSError:  # nothing left to wait with: it goes on as it is, and tries again then
+                return beat
+        return wanted
+
+    @property
+    def _longest_beat(self) -> float:
+        """How long output may wait; 0 where it must not, because more at once does harm.
+
+        Messages are one side of a conversation. A device may be too slow for large chunks only,
+        and syslog takes one system call a line.
+        """
+        spec = self._spec
+        if spec.message_limit or spec.syslog or isinstance(self._target, DeviceTarget):
+            return 0.0
+        is_followed = spec.told or self._audience.overhears or self._watchers or self._waiting
+        return LONGEST_BEAT_FOLLOWED if is_followed else LONGEST_BEAT
+
+    def _read_size(self, pipe: _Pipe) -> int:
+        if self._spec.syslog:
+            return LINES_READ_SIZE
+        if isinstance(self._target, DeviceTarget):
+            return DEVICE_READ_SIZE
+        if pipe.has_more and self._target is not None:
+            return self._target.in_step(READ_SIZE)
+        return READ_SIZE
+
     def _read_chunk(self, pipe: _Pipe) -> int:
         """Read once; 0 when there is nothing, for now or (then the pipe is gone) for ever."""
+        size = self._read_size(pipe)
+        pipe.has_more = False
         try:
-            chunk = os.read(pipe.fd, LINES_READ_SIZE if self._spec.syslog else READ_SIZE)
+            chunk = self._next(pipe, size)
         except BlockingIOError:
             return 0
         except OSError:  # nothing that a pipe does; whatever it is, it can't be read
@@ -201,13 +471,33 @@ class StreamCapture:
             self._end(pipe)
             return 0
         self._bytes += len(chunk)
-        self._lines += chunk.count(b"\n")
+        if self._line_counter is None:
+            self._line_counter = LineCounter()
+        self._lines += self._line_counter.count(chunk)
         self._last_output_at = self._wall()
-        if pipe.splitter is None:
-            self._hear(pipe, chunk)
-        else:
-            self._sort(pipe, pipe.splitter.feed(chunk))
+        try:
+            if pipe.splitter is None:
+                self._hear(pipe, chunk)
+            else:
+                self._sort(pipe, pipe.splitter.feed(chunk))
+        finally:
+            if pipe.ahead:
+                discard(pipe.fd, len(pipe.ahead))
+                pipe.ahead = b""
+        pipe.has_more = len(chunk) == size and pipe in self._pipes
         return len(chunk)
+
+    def _next(self, pipe: _Pipe, limit: int) -> bytes:
+        """What comes next in the pipe; as a rule it is still there and `ahead` says so."""
+        if self._target is None and self._to_syslog is None:
+            return os.read(pipe.fd, limit)  # memory doesn't outlive us
+        try:
+            pipe.ahead = self._plumbing.scratch.peek(pipe.fd, limit)
+        except BlockingIOError:
+            raise
+        except OSError:
+            pipe.ahead = b""
+        return pipe.ahead or os.read(pipe.fd, limit)
 
     def _sort(self, pipe: _Pipe, pieces: list[Piece]) -> None:
         for piece in pieces:
@@ -220,7 +510,7 @@ class StreamCapture:
     def _hand_over(self, pipe: _Pipe, message: bytes) -> None:
         if self._is_present(pipe):
             whole = AnsiStripper() if pipe.stripper is not None else None
-            self._on_message(whole.feed(message) + whole.flush() if whole else message)
+            self._audience.message(whole.feed(message) + whole.flush() if whole else message)
         else:
             self._hear(pipe, BEGIN + message + END)  # nobody hears it, so it is in the log
 
@@ -228,13 +518,14 @@ class StreamCapture:
         self._keep_and_tell(pipe, chunk if pipe.stripper is None else pipe.stripper.feed(chunk))
 
     def _keep_and_tell(self, pipe: _Pipe, text: bytes) -> None:
-        self._keep(text)
-        if not text or not (self._spec.told or self._overhear) or not self._is_present(pipe):
+        self._keep(text, pipe)
+        overhears = self._audience.overhears
+        if not text or not (self._spec.told or overhears) or not self._is_present(pipe):
             return
-        if self._overhear is not None:
-            self._overhear(text)
+        if overhears:
+            self._audience.overheard(text)
         if self._spec.told:
-            self._on_output(text)
+            self._audience.told(text)
 
     def _is_present(self, pipe: _Pipe) -> bool:
         """Of the latest run: what a grandchild of an earlier one says is not told."""
@@ -244,38 +535,90 @@ class StreamCapture:
         """Keep bytes that came by no pipe: the daemon's own log is one of these streams."""
         if not self._targets():
             self._aim()
+        if isinstance(self._target, FileTarget) and not self._target.problem:
+            self._target.open()  # before it is noted where this goes
+        self._last_output_at = self._wall()
         self._keep(chunk)
 
-    def _keep(self, chunk: bytes) -> None:
+    def _keep(self, chunk: bytes, pipe: _Pipe | None = None) -> None:
         if not chunk:
             return
-        if self._target is not None:
-            self._target.write(chunk)
+        self._note_time()
         if self._to_syslog is not None:
             self._to_syslog.write(chunk)
+        if pipe is not None and chunk is pipe.ahead and isinstance(self._target, FileTarget):
+            pipe.ahead = b""
+            self._target.pour(pipe.fd, chunk)
+        elif self._target is not None:
+            self._target.write(chunk)
         if self._target is not None or self._to_syslog is not None:
             self._tell_problem()
-        self.ring.append(chunk)
-        self._grown.set()
-        self._grown.clear()
+        if self._ring is None:
+            self._ring = RingBuffer(self._ring_size)
+        self._ring.append(chunk)
+        if self._grown is not None:
+            self._grown.set()
+            self._grown.clear()
+        for watcher in self._watchers:
+            watcher()
+
+    def _note_time(self) -> None:
+        """Say when what comes now was written, if that was not said lately."""
+        target = self._target if isinstance(self._target, FileTarget) else None
+        inode = 0 if target is None else target.inode
+        marks = self._marks
+        if marks is None:
+            marks = self._marks = TimeMarks()
+        if self._last_output_at - marks.latest >= INTERVAL or inode != marks.inode:
+            marks.note(self._last_output_at, self.ring.end, self.place)
+
+    @property
+    def place(self) -> Place:
+        """Where in its file what comes next begins; NOWHERE while no regular file is open."""
+        return self._target.place if isinstance(self._target, FileTarget) else NOWHERE
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call this whenever something was added, and when the stream is closed; be quick."""
+        self._watchers = (*self._watchers, watcher)
+
+    def unwatch(self, watcher: Callable[[], None]) -> None:
+        """The counterpart of `watch`."""
+        self._watchers = tuple(one for one in self._watchers if one != watcher)
 
     def _end(self, pipe: _Pipe) -> None:
-        self._loop.remove_reader(pipe.fd)
+        self._plumbing.arrivals.remove(pipe.fd)
+        self._plumbing.beats.leave(pipe)
+        self._audience.pipe(pipe.inode, pipe.fd, is_open=False)
         os.close(pipe.fd)
+        pipe.ahead = b""
         if pipe.splitter is not None:
             self._sort(pipe, pipe.splitter.flush())
         if pipe.stripper is not None:
             self._keep_and_tell(pipe, pipe.stripper.flush())
         self._pipes.remove(pipe)
-        for target in () if self._pipes else self._targets():
-            target.rest()
+        if self._pipes:
+            return
+        if self._to_syslog is not None:
+            self._to_syslog.rest()
+        if are_scarce(pipe.fd):
+            self._rest()
+        else:
+            self._plumbing.resting.soon(self._rest, self._loop)
+
+    def _rest(self) -> None:
+        # A hot pipe is waited for again once it is quiet, when descriptors may have run out.
+        if not self._plumbing.beats:
+            self._plumbing.arrivals.rest()
+        self._plumbing.scratch.let_go()
+        if self._target is not None:
+            self._target.rest()
 
     def _tell_problem(self) -> None:
         """Tell of a problem when it begins, when it becomes another one, and when it is over."""
         problem = self.problem
         if problem != self._told_problem:
             self._told_problem = problem
-            self._on_problem(problem)
+            self._audience.problem(problem)
 
     def _new_splitter(self) -> MessageSplitter | None:
         limit = self._spec.message_limit
@@ -290,7 +633,9 @@ class StreamCapture:
     def _aim(self) -> None:
         """Have the kinds of targets that are wanted, and fit what is at the path now."""
         if self._spec.syslog and self._to_syslog is None:
-            self._to_syslog = SyslogTarget(self._syslog, self._tally, self._loop, self._wall)
+            self._to_syslog = SyslogTarget(
+                self._syslog, self._tally, self._loop, self._wall, prefix=self._prefix
+            )
         elif self._to_syslog is not None and not self._spec.syslog:
             self._to_syslog.close()
             self._to_syslog = None
@@ -309,7 +654,10 @@ class StreamCapture:
         elif device:
             self._target = DeviceTarget(path, self._tally, self._loop)
         else:
-            self._target = FileTarget(self._spec, self._tally, self._loop.time)
+            # The clock of the loop, without a bound method of it for each.
+            self._target = FileTarget(
+                self._spec, self._tally, time.monotonic, self._plumbing.files
+            )
 
     def update(self, spec: LogSpec) -> None:
         """Take over a changed configuration, for output from now on."""
@@ -356,7 +704,8 @@ class StreamCapture:
 
     def clear(self) -> None:
         """Empty the main file and the ring, whether or not the process runs. Backups stay."""
-        self.ring.clear()
+        if self._ring is not None:
+            self._ring.clear()
         self._aim()
         for target in self._targets():
             target.clear()
@@ -365,15 +714,27 @@ class StreamCapture:
 
     async def wait_beyond(self, offset: int) -> None:
         """Return once `ring.end` exceeds `offset`, or the stream is `closed`."""
-        while self.ring.end <= offset and not self.closed:
-            await self._grown.wait()
+        self._grown = grown = self._grown or asyncio.Event()
+        self._waiting += 1
+        try:
+            while self.ring.end <= offset and not self.closed:
+                await grown.wait()
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._grown = None
 
     def close(self) -> None:
         """Read what is still in the pipes, release everything, and wake those who wait."""
         self.drain()
         for pipe in tuple(self._pipes):
             self._end(pipe)
+        if self._plumbing.resting.forget(self._rest):
+            self._rest()
         for target in self._targets():
             target.close()
         self.closed = True
-        self._grown.set()
+        if self._grown is not None:
+            self._grown.set()
+        for watcher in self._watchers:
+            watcher()

@@ -7,9 +7,10 @@ import select
 import socket
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from opsvisor.core.struct import Struct
+from opsvisor.runtime.logs.lines import Gap
 from opsvisor.runtime.logs.links import located, read_link
 from opsvisor.runtime.logs.targets import Tally, Target
 
@@ -44,14 +45,15 @@ def own_descriptor(path: str) -> int | None:
         if match is not None:
             return _STANDARD[match[1]] if match[1] else int(match[2])
         try:
+            # As a rule it is no link: then nobody needs to know whose it is.
+            os.readlink(path)  # noqa: PTH115 - a Path costs more
             path = str(Path(path).parent / read_link(path))
         except (OSError, ValueError):
             return None
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Outlet:
+class Outlet(Struct, frozen=True):
     """An open device. `write` takes what fits right now and raises BlockingIOError if nothing."""
 
     fd: int
@@ -211,6 +213,7 @@ class DeviceTarget(Target):
         lost = bytes(self._pending)
         self._pending.clear()
         self._mid_line = self._sent_mid_line
+        self._gap = self._gap or Gap()
         self._tally.dropped_lines += self._gap.lose_earlier(lost, mid_line=self._mid_line)
 
     def rest(self) -> None:

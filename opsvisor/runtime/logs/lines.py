@@ -41,6 +41,15 @@ class AnsiStripper:
             chunk = chunk[: beginning.start()]
         return _SEQUENCE.sub(b"", chunk)
 
+    @property
+    def held(self) -> bytes:
+        """The beginning of a sequence that is held back."""
+        return self._held
+
+    def recall(self, held: bytes) -> None:
+        """Go on with a stream of which another stripper held this back."""
+        self._held = held
+
     def flush(self) -> bytes:
         """What was held back, as text: the stream ended in the middle of a sequence."""
         held, self._held = self._held, b""
@@ -62,6 +71,11 @@ class Gap:
         self._inside_line = False  # what was lost ends in the middle of a line
         self._torn = False  # what was written ends in the middle of a line
         self._newline_kept = False  # the newline of the torn line was among the lost bytes
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether a line was written half, so that `resume` puts a newline in front."""
+        return self._torn
 
     def lose(self, lost: bytes, *, mid_line: bool) -> int:
         """Note that `lost` isn't written, and return the number of lines gone with it.

@@ -17,16 +17,16 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from opsvisor.core.struct import Struct
 
 _LINKS_FOLLOWED = 40  # as many as the kernel does, path_resolution(7)
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spot:
+class Spot(Struct, frozen=True, kw_only=True):
     """What a path leads to: `name`, in the directory open as `folder` unless that is None.
 
     `path` is the same in full, for people. `is_magic`: one of those links of /proc that lead to
@@ -84,13 +84,19 @@ def _by_name(path: str) -> Spot:
 
 
 def _walk(path: str) -> Spot:
-    ahead = _parts(str(Path.cwd() / path))
+    ahead = _parts(path if path.startswith("/") else f"{Path.cwd()}/{path}")
     folder, at = os.open("/", _DIRECTORY), "/"
     links = 0
     try:
         while ahead:
             part = ahead.pop()
-            here = str(Path(at) / part)
+            here = f"{'' if at == '/' else at}/{part}"
+            # As a rule it is a directory, and no link: opening it is enough to know.
+            entered = _directory(folder, part) if ahead else None
+            if entered is not None:
+                os.close(folder)
+                folder, at = entered, _after(at, part, here)
+                continue
             target = _target(folder, part, here)
             if target is None and not ahead:
                 return Spot(folder=folder, name=part, path=here)
@@ -107,6 +113,14 @@ def _walk(path: str) -> Spot:
         os.close(folder)
         raise
     return Spot(folder=folder, name=".", path=at)  # a link to a directory
+
+
+def _directory(folder: int, part: str) -> int | None:
+    """A descriptor of this directory, None if it is a link or can't be entered."""
+    try:
+        return os.open(part, _DIRECTORY, dir_fd=folder)
+    except OSError:
+        return None
 
 
 def _counted(links: int, here: str) -> int:

@@ -5,15 +5,14 @@ The two markers are Supervisor's, to the letter. Programs have them built in (it
 that no program there is prints.
 """
 
-from dataclasses import dataclass
+from opsvisor.core.struct import Struct
 
 BEGIN = b"<!--XSUPERVISOR:BEGIN-->"
 END = b"<!--XSUPERVISOR:END-->"
 _FIRST = b"<"  # of either marker, and nowhere else in it: a beginning can only be at the last one
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """Output as it is sorted: part of the log, or a whole message without its markers.
 
     `lost_lines` were in front of the text and didn't fit.
@@ -21,6 +20,14 @@ class Piece:
 
     text: bytes
     is_message: bool = False
+    lost_lines: int = 0
+
+
+class SplitterMemento(Struct, frozen=True, kw_only=True):
+    """What of a stream is held back: a part of a marker, and a message that has begun."""
+
+    held: bytes = b""
+    message: bytes | None = None
     lost_lines: int = 0
 
 
@@ -59,6 +66,21 @@ class MessageSplitter:
         self._take(chunk[at:end], pieces)
         self._held = chunk[end:]
         return pieces
+
+    def remember(self) -> "SplitterMemento":
+        """What is held back, for another splitter to go on with the stream."""
+        message = self._message
+        return SplitterMemento(
+            held=self._held,
+            message=None if message is None else bytes(message),
+            lost_lines=self._lost_lines,
+        )
+
+    def recall(self, memento: "SplitterMemento") -> None:
+        """Go on with a stream where another splitter was, before anything is fed."""
+        self._held = memento.held
+        self._message = None if memento.message is None else bytearray(memento.message)
+        self._lost_lines = memento.lost_lines
 
     def flush(self) -> list[Piece]:
         """The stream is over: what was held back is part of the log after all.

@@ -13,13 +13,14 @@ class RingBuffer:
     stays below twice the capacity.
     """
 
-    __slots__ = ("_first", "_pieces", "capacity", "end", "start")
+    __slots__ = ("_first", "_pieces", "capacity", "cleared", "end", "start")
 
     def __init__(self, capacity: int) -> None:
         assert capacity >= 0
         self.capacity = capacity
         self.start = 0  # offset of the oldest byte still held
         self.end = 0  # bytes ever appended
+        self.cleared = 0  # what lies below was thrown away on purpose: nobody has lost it
         self._pieces: deque[bytes | bytearray] = deque()
         self._first = 0  # offset of the first piece, which may begin before `start`
 
@@ -64,7 +65,14 @@ class RingBuffer:
         wanted[-1] = wanted[-1][offset - position :]
         return offset, b"".join(reversed(wanted))
 
+    def recall(self, end: int, text: bytes) -> None:
+        """Be what another ring was when `end` bytes had been appended, and `text` came last."""
+        self.clear()
+        self.start = self._first = self.end = end - len(text)
+        self.cleared = 0
+        self.append(text)
+
     def clear(self) -> None:
         """Forget every byte; offsets go on from where they were."""
         self._pieces.clear()
-        self.start = self._first = self.end
+        self.start = self._first = self.cleared = self.end

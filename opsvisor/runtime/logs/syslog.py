@@ -10,8 +10,8 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from opsvisor.core.struct import Struct
 from opsvisor.runtime.logs.targets import Tally, Target
 
 PENDING_LIMIT = 256 * 1024  # bytes kept while the other side is slow
@@ -20,19 +20,18 @@ _BATCH = 500  # messages sent in one turn of the loop, some 2 ms
 _PRIORITY = 14  # LOG_USER | LOG_INFO
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Syslog:
-    """Where lines go, the name they go under, and what each of them begins with."""
+class Syslog(Struct, frozen=True, kw_only=True):
+    """Where lines go, and the name they go under."""
 
     path: str = "/dev/log"
     ident: str = "opsvisord"
-    prefix: str = ""
 
 
 class SyslogTarget(Target):
     """Sends each line, without waiting for it to be read.
 
-    A line is sent when it is complete. What doesn't fit in PENDING_LIMIT is dropped and counted.
+    A line is sent when it is complete, behind the `prefix`. What doesn't fit in PENDING_LIMIT is
+    dropped and counted.
     """
 
     def __init__(
@@ -41,12 +40,14 @@ class SyslogTarget(Target):
         tally: Tally,
         loop: asyncio.AbstractEventLoop,
         wall: Callable[[], float],
+        *,
+        prefix: str = "",
     ) -> None:
         super().__init__(syslog.path, tally, loop.time)
         self._loop = loop
         self._wall = wall
         self._ident = syslog.ident.encode("utf-8", "replace")
-        self._prefix = f"{syslog.prefix} ".encode("utf-8", "replace") if syslog.prefix else b""
+        self._prefix = f"{prefix} ".encode("utf-8", "replace") if prefix else b""
         self._socket: socket.socket | None = None
         self._line = b""  # that has no end yet
         self._pending: deque[bytes] = deque()

@@ -2,15 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from opsvisor.core.struct import Struct
 from opsvisor.runtime.logs.lines import Gap
 
 RETRY_DELAY = 1.0  # seconds between attempts to write where writing failed
 
 
-@dataclass(slots=True, kw_only=True)
-class Tally:
+class Tally(Struct, kw_only=True):
     """Counts of one stream that outlive its targets. They never go down."""
 
     dropped_lines: int = 0
@@ -26,13 +25,16 @@ class Target(ABC):
     RETRY_DELAY seconds of `clock`.
     """
 
+    # Of the files of thousands of processes: no dict for each.
+    __slots__ = ("_clock", "_failure", "_gap", "_mid_line", "_retry_at", "_tally", "path")
+
     def __init__(self, path: str, tally: Tally, clock: Callable[[], float]) -> None:
         self.path = path
         self._tally = tally
         self._clock = clock
         self._failure = ""
         self._retry_at = 0.0
-        self._gap = Gap()
+        self._gap: Gap | None = None  # from the first loss on
         self._mid_line = False  # the last byte written is not a newline
 
     @property
@@ -80,11 +82,12 @@ class Target(ABC):
         self._tally.write_errors += 1
 
     def _lose(self, lost: bytes) -> None:
+        self._gap = self._gap or Gap()
         self._tally.dropped_lines += self._gap.lose(lost, mid_line=self._mid_line)
 
     def _after_gap(self, chunk: bytes) -> bytes:
         """What of the chunk may be written: after a loss, not the rest of a lost line."""
-        if not self._gap.is_open:
+        if self._gap is None or not self._gap.is_open:
             return chunk
         resumed, lines = self._gap.resume(chunk)
         self._tally.dropped_lines += lines

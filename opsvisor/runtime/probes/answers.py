@@ -4,7 +4,8 @@ import errno
 import os
 import socket
 import ssl
-from dataclasses import dataclass
+
+from opsvisor.core.struct import Struct
 
 # Nobody needs more to see what a program said, and it travels to logs and tables.
 _LONGEST_QUOTE = 160
@@ -15,8 +16,7 @@ _OUR_OWN = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """Whether it was right, and what came: `http 503`, `connection refused`."""
 
     ok: bool

@@ -1,10 +1,9 @@
 """The exec probe: how does a command end?"""
 
-from dataclasses import replace
-
 from opsvisor.core.outcome import Outcome
 from opsvisor.core.probes import ExecProbe
 from opsvisor.core.spec import ProcessSpec, StdinMode
+from opsvisor.core.struct import replace
 from opsvisor.runtime.probes.answers import Answer, quoted, refused
 from opsvisor.runtime.probes.commands import Commands
 from opsvisor.runtime.spawn import SpawnError

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 from opsvisor.core.outcome import Outcome, Usage
@@ -52,6 +52,18 @@ class Commands:
             return outcome, bytes(output.said)
         finally:
             output.close()
+
+    @property
+    def alive(self) -> tuple[Pid, ...]:
+        """Those that run."""
+        return tuple(self._alive)
+
+    def end_inherited(self, pids: Iterable[Pid]) -> None:
+        """End what another process had running before it became us: nobody waits for that."""
+        for pid in pids:
+            with suppress(OSError):  # out of descriptors: SIGCHLD tells
+                self._watch(pid, lambda _pid, _outcome, _usage: None)
+            _kill_group(pid)
 
     def close(self) -> None:
         """End them all, now."""

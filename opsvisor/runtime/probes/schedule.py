@@ -20,12 +20,12 @@ import functools
 import zlib
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 
 from opsvisor.core.effects import StartProbe
 from opsvisor.core.inputs import Probed
 from opsvisor.core.probes import ExecProbe, ProbeHandler, ProbeKind, ProbeSpec
 from opsvisor.core.spec import ProcessId, ProcessSpec
+from opsvisor.core.struct import Struct, field
 from opsvisor.runtime.probes.answers import Answer
 
 COMMANDS_AT_ONCE = 8
@@ -36,8 +36,7 @@ _HASH_RANGE = 2**32
 Ask = Callable[[ProbeHandler, ProcessSpec], Awaitable[Answer]]
 
 
-@dataclass(slots=True, eq=False)
-class _Asked:
+class _Asked(Struct, eq=False):
     """A probe that is being asked, from one question to the next."""
 
     wanted: StartProbe
@@ -50,8 +49,7 @@ class _Asked:
     task: asyncio.Task[Answer] | None = None
 
 
-@dataclass(slots=True)
-class _Line:
+class _Line(Struct):
     """Those who wait to be asked, and how many may be asked at a time."""
 
     free: int

@@ -2,13 +2,19 @@
 
 import asyncio
 import os
+import resource
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from daemon import eventually
+
 from opsvisor.core.spec import LogSpec
 from opsvisor.runtime.logs import StreamCapture
+from opsvisor.runtime.logs.audience import Audience
 
 
 class MakeCapture(Protocol):
@@ -21,9 +27,44 @@ class MakeCapture(Protocol):
         ...
 
 
+class Heard(Audience):
+    """Keeps what a stream tells."""
+
+    def __init__(self, *, of: StreamCapture) -> None:
+        self.problems: list[str] = []
+        self.texts: list[bytes] = []
+        self.messages: list[bytes] = []
+        of._audience = self
+
+    def problem(self, problem: str) -> None:
+        """See Audience."""
+        self.problems.append(problem)
+
+    def told(self, text: bytes) -> None:
+        """See Audience."""
+        self.texts.append(text)
+
+    def message(self, text: bytes) -> None:
+        """See Audience."""
+        self.messages.append(text)
+
+
 def open_descriptors() -> set[Path]:
     """All descriptors of this process, without the one that lists them."""
     return {path for path in tuple(Path("/proc/self/fd").iterdir()) if path.is_symlink()}
+
+
+@contextmanager
+def no_descriptor_left(*, but: int = 0) -> Iterator[None]:
+    """Whatever is opened meanwhile fails, after so many; what is open goes on."""
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + but, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def log_spec(path: Path | str | None, **rest: object) -> LogSpec:
@@ -55,7 +96,37 @@ async def wait_for_exit(process: subprocess.Popen[bytes]) -> int:
     return code
 
 
+async def comes_true(claim: Callable[[], bool]) -> None:
+    """Wait until this is so, while the loop goes on."""
+    await asyncio.to_thread(eventually, claim)
+
+
 async def output_reaches(capture: StreamCapture, size: int) -> None:
     """Wait until `size` bytes of output have been taken in."""
     async with asyncio.timeout(10):
         await capture.wait_beyond(size - 1)
+
+
+@contextmanager
+def tiny_disk(directory: Path) -> Iterator[Callable[[], None]]:
+    """A place where 64 KiB can be written, and a function that makes room.
+
+    A file system of that size where we may mount one, a file size limit elsewhere: both end a
+    write half way.
+    """
+    if os.geteuid() == 0:
+        options = ["-t", "tmpfs", "-o", "size=64k", "tmpfs"]
+        subprocess.run(["mount", *options, directory], check=True)
+        ballast = directory / "ballast"
+        ballast.write_bytes(bytes(16384))
+        try:
+            yield ballast.unlink
+        finally:
+            subprocess.run(["umount", "--lazy", directory], check=True)
+    else:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (49152, hard))
+        try:
+            yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

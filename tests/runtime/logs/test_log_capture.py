@@ -2,15 +2,18 @@ import asyncio
 import fcntl
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from captured_programs import (
     MakeCapture,
+    comes_true,
     log_spec,
     open_descriptors,
     output_reaches,
@@ -21,7 +24,10 @@ from captured_programs import (
 
 from opsvisor.runtime.logs import StreamCapture, StreamStats
 from opsvisor.runtime.logs.capture import LEFT_OVER_PIPES
-from opsvisor.runtime.logs.pipes import PIPE_SIZE
+from opsvisor.runtime.logs.files import FileTarget
+from opsvisor.runtime.logs.links import Spot
+from opsvisor.runtime.logs.pipes import PIPE_SIZE, is_at_end, open_pipe
+from opsvisor.runtime.logs.plumbing import _CLOSED
 
 # A grandchild that holds the pipe: prints a line for each line it is told, until told no more.
 ECHOING_GRANDCHILD = """
@@ -98,6 +104,96 @@ async def test_left_over_pipes_are_bounded(make_capture: MakeCapture) -> None:
     assert oldest not in capture._pipes
     for end in ends:
         os.close(end)
+
+
+async def test_the_oldest_that_is_at_its_end_costs_no_other(make_capture: MakeCapture) -> None:
+    """There is room then, and who holds the next one is heard."""
+    capture = make_capture()
+    ends = [capture.open_pipe() for _ in range(LEFT_OVER_PIPES + 1)]
+    os.close(ends.pop(0))
+    oldest, *others = capture._pipes
+    ends.append(capture.open_pipe())
+    assert oldest not in capture._pipes
+    assert capture._pipes[:-1] == others
+    os.write(ends[0], b"still here\n")
+    await output_reaches(capture, len(b"still here\n"))
+    for end in ends:
+        os.close(end)
+
+
+async def test_what_is_written_right_before_the_end_is_read(
+    make_capture: MakeCapture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel may tell of the end alone: it looks for something to read, and then for that."""
+    capture = make_capture()
+    end = capture.open_pipe()
+    arrivals = capture._plumbing.arrivals
+    epoll, reader = arrivals._epoll, capture._pipes[0].fd
+    assert epoll is not None
+    os.write(end, b"last words\n")
+    os.close(end)
+    hasty = SimpleNamespace(  # as if somebody had looked in between
+        poll=lambda *_: [(reader, select.EPOLLHUP)],
+        register=epoll.register,
+        unregister=epoll.unregister,
+    )
+    monkeypatch.setattr(arrivals, "_epoll", hasty)
+    arrivals._tell()
+    monkeypatch.undo()
+    assert capture.ring.end == 0
+    await output_reaches(capture, len(b"last words\n"))
+    await comes_true(lambda: not capture._pipes)
+
+
+@pytest.mark.parametrize("said", [b"", b"last words\n"])
+async def test_what_is_at_its_end_is_not_looked_into(
+    make_capture: MakeCapture, tmp_path: Path, said: bytes
+) -> None:
+    """A pipe to do so is opened for what there is only, as a restart waits for it."""
+    capture = make_capture(tmp_path / "x.log")
+    end = capture.open_pipe()
+    os.write(end, said)
+    os.close(end)
+    capture.drain()
+    assert capture._pipes == []
+    assert (capture.ring.read(0)[1], (tmp_path / "x.log").read_bytes()) == (said, said)
+    assert (capture._plumbing.scratch._writer == _CLOSED) == (not said)
+
+
+def test_a_pipe_is_at_its_end_without_anything_in_it_or_anybody_to_come() -> None:
+    """Both of it."""
+    reader, writer = os.pipe()
+    second = os.dup(writer)
+    os.write(writer, b"x")
+    os.close(writer)
+    assert not is_at_end(reader)
+    os.read(reader, 1)
+    assert not is_at_end(reader)
+    os.write(second, b"x")
+    os.close(second)
+    assert not is_at_end(reader)
+    os.read(reader, 1)
+    assert is_at_end(reader)
+    os.close(reader)
+
+
+def test_a_hint_at_the_end_alone_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the last writer says as it leaves may be missed by the first look, not by the next."""
+    hup, both = select.POLLHUP, select.POLLHUP | select.POLLIN
+
+    class Hasty:
+        """As if somebody had looked in between."""
+
+        looks = iter([hup, both])
+
+        def register(self, reader: int, _events: int) -> None:
+            self.reader = reader
+
+        def poll(self, _timeout: int) -> list[tuple[int, int]]:
+            return [(self.reader, next(self.looks))]
+
+    monkeypatch.setattr(select, "poll", Hasty)
+    assert not is_at_end(7)
 
 
 async def test_drain_is_bounded_under_a_flood() -> None:
@@ -288,14 +384,52 @@ async def test_escape_sequences_of_two_runs_dont_mix(
 
 
 async def test_many_runs_leave_no_descriptor(make_capture: MakeCapture, tmp_path: Path) -> None:
-    """Between runs neither pipe nor file is open."""
+    """A moment after the last run neither pipe nor file is open."""
     capture = make_capture(tmp_path / "x.log")
     before = open_descriptors()
     for _ in range(20):
         await wait_for_exit(start(capture, "echo", "hello"))
         capture.drain()
-        assert open_descriptors() == before
+    await comes_true(lambda: open_descriptors() == before)
     assert (tmp_path / "x.log").read_bytes() == b"hello\n" * 20
+
+
+async def test_a_run_that_follows_at_once_finds_its_file_open(
+    make_capture: MakeCapture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked for by name, but opened anew only where the name leads to another one."""
+    opened: list[str] = []
+
+    def counted(target: FileTarget, spot: Spot) -> tuple[int, os.stat_result]:
+        opened.append(spot.path)
+        return open_(target, spot)
+
+    open_ = FileTarget._opened
+    monkeypatch.setattr(FileTarget, "_opened", counted)
+    path = tmp_path / "x.log"
+    capture = make_capture(path)
+
+    def run(text: bytes) -> None:
+        end = capture.open_pipe()
+        os.write(end, text)
+        os.close(end)
+        capture.drain()
+
+    run(b"1\n")
+    run(b"2\n")
+    assert (len(opened), path.read_bytes()) == (1, b"1\n2\n")
+    path.rename(tmp_path / "x.old")
+    run(b"3\n")
+    assert (len(opened), path.read_bytes()) == (2, b"3\n")
+    path.unlink()
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    run(b"4\n")
+    assert os.read(reader, 9) == b"4\n"
+    os.close(reader)
+    path.unlink()
+    run(b"5\n")
+    assert (len(opened), path.read_bytes()) == (3, b"5\n")
 
 
 async def test_no_descriptors_left_is_told_to_the_caller(make_capture: MakeCapture) -> None:
@@ -348,3 +482,34 @@ async def test_end_of_file_closes_the_pipe(
     capture.drain()
     assert capture.ring.read(0)[1] == b"hello\n"
     assert capture._pipes == []
+
+
+def test_only_our_end_of_a_pipe_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program waits where its pipe is full, also on a system without /proc."""
+
+    def missing(path: str, _flags: int) -> int:
+        raise FileNotFoundError(path)
+
+    with_proc = open_pipe()
+    monkeypatch.setattr(os, "open", missing)
+    for reader, program_end in (with_proc, open_pipe()):
+        assert (os.get_blocking(reader), os.get_blocking(program_end)) == (False, True)
+        os.close(reader)
+        os.close(program_end)
+
+
+async def test_where_descriptors_are_scarce_a_file_is_closed_at_once(
+    make_capture: MakeCapture, tmp_path: Path
+) -> None:
+    """What a program that ended could still need is nothing to what others need now."""
+    capture = make_capture(tmp_path / "x.log")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    before = open_descriptors()
+    end = capture.open_pipe()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (end + 2, hard))
+    try:
+        os.close(end)
+        capture.drain()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert open_descriptors() == before

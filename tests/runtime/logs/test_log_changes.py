@@ -1,7 +1,9 @@
 import os
 from pathlib import Path
 
-from captured_programs import MakeCapture, log_spec, open_descriptors, start, wait_for_exit
+from captured_programs import Heard, MakeCapture, log_spec, start, wait_for_exit
+
+from opsvisor.runtime.logs.times import NOWHERE
 
 
 async def test_update_takes_over_while_running(make_capture: MakeCapture, tmp_path: Path) -> None:
@@ -31,8 +33,7 @@ async def test_update_takes_over_while_running(make_capture: MakeCapture, tmp_pa
 async def test_what_a_filter_held_back_is_told_when_it_goes(make_capture: MakeCapture) -> None:
     """Those who listen have all that the log has. Of an earlier run it is in the log alone."""
     capture = make_capture(strip_ansi=True, told=True)
-    told: list[bytes] = []
-    capture._on_output = told.append
+    told = Heard(of=capture).texts
     earlier, latest = capture.open_pipe(), capture.open_pipe()
     os.write(earlier, b"\x1b[")
     os.write(latest, b"1\x1b[")
@@ -99,9 +100,8 @@ async def test_clear_works_for_stopped_programs_too(
     capture = make_capture(tmp_path / "x.log")
     await wait_for_exit(start(capture, "echo", "hello"))
     capture.drain()
-    before = open_descriptors()
     capture.clear()
-    assert open_descriptors() == before
+    assert capture.place == NOWHERE
     assert (tmp_path / "x.log").read_bytes() == b""
     assert capture.ring.read(0) == (6, b"")
     assert capture.stats.file_size == 0

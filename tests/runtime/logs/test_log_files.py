@@ -1,13 +1,11 @@
 import os
 import resource
 import stat
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from captured_programs import log_spec
+from captured_programs import log_spec, tiny_disk
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -259,31 +257,6 @@ def test_impossible_name_is_a_problem_too(make_log: Callable[..., Log]) -> None:
     log = make_log(Path("/tmp/nul\0"))
     log.target.write(b"1\n")
     assert "null byte" in log.target.problem
-
-
-@contextmanager
-def tiny_disk(directory: Path) -> Iterator[Callable[[], None]]:
-    """A place where 64 KiB can be written, and a function that makes room.
-
-    A file system of that size where we may mount one, a file size limit elsewhere: both end a
-    write half way.
-    """
-    if os.geteuid() == 0:
-        options = ["-t", "tmpfs", "-o", "size=64k", "tmpfs"]
-        subprocess.run(["mount", *options, directory], check=True)
-        ballast = directory / "ballast"
-        ballast.write_bytes(bytes(16384))
-        try:
-            yield ballast.unlink
-        finally:
-            subprocess.run(["umount", "--lazy", directory], check=True)
-    else:
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (49152, hard))
-        try:
-            yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_full_disk_costs_whole_lines_and_is_left_behind(

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from captured_programs import MakeCapture
+from captured_programs import Heard, MakeCapture
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +15,9 @@ HELLO = BEGIN + b"hello" + END
 NEARLY = [BEGIN[:-1], END[:-1], BEGIN[1:], b"<", b"<!--", b"<!--XSUPERVISOR:", b"<<", b"-->"]
 PIECES = st.sampled_from([BEGIN, END, *NEARLY, b"text", b"\n", b"\xff"])
 CHUNKS = st.lists(st.lists(PIECES, max_size=8).map(b"".join), max_size=6)
+
+
+MESSAGE = re.compile(re.escape(BEGIN) + b"(.*?)" + re.escape(END), re.DOTALL)
 
 
 def split(*chunks: bytes, limit: int = 1000) -> tuple[bytes, list[bytes], int]:
@@ -28,8 +31,7 @@ def split(*chunks: bytes, limit: int = 1000) -> tuple[bytes, list[bytes], int]:
 
 def expected(text: bytes) -> tuple[bytes, list[bytes]]:
     """The log and the messages of a whole text, by another way: one regular expression."""
-    message = re.compile(re.escape(BEGIN) + b"(.*?)" + re.escape(END), re.DOTALL)
-    return message.sub(b"", text), message.findall(text)
+    return MESSAGE.sub(b"", text), MESSAGE.findall(text)
 
 
 @pytest.mark.parametrize("cut", range(len(b"one\n" + HELLO + b"two\n") + 1))
@@ -53,10 +55,20 @@ def test_a_message_keeps_its_newest_bytes_exactly(chunks: list[bytes], limit: in
     whole_log, whole = expected(b"".join(chunks))
     assert messages == [message[-limit:] for message in whole]
     gone = sum(message[:-limit].count(b"\n") for message in whole)
-    unfinished = whole_log.partition(BEGIN)[2]
     assert lost == gone + whole_log.count(b"\n") - log.count(b"\n")
-    assert len(log.partition(BEGIN)[2]) <= limit + len(END) - 1
-    assert unfinished.endswith(log.partition(BEGIN)[2])
+    # By where it is: what is left on both sides of a message may make a marker of its own.
+    _, begin, unfinished = MESSAGE.split(b"".join(chunks))[-1].partition(BEGIN)
+    before = whole_log.removesuffix(begin + unfinished) + begin
+    kept = log.removeprefix(before)
+    assert before + kept == log
+    assert len(kept) <= limit + len(END) - 1
+    assert unfinished.endswith(kept)
+
+
+def test_halves_of_a_marker_around_a_message_are_no_marker() -> None:
+    """Taking the message out must not begin another one."""
+    text = b"<" + HELLO + BEGIN[1:] + b"text" + BEGIN + b"end"
+    assert split(text, limit=1) == (BEGIN + b"text" + BEGIN + b"d", [b"o"], 0)
 
 
 @given(CHUNKS)
@@ -96,23 +108,20 @@ async def test_messages_are_handed_over_and_not_logged(
 ) -> None:
     """Also where output isn't told; escape sequences are taken out of them as out of the log."""
     capture = make_capture(tmp_path / "x.log", message_limit=100, strip_ansi=True)
-    heard: list[bytes] = []
-    told: list[bytes] = []
-    capture._on_message, capture._on_output = heard.append, told.append
+    heard = Heard(of=capture)
     end = capture.open_pipe()
     os.write(end, b"one\x1b[1m\n" + BEGIN + b"\x1b[31mred" + END + b"two\n<")
     os.close(end)
     capture.drain()
     assert (tmp_path / "x.log").read_bytes() == b"one\ntwo\n<"
-    assert (heard, told) == ([b"red"], [])
+    assert (heard.messages, heard.texts) == ([b"red"], [])
     assert capture.stats.lines == 2
 
 
 async def test_an_earlier_runs_message_stays_in_the_log(make_capture: MakeCapture) -> None:
     """A grandchild prints it, and it isn't of the process that runs now."""
     capture = make_capture(message_limit=100)
-    heard: list[bytes] = []
-    capture._on_message = heard.append
+    heard = Heard(of=capture).messages
     ends = [capture.open_pipe(), capture.open_pipe()]
     os.write(ends[0], HELLO)
     os.write(ends[1], HELLO)
@@ -128,8 +137,7 @@ async def test_an_earlier_run_is_not_the_latest_because_that_is_over(
 ) -> None:
     """Its grandchild has outlived the run after its own."""
     capture = make_capture(message_limit=100)
-    heard: list[bytes] = []
-    capture._on_message = heard.append
+    heard = Heard(of=capture).messages
     earlier, latest = capture.open_pipe(), capture.open_pipe()
     os.close(latest)
     capture.drain()
@@ -145,8 +153,7 @@ async def test_the_limit_can_change_while_a_message_is_on_its_way(
 ) -> None:
     """To another one, it goes on; to none, it is text. Then text becomes messages again."""
     capture = make_capture(message_limit=100)
-    heard: list[bytes] = []
-    capture._on_message = heard.append
+    heard = Heard(of=capture).messages
     end = capture.open_pipe()
     os.write(end, BEGIN + b"hel")
     capture.drain()

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from captured_programs import log_spec, start_python, wait_for_exit
+from captured_programs import Heard, log_spec, start_python, wait_for_exit
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,9 +71,9 @@ async def make_target(tmp_path: Path) -> AsyncIterator[MakeTarget]:
     made: list[SyslogTarget] = []
 
     def make(tally: Tally | None = None, prefix: str = "web") -> SyslogTarget:
-        syslog = Syslog(path=str(tmp_path / "log"), ident="opsvisord", prefix=prefix)
+        syslog = Syslog(path=str(tmp_path / "log"), ident="opsvisord")
         loop = asyncio.get_running_loop()
-        made.append(SyslogTarget(syslog, tally or Tally(), loop, lambda: NOON))
+        made.append(SyslogTarget(syslog, tally or Tally(), loop, lambda: NOON, prefix=prefix))
         return made[-1]
 
     yield make
@@ -247,7 +247,8 @@ def capture_at(receiver: Receiver, spec: LogSpec) -> StreamCapture:
         ring_size=1 << 20,
         loop=asyncio.get_running_loop(),
         wall=time.time,
-        syslog=Syslog(path=str(receiver.path), prefix="web"),
+        syslog=Syslog(path=str(receiver.path)),
+        prefix="web",
     )
 
 
@@ -268,9 +269,8 @@ async def test_a_stream_goes_to_its_file_and_to_syslog(receiver: Receiver, tmp_p
 async def test_trouble_with_either_target_is_told(receiver: Receiver, tmp_path: Path) -> None:
     """The other goes on."""
     receiver.close()
-    told: list[str] = []
     capture = capture_at(receiver, log_spec(tmp_path / "x.log", syslog=True))
-    capture._on_problem = told.append
+    told = Heard(of=capture).problems
     capture.write(b"one\n")
     assert told == [f"cannot reach syslog at {receiver.path}: No such file or directory"]
     assert (tmp_path / "x.log").read_bytes() == b"one\n"
@@ -284,9 +284,8 @@ async def test_trouble_with_both_targets_is_one_problem(
 ) -> None:
     """Told once, in one line."""
     receiver.close()
-    told: list[str] = []
     capture = capture_at(receiver, log_spec(tmp_path / "none" / "x.log", syslog=True))
-    capture._on_problem = told.append
+    told = Heard(of=capture).problems
     for _ in range(2):
         capture.write(b"one\n")
     syslog = f"cannot reach syslog at {receiver.path}: No such file or directory"

@@ -5,26 +5,29 @@ Imports little, because opsvisorctl reads this before it does anything else.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from opsvisor.compat.supervisor.config.expansions import environment_names, expand
 from opsvisor.compat.supervisor.config.ini import read_alone
 from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.config.problems import ConfigError, Place, Problem
+from opsvisor.core.struct import Struct, text_without
 
 _SECRETS = ("username", "password")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ControlSettings:
+class ControlSettings(Struct, frozen=True, kw_only=True):
     """How to reach the daemon, and how the shell looks. Paths are absolute, `~` expanded."""
 
     server_url: str = "http://localhost:9001"
     username: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: str | None = None
     prompt: str = "supervisor"
     history_file: str | None = None
+
+    def __repr__(self) -> str:
+        """Everything but the password."""
+        return text_without(self, "password")
 
 
 def read_control_settings(path: Path, environ: Mapping[str, str]) -> ControlSettings:

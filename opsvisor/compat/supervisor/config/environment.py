@@ -9,9 +9,9 @@ Values are often secrets, so no message quotes more than the name of a variable.
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from opsvisor.compat.supervisor.config.refused import Refused
+from opsvisor.core.struct import Struct
 
 _UNQUOTED = "/.+-():"  # allowed in a word without quotes, besides letters, digits and _
 
@@ -20,8 +20,7 @@ _LENGTH_MAX = 256 * 1024
 _USE_A_FILE = "let the program read what is long from a file"
 
 
-@dataclass(frozen=True, slots=True)
-class Variables:
+class Variables(Struct, frozen=True):
     """The variables of one `environment=`. `doubts` are the places where it was likely misread."""
 
     values: Mapping[str, str]

@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 
 from opsvisor.compat.supervisor.config.ini import Section
 from opsvisor.compat.supervisor.config.options import FcgiProgram
@@ -17,6 +16,7 @@ from opsvisor.core.spec import (
     TcpSocketSpec,
     UnixSocketSpec,
 )
+from opsvisor.core.struct import replace
 
 _UNIX = "unix://"
 _TCP = re.compile(r"tcp://([^\s:]+):(\d+)$")

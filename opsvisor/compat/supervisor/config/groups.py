@@ -1,7 +1,5 @@
 """[group:x], and the group that every other program forms on its own."""
 
-from dataclasses import replace
-
 from opsvisor.compat.supervisor.config.fcgi import read_fcgi_program, warn_of_shared_sockets
 from opsvisor.compat.supervisor.config.ini import Ini, Section
 from opsvisor.compat.supervisor.config.listeners import read_feed, read_listener
@@ -11,10 +9,12 @@ from opsvisor.compat.supervisor.config.programs import Surroundings, read_progra
 from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.compat.supervisor.config.sections import Findings, SectionReader
 from opsvisor.compat.supervisor.config.values import name as valid_name
+from opsvisor.config.origins import Origin
 from opsvisor.config.problems import ConfigError, Problem
 from opsvisor.config.units import did_you_mean
 from opsvisor.core.plan import Group, Plan
 from opsvisor.core.spec import ProcessId, ProcessSpec
+from opsvisor.core.struct import replace
 
 _PROCESSES_MAX = 50_000  # of all programs: each costs a kilobyte before it runs
 
@@ -37,6 +37,9 @@ def read_plan(ini: Ini, around: Surroundings) -> Plan:
         reader = SectionReader(section, around.names, around.findings, start=around.start)
         wanted = _members(reader, programs, ambiguous, listeners)
         members.update(wanted)
+        for program in wanted:
+            place = reader.place(GroupOptions.PROGRAMS)
+            around.origins.note_program(name, program, {"group": Origin(place)})
         processes = [
             spec
             for p in wanted

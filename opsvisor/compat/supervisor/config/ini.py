@@ -11,12 +11,12 @@ import io
 import re
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from opsvisor.compat.supervisor.config.expansions import Names, expand
 from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.config.problems import ConfigError, Place, Problem
+from opsvisor.core.struct import Struct
 
 # Far more than anybody writes: what is larger is no configuration, or has no end (/dev/zero).
 _BYTES_MAX = 32 * 1024 * 1024  # of all files together
@@ -26,8 +26,7 @@ _BAD_LINES_MAX = 100  # of one file. Whoever has more has named the wrong file
 _KEY = re.compile(r"\s*([A-Za-z_][\w.-]{0,39})(?=[\s=:]|$)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """One `key = value`. `inherited` entries stand in [DEFAULT] and count for every section.
 
     `here` is what `%(here)s` means in the value: the folder of the file that it was written in.
@@ -39,8 +38,7 @@ class Entry:
     inherited: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class Section(Struct, frozen=True, kw_only=True):
     """All that was written under one name. `where` is the first of its headers.
 
     `own` are the entries written in the section itself, `entries` those of [DEFAULT] as well.
@@ -62,8 +60,7 @@ class Section:
         return self.name.partition(":")[2]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ini:
+class Ini(Struct, frozen=True, kw_only=True):
     """One configuration: the main file and all it includes, sections in order of appearance."""
 
     path: str

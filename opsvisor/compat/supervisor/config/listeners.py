@@ -1,7 +1,5 @@
 """[eventlistener:x] becomes a group whose processes are told of events."""
 
-from dataclasses import replace
-
 from opsvisor.compat.supervisor.config.ini import Section
 from opsvisor.compat.supervisor.config.options import STDOUT, EventListener, Program
 from opsvisor.compat.supervisor.config.programs import Surroundings, read_program
@@ -10,6 +8,7 @@ from opsvisor.compat.supervisor.listeners.names import KINDS
 from opsvisor.config.units import did_you_mean
 from opsvisor.core.plan import EventFeed
 from opsvisor.core.spec import ProcessSpec
+from opsvisor.core.struct import replace
 
 
 def read_feed(reader: SectionReader) -> EventFeed:

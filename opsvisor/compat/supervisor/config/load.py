@@ -1,7 +1,6 @@
 """The way in: a file of Supervisor's becomes a `Loaded`."""
 
 import platform
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -13,11 +12,16 @@ from opsvisor.compat.supervisor.config.groups import read_plan
 from opsvisor.compat.supervisor.config.ini import read_all
 from opsvisor.compat.supervisor.config.leftovers import warn_of_leftovers
 from opsvisor.compat.supervisor.config.options import Supervisord
-from opsvisor.compat.supervisor.config.own import check_own, read_own
+from opsvisor.compat.supervisor.config.origins import shared_origins
+from opsvisor.compat.supervisor.config.own import KIND, check_own, read_own
 from opsvisor.compat.supervisor.config.programs import Surroundings
 from opsvisor.compat.supervisor.config.sections import Findings, SectionReader
+from opsvisor.config.auto_log import usual_folder
+from opsvisor.config.origins import Origins
 from opsvisor.config.problems import ConfigError, Place, Problem
+from opsvisor.config.resolve_daemon import client_limits
 from opsvisor.config.resolve_metrics import metrics_settings
+from opsvisor.config.resolve_tls import tls_spec
 from opsvisor.config.settings import Loaded
 
 
@@ -53,10 +57,19 @@ def load(
     # From here on texts may also use what [supervisord] gives to all children.
     names = {**names, **environment_names(environment.values)}
     own = read_own(ini, names, findings, start=start)
-    servers = read_servers(ini, names, findings, own.identities, start=start)
+    servers = read_servers(
+        ini,
+        names,
+        findings,
+        own.identities,
+        start=start,
+        tls=tls_spec(own.daemon),
+        hosts=own.daemon.hosts,
+    )
     metrics = metrics_settings(own.metrics, own.identities)
-    settings = read_settings(reader, servers, metrics, start=start)
-    check_own(own, settings, findings)
+    limits = client_limits(own.limits)
+    settings = read_settings(reader, servers, metrics, own.daemon, limits, start=start)
+    origins = Origins()
     around = Surroundings(
         names=names,
         environment=environment.values,
@@ -64,13 +77,20 @@ def load(
         identifier=settings.identifier,
         config_path=str(path),
         start=start,
-        child_log_dir=reader.get(Supervisord.CHILDLOGDIR) or tempfile.gettempdir(),
+        child_log_dir=reader.get(Supervisord.CHILDLOGDIR) or usual_folder(),
         strip_ansi=reader.get(Supervisord.STRIP_ANSI),
         findings=findings,
+        origins=origins,
+        shared_origins=shared_origins(supervisord, ini.sections.get(KIND)),
     )
-    plan = read_plan(ini, around)
+    plan = own.daemon.applied_to(read_plan(ini, around))
+    check_own(own, settings, {group.name for group in plan.groups}, findings)
     warn_of_leftovers(ini, names, findings, start=start)
     findings.raise_problems(ini.files)
     return Loaded(
-        plan=plan, settings=settings, files=ini.files, warnings=findings.warnings(ini.files)
+        plan=plan,
+        settings=settings,
+        files=ini.files,
+        warnings=findings.warnings(ini.files),
+        origins=origins,
     )

@@ -1,7 +1,6 @@
 """Every option of Supervisor's sections: its name, its type, its default."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Generic
 
 from opsvisor.compat.supervisor.config import values
@@ -9,12 +8,12 @@ from opsvisor.compat.supervisor.config.environment import Variables
 from opsvisor.compat.supervisor.config.values import Kind, LogTarget, T_co
 from opsvisor.config.settings import LogLevel
 from opsvisor.core.spec import ExitSet, RestartMode
+from opsvisor.core.struct import Struct
 
 _MB = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Option(Generic[T_co]):
+class Option(Struct, Generic[T_co], frozen=True):
     """One key that may stand in a section. `default` counts where it doesn't.
 
     The value of a `secret` is never quoted in a message.

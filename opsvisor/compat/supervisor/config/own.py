@@ -1,4 +1,4 @@
-"""[opsvisor:metrics] and [opsvisor:identity:X]: what is said to us in a file of Supervisor's.
+"""[opsvisor] and [opsvisor:...]: what is said to us in a file of Supervisor's.
 
 supervisord passes over sections that it doesn't know, so one file goes on serving both. Names and
 rules of the options are those of opsvisor.toml; how values are written is Supervisor's: lists have
@@ -7,8 +7,8 @@ can have meant it for another program.
 """
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -22,32 +22,74 @@ from opsvisor.config import kinds, units
 from opsvisor.config.document import KeyPath
 from opsvisor.config.kind import Kind, RefusedItems, quote
 from opsvisor.config.option import Option as TomlOption
+from opsvisor.config.option import Section as TableInside
 from opsvisor.config.option import options_of
 from opsvisor.config.resolve_metrics import (
+    doubt_identity,
     doubt_metrics,
+    doubt_ways_in,
     identity_of,
     object_to_identity,
     object_to_metrics,
     same_tokens,
 )
+from opsvisor.config.resolve_tls import doubt_tls, object_to_tls
+from opsvisor.config.schema import OnExit, OnFatal
+from opsvisor.config.schema_daemon import HostNames, LimitOptions, SurvivalOptions
 from opsvisor.config.schema_metrics import IdentityOptions, MetricsOptions
-from opsvisor.config.settings import DaemonSettings, Identity
+from opsvisor.config.schema_tls import ClientCa, ClientCert, TlsCert, TlsKey
+from opsvisor.config.settings import ClientCertificates, DaemonSettings, Identity
+from opsvisor.core.plan import Group, Plan
+from opsvisor.core.spec import OnEnd
+from opsvisor.core.struct import Struct, replace
 
 T = TypeVar("T")
 
 KIND = "opsvisor"
 METRICS_SECTION = "opsvisor:metrics"
+LIMITS_SECTION = "opsvisor:limits"
 _IDENTITY = "identity:"
-_FORMS = f"[{METRICS_SECTION}]", f"[{KIND}:{_IDENTITY}NAME]"
+_FORMS = (
+    f"[{KIND}], [{LIMITS_SECTION}], [{METRICS_SECTION}]",
+    f"[{KIND}:{_IDENTITY}NAME]",
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Own:
-    """What these sections say; `sections` are where the identities are written, by name.
+class OwnOptions(SurvivalOptions, frozen=True, kw_only=True):
+    """[opsvisor]. What concerns programs is said here of all of them, event listeners aside.
 
-    `metrics` are options as in opsvisor.toml, those that nobody wrote too.
+    A certificate is that of every server on TCP, and by `hosts` every [inet_http_server] is asked.
     """
 
+    hosts: HostNames = ()
+    tls_cert: TlsCert = None
+    tls_key: TlsKey = None
+    client_ca: ClientCa = None
+    client_cert: ClientCert = ClientCertificates.REQUIRED
+    on_fatal: OnFatal = OnEnd.KEEP
+    on_exit: OnExit = OnEnd.KEEP
+
+    def applied_to(self, plan: Plan) -> Plan:
+        """The plan with what is said here of its programs."""
+        return replace(plan, groups=tuple(self._applied_to(group) for group in plan.groups))
+
+    def _applied_to(self, group: Group) -> Group:
+        if group.feed is not None:
+            return group
+        processes = tuple(
+            replace(spec, on_fatal=self.on_fatal, on_exit=self.on_exit) for spec in group.processes
+        )
+        return replace(group, processes=processes)
+
+
+class Own(Struct, frozen=True, kw_only=True):
+    """What these sections say; `sections` are where the identities are written, by name.
+
+    `daemon`, `limits` and `metrics` are options as in opsvisor.toml, those that nobody wrote too.
+    """
+
+    daemon: OwnOptions
+    limits: LimitOptions
     metrics: MetricsOptions
     identities: tuple[Identity, ...]
     sections: Mapping[str, Section]
@@ -55,15 +97,22 @@ class Own:
 
 def read_own(ini: Ini, names: Names, findings: Findings, *, start: Path) -> Own:
     """All sections that are meant for us. Paths begin in `start`, as others of the file do."""
+    daemon = OwnOptions()
+    limits = LimitOptions()
     metrics = MetricsOptions()
     identities: dict[str, Identity] = {}
     sections: dict[str, Section] = {}
+    daemon_reader: _Reader | None = None
     metrics_reader: _Reader | None = None
     for section in ini.sections.values():
         if section.kind != KIND:
             continue
         reader = _Reader(section, names, findings, start)
-        if section.name == METRICS_SECTION:
+        if section.name == KIND:
+            daemon_reader, daemon = reader, reader.options(OwnOptions)
+        elif section.name == LIMITS_SECTION:
+            limits = reader.options(LimitOptions)
+        elif section.name == METRICS_SECTION:
             metrics_reader, metrics = reader, reader.options(MetricsOptions)
         elif section.label.startswith(_IDENTITY):
             name = section.label.removeprefix(_IDENTITY)
@@ -78,11 +127,23 @@ def read_own(ini: Ini, names: Names, findings: Findings, *, start: Path) -> Own:
         findings.reject(sections[identity.name].where, what, "give each its own")
     if metrics_reader is not None:
         metrics_reader.judge(metrics, found)
-    return Own(metrics=metrics, identities=found, sections=sections)
+    if daemon_reader is not None:
+        daemon_reader.judge_tls(daemon)
+    return Own(daemon=daemon, limits=limits, metrics=metrics, identities=found, sections=sections)
 
 
-def check_own(own: Own, settings: DaemonSettings, findings: Findings) -> None:
-    """Note what doesn't go together with the servers."""
+def check_own(
+    own: Own, settings: DaemonSettings, groups: Collection[str], findings: Findings
+) -> None:
+    """Note what doesn't go together with the servers, or with the groups that there are."""
+    for identity in own.identities:
+        section = own.sections[identity.name]
+        doubts = chain(
+            doubt_identity(identity, groups), doubt_ways_in(identity, settings.listeners)
+        )
+        for path, why in doubts:
+            where, what = _told_of(section, path, why)
+            findings.warn(where, what, _in_their_words(why.hint))
     for server in settings.servers:
         known = server.credentials
         if known is not None and known.username in own.sections:
@@ -109,17 +170,13 @@ class _Reader:
 
     def options(self, table: type[T]) -> T:
         """The section as one of schema's classes; what is refused has its default."""
-        known = options_of(cast("type", table))
+        known = dict(_keys_of(cast("type", table)))
         for key, entry in self._section.own.items():
             if key not in known:
                 what = f"[{self._section.name}] has no option '{key}'"
                 hint = units.did_you_mean(key, known) or f"there are {', '.join(known)}"
                 self._findings.reject(entry.where, what, hint)
-        given = {
-            name: self._values.get(_declared(self._section.name, option, option.kind))
-            for name, option in known.items()
-            if name in self._section.own and isinstance(option.kind, Kind)
-        }
+        given = self._given(cast("type", table))
         for name, option in known.items():
             if option.required and name not in self._section.own:
                 what = f"[{self._section.name}] has no {name}"
@@ -127,6 +184,19 @@ class _Reader:
                     self._section.where, what, f"for example {option.required.example}"
                 )
         return table(**given)
+
+    def _given(self, table: type, inside: str = "") -> dict[str, Any]:
+        """What is written here of the table; of a table in it too, if anything is."""
+        given: dict[str, Any] = {}
+        for name, option in options_of(table).items():
+            key = f"{inside}{name}"
+            if isinstance(option.kind, TableInside):
+                if found := self._given(option.kind.options, f"{key}."):
+                    given[name] = option.kind.options(**found)
+            elif key in self._section.own:
+                declared = _declared(self._section.name, replace(option, name=key), option.kind)
+                given[name] = self._values.get(declared)
+        return given
 
     def identity(self, name: str) -> Identity:
         """The identity of this name that the section describes."""
@@ -150,15 +220,43 @@ class _Reader:
             where, what = self._told(path, why)
             self._findings.warn(where, what, why.hint)
 
+    def judge_tls(self, daemon: OwnOptions) -> None:
+        """Note what can't be so about the certificate of the servers, and what is odd."""
+        for path, why in object_to_tls(daemon):
+            self._object(path, why)
+        for path, why in doubt_tls(daemon, is_anybody_asked=True):
+            where, what = self._told(path, why)
+            self._findings.warn(where, what, why.hint)
+
     def _object(self, path: KeyPath, why: units.Refused) -> None:
         where, what = self._told(path, why)
         self._findings.reject(where, what, why.hint.replace("[identity.", f"[{KIND}:{_IDENTITY}"))
 
     def _told(self, path: KeyPath, why: units.Refused) -> tuple[Any, str]:
-        key = ".".join(map(str, path))
-        entry = self._section.own.get(key)
-        where = entry.where if entry else self._section.where
-        return where, f"[{self._section.name}] {f'{key} ' if key else ''}{why.says}"
+        return _told_of(self._section, path, why)
+
+
+def _in_their_words(hint: str) -> str:
+    hint = hint.replace('mode = "0666" in [server.unix]', "chmod = 0766 in [unix_http_server]")
+    return hint.replace("path in [server.unix]", "file in [unix_http_server]")
+
+
+def _told_of(section: Section, path: KeyPath, why: units.Refused) -> tuple[Any, str]:
+    """Where something is wrong with an option, and what."""
+    key = ".".join(map(str, path))
+    inside = (entry for name, entry in section.own.items() if name.startswith(f"{key}."))
+    entry = section.own.get(key) or next(inside, None)
+    where = entry.where if entry else section.where
+    return where, f"[{section.name}] {f'{key} ' if key else ''}{why.says}"
+
+
+def _keys_of(table: type, inside: str = "") -> Iterator[tuple[str, TomlOption]]:
+    """The options of one of schema's classes; one of a table inside it is called `table.name`."""
+    for name, option in options_of(table).items():
+        if isinstance(option.kind, TableInside):
+            yield from _keys_of(option.kind.options, f"{inside}{name}.")
+        else:
+            yield f"{inside}{name}", option
 
 
 def _declared(section: str, option: TomlOption, kind: Kind) -> Option[Any]:
@@ -185,6 +283,8 @@ def _as_toml(text: str, kind: Kind, default: Any) -> Any:
     """The value that TOML would have for this text."""
     if kind is kinds.BOOLEAN:
         return values.boolean(text)
+    if kind.name.startswith("integer"):
+        return values.integer(text)
     if isinstance(default, tuple | frozenset):
         return list(_items(text))
     return text

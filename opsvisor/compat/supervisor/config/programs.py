@@ -2,15 +2,16 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from opsvisor.compat.supervisor.config.expansions import Names, environment_names
 from opsvisor.compat.supervisor.config.ini import Section
 from opsvisor.compat.supervisor.config.options import STDERR, STDOUT, Program, Stream
+from opsvisor.compat.supervisor.config.origins import program_origins
 from opsvisor.compat.supervisor.config.sections import Findings, SectionReader
 from opsvisor.compat.supervisor.config.values import LogTarget
 from opsvisor.config.auto_log import auto_path
+from opsvisor.config.origins import Origins, Written
 from opsvisor.core.spec import (
     ExponentialBackoff,
     KillMode,
@@ -23,6 +24,7 @@ from opsvisor.core.spec import (
     StdinMode,
     StopPolicy,
 )
+from opsvisor.core.struct import Struct, replace
 
 # Supervisor restarts after a run at once and without end, some forty times a second. This is
 # close enough for anything that lives, and keeps the machine usable for what doesn't.
@@ -32,13 +34,13 @@ _RUN_BACKOFF = ExponentialBackoff(delay=0.1, factor=2.0, limit=5.0, jitter=0.0)
 _COMMAND_MAX = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True, kw_only=True):
     """What programs take over from the rest of the configuration.
 
     `names` are expanded in every section; `environment` is that of [supervisord]; `config_path`
     is absolute, `start` is the absolute folder in which relative paths begin; `server_url` is ""
-    where nothing listens.
+    where nothing listens. Where values were written goes to `origins`, after what is written of
+    all programs.
     """
 
     names: Names
@@ -50,10 +52,11 @@ class Surroundings:
     child_log_dir: str
     strip_ansi: bool
     findings: Findings
+    origins: Origins
+    shared_origins: Written
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Common:
+class _Common(Struct, frozen=True, kw_only=True):
     """What stands beside the number of a process, but is read for all of a program at once."""
 
     redirect_stderr: bool
@@ -70,6 +73,7 @@ def read_program(
     `as_member` says that the group has a section of its own, and so a priority of its own.
     """
     program = section.label.strip()
+    around.origins.note_program(group, program, program_origins(section, around.shared_origins))
     names = {**around.names, "program_name": program, "group_name": group}
     suffix = f" in section '{section.name}' (file: '{section.where.file}')"
     reader = SectionReader(section, names, around.findings, start=around.start, suffix=suffix)

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -16,6 +15,7 @@ from opsvisor.config.kind import quote
 from opsvisor.config.settings import LogLevel
 from opsvisor.config.units import DURATION_MAX, SIZE_MAX, did_you_mean
 from opsvisor.core.spec import ExitSet, RestartMode
+from opsvisor.core.struct import Struct
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -32,8 +32,7 @@ _PROCESSES_MAX = 10_000  # of one program: each costs memory before it runs
 _INTEGER_MIN, _INTEGER_MAX = -(2**31), 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Kind(Generic[T_co]):
+class Kind(Struct, Generic[T_co], frozen=True):
     """A type of value. `takes` completes "autostart takes …" in the hint of a refusal.
 
     `read` is given the text and the absolute folder in which relative paths begin.

@@ -10,9 +10,16 @@ timer, for ticks, and none while nobody subscribed to any.
 
 import asyncio
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from opsvisor.compat.supervisor.listeners.pool import Count, Effect, Pools, Say, Send
+from opsvisor.compat.supervisor.listeners.pool import (
+    Count,
+    Effect,
+    PoolMemento,
+    Pools,
+    Say,
+    Send,
+)
 from opsvisor.compat.supervisor.listeners.ticks import Ticks
 from opsvisor.compat.supervisor.listeners.translate import (
     SUPERVISOR_RUNNING,
@@ -41,6 +48,7 @@ from opsvisor.core.events import (
 from opsvisor.core.inputs import FeedsSettled
 from opsvisor.core.spec import ProcessId
 from opsvisor.core.state import PublicState
+from opsvisor.core.struct import Struct, field
 from opsvisor.runtime import clock
 from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.output import Output
@@ -49,6 +57,20 @@ from opsvisor.runtime.streams import StdinFullError, StdinUnavailableError
 _DOWN = frozenset(
     {PublicState.STOPPED, PublicState.BACKOFF, PublicState.EXITED, PublicState.FATAL}
 )
+
+
+class DeliveryMemento(Struct, frozen=True, kw_only=True):
+    """Everything that is on its way to listeners.
+
+    `unsent` is what the pipe of a listener has not taken yet; `last_exits` are those whose change
+    of state is still to come.
+    """
+
+    pools: tuple[PoolMemento, ...] = ()
+    leaving_groups: tuple[str, ...] = ()
+    ticks: Mapping[str, int] = field(default_factory=dict)
+    unsent: tuple[tuple[ProcessId, bytes], ...] = ()
+    last_exits: tuple[tuple[ProcessId, bool], ...] = ()
 
 
 class EventDelivery:
@@ -81,6 +103,32 @@ class EventDelivery:
         self._is_open = True
         self._bus.listen(self._on_event)
         self._engine.listen_to_output(self._on_output)
+
+    def remember(self) -> DeliveryMemento:
+        """What another process needs to go on telling."""
+        return DeliveryMemento(
+            pools=self.pools.remember(),
+            leaving_groups=self._groups.leaving,
+            ticks=self._ticks.remember(),
+            unsent=tuple(self._unsent.items()),
+            last_exits=tuple(self._last_exit.items()),
+        )
+
+    def recall(self, memento: DeliveryMemento) -> None:
+        """Go on with what another process had, once the engine has its plan and its streams."""
+        self._groups.recall(self._engine.ids(), memento.leaving_groups)
+        for group in self._supervisor.plan.groups:
+            self._perform(self.pools.follow(group))
+        self.pools.recall(memento.pools)
+        self._ticks.recall(memento.ticks)
+        self._last_exit.update(dict(memento.last_exits))
+        for listener, rest in memento.unsent:
+            if self.pools.of(listener) is not None:
+                self._unsent[listener] = rest
+                self._engine.streams(listener).when_stdin_takes_more(
+                    functools.partial(self._write_rest, listener)
+                )
+        self._wind_up()
 
     def close(self) -> None:
         """Tell nobody any more."""

@@ -16,7 +16,6 @@ whoever performs a `Send` reports back with `not_sent`, or with `blocked` and la
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import assert_never
 
 from opsvisor.compat.supervisor.listeners.names import KINDS
@@ -27,12 +26,14 @@ from opsvisor.compat.supervisor.listeners.protocol import (
     ListenerState,
     Moved,
     Protocol,
+    ProtocolMemento,
 )
 from opsvisor.compat.supervisor.listeners.translate import ListenerEvent
 from opsvisor.compat.supervisor.undecodable import as_text
 from opsvisor.config.settings import LogLevel
 from opsvisor.core.plan import EventFeed, Group
 from opsvisor.core.spec import ProcessId
+from opsvisor.core.struct import Struct, field
 
 # Of the payloads in one buffer, in characters: buffer_size alone could mean gigabytes of output.
 HEAVIEST_BUFFER = 16 * 1024 * 1024
@@ -40,8 +41,7 @@ HEAVIEST_BUFFER = 16 * 1024 * 1024
 _ACCEPTED = b"OK"  # the one answer that isn't a refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True):
     """Write this to the standard input of a listener: the event of this number."""
 
     id: ProcessId
@@ -49,16 +49,14 @@ class Send:
     text: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(Struct, frozen=True):
     """Write a line to the activity log."""
 
     level: LogLevel
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(Struct, frozen=True):
     """Add this many to the events that the pool of this name has dropped; 0 begins to count."""
 
     pool: str
@@ -68,8 +66,7 @@ class Count:
 Effect = Send | Say | Count
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class Waiting(Struct, frozen=True):
     """An event in a pool's hands. `serial` is its number everywhere, `pool_serial` that here."""
 
     event: ListenerEvent
@@ -77,15 +74,34 @@ class _Waiting:
     pool_serial: int
 
 
-@dataclass(slots=True)
-class _Listener:
+class ListenerMemento(Struct, frozen=True, kw_only=True):
+    """One run of one process of a pool; `in_hand` is its event."""
+
+    id: ProcessId
+    protocol: ProtocolMemento
+    is_up: bool = False
+    is_blocked: bool = False
+    is_deaf: bool = False
+    in_hand: Waiting | None = None
+
+
+class PoolMemento(Struct, frozen=True, kw_only=True):
+    """The buffer of a pool, and what its listeners have in hand."""
+
+    name: str
+    next_serial: int
+    buffer: tuple[Waiting, ...] = ()
+    listeners: tuple[ListenerMemento, ...] = ()
+
+
+class _Listener(Struct):
     """One run of one process of a pool."""
 
     protocol: Protocol = field(default_factory=Protocol)
     is_up: bool = False  # in state RUNNING; before that and after it, it is told nothing
     is_blocked: bool = False  # a part of what it was told is still to be written
     is_deaf: bool = False  # it closed its standard input
-    in_hand: _Waiting | None = None
+    in_hand: Waiting | None = None
 
     @property
     def may_answer(self) -> bool:
@@ -106,9 +122,42 @@ class Pool:
         self._feed = feed
         self._order = tuple(spec.id for spec in group.processes)
         self._listeners: dict[ProcessId, _Listener] = {}
-        self._buffer: deque[_Waiting] = deque()
+        self._buffer: deque[Waiting] = deque()
         self._weight = 0
         self._next_serial = 0
+
+    def remember(self) -> PoolMemento:
+        """What a pool of another process needs to go on."""
+        return PoolMemento(
+            name=self.name,
+            next_serial=self._next_serial,
+            buffer=tuple(self._buffer),
+            listeners=tuple(
+                ListenerMemento(
+                    id=process_id,
+                    protocol=one.protocol.remember(),
+                    is_up=one.is_up,
+                    is_blocked=one.is_blocked,
+                    is_deaf=one.is_deaf,
+                    in_hand=one.in_hand,
+                )
+                for process_id, one in self._listeners.items()
+            ),
+        )
+
+    def recall(self, memento: PoolMemento) -> None:
+        """Go on where the pool of another process was, before anything is accepted."""
+        self._next_serial = memento.next_serial
+        self._buffer.extend(memento.buffer)
+        self._weight = sum(len(waiting.event.payload) for waiting in self._buffer)
+        for one in memento.listeners:
+            self._listeners[one.id] = _Listener(
+                protocol=Protocol.recall(one.protocol),
+                is_up=one.is_up,
+                is_blocked=one.is_blocked,
+                is_deaf=one.is_deaf,
+                in_hand=one.in_hand,
+            )
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -143,7 +192,7 @@ class Pool:
 
         Of a kind and a wider one that are both subscribed to, each is told, as with Supervisor.
         """
-        waiting = _Waiting(event, serial, self._next_serial)
+        waiting = Waiting(event, serial, self._next_serial)
         self._next_serial += 1
         of_kinds = KINDS[event.name]
         effects: list[Effect] = []
@@ -173,7 +222,7 @@ class Pool:
                 return process_id, listener
         return None
 
-    def _envelope(self, waiting: _Waiting) -> bytes:
+    def _envelope(self, waiting: Waiting) -> bytes:
         """The event as it is written. `len` counts characters.
 
         Supervisor's documentation says bytes, its code counts characters, and the listeners there
@@ -189,7 +238,7 @@ class Pool:
 
     # -- the buffer --------------------------------------------------------------------------
 
-    def _put_back(self, waiting: _Waiting) -> list[Effect]:
+    def _put_back(self, waiting: Waiting) -> list[Effect]:
         text = (
             f"rebuffering event {waiting.serial} for pool {self.name}"
             f" (buf size={len(self._buffer)}, max={self._feed.buffer_size})"
@@ -318,6 +367,16 @@ class Pools:
     def are_settled(self) -> bool:
         """Whether no pool has anything left to be answered."""
         return all(pool.is_settled for pool in self._pools.values())
+
+    def remember(self) -> tuple[PoolMemento, ...]:
+        """What other pools need to go on."""
+        return tuple(pool.remember() for pool in self._pools.values())
+
+    def recall(self, mementos: Iterable[PoolMemento]) -> None:
+        """Go on with the pools that the plan still has; `follow` comes first."""
+        for memento in mementos:
+            if pool := self._pools.get(memento.name):
+                pool.recall(memento)
 
     def follow(self, group: Group) -> list[Effect]:
         """Take over what the plan says of a group, be it a pool or not."""

@@ -11,9 +11,10 @@ gives the same whatever the cuts. What is kept of an unfinished answer is bounde
 would go on collecting (a line without an end, a result of gigabytes), the listener is UNKNOWN.
 """
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import assert_never
+from typing import Self, assert_never
+
+from opsvisor.core.struct import Struct
 
 _READY = b"READY\n"
 _BEFORE_LENGTH = len(b"RESULT ")  # whatever stands there, Supervisor doesn't look
@@ -31,29 +32,34 @@ class ListenerState(Enum):
     UNKNOWN = "UNKNOWN"  # broke the protocol; nothing more is to be had from this run
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(Struct, frozen=True):
     """The listener went from one state to another."""
 
     old: ListenerState
     new: ListenerState
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """The listener is done with its event; `result` says how. It moves on right after this."""
 
     result: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class BadLine:
+class BadLine(Struct, frozen=True):
     """Where the length of a result was expected came this. It moves to UNKNOWN right after."""
 
     line: bytes
 
 
 Heard = Moved | Answered | BadLine
+
+
+class ProtocolMemento(Struct, frozen=True, kw_only=True):
+    """Where a listener stands, and what of an answer has been read."""
+
+    state: ListenerState
+    unread: bytes = b""
+    result_length: int | None = None
 
 
 class Protocol:
@@ -63,6 +69,21 @@ class Protocol:
         self.state = ListenerState.ACKNOWLEDGED
         self._unread = bytearray()
         self._result_length: int | None = None  # while BUSY, once its line has been read
+
+    def remember(self) -> ProtocolMemento:
+        """What is needed to understand what the listener says next."""
+        return ProtocolMemento(
+            state=self.state, unread=bytes(self._unread), result_length=self._result_length
+        )
+
+    @classmethod
+    def recall(cls, memento: ProtocolMemento) -> Self:
+        """Go on where another process was."""
+        protocol = cls()
+        protocol.state = memento.state
+        protocol._unread += memento.unread
+        protocol._result_length = memento.result_length
+        return protocol
 
     def told(self) -> None:
         """Note that it was told an event, which only a READY one may be."""

@@ -1,5 +1,7 @@
 """TICK events: when the wall clock passes a multiple of 5, 60 or 3600 seconds."""
 
+from collections.abc import Mapping
+
 from opsvisor.compat.supervisor.listeners.names import KINDS, TICKS
 from opsvisor.compat.supervisor.listeners.translate import ListenerEvent, tick
 
@@ -13,6 +15,14 @@ class Ticks:
 
     def __init__(self) -> None:
         self._last: dict[str, int] = {}  # of each kind that is wanted
+
+    def remember(self) -> dict[str, int]:
+        """The last one of each kind that is wanted."""
+        return dict(self._last)
+
+    def recall(self, last: Mapping[str, int]) -> None:
+        """These have been told already."""
+        self._last.update(last)
 
     def want(self, kinds: frozenset[str], now: float) -> None:
         """From now on, these kinds of events are subscribed to."""

@@ -7,7 +7,6 @@ STOPPING -> EXITED or BACKOFF (stopped because a probe failed, for its restart p
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import assert_never
 
 from opsvisor.compat.supervisor.undecodable import as_text
@@ -15,11 +14,11 @@ from opsvisor.core.events import StateChanged, SupervisorStateChanged
 from opsvisor.core.plan import PlanDiff
 from opsvisor.core.spec import ProcessId
 from opsvisor.core.state import PublicState
+from opsvisor.core.struct import Struct
 from opsvisor.runtime.output import Output
 
 
-@dataclass(frozen=True, slots=True)
-class ListenerEvent:
+class ListenerEvent(Struct, frozen=True):
     """One event as listeners are told of it. `name` is one of names.KINDS."""
 
     name: str
@@ -100,6 +99,17 @@ class Groups:
     def __init__(self) -> None:
         self._members: dict[str, set[ProcessId]] = {}
         self._leaving: set[str] = set()
+
+    @property
+    def leaving(self) -> tuple[str, ...]:
+        """Those that left the plan and are not down yet."""
+        return tuple(sorted(self._leaving))
+
+    def recall(self, processes: Iterable[ProcessId], leaving: Iterable[str]) -> None:
+        """Know the processes that another daemon had, and which groups were leaving."""
+        for process_id in processes:
+            self.process_added(process_id)
+        self._leaving.update(leaving)
 
     def plan_applied(self, diff: PlanDiff) -> tuple[frozenset[str], list[str]]:
         """The groups that are new with this plan, and those that are gone with it at once."""

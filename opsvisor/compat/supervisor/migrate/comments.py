@@ -3,25 +3,23 @@
 import configparser
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from opsvisor.compat.supervisor.config.ini import Ini, decoded
+from opsvisor.core.struct import Struct, field
 
 _INLINE = re.compile(r"(?<!\S)[;#]")
 _KEY = re.compile(r"\s*(?P<key>.*?)\s*[=:]")
 
 
-@dataclass(slots=True)
-class Remarks:
+class Remarks(Struct):
     """What was written about one thing: lines `above` it, "" between paragraphs, and `beside`."""
 
     above: list[str] = field(default_factory=list)
     beside: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comments:
+class Comments(Struct, frozen=True, kw_only=True):
     """All comments of a configuration: by section, by (section, key), and at the end of files."""
 
     sections: Mapping[str, Remarks]

@@ -15,7 +15,6 @@ Whatever else differs is named, so that a migration that can't say something nev
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,13 @@ from opsvisor.config.listening import is_loopback
 from opsvisor.config.settings import DaemonSettings, Dialect, Loaded, TcpServer, UnixServer
 from opsvisor.core.plan import Group
 from opsvisor.core.spec import LogSpec, ProcessId, ProcessSpec
+from opsvisor.core.struct import Struct, replace
 
 _AUTO_LETTERS = re.compile(r"-[0-9a-f]{8}\.log$")
 _SECRET = frozenset({"environment", "credentials", "identities", "password", "username"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class Difference(Struct, frozen=True, kw_only=True):
     """A field that isn't the same. `before` and `after` are "" where they may be a secret."""
 
     subject: str
@@ -134,12 +133,10 @@ def _absolute(path: str | None, start: Path) -> str | None:
 def _differences(subject: str, before: Any, after: Any, path: str = "") -> Iterator[Difference]:
     if before == after:
         return
-    if is_dataclass(before) and type(before) is type(after):
-        for one in fields(before):
-            name = f"{path}.{one.name}".removeprefix(".")
-            yield from _differences(
-                subject, getattr(before, one.name), getattr(after, one.name), name
-            )
+    if isinstance(before, Struct) and type(before) is type(after):
+        for field in before.__struct_fields__:
+            name = f"{path}.{field}".removeprefix(".")
+            yield from _differences(subject, getattr(before, field), getattr(after, field), name)
         return
     is_secret = not _SECRET.isdisjoint(path.split(".")) or path == "servers"
     yield Difference(

@@ -2,16 +2,16 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 
 from opsvisor.compat.supervisor.config.ini import Entry, Section
-from opsvisor.compat.supervisor.config.own import METRICS_SECTION
+from opsvisor.compat.supervisor.config.own import LIMITS_SECTION, METRICS_SECTION
 from opsvisor.compat.supervisor.migrate.expressions import Marked, escape_variables, names_in
 from opsvisor.compat.supervisor.migrate.findings import Findings
 from opsvisor.compat.supervisor.migrate.leaves import (
     DAEMON,
     HTTP,
     IDENTITY,
+    LIMITS,
     METRICS,
     UNIX,
     Leaves,
@@ -21,14 +21,18 @@ from opsvisor.compat.supervisor.migrate.leaves import (
 from opsvisor.compat.supervisor.migrate.source import Source
 from opsvisor.config import accounts
 from opsvisor.config.listening import is_loopback
-from opsvisor.config.settings import TcpServer, UnixServer
+from opsvisor.config.option import options_of
+from opsvisor.config.resolve_tls import tls_spec
+from opsvisor.config.schema_daemon import LimitOptions
+from opsvisor.config.settings import ClientCertificate, TcpServer, TlsSpec, UnixServer
 from opsvisor.config.template import fill_variables
+from opsvisor.config.tokens import show_token_hash
 from opsvisor.config.units import Refused
 from opsvisor.core.spec import UserSpec
+from opsvisor.core.struct import Struct, field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DaemonTable:
+class DaemonTable(Struct, frozen=True, kw_only=True):
     """A table about the daemon. `frozen` as in a program's."""
 
     header: tuple[str, ...]
@@ -68,6 +72,15 @@ def write_daemon(source: Source, findings: Findings) -> DaemonTable:
         folder = os.path.expanduser(marked.text) if marked else ""  # noqa: PTH111 - as the reader
         writer.path("child_log_dir", "childlogdir", folder)
     writer.value("remove_auto_logs", settings.auto_log_dir is not None)
+    if settings.state_dir is not None:
+        writer.value("state_dir", escape_variables(settings.state_dir))
+    if settings.audit_log.path is not None:
+        writer.value("audit_log", escape_variables(settings.audit_log.path))
+    writer.value("audit_rotate_size", settings.audit_log.rotate_size)
+    writer.value("audit_rotate_keep", settings.audit_log.rotate_keep)
+    writer.value("on_crash", settings.on_crash)
+    writer.value("essential_exit_code", settings.essential_exit_code)
+    writer.value("forward_signals", settings.forward_signals or None)
     environment = section.entries.get("environment")
     if environment is not None:
         names = frozenset(names_in(environment.value))
@@ -93,6 +106,8 @@ def write_server(source: Source, server: UnixServer | TcpServer) -> DaemonTable:
         # With identities an opsvisord would ask for one on loopback as well.
         is_closed = is_loopback(server.host) and not source.own.identities
         writer.value("allow_anonymous", server.is_open and not is_closed)
+        writer.value("hosts", server.hosts or None)
+        writer.tls(server.tls)
     if server.credentials is not None:
         writer.text("username", "username", server.credentials.username)
         writer.text("password", "password", server.credentials.password)
@@ -100,10 +115,12 @@ def write_server(source: Source, server: UnixServer | TcpServer) -> DaemonTable:
 
 
 def write_own(source: Source) -> Iterator[DaemonTable]:
-    """[metrics] and [identity.X], which were written for us in the first place."""
+    """[metrics], [server.limits] and [identity.X], which were written for us from the start."""
     for section in source.ini.sections.values():
         if section.name == METRICS_SECTION:
             yield _write_metrics(source, section)
+        if section.name == LIMITS_SECTION:
+            yield _write_limits(source, section)
     for identity in source.own.identities:
         section = source.own.sections[identity.name]
         writer = _Writer(source, section, IDENTITY)
@@ -113,6 +130,15 @@ def write_own(source: Source) -> Iterator[DaemonTable]:
         if identity.token is not None:
             writer.text("token", "token", identity.token)
         writer.path("token_file", "token_file", identity.token_file)
+        if identity.token_hash is not None:
+            writer.text("token_hash", "token_hash", show_token_hash(identity.token_hash))
+        if identity.groups is not None:
+            writer.value("groups", tuple(sorted(identity.groups)))
+        if identity.local is not None:
+            writer.user_number("local", "user", identity.local.uid, accounts.uid_of)
+            writer.user_number("local", "group", identity.local.gid, accounts.gid_of)
+        if identity.certificate is not None:
+            writer.certificate(identity.certificate)
         yield writer.done("identity", identity.name)
 
 
@@ -121,11 +147,19 @@ def _write_metrics(source: Source, section: Section) -> DaemonTable:
     written = source.own.metrics
     writer.value("listen", written.listen and str(written.listen))
     writer.value("allow_anonymous", written.allow_anonymous)
+    writer.tls(tls_spec(written))
     writer.value("collectors", written.collectors)
     writer.value("process_labels", written.process_labels or None)
     writer.value("compat", written.compat)
     writer.value("proportional_memory_interval", written.proportional_memory_interval)
     return writer.done("metrics")
+
+
+def _write_limits(source: Source, section: Section) -> DaemonTable:
+    writer = _Writer(source, section, LIMITS)
+    for name in options_of(LimitOptions):
+        writer.value(name, getattr(source.own.limits, name))
+    return writer.done("server", "limits")
 
 
 def _note_relative(writer: "_Writer", key: str, path: str, findings: Findings) -> None:
@@ -144,8 +178,7 @@ def _note_relative(writer: "_Writer", key: str, path: str, findings: Findings) -
     )
 
 
-@dataclass(slots=True)
-class _Writer:
+class _Writer(Struct):
     source: Source
     section: Section
     options: Table
@@ -167,6 +200,29 @@ class _Writer:
         """A value without variables."""
         if value is not None:
             self.leaves[option,] = self.options.show((option,), value)
+
+    def tls(self, spec: TlsSpec | None) -> None:
+        """The certificate of a server."""
+        if spec is None:
+            return
+        paths = {"tls_cert": spec.cert, "tls_key": spec.key, "client_ca": spec.client_ca}
+        for option, path in paths.items():
+            if path is not None:
+                self.value(option, escape_variables(path))
+        if spec.client_ca is not None:
+            self.value("client_cert", spec.client_cert)
+
+    def certificate(self, known: ClientCertificate) -> None:
+        """What a client's certificate must say."""
+        for option in ("common_name", "dns_name", "uri"):
+            if (value := getattr(known, option)) is not None:
+                self._inside("certificate", option, escape_variables(value))
+        if known.fingerprint is not None:
+            self._inside("certificate", "fingerprint", known.fingerprint.hex())
+
+    def _inside(self, table: str, option: str, value: object) -> None:
+        """A value of a table inside this one."""
+        self.leaves[table, option] = self.options.show((table, option), value)
 
     def text(self, option: str, key: str, value: str) -> None:
         """A text that may name variables."""
@@ -194,6 +250,22 @@ class _Writer:
                 lambda filled: filled in names,
                 user.name,
             )
+
+    def user_number(
+        self, table: str, option: str, number: int | None, look_up: Callable[[str], int]
+    ) -> None:
+        """A user or a group in a table inside this one, by the name that it was written with."""
+        if number is None:
+            return
+
+        def is_same(filled: str) -> bool:
+            try:
+                return look_up(filled) == number
+            except Refused:
+                return False
+
+        key = f"{table}.{option}"
+        self._choose_at((table, option), key, str.strip, is_same, str(number))
 
     def owner(self, owner: tuple[int, int] | None) -> None:
         """Whose a socket is, as it was written if that is understood here."""
@@ -227,8 +299,17 @@ class _Writer:
         is_right: Callable[[str], bool],
         literal: str,
     ) -> None:
+        self._choose_at((option,), key, read, is_right, literal)
+
+    def _choose_at(
+        self,
+        path: Path,
+        key: str,
+        read: Callable[[str], str],
+        is_right: Callable[[str], bool],
+        literal: str,
+    ) -> None:
         """The text as it was written if it comes to the right value, or else the value."""
-        path: Path = (option,)
         marked = self.mark(key)
         template = marked.daemon(read(marked.text)) if marked is not None else None
         if marked is not None and template is not None and self._is_filled(template, is_right):

@@ -7,10 +7,10 @@ digits that nobody wrote, the value is read as ever, and then the words become o
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 
 from opsvisor.compat.supervisor.config.expansions import Names, expand
 from opsvisor.compat.supervisor.config.refused import Refused
+from opsvisor.core.struct import Struct, field
 
 _EXPANSION = re.compile(r"%(?:%|\((?P<name>(?:[^()]|\([^()]*\))*)\)(?P<form>[^a-zA-Z%]*[a-zA-Z]))")
 _NUMBER_FORM = re.compile(r"(?P<width>0?\d?)(?:d|i|u|s)", re.ASCII)
@@ -18,8 +18,7 @@ _VARIABLE = re.compile(r"\$(?=\{[A-Za-z_][A-Za-z0-9_]*\})")
 _NUMBER = "process_num"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Marked:
+class Marked(Struct, frozen=True, kw_only=True):
     """A text whose carried names are words yet. `frozen` are names that became their values."""
 
     text: str

@@ -1,12 +1,10 @@
 """What a migration has to tell: what our format can't say, and what is good to know."""
 
-from dataclasses import dataclass, field
-
 from opsvisor.config.problems import Place
+from opsvisor.core.struct import Struct, field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True):
     """One thing about the part of a configuration that began as [`section`] ("": the whole)."""
 
     section: str
@@ -19,8 +17,7 @@ class Finding:
         return f"{self.where}: {self.what}" + (f" ({self.hint})" if self.hint else "")
 
 
-@dataclass(slots=True)
-class Findings:
+class Findings(Struct):
     """Differences mean that opsvisord will do something else, notes that it won't."""
 
     differences: dict[Finding, None] = field(default_factory=dict)

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from opsvisor.compat.supervisor.config.ini import Section
 from opsvisor.compat.supervisor.migrate import toml_text
 from opsvisor.compat.supervisor.migrate.comments import Comments, Remarks
 from opsvisor.compat.supervisor.migrate.leaves import PROGRAM, Leaves, Path, Table
+from opsvisor.core.struct import Struct
 
 _WIDTH = 99
 
@@ -92,8 +92,7 @@ _WAYS = frozenset(
 _WAYS_OF_ENVIRONMENT = "SUPERVISOR_"
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(Struct, frozen=True):
     """One `key = value`, and the options of Supervisor's that it says."""
 
     text: str

@@ -8,7 +8,7 @@ from opsvisor.config.kind import Kind
 from opsvisor.config.kinds import DURATION_OR_NEVER
 from opsvisor.config.option import Option, Section, options_of
 from opsvisor.config.schema import ProgramOptions
-from opsvisor.config.schema_daemon import DaemonOptions, HttpOptions, UnixOptions
+from opsvisor.config.schema_daemon import DaemonOptions, HttpOptions, LimitOptions, UnixOptions
 from opsvisor.config.schema_metrics import IdentityOptions, MetricsOptions
 
 # The way to an option from its table inwards, such as ("log", "stdout", "path").
@@ -65,4 +65,5 @@ DAEMON = Table(DaemonOptions)
 UNIX = Table(UnixOptions)
 HTTP = Table(HttpOptions)
 METRICS = Table(MetricsOptions)
+LIMITS = Table(LimitOptions)
 IDENTITY = Table(IdentityOptions)

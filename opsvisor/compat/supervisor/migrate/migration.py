@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from opsvisor.compat.supervisor.config.load import load
@@ -18,12 +17,12 @@ from opsvisor.config.load import Additions, native_text
 from opsvisor.config.problems import ConfigError, Place
 from opsvisor.config.settings import Loaded
 from opsvisor.core.plan import Plan
+from opsvisor.core.struct import Struct, replace
 
 _UNKNOWN = re.compile(r"contains names \('ENV_([A-Za-z_][A-Za-z0-9_]*)'\)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Migration:
+class Migration(Struct, frozen=True, kw_only=True):
     """The text of an opsvisor.toml. `differences` are what it can't say, `notes` are no loss."""
 
     text: str

@@ -8,7 +8,6 @@ process, what its spec holds.
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from opsvisor.compat.supervisor.config.ini import Section
@@ -31,6 +30,7 @@ from opsvisor.core.spec import (
     StdinMode,
     UnixSocketSpec,
 )
+from opsvisor.core.struct import Struct
 
 _TARGETS = {
     (KillMode.PROCESS, KillMode.PROCESS): KillTargets.PROCESS,
@@ -45,8 +45,7 @@ def usable_name(name: str) -> str:
     return re.sub(r"[^\w.+@-]", "_", name) or "_"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProgramTable:
+class ProgramTable(Struct, frozen=True, kw_only=True):
     """A [program.`name`]. `ids` are its processes: as Supervisor has them, and as they are here.
 
     `frozen` are the names, by the option of the section, that became today's values. `variables`
@@ -79,7 +78,6 @@ def write_table(
     return _Writer(source, section, specs, name, groups, feed=feed).write()
 
 
-@dataclass(slots=True)
 class _Writer(Wording):
     feed: EventFeed | None = None
     variables_in_command: bool = False
@@ -106,6 +104,8 @@ class _Writer(Wording):
         self._environment(own)
         self._socket()
         self._restart()
+        self.same(("on_fatal",), lambda spec: spec.on_fatal)
+        self.same(("on_exit",), lambda spec: spec.on_exit)
         self._stop()
         self._logs()
         if self.feed is not None:

@@ -3,7 +3,6 @@
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from opsvisor.compat.supervisor.config.environment import parse_environment
@@ -15,12 +14,12 @@ from opsvisor.compat.supervisor.config.sections import Findings
 from opsvisor.compat.supervisor.migrate.comments import Comments, collect
 from opsvisor.compat.supervisor.migrate.expressions import Marked, try_mark
 from opsvisor.config.settings import Loaded
+from opsvisor.core.struct import Struct
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(Struct, frozen=True, kw_only=True):
     """A configuration that was read without error.
 
     `names` are what values may be expanded with, `carried` the templates for those that we have

@@ -1,7 +1,6 @@
 """Which tables are written: for each program one, if one can say it; and the daemon's own."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from opsvisor.compat.supervisor.config.ini import Section
 from opsvisor.compat.supervisor.migrate import toml_text
@@ -26,12 +25,12 @@ from opsvisor.config.resolve import SHARED_GROUP_PRIORITY
 from opsvisor.config.settings import UnixServer
 from opsvisor.core.plan import EventFeed, Group
 from opsvisor.core.spec import ProcessId, ProcessSpec
+from opsvisor.core.struct import Struct
 
 _PROGRAM_KINDS = ("program", "eventlistener", "fcgi-program")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tables:
+class Tables(Struct, frozen=True, kw_only=True):
     """All that is written. Programs are by the name of their section; `groups` are new names.
 
     `left_out` and `empty` are processes and groups that can't be written, which is told by now.

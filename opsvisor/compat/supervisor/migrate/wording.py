@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from opsvisor.compat.supervisor.config.expansions import Names
@@ -13,6 +12,7 @@ from opsvisor.compat.supervisor.migrate.source import Source
 from opsvisor.config.template import fill
 from opsvisor.config.units import Refused
 from opsvisor.core.spec import ProcessId, ProcessSpec
+from opsvisor.core.struct import Struct, field
 
 T = TypeVar("T")
 
@@ -28,8 +28,7 @@ class CannotSay(Exception):  # noqa: N818 - it says what happened
         super().__init__(option)
 
 
-@dataclass(slots=True)
-class Wording:
+class Wording(Struct):
     """A table as it is put together, and what its templates follow from.
 
     Whoever writes a kind of table derives from this, and says which options it has.

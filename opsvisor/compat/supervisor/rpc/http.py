@@ -20,6 +20,7 @@ from opsvisor.compat.supervisor.rpc.xml import (
     encode_fault,
 )
 from opsvisor.config.settings import LogLevel
+from opsvisor.control.audit import ASKER, Asker
 from opsvisor.control.control import Control
 
 # What is smaller than this, in bytes or characters, is read and written faster than a thread is
@@ -53,6 +54,10 @@ class Interface:
             web.route("*", "/ok.html", _ok),
         ]
 
+    def end_streams(self) -> None:
+        """End the streams that are open."""
+        self._tails.end()
+
     def close(self) -> None:
         """End the streams that are open, and begin no more."""
         self._tails.close()
@@ -69,14 +74,14 @@ class Interface:
             shown = document[:_LONGEST_NAME].decode("utf-8", "replace")
             self._log(LogLevel.ERROR, f"XML-RPC request data {shown!r} is invalid: {error}")
             return error_page(HTTPStatus.BAD_REQUEST)
-        answer = await self._answer(call)
+        answer = await self._answer(call, ASKER.get()())
         return web.Response(body=answer, content_type="text/xml")
 
-    async def _answer(self, call: Call) -> bytes:
+    async def _answer(self, call: Call, asker: Asker) -> bytes:
         name = f"{call.method[:_LONGEST_NAME]!a}"[1:-1]
         self._log(LogLevel.TRACE, f"XML-RPC method called: {name}()")
         try:
-            value = await self._table.call(call.method, call.params)
+            value = await self._table.call(call.method, call.params, asker)
         except RpcFault as met:
             told = f"[{met.fault.value}] {met.text[:_LONGEST_NAME]!a}"
             self._log(LogLevel.TRACE, f"XML-RPC method {name}() returned fault: {told}")

@@ -1,16 +1,15 @@
 """What a method of the interface is: how it is called, and what it says about itself."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from inspect import getdoc
 from typing import Any
 
 from opsvisor.compat.supervisor.rpc.faults import Fault, RpcFault
 from opsvisor.compat.supervisor.rpc.xml import Value
+from opsvisor.core.struct import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Param:
+class Param(Struct, frozen=True):
     """A parameter: its XML-RPC type, and what it is."""
 
     type: str
@@ -19,16 +18,14 @@ class Param:
     is_optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Returned:
+class Returned(Struct, frozen=True):
     """What a method answers with: its XML-RPC type, and what it is."""
 
     type: str
     about: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Method:
+class Method(Struct, frozen=True, kw_only=True):
     """One method. `call` takes the parameters by position; its docstring is the method's help.
 
     `at_any_time`: answered once a shutdown has begun, too.

@@ -34,6 +34,7 @@ _REFUSED_COMMAND = {
 
 _YES = True  # what `wait` is where a client leaves it out; any value of any type is taken
 
+_PATIENCE_TO_LOOK = 1.0  # seconds that who only asks how a process is waits until it is made
 _TICK = 0.05  # seconds
 _AT_ONCE = 10  # processes; to begin with one takes up to half a millisecond
 _PROGRESS_INTERVAL = 2.0  # seconds between "waiting for ... to stop" lines
@@ -173,7 +174,7 @@ class Processes:
 
     async def _signal(self, process_id: ProcessId, name: str, given: Any) -> None:
         signum = _signal_number(given)
-        if self._view(process_id, name).state not in _SIGNALLABLE:
+        if (await self._made(process_id, name)).state not in _SIGNALLABLE:
             raise RpcFault(Fault.NOT_RUNNING, name)
         await self._act(Action.SIGNAL, process_id, name, signum=signum)
 
@@ -198,11 +199,18 @@ class Processes:
         except KeyError:
             raise RpcFault(Fault.BAD_NAME, name) from None
 
+    async def _made(self, process_id: ProcessId, name: str) -> ProcessView:
+        """The process as it is once it is not about to be made: a STARTING one has a pid."""
+        await self._control.actions.until_made([process_id])
+        return self._view(process_id, name)
+
     # -- status ------------------------------------------------------------------------------
 
     async def info(self, name: Any) -> Value:
         """How one process is."""
-        return process_info(find_one(self._control, name), clock.now())
+        process_id = find_one(self._control, name).id
+        await self._control.actions.until_made([process_id], _PATIENCE_TO_LOOK)
+        return process_info(self._view(process_id, name), clock.now())
 
     async def all_info(self) -> Value:
         """How every process is, in order of group and name."""
@@ -215,7 +223,7 @@ class Processes:
         """Write text to the standard input of a process, as UTF-8."""
         if not isinstance(chars, str):
             raise RpcFault(Fault.INCORRECT_PARAMETERS, chars)
-        view = find_one(self._control, name)
+        view = await self._made(find_one(self._control, name).id, name)
         if view.pid is None or view.state is PublicState.STOPPING:
             raise RpcFault(Fault.NOT_RUNNING, name)
         self._stdin.write(view, chars.encode(), name=name)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
 
 from opsvisor.compat.supervisor.rpc.faults import Fault, RpcFault
 from opsvisor.compat.supervisor.rpc.xml import INT_MAX, Value, capped
@@ -12,13 +11,15 @@ from opsvisor.core.outcome import ExitCause
 from opsvisor.core.plan import Group
 from opsvisor.core.spec import KillMode, LogSpec, ProcessId, ProcessSpec, RestartMode, Startup
 from opsvisor.core.state import PublicState
+from opsvisor.core.struct import replace
 from opsvisor.core.view import ProcessView
 
 Struct = dict[str, Value]
 
 # States in which the last run is over, and no other is on its way.
 _OVER = (PublicState.STOPPED, PublicState.EXITED, PublicState.FATAL)
-_BY_SIGNAL = -1
+# What Supervisor has for any end without an exit code: a signal, or one it can't make out.
+_NO_CODE = -1
 _URL_VARIABLE = "SUPERVISOR_SERVER_URL"
 _AUTORESTART: dict[RestartMode, Value] = {
     RestartMode.ALWAYS: True,
@@ -133,12 +134,12 @@ def _exit_status(view: ProcessView) -> int:
     early = view.last_cause is ExitCause.START_FAILURE
     if outcome is None or early or view.state not in _OVER:
         return 0
-    return _BY_SIGNAL if outcome.code is None else outcome.code
+    return _NO_CODE if outcome.code is None else outcome.code
 
 
 def _spawn_error(view: ProcessView) -> str:
     """For a signal, Supervisor has the number where our own text names it."""
     outcome = view.last_outcome
     if outcome is not None and outcome.code is None and view.spawn_error == str(outcome):
-        return f"Bad exit code {_BY_SIGNAL}"
+        return f"Bad exit code {_NO_CODE}"
     return view.spawn_error

@@ -1,17 +1,16 @@
 """Which logs there are for Supervisor's clients, and where each is read from."""
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 
 from opsvisor.config.settings import Dialect
 from opsvisor.control.control import Control
+from opsvisor.core.struct import Struct
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime.logs.capture import Stream, StreamCapture
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """A log. `path` None: it is kept in memory only."""
 
     capture: StreamCapture

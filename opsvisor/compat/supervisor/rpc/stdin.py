@@ -23,7 +23,7 @@ class Stdin:
     def __init__(self, control: Control) -> None:
         self._control = control
         self._backlogs: dict[ProcessId, bytearray] = {}  # of the present runs
-        control.bus.listen(self._on_event)
+        control.bus.listen(self._on_event, to=(ProcessExited,))
 
     def write(self, view: ProcessView, text: bytes, *, name: str) -> None:
         """Write this after all that came before. NO_FILE where nothing can be written.

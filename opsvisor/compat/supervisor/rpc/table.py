@@ -4,10 +4,19 @@ Supervisor once walked the dots of a name through its own objects, which gave ev
 (CVE-2017-11610). Here a name is a key.
 """
 
+import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from opsvisor.compat.supervisor.observers import Log
+from opsvisor.compat.supervisor.rpc.audited import (
+    INTERFACE,
+    action_of,
+    ended_by,
+    ended_with,
+    targets_of,
+)
 from opsvisor.compat.supervisor.rpc.daemon import Daemon
 from opsvisor.compat.supervisor.rpc.faults import Fault, RpcFault
 from opsvisor.compat.supervisor.rpc.logs import Logs
@@ -15,7 +24,9 @@ from opsvisor.compat.supervisor.rpc.methods import Method, Param, Returned
 from opsvisor.compat.supervisor.rpc.processes import Processes
 from opsvisor.compat.supervisor.rpc.sources import Sources
 from opsvisor.compat.supervisor.rpc.xml import Value
+from opsvisor.control.audit import Asker, Ended
 from opsvisor.control.control import Control
+from opsvisor.core.events import ActionResult
 
 # Takes the type and the text of a remote communication event.
 TellRemote = Callable[[str, str], None]
@@ -30,6 +41,7 @@ _NO_ROOM: Value = {
 }
 
 _MULTICALL = "system.multicall"
+_SOMEBODY = Asker()
 
 _NAME = Param("string", "name", "of a process, group:process, or group:*")
 _ONE = Param("string", "name", "of a process, or group:process")
@@ -69,11 +81,38 @@ class Table:
             **self._of_system(),
         }
 
-    async def call(self, name: Any, params: tuple[Any, ...]) -> Value:
-        """The answer of a method. RpcFault if there is none."""
+    async def call(self, name: Any, params: tuple[Any, ...], asker: Asker = _SOMEBODY) -> Value:
+        """The answer of a method. RpcFault if there is none. What it changes is audited."""
         method = self._methods.get(name) if isinstance(name, str) else None
         if method is None:
             raise RpcFault(Fault.UNKNOWN_METHOD)
+        if name == _MULTICALL:
+            method.check_count(params)
+            return await self._multicall(params[0], asker)
+        action = action_of(name)
+        if not action:
+            return await self._answer(method, params)
+        began = time.monotonic()
+        ended = Ended(ActionResult.ABANDONED, "client_gone")
+        try:
+            value = await self._answer(method, params)
+            ended = ended_with(value)
+        except RpcFault as met:
+            ended = ended_by(met)
+            raise
+        else:
+            return value
+        finally:
+            self._control.audit.tell(
+                action,
+                targets_of(name, method, params),
+                asker,
+                ended,
+                interface=INTERFACE,
+                seconds=time.monotonic() - began,
+            )
+
+    async def _answer(self, method: Method, params: tuple[Any, ...]) -> Value:
         method.check_count(params)
         if not method.at_any_time and self._control.supervisor.state.is_ending:
             raise RpcFault(Fault.SHUTDOWN_STATE)
@@ -128,7 +167,7 @@ class Table:
             raise RpcFault(Fault.SIGNATURE_UNSUPPORTED)
         return method
 
-    async def _multicall(self, calls: Any) -> Value:
+    async def _multicall(self, calls: Any, asker: Asker = _SOMEBODY) -> Value:
         """Make several calls, one after the other.
 
         Results are given as they are, not in an array of one element each.
@@ -138,15 +177,16 @@ class Table:
         answers: list[Value] = []
         room = LONGEST_ANSWER
         for call in calls:
-            answer = await self._one_of_many(call) if room > 0 else _NO_ROOM
+            await asyncio.sleep(0)  # most calls wait for nothing, and there may be thousands
+            answer = await self._one_of_many(call, asker) if room > 0 else _NO_ROOM
             room -= _weight(answer)
             answers.append(answer)
         return answers
 
-    async def _one_of_many(self, call: Any) -> Value:
+    async def _one_of_many(self, call: Any, asker: Asker) -> Value:
         try:
             name, params = _read_call(call)
-            return await self.call(name, params)
+            return await self.call(name, params, asker)
         except RpcFault as met:
             return {"faultCode": met.fault.value, "faultString": met.text}
 

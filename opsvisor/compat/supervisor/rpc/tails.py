@@ -35,6 +35,10 @@ class Tails:
     def close(self) -> None:
         """End the streams that are open, and begin no more."""
         self._is_closed = True
+        self.end()
+
+    def end(self) -> None:
+        """End the streams that are open."""
         for task in self._open:
             task.cancel()
 

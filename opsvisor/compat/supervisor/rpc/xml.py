@@ -21,10 +21,11 @@ answer that no client can read.
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from xml.parsers import expat
+
+from opsvisor.core.struct import Struct, field
 
 Value = bool | int | float | str | datetime | None | Sequence["Value"] | Mapping[str, "Value"]
 
@@ -45,8 +46,7 @@ class NotACallError(Exception):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A method's name, and what it is called with."""
 
     method: str
@@ -66,8 +66,7 @@ def decode_call(document: bytes) -> Call:
         raise NotACallError(f"unmarshallable (a value can't be read: {error})") from None
 
 
-@dataclass(slots=True)
-class _Element:
+class _Element(Struct):
     """An element that has not ended: its text up to the first child, and its children's values.
 
     `pairs` has, for each child of no type (a struct's members), the values of its own children.

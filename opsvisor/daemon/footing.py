@@ -1,0 +1,89 @@
+"""What a life of the daemon stands on: its state directory, opened before all else."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from opsvisor.config.search import runtime_dir
+from opsvisor.config.settings import Loaded
+from opsvisor.core.struct import Struct
+from opsvisor.daemon.host import HostError, is_first_process
+from opsvisor.runtime.memory.directory import (
+    Place,
+    StateDirectory,
+    StateDirectoryError,
+    open_state_directory,
+)
+from opsvisor.runtime.memory.identity import this_world
+
+
+class Footing(Struct, frozen=True):
+    """What a life of the daemon stands on. Without a directory, `problem` says why there is none.
+
+    `is_trouble`: somebody should know. `seed` is what our programs are marked by: the same in all
+    daemons with this directory, so that programs are known by it even when nothing else is.
+    """
+
+    directory: StateDirectory | None
+    problem: str = ""
+    is_trouble: bool = False
+    seed: int = 0
+
+    def release(self) -> None:
+        """Leave it: nothing is to be remembered."""
+        if self.directory is not None:
+            self.directory.release(is_over=True)
+
+
+def footing_for(loaded: Loaded, before: Footing | None = None) -> Footing:
+    """Open the state directory of this configuration, while we may still be root.
+
+    `before` is kept if it is the same one. HostError if a directory that was asked for by name
+    can't be used; without the usual one we go on.
+    """
+    if is_first_process():
+        why = "the first process of a container takes all others with it: nothing to remember"
+        return Footing(None, why)
+    place = place_of(loaded)
+    if before is not None and before.directory is not None:
+        if before.directory.path == place.path:
+            return before
+        before.release()
+    seed = _seed_of(place)
+    try:
+        return Footing(open_state_directory(place, loaded.settings.user), seed=seed)
+    except StateDirectoryError as error:
+        if place.is_chosen:
+            raise HostError(str(error)) from error
+        problem = f"programs would be lost in a crash of this daemon: {error}"
+        return Footing(None, problem, is_trouble=True, seed=seed)
+
+
+def place_of(loaded: Loaded) -> Place:
+    """Where the state directory of this configuration is to be."""
+    chosen = loaded.settings.state_dir
+    if chosen is not None:
+        return Place(path=Path(chosen), is_chosen=True)
+    return Place(path=default_state_dir(loaded.files[0], os.environ), is_chosen=False)
+
+
+def _seed_of(place: Place) -> int:
+    """Of a directory in this world, and of no other: containers may share all but their root."""
+    world, root = this_world(), os.stat("/")  # noqa: PTH116 - a path of the kernel's
+    path = os.path.realpath(place.path)
+    which = (world.boot, world.pid_namespace, root.st_dev, root.st_ino, path)
+    digest = hashlib.sha256(os.fsencode("\0".join(map(str, which)))).digest()
+    return int.from_bytes(digest[:8]) or 1
+
+
+def default_state_dir(config: str, environ: Mapping[str, str]) -> Path:
+    """Where the daemon of this configuration keeps its state until the next boot.
+
+    Two daemons never share one: each file has a folder of its own. systemd names the directory
+    that it made for the service (RuntimeDirectory=), or several.
+    """
+    given = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    base = Path(given) if given else runtime_dir(environ)
+    named = hashlib.sha256(os.fsencode(os.path.realpath(config))).hexdigest()
+    return base / f"{Path(config).stem}-{named[:12]}"

@@ -1,0 +1,142 @@
+"""The standard streams of all processes: made when they are needed, and kept across runs."""
+
+import asyncio
+import functools
+from collections.abc import Callable, Iterable
+
+from opsvisor.core.spec import ProcessId, ProcessSpec
+from opsvisor.runtime.inheritance import StreamMemento
+from opsvisor.runtime.keeper import names
+from opsvisor.runtime.keeper.names import NameOfPipe
+from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.plumbing import Plumbing
+from opsvisor.runtime.logs.spares import SparePipes
+from opsvisor.runtime.logs.syslog import Syslog
+from opsvisor.runtime.output import OutputListeners
+from opsvisor.runtime.streams import Common, ProcessStreams
+
+
+class AllStreams:
+    """Whose streams are which; see `Common` for whom they tell what.
+
+    `on_spares` is called when `on_pipe` was told of pipes that no stream has asked for.
+    """
+
+    def __init__(
+        self,
+        *,
+        ring_size: int,
+        loop: asyncio.AbstractEventLoop,
+        syslog: Syslog | None,
+        output: OutputListeners,
+        on_problem: Callable[[ProcessId, Stream, str], None],
+        on_pipe: Callable[[NameOfPipe, int, int, bool], None],
+        on_spares: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._spares = SparePipes(
+            loop, tell=functools.partial(on_pipe, names.of_output), told=on_spares
+        )
+        self._common = Common(
+            ring_size=ring_size,
+            loop=loop,
+            syslog=syslog or Syslog(),
+            output=output,
+            on_problem=on_problem,
+            on_pipe=on_pipe,
+            plumbing=Plumbing(spares=self._spares),
+        )
+        self._streams: dict[ProcessId, ProcessStreams] = {}
+        self._past: dict[ProcessId, list[StreamMemento]] = {}
+
+    def get(self, process_id: ProcessId) -> ProcessStreams | None:
+        """Those of this process, None if there was no need of them yet."""
+        return self._streams.get(process_id)
+
+    def of(self, spec: ProcessSpec) -> ProcessStreams:
+        """Those of this process, made if there was no need of them yet."""
+        if spec.id not in self._streams:
+            self._streams[spec.id] = ProcessStreams(spec, self._common)
+        return self._streams[spec.id]
+
+    def forget(self, process_id: ProcessId) -> None:
+        """The process is gone for good."""
+        streams = self._streams.pop(process_id, None)
+        if streams is not None:
+            streams.close()
+
+    def close(self) -> None:
+        """Release everything."""
+        for streams in self._streams.values():
+            streams.close()
+        self._streams.clear()
+        self._spares.close()
+
+    def reopen(self) -> None:
+        """Open every log file again by name."""
+        for streams in self._streams.values():
+            streams.reopen()
+
+    def flush(self) -> None:
+        """Write what only memory holds of logs, as far as it is taken."""
+        for streams in self._streams.values():
+            for capture in streams.captures.values():
+                capture.flush()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are none yet."""
+        return not self._streams
+
+    @property
+    def count(self) -> int:
+        """How many streams are captured."""
+        return sum(len(streams.captures) for streams in self._streams.values())
+
+    @property
+    def pipes(self) -> dict[int, ProcessId]:
+        """Whose output comes out of which pipe, by inode."""
+        return {
+            pipe: process_id
+            for process_id, streams in self._streams.items()
+            for pipe in streams.pipes
+        }
+
+    @property
+    def descriptors(self) -> dict[str, int]:
+        """Our ends of all pipes, by the names that a keeper has for them."""
+        found: dict[str, int] = {}
+        for streams in self._streams.values():
+            found.update(streams.descriptors)
+        return found
+
+    # -- from one daemon to another -----------------------------------------------------------
+
+    def remember(self, *, output_limit: int) -> tuple[StreamMemento, ...]:
+        """What is to be known of each, with so many bytes of its output."""
+        return tuple(
+            StreamMemento(
+                id=process_id,
+                stream=stream,
+                capture=capture.remember(output_limit=output_limit),
+            )
+            for process_id, streams in self._streams.items()
+            for stream, capture in streams.captures.items()
+        )
+
+    def expect(self, past: Iterable[StreamMemento]) -> None:
+        """Streams that are about to be taken back were so; forget of all others how they were."""
+        self._past.clear()
+        for one in past:
+            self._past.setdefault(one.id, []).append(one)
+
+    @property
+    def expected(self) -> list[ProcessId]:
+        """Whose streams have not been taken back yet."""
+        return list(self._past)
+
+    def recall(self, process_id: ProcessId, streams: ProcessStreams) -> None:
+        """Go on with what is remembered of them, before anything is read from them."""
+        for past in self._past.pop(process_id, ()):
+            capture = streams.capture(past.stream)
+            if capture is not None:
+                capture.recall(past.capture)

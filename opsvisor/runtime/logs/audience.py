@@ -1,0 +1,31 @@
+"""Who is told what happens to a stream, and what comes out of it."""
+
+
+class Audience:
+    """Whom a stream tells; this one wants to know nothing.
+
+    One object with methods and not a callback for each of them: there is one for every stream of
+    thousands, and a callback that is bound to something takes 200 bytes.
+    """
+
+    __slots__ = ()
+
+    @property
+    def overhears(self) -> bool:
+        """Whether `overheard` is to be called."""
+        return False
+
+    def problem(self, problem: str) -> None:
+        """What is wrong with the log is another thing than before; "": nothing any more."""
+
+    def told(self, text: bytes) -> None:
+        """Something was printed, and the spec wants it told."""
+
+    def message(self, text: bytes) -> None:
+        """Instead of output, a message to whoever listens, whole."""
+
+    def overheard(self, text: bytes) -> None:
+        """Something was printed, told or not."""
+
+    def pipe(self, inode: int, reader: int, *, is_open: bool) -> None:
+        """A pipe, known by its inode, has this descriptor, or is about to be closed."""

@@ -1,0 +1,156 @@
+"""When the pipe of a busy stream is read: seldom enough that each time brings much.
+
+A pipe that is waited for is read at its first byte. For a program that writes line by line as fast
+as it can, that is one wake-up, one turn of the loop and five system calls for a handful of lines,
+and each of its writes has to wake us. So a stream that is *hot* (much output in many small reads)
+is no longer waited for, but read at the beats of a timer. Meanwhile its pipe fills: up to half at
+the present rate, and the program never waits as long as it keeps to that.
+
+- A quiet stream is not touched by this: it is waited for, and its line is read at once.
+- A flood that fills half the pipe within a beat of the shortest kind is waited for as well: it is
+  read on immediately, in turn with whatever else is to be done.
+- Without hot streams there is no timer. A hot one that turned quiet is found at its next beat.
+
+Streams of about the same rate have a beat in common, which comes at whole multiples of its length:
+fifty of them are read in one turn of the loop.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+SHORTEST_BEAT = 0.001  # seconds; epoll_wait(2) knows no shorter wait
+LONGEST_BEAT = SHORTEST_BEAT * 64
+LONGEST_BEAT_FOLLOWED = SHORTEST_BEAT * 8  # while somebody reads along
+HOT_RATE = 256 * 1024  # bytes a second; what is slower costs next to nothing as it is
+QUIET_RATE = HOT_RATE // 2
+WINDOW = 16  # reads by which a stream is judged
+_WINDOW_TIME = 0.2  # seconds that they may take: 80 reads a second are not worth a delay
+_INSTANT = 1e-6  # seconds: what the clock may not tell apart
+
+
+class Pace:
+    """How fast one pipe is filled, and so how long to leave it alone after a read."""
+
+    __slots__ = ("_bytes", "_reads", "_since")
+
+    def __init__(self) -> None:
+        self._since = float("-inf")
+        self._reads = 0
+        self._bytes = 0
+
+    def has_enough(self, count: int) -> bool:
+        """Whether, with these bytes, there were enough reads of what is waited for to judge by."""
+        # Most of what is read comes by here, so nothing else is done for each read.
+        self._bytes += count
+        self._reads += 1
+        return self._reads >= WINDOW
+
+    def after_wake_ups(self, now: float, *, room: int, longest: float) -> float:
+        """The beat by which to go on after so many reads, 0 if what comes is to be waited for.
+
+        `room`: how full the pipe may get; `longest`: the longest beat that will do, or 0.
+        """
+        took, found = now - self._since, self._bytes
+        self._begin(now)
+        if took < _WINDOW_TIME and HOT_RATE * took <= found < WINDOW * room // 2:
+            return _beat_for(found / max(took, _INSTANT), room, longest)
+        return 0.0
+
+    def _begin(self, now: float) -> None:
+        self._since, self._reads, self._bytes = now, 0, 0
+
+    def after_beat(
+        self, count: int, now: float, *, beat: float, is_full: bool, room: int, longest: float
+    ) -> float:
+        """The same after a read at `beat`. `is_full`: no more would have fitted into the pipe."""
+        took = max(now - self._since, _INSTANT)
+        self._begin(now)
+        rate = count / took
+        if rate < QUIET_RATE:
+            return 0.0
+        if is_full:  # the program had to wait: nobody knows how fast it would be
+            longest = min(beat / 2, longest)
+        return _beat_for(rate, room, longest)
+
+
+def _beat_for(rate: float, room: int, longest: float) -> float:
+    """The longest beat in which no more than `room` is written at that rate, 0 if all are longer.
+
+    One of few lengths, so that streams share them.
+    """
+    wanted = min(room / rate, longest)
+    if wanted < SHORTEST_BEAT:
+        return 0.0
+    beat = SHORTEST_BEAT
+    while beat * 2 <= wanted:
+        beat *= 2
+    return beat
+
+
+# Reads a pipe at the given beat and tells by which one to go on, 0 if by none.
+Reading = Callable[[float], float]
+
+
+class Beats:
+    """All hot streams of a daemon, each to be read at its beat. No timer runs without any.
+
+    Nobody else keeps by which beat a stream is read: who leaves does so whatever was planned for
+    it, or the number of its descriptor would be read on after it belongs to something else.
+    """
+
+    def __init__(self) -> None:
+        self._beats: dict[float, dict[object, Reading]] = {}  # seven at most, none empty
+        self._timers: dict[float, asyncio.TimerHandle] = {}
+
+    def __len__(self) -> int:
+        """How many streams are hot."""
+        return sum(map(len, self._beats.values()))
+
+    def join(
+        self, loop: asyncio.AbstractEventLoop, beat: float, key: object, read: Reading
+    ) -> None:
+        """Call `read` at the next beat of this length and no other, and go on as it says."""
+        self.leave(key)
+        self._beats.setdefault(beat, {})[key] = read
+        if beat not in self._timers:
+            self._arm(loop, beat)
+
+    def leave(self, key: object) -> None:
+        """Don't call what was joined for this key any more; nothing happens if nothing was."""
+        for beat, members in self._beats.items():
+            if members.pop(key, None) is None:
+                continue
+            if not members:
+                del self._beats[beat]
+                if (timer := self._timers.pop(beat, None)) is not None:
+                    timer.cancel()
+            return
+
+    def _arm(self, loop: asyncio.AbstractEventLoop, beat: float) -> None:
+        at = (loop.time() // beat + 1) * beat
+        self._timers[beat] = loop.call_at(at, self._strike, loop, beat)
+
+    def _strike(self, loop: asyncio.AbstractEventLoop, beat: float) -> None:
+        del self._timers[beat]
+        for key, read in tuple(self._beats[beat].items()):
+            # Who is read may end others: a process that is removed for what another one said.
+            if key not in self._beats.get(beat, ()):
+                continue
+            try:
+                self._go_on(loop, read(beat), key, beat)
+            except Exception as error:  # noqa: BLE001 - those after it belong to others
+                message = f"Exception at a beat of {beat} s"
+                loop.call_exception_handler({"message": message, "exception": error})
+        if beat in self._beats and beat not in self._timers:
+            self._arm(loop, beat)
+
+    def _go_on(
+        self, loop: asyncio.AbstractEventLoop, wanted: float, key: object, beat: float
+    ) -> None:
+        read = self._beats.get(beat, {}).get(key)
+        if read is None or wanted == beat:  # it may have left while it was read
+            return
+        if wanted:
+            self.join(loop, wanted, key, read)
+        else:
+            self.leave(key)

@@ -1,0 +1,171 @@
+"""Makes the process of a run, with all that it is given: streams, socket, cgroup and mark."""
+
+import errno
+import os
+import time
+from collections.abc import Callable, Mapping
+
+from opsvisor.core.inputs import SpawnFault
+from opsvisor.core.spec import KillMode, Pid, ProcessId, ProcessSpec
+from opsvisor.core.struct import Struct
+from opsvisor.runtime.adoption import RunMemento
+from opsvisor.runtime.all_streams import AllStreams
+from opsvisor.runtime.legacy import Legacy
+from opsvisor.runtime.limits import Limits
+from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.marks import Marks
+from opsvisor.runtime.pidfd import Births, this_tick
+from opsvisor.runtime.sockets import Hold, SharedSockets, SocketError
+from opsvisor.runtime.spawn import ChildFiles, SpawnError, spawn
+from opsvisor.runtime.streams import ProcessStreams
+
+
+class Prepared(Struct, frozen=True, kw_only=True):
+    """A process that is about to be made, with what it is given. `seconds`: what that took."""
+
+    spec: ProcessSpec
+    streams: ProcessStreams
+    files: ChildFiles
+    hold: Hold | None
+    cgroup: str | None
+    seconds: float
+
+
+class Made(Struct, frozen=True, kw_only=True):
+    """A process that was made, and its hold of the socket that it listens on, if it has one.
+
+    `born`: in which tick after boot. `seconds`: what all that took.
+    """
+
+    id: ProcessId
+    pid: Pid
+    born: int
+    hold: Hold | None
+    seconds: float
+
+
+class Spawner:
+    """Makes processes. Between `prepare` and `make` it has to be remembered what is intended.
+
+    Any number can be prepared, and remembered at once. `on_error` is told of bugs.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        *,
+        streams: AllStreams,
+        sockets: SharedSockets,
+        limits: Limits,
+        marks: Marks,
+        legacy: Legacy,
+        on_error: Callable[[Exception], None],
+    ) -> None:
+        self._environment = environment
+        self._streams = streams
+        self._sockets = sockets
+        self._limits = limits
+        self._marks = marks
+        self._legacy = legacy
+        self._on_error = on_error
+        self._null_input = -1
+        self._births = Births()
+
+    def open(self) -> None:
+        """Make ready."""
+        self._null_input = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        """Make nothing any more."""
+        os.close(self._null_input)
+
+    def prepare(self, spec: ProcessSpec) -> Prepared | SpawnFault:
+        """Open what a process of this spec is given, and note it; or tell why that can't be."""
+        began = time.monotonic()
+        hold: Hold | None = None
+        try:
+            streams = self._streams.of(spec)
+            if spec.socket is not None:
+                hold = self._sockets.take(spec)
+            cgroup = self._limits.prepare(spec)
+            files = streams.open_for_run(self._null_input if hold is None else hold.descriptor)
+        except Exception as error:  # noqa: BLE001 - one spec must not cost the others their daemon
+            return _not_made(self._fault(spec, error), hold)
+        self._legacy.note(_intended(spec.id, streams))
+        return Prepared(
+            spec=spec,
+            streams=streams,
+            files=files,
+            hold=hold,
+            cgroup=cgroup,
+            seconds=time.monotonic() - began,
+        )
+
+    def make(self, prepared: Prepared) -> Made | SpawnFault:
+        """Make the process, or tell why that can't be."""
+        began = time.monotonic()
+        spec = prepared.spec
+        may_outlive = spec.stop.kill_mode is not KillMode.CGROUP
+        since = this_tick()
+        try:
+            with self._marks.handed_on(spec.id, may_outlive=may_outlive):
+                pid = spawn(spec, prepared.files, self._environment, cgroup=prepared.cgroup)
+            self._marks.note(spec, pid)
+        except Exception as error:  # noqa: BLE001 - likewise
+            prepared.streams.run_failed()
+            return _not_made(self._fault(spec, error), prepared.hold)
+        finally:
+            prepared.files.close()
+        return Made(
+            id=spec.id,
+            pid=pid,
+            born=self._births.of(pid, since),
+            hold=prepared.hold,
+            seconds=prepared.seconds + time.monotonic() - began,
+        )
+
+    def give_up(self, prepared: Prepared) -> None:
+        """Close what was opened for a process that is not to be made after all.
+
+        Its hold of a socket is whoever's who asks for this.
+        """
+        prepared.streams.run_failed()
+        prepared.files.close()
+
+    def _fault(self, spec: ProcessSpec, error: Exception) -> SpawnFault:
+        match error:
+            case SpawnError():
+                return SpawnFault(spec.id, error.reason, error.kind)
+            case SocketError():
+                return SpawnFault(spec.id, str(error))
+            case OSError():
+                return SpawnFault(spec.id, _no_streams(spec, error))
+            case _:
+                self._on_error(error)
+                return SpawnFault(spec.id, f"cannot start '{spec.id}': {error}")
+
+
+def _intended(process_id: ProcessId, streams: ProcessStreams) -> RunMemento:
+    """By what a process that is about to be made can be found."""
+    return RunMemento(
+        id=process_id,
+        stdout=streams.pipes_of(Stream.STDOUT),
+        stderr=streams.pipes_of(Stream.STDERR),
+        stdin=streams.stdin_pipe,
+        is_intended=True,
+        intended_at=this_tick(),
+    )
+
+
+def _not_made(fault: SpawnFault, hold: Hold | None) -> SpawnFault:
+    if hold is not None:
+        hold.let_go()
+    return fault
+
+
+def _no_streams(spec: ProcessSpec, error: OSError) -> str:
+    """Why there are no streams for a new run, in Supervisor's words."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"too many open files to spawn '{spec.id.name}'"
+    name = errno.errorcode.get(error.errno or 0, str(error))
+    return f"unknown error making dispatchers for '{spec.id.name}': {name}"

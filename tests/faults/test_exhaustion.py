@@ -1,0 +1,188 @@
+"""The host runs out of what a daemon lives on: descriptors, processes, room on the disk."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from bystanders import Bystanders
+from daemon import StartDaemon, eventually
+from exhausted import fill
+from home import Home
+from procfs import descriptors_of, limit_of
+
+# Where cgroups that count processes are made: version 1 of them, or 2.
+_PIDS = Path("/sys/fs/cgroup/pids")
+
+
+@pytest.fixture
+def few_processes() -> Iterator[Path]:
+    """A cgroup in which only so many processes may be; no limit yet."""
+    parent = _PIDS if _PIDS.exists() else Path("/sys/fs/cgroup")
+    folder = parent / f"opsvisor-test-{uuid4().hex}"
+    folder.mkdir()
+    yield folder
+    eventually(lambda: not (folder / "cgroup.procs").read_text())
+    folder.rmdir()
+
+
+def test_no_descriptors_left(start_daemon: StartDaemon, tmp_path: Path) -> None:
+    """What can't be started says why and is tried again; what runs, and the API, go on as ever."""
+    bystanders = Bystanders(folder=tmp_path)
+    many = """
+        [program.many]
+        command = "$VICTIM"
+        replicas = 40
+        priority = 2000
+        min_uptime = "0s"
+        backoff_limit = "0.5s"
+        restart_limit_count = 1000
+        """
+    daemon = start_daemon(
+        bystanders.toml + many, daemon="min_fds = 0", wrapper=["prlimit", "--nofile=150:150"]
+    )
+    pids = bystanders.up(daemon)
+    assert limit_of(daemon.pid, "Max open files") == ("150", "150")
+
+    def states() -> list[str]:
+        return [s.state for name, s in daemon.statuses().items() if name.startswith("many")]
+
+    eventually(lambda: "BACKOFF" in states())
+    assert "RUNNING" in states()
+    assert "too many open files" in daemon.log
+    bystanders.tick_on()
+    bystanders.check(daemon, pids)
+    running = [n for n, s in daemon.statuses().items() if n.startswith("many") and s.pid]
+    daemon.client.act("stop", running)
+    eventually(lambda: states().count("RUNNING") == 40 - len(running))
+    bystanders.check(daemon, pids)
+    assert len(descriptors_of(daemon.pid)) < 150
+
+
+def test_no_processes_left(few_processes: Path, start_daemon: StartDaemon, tmp_path: Path) -> None:
+    """A fork that is refused is a failed start; once there is room, it succeeds."""
+    bystanders = Bystanders(folder=tmp_path)
+    one_more = """
+        [program.later]
+        command = "$VICTIM"
+        startup = "disabled"
+        min_uptime = "0s"
+        backoff_limit = "0.5s"
+        restart_limit_count = 1000
+        """
+    enter = ["sh", "-c", f'echo $$ > {few_processes}/cgroup.procs; exec "$@"', "sh"]
+    daemon = start_daemon(bystanders.toml + one_more, wrapper=enter)
+    pids = bystanders.up(daemon)
+    (few_processes / "pids.max").write_text("1")
+    daemon.client.act("start", ["later"], wait=False)
+    eventually(lambda: "Too many processes" in daemon.status("later").reason)
+    bystanders.tick_on()
+    bystanders.check(daemon, pids)
+    (few_processes / "pids.max").write_text("max")
+    daemon.until("later", "RUNNING")
+    bystanders.check(daemon, pids)
+
+
+def test_no_room_for_the_daemons_log(
+    small_disk: Path, start_daemon: StartDaemon, home: Home
+) -> None:
+    """The daemon goes on without its log, says so where it can, and writes again when it can."""
+    home.log_file = small_disk / "daemon.log"
+    bystanders = Bystanders(folder=home.directory)
+    daemon = start_daemon(
+        bystanders.toml + '[program.web]\ncommand = "$VICTIM"\nmin_uptime = "0s"\n',
+        options=("-l", str(home.log_file)),
+    )
+    pids = bystanders.up(daemon)
+    daemon.until("web", "RUNNING")
+    filler = small_disk / "filler"
+    fill(filler)
+
+    def has_grown() -> bool:
+        before = len(daemon.log)
+        daemon.client.act("restart", ["web"])
+        return len(daemon.log) > before
+
+    eventually(lambda: not has_grown())  # the last page had room
+    bystanders.tick_on()
+    bystanders.check(daemon, pids)
+    filler.unlink()
+    eventually(has_grown)
+    bystanders.check(daemon, pids)
+
+
+def test_no_room_for_a_programs_log(
+    small_disk: Path, start_daemon: StartDaemon, tmp_path: Path
+) -> None:
+    """Lines that do not fit are dropped and counted, none is half there; then they fit again."""
+    bystanders = Bystanders(folder=tmp_path)
+    daemon = start_daemon(
+        f"""
+        {bystanders.toml}
+        [program.web]
+        command = "$VICTIM"
+        stdin = "pipe"
+        min_uptime = "0s"
+        log = {{ stdout = "{small_disk}/web.log", rotate_size = "0" }}
+        """
+    )
+    pids = bystanders.up(daemon)
+    daemon.until("web", "RUNNING")
+    labels = {"process": "web", "stream": "stdout"}
+    daemon.client.write_stdin("web", "count 1 200000\nsay counted\n")
+    eventually(lambda: daemon.metric("opsvisor_log_lines_total", **labels) == 200_001)
+    dropped = daemon.metric("opsvisor_log_dropped_lines_total", **labels)
+    assert "No space left on device" in daemon.status("web").log_problem
+    written = (small_disk / "web.log").read_bytes().splitlines()
+    assert len(written) + dropped == 200_001
+    bystanders.tick_on()
+    bystanders.check(daemon, pids)
+    (small_disk / "web.log").unlink()
+
+    def is_written_again() -> bool:
+        daemon.client.write_stdin("web", "say again\n")
+        log = small_disk / "web.log"
+        return log.exists() and b"again\n" in log.read_bytes()
+
+    eventually(is_written_again)
+    assert daemon.status("web").log_problem == ""
+    bystanders.check(daemon, pids)
+
+
+def test_directory_that_can_not_be_written(start_daemon: StartDaemon, tmp_path: Path) -> None:
+    """A log directory that becomes read-only: the program runs on, its output is in memory."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    bystanders = Bystanders(folder=tmp_path)
+    daemon = start_daemon(
+        f"""
+        {bystanders.toml}
+        [program.web]
+        command = "$VICTIM"
+        stdin = "pipe"
+        min_uptime = "0s"
+        log = {{ stdout = "{folder}/web.log", rotate_size = "1K", rotate_keep = 3 }}
+        """
+    )
+    pids = bystanders.up(daemon)
+    daemon.until("web", "RUNNING")
+    subprocess.run(["mount", "--bind", folder, folder], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+        daemon.signal(signal.SIGUSR2)
+        daemon.client.write_stdin("web", "count 1 500\nsay counted\n")
+        labels = {"process": "web", "stream": "stdout"}
+        eventually(lambda: daemon.metric("opsvisor_log_lines_total", **labels) == 501)
+        assert "Read-only file system" in daemon.status("web").log_problem
+        bystanders.tick_on()
+        bystanders.check(daemon, pids)
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+    os.truncate(folder / "web.log", 0)
+    daemon.signal(signal.SIGUSR2)
+    daemon.client.write_stdin("web", "say again\n")
+    eventually(lambda: b"again\n" in (folder / "web.log").read_bytes())
+    bystanders.check(daemon, pids)
