@@ -25,6 +25,7 @@ from opsvisor.core.events import Event, SupervisorState
 from opsvisor.core.wording import kind_of
 from opsvisor.telemetry.counting_on import GcCounters, SeriesMemento, add_to, series_of
 from opsvisor.telemetry.families import END_MARK, Family, Format, Kind
+from opsvisor.telemetry.often import Observations, Occurrences
 from opsvisor.telemetry.own_process import OwnProcess
 from opsvisor.telemetry.tally import Tally
 
@@ -333,7 +334,7 @@ _BY_NAME = {family.name: family for family in DAEMON_FAMILIES}
 
 
 def _by_type(events: Counter) -> dict[type[Event], Counter]:
-    """The series of each kind of event: to look one up takes longer than to count."""
+    """The series of each kind of event."""
     return {kind: events.labels(kind_of(kind)) for kind in get_args(Event)}
 
 
@@ -370,10 +371,10 @@ class Instruments:
         self.control_actions = self._counter("control_actions_total")
         self.audit_log_writable = self._gauge("audit_log_writable")
         self.loop_lag = self._histogram("event_loop_lag_seconds")
-        self.spawn_duration = self._histogram("spawn_duration_seconds")
-        self.reap_duration = self._histogram("child_reap_duration_seconds")
+        self.spawn_duration = self._observations("spawn_duration_seconds")
+        self.reap_duration = self._observations("child_reap_duration_seconds")
         self.orphans_reaped = self._counter("orphans_reaped_total")
-        self.ready_duration = self._histogram("process_ready_duration_seconds", _READY_BUCKETS)
+        self.ready_duration = self._observations("process_ready_duration_seconds", _READY_BUCKETS)
         self.sample_duration = self._histogram("resource_sample_duration_seconds")
         self.sampled_at = self._gauge("resource_sample_timestamp_seconds")
         self.collector_success = self._gauge("collector_success")
@@ -391,7 +392,7 @@ class Instruments:
         self.certificate_not_after = self._gauge("tls_certificate_not_after_timestamp_seconds")
         self.certificate_reload_successful = self._gauge("tls_certificate_last_reload_successful")
         self.handshake_failures = self._counter("tls_handshake_failures_total")
-        self.events_by_type = _by_type(self._counter("events_total"))
+        self.events = Occurrences(_by_type(self._counter("events_total")))
         self.queue_length = self._gauge("event_queue_length")
         self.queue_capacity = self._gauge("event_queue_capacity")
         self.events_dropped = self._counter("events_dropped_total")
@@ -406,6 +407,7 @@ class Instruments:
 
     def remember(self) -> tuple[SeriesMemento, ...]:
         """Every counter and histogram."""
+        self._pour()
         mine = [
             series
             for family, metric in self._counting.items()
@@ -432,6 +434,7 @@ class Instruments:
 
     def render(self, form: Format, collector: Collector | None) -> str:
         """The families of this collector, or those that are always told, without an end mark."""
+        self._pour()
         registry = self._registries[collector]
         if form is Format.TEXT:
             return generate_latest(registry).decode()
@@ -442,6 +445,12 @@ class Instruments:
         """1 for this state, 0 for the others."""
         for state in SupervisorState:
             self.supervisor_state.labels(state.value).set(int(state is current))
+
+    def _pour(self) -> None:
+        """Have the client library know what happens so often that it is counted beside it."""
+        self.events.pour()
+        for observed in (self.spawn_duration, self.reap_duration, self.ready_duration):
+            observed.pour()
 
     def _begin_at_zero(self) -> None:
         self.set_supervisor_state(SupervisorState.STARTING)
@@ -473,6 +482,9 @@ class Instruments:
             unit=family.unit,
             registry=self._registries[family.collector],
         )
+
+    def _observations(self, name: str, buckets: tuple[float, ...] = _FINE_BUCKETS) -> Observations:
+        return Observations(self._histogram(name, buckets))
 
     def _histogram(self, name: str, buckets: tuple[float, ...] = _FINE_BUCKETS) -> Histogram:
         family = _BY_NAME[f"opsvisor_{name}"]

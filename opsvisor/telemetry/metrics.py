@@ -109,7 +109,7 @@ class Metrics:
 
     def on_event(self, event: Event) -> None:
         """Count this fact: the table from events to counters."""
-        self._instruments.events_by_type[type(event)].inc()
+        self._instruments.events.count(type(event))
         match event:  # what comes oftest first
             case StateChanged():
                 counts = self._counts[event.id]
