@@ -24,8 +24,6 @@ from opsvisor.core.events import (
     Event,
     PlanApplied,
     ProcessAdded,
-    ProcessExited,
-    StateChanged,
     SupervisorStateChanged,
 )
 from opsvisor.core.spec import ProcessId
@@ -233,7 +231,11 @@ class Parts:
             loop=asyncio.get_running_loop(),
             states=self.supervisor.public_states,
         )
-        self._post_mortems = PostMortems(self.engine.streams, self._loaded.settings.history_size)
+        self._post_mortems = PostMortems(
+            self.engine.streams,
+            self._loaded.settings.history_size,
+            on_kept=self.survival.run_kept,
+        )
         self.ending = Ending(
             self._loaded.settings,
             self.supervisor,
@@ -250,7 +252,6 @@ class Parts:
         self.bus.listen(self.metrics.on_event)
         self.bus.listen(self.journal.on_event, afterwards=self.journal.flush)
         self.bus.listen(self._post_mortems.on_event)
-        self.bus.listen(self.survival.on_event, to=(ProcessExited, StateChanged))
         self.bus.listen(self._make_room, to=(PlanApplied,))
         self.bus.listen(self.ending.on_event, to=(SupervisorStateChanged,))
         self.bus.listen(self.auto_logs.on_event, to=(ProcessAdded,))

@@ -20,7 +20,6 @@ from json.encoder import encode_basestring_ascii as _in_json
 from typing import Any
 
 from opsvisor import __version__
-from opsvisor.core.events import Event, ProcessExited, StateChanged
 from opsvisor.core.memento import ProcessMemento, RememberedProcess, SupervisorMemento
 from opsvisor.core.plan import EventFeed, Group, Plan
 from opsvisor.core.spec import ProcessId, ProcessSpec
@@ -218,11 +217,9 @@ class Remembering:
         self._engine = sources.engine
         self._metrics = sources.metrics
         self._sampler = sources.sampler
-        self._post_mortems = sources.post_mortems
         self._history_size = sources.history_size
         self._specs: dict[ProcessId, ProcessSpec] = {}  # as written
         self._told: dict[ProcessId, Spent] = {}  # likewise
-        self._runs: dict[ProcessId, FinishedRun] = {}  # the latest in the history
         self._numbers: dict[ProcessId, list[int]] = {}  # of the runs in the history
         self._lengths: dict[tuple[ProcessId, int], int] = {}  # of these runs, the oldest first
         self._history_length = 0
@@ -243,16 +240,12 @@ class Remembering:
         """Remember by what our processes are known."""
         self._memory.put_json("marks", in_json(MarksMemento, marks))
 
-    def on_event(self, event: Event) -> None:
-        """Note whose history has grown; to be heard after the post-mortems."""
-        match event:
-            case ProcessExited():
-                self._spent[event.id] = None
-                self._note_history(event.id)
-            case StateChanged():
-                self._note_history(event.id)  # a spawn that failed
-            case _:
-                pass
+    def run_kept(self, process_id: ProcessId, run: FinishedRun) -> None:
+        """Note that the history of this process has grown."""
+        if run.pid is not None:  # else its spawn failed, and used nothing
+            self._spent[process_id] = None
+        numbers = self._numbers.get(process_id) or [0]
+        self._put_run(process_id, numbers[-1] + 1, run)
 
     def swept(self) -> None:
         """Remember what processes have used, where that is about to be told anew."""
@@ -306,16 +299,9 @@ class Remembering:
         self._told[process_id] = told
         self._put("told", process_id, Spent, told)
 
-    def _note_history(self, process_id: ProcessId) -> None:
-        latest = self._post_mortems.latest(process_id)
-        if latest is not None and latest is not self._runs.get(process_id):
-            numbers = self._numbers.get(process_id) or [0]
-            self._put_run(process_id, numbers[-1] + 1, latest)
-
     def _put_run(self, process_id: ProcessId, number: int, run: FinishedRun) -> None:
         numbers = self._numbers.setdefault(process_id, [])
         numbers.append(number)
-        self._runs[process_id] = run
         key = key_of_run(process_id, number)
         length = self._memory.put_json(key, in_json(FinishedRun, run))
         self._lengths[process_id, number] = length
@@ -335,8 +321,7 @@ class Remembering:
             self._drop_run(process_id, number)
         for kind in ("spec", "life", "run", "spent", "told"):
             self._memory.drop(key_of(kind, process_id))
-        known: tuple[dict[ProcessId, Any], ...]
-        known = (self._specs, self._told, self._runs, self._spent)
+        known: tuple[dict[ProcessId, Any], ...] = (self._specs, self._told, self._spent)
         for one in known:
             one.pop(process_id, None)
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable
 
 from opsvisor.config.settings import LogLevel, OnCrash
-from opsvisor.core.events import Event
 from opsvisor.core.inputs import Resume, Start, Stop
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.state import StartCause, StopCause, pid_of
@@ -35,7 +34,7 @@ from opsvisor.runtime.memory.file import (
     set_aside,
 )
 from opsvisor.runtime.memory.identity import is_alive
-from opsvisor.runtime.post_mortem import PostMortemMemento
+from opsvisor.runtime.post_mortem import FinishedRun, PostMortemMemento
 from opsvisor.runtime.reaper import OnExit
 from opsvisor.runtime.sampler import ProcessSpentMemento, SamplerMemento
 
@@ -284,10 +283,10 @@ class Survival:
         if self._remembering is not None:
             self._remembering.commit()
 
-    def on_event(self, event: Event) -> None:
-        """Note what is to be remembered of an event."""
+    def run_kept(self, process_id: ProcessId, run: FinishedRun) -> None:
+        """Note that there is another run to be remembered."""
         if self._remembering is not None:
-            self._remembering.on_event(event)
+            self._remembering.run_kept(process_id, run)
 
     def swept(self) -> None:
         """Note what a sweep has found."""

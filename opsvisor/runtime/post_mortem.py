@@ -57,11 +57,21 @@ class PostMortemMemento(Struct, frozen=True, kw_only=True):
 
 
 class PostMortems:
-    """Listens to the bus and keeps the last `size` runs of each process."""
+    """Listens to the bus and keeps the last `size` runs of each process.
 
-    def __init__(self, streams: Callable[[ProcessId], ProcessStreams], size: int) -> None:
+    `on_kept` is told of each run as it is kept, before anything follows from its end.
+    """
+
+    def __init__(
+        self,
+        streams: Callable[[ProcessId], ProcessStreams],
+        size: int,
+        *,
+        on_kept: Callable[[ProcessId, FinishedRun], None] = lambda _id, _run: None,
+    ) -> None:
         self._streams = streams
         self._size = size
+        self._on_kept = on_kept
         self._runs: dict[ProcessId, deque[FinishedRun]] = {}
         self._failed_spawn: dict[ProcessId, SpawnFailed] = {}
         # Offsets into the rings, where these are not their beginnings.
@@ -70,11 +80,6 @@ class PostMortems:
     def of(self, process_id: ProcessId) -> list[FinishedRun]:
         """The last runs, newest first."""
         return list(reversed(self._runs.get(process_id, ())))
-
-    def latest(self, process_id: ProcessId) -> FinishedRun | None:
-        """The last run, None if none has ended."""
-        runs = self._runs.get(process_id)
-        return runs[-1] if runs else None
 
     def remember(self) -> tuple[PostMortemMemento, ...]:
         """All that is kept."""
@@ -103,7 +108,11 @@ class PostMortems:
 
     def on_event(self, event: Event) -> None:
         """Take notes."""
-        match event:
+        match event:  # what comes oftest first
+            case StateChanged():
+                failed = self._failed_spawn.pop(event.id, None)
+                if failed is not None:
+                    self._keep(event.id, _of_failed_spawn(failed, event))
             case ProcessSpawned():
                 for stream, capture in self._streams(event.id).captures.items():
                     if capture.ring.end:
@@ -115,9 +124,6 @@ class PostMortems:
             case SpawnFailed():
                 # What is done about it is told by the change of state that follows.
                 self._failed_spawn[event.id] = event
-            case StateChanged() if event.id in self._failed_spawn:
-                failed = self._failed_spawn.pop(event.id)
-                self._keep(event.id, _of_failed_spawn(failed, event))
             case ProcessRemoved():
                 self._runs.pop(event.id, None)
                 self._failed_spawn.pop(event.id, None)
@@ -128,6 +134,7 @@ class PostMortems:
 
     def _keep(self, process_id: ProcessId, run: FinishedRun) -> None:
         self._runs.setdefault(process_id, deque(maxlen=self._size)).append(run)
+        self._on_kept(process_id, run)
 
     def _of_exit(self, event: ProcessExited) -> FinishedRun:
         return FinishedRun(
