@@ -20,7 +20,7 @@ from opsvisor.client import Client, EventGap, NoDaemon, StreamName
 from opsvisor.wire import Event, ProcessStatus
 
 # Longer than anything here takes on a busy machine. Only a failure ever waits for so long.
-PATIENCE = 20.0
+PATIENCE = 60.0
 _LOOK_AGAIN_AFTER = 0.02
 
 T = TypeVar("T")

@@ -24,7 +24,7 @@ from opsvisor.runtime.observer import Observer
 from opsvisor.runtime.reaper import Orphan
 
 # Longer than anything here takes on a busy machine. Only a failure ever waits for so long.
-PATIENCE = 10.0
+PATIENCE = 60.0
 RING_SIZE = 64 * 1024
 
 NEVER = RestartPolicy(mode=RestartMode.NO)

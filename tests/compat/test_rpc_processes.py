@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_room import NEVER, key, obedient, program, sleeper
+from engine_room import NEVER, PATIENCE, key, obedient, program, sleeper
 from rpc_room import RpcRoom, rpc_room
 
 from opsvisor.compat.supervisor.rpc.faults import RpcFault
@@ -242,9 +242,11 @@ async def test_a_group_of_many(tmp_path: Path) -> None:
     [("getProcessInfo", ()), ("signalProcess", ("CONT",)), ("sendProcessStdin", ("hello",))],
 )
 async def test_one_of_many_that_are_about_to_be_made(
-    tmp_path: Path, method: str, more: tuple[str, ...]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: str, more: tuple[str, ...]
 ) -> None:
     """With Supervisor, whoever is STARTING is there."""
+    # So many can take longer than somebody is to wait who only looks.
+    monkeypatch.setattr("opsvisor.compat.supervisor.rpc.processes._PATIENCE_TO_LOOK", PATIENCE)
     specs = [idle(f"p{n}", "cat", stdin=StdinMode.PIPE, min_uptime=1000.0) for n in range(400)]
     async with rpc_room(*specs, folder=tmp_path) as rpc:
         rpc.room.start_together(*(spec.id for spec in specs))

@@ -13,7 +13,7 @@ from opsvisor.control.logs import open_file
 from opsvisor.core.spec import LogSpec
 from opsvisor.runtime.logs.capture import StreamCapture
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

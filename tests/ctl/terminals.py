@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 CTL = [sys.executable, "-m", "opsvisor", "ctl"]
-_LIMIT = 10.0
+_LIMIT = 60.0
 
 
 def environment(tmp_path: Path, **more: str) -> dict[str, str]:

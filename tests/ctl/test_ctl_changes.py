@@ -28,7 +28,7 @@ from opsvisor import wire
 
 _REREAD = "POST /api/v1/config/reread"
 _APPLY = "POST /api/v1/config/apply"
-_LIMIT = 10.0
+_LIMIT = 60.0
 _NOTHING = diff()
 _COMMAND = wire.ChangedValue(name="command", old='"a"', new='"b"')
 _LEFT_OUT = wire.ChangedValue(name="user", old="", new='"ops"')

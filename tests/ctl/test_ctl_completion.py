@@ -22,7 +22,7 @@ from opsvisor.daemon.flags import FLAGS
 
 Answer = Callable[[str], list[str]]
 
-_LIMIT = 20.0
+_LIMIT = 60.0
 _BIN = Path(sys.executable).parent
 
 

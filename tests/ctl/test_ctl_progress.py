@@ -26,7 +26,7 @@ from terminals import environment, on_terminal, read_to_end, read_until, shown
 from opsvisor import wire
 from opsvisor.ctl.progress import is_down, is_replaced, is_settled, standing
 
-_LIMIT = 10.0
+_LIMIT = 60.0
 _WATCH = "GET /api/v1/watch?interval=3600.0"
 _ACTIONS = "POST /api/v1/actions"
 _MANY = [running(f"w:{number}") for number in range(30)]

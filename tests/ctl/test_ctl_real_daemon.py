@@ -16,7 +16,7 @@ from opsvisor.client import Client, LogPiece
 
 pytestmark = pytest.mark.e2e
 
-_LIMIT = 10.0
+_LIMIT = 60.0
 _CONFIG = """\
 [server]
 unix = "o"

@@ -26,7 +26,7 @@ from opsvisor import wire
 from opsvisor.ctl.completion import candidates
 from opsvisor.ctl.registry import COMMANDS
 
-_LIMIT = 10.0
+_LIMIT = 60.0
 _TOO_MUCH = {
     "opsvisor.core.events",
     "rich",

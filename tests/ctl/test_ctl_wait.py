@@ -16,7 +16,7 @@ from terminals import environment, on_terminal, read_to_end, read_until
 from opsvisor import wire
 from opsvisor.ctl.time_limit import TimeIsOver, time_limit
 
-_LIMIT = 10.0
+_LIMIT = 60.0
 _WATCH = "GET /api/v1/watch?interval=3600.0"
 _STARTING = replace(running("web"), state="STARTING", ready=False, reason="start requested")
 _UNREADY = replace(running("web"), ready=False)

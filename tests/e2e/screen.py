@@ -16,7 +16,7 @@ from typing import Self
 
 import pyte
 
-_PATIENCE = 20.0  # seconds; only a failure takes as long
+_PATIENCE = 60.0  # seconds; only a failure takes as long
 # In a session of its own: Ctrl-C and changes of the size come from the terminal.
 _ON_TERMINAL = (
     "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0);"

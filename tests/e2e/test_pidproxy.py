@@ -13,7 +13,7 @@ from commands import BIN, run_program
 
 from opsvisor.pidproxy import _RELAYED
 
-PATIENCE = 20
+PATIENCE = 60
 # A daemon that tells which signals come, and never ends by itself.
 LISTENER = """
 from signal import *

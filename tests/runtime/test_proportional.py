@@ -13,7 +13,7 @@ from opsvisor.runtime import proportional as module
 from opsvisor.runtime.proportional import ProportionalMemory, read_size
 
 MIB = 1 << 20
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def _raise(error: Exception) -> None:

@@ -25,7 +25,7 @@ from playwright.sync_api import (
 Theme = Literal["light", "dark"]
 DESK: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 360, "height": 740}
-_PATIENCE = 15_000.0  # ms; only a failure takes as long
+_PATIENCE = 60_000.0  # ms; only a failure takes as long
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from browsing import Begin, OpenPage, Pages, Site, begun, chromium
 from home import Programs
 from playwright.sync_api import Browser, expect
 
-expect.set_options(timeout=15_000)  # ms; only a failure takes as long
+expect.set_options(timeout=60_000)  # ms; only a failure takes as long
 
 
 @pytest.fixture(scope="module")

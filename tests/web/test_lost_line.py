@@ -34,7 +34,7 @@ def test_a_lost_line_is_told_and_taken_up_again(begin: Begin, open_page: OpenPag
     expect(page.get_by_role("region", name="Daemon", exact=True)).to_contain_text("Identifier")
     page.get_by_role("link", name="Processes", exact=True).click()
     site.daemon.begin_again()
-    expect(banner).to_be_hidden(timeout=30_000)
+    expect(banner).to_be_hidden(timeout=60_000)
     expect(web).to_contain_text("RUNNING")
     expect(page.get_by_role("banner")).to_contain_text("Live")
 

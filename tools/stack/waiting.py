@@ -7,7 +7,7 @@ from typing import TypeVar
 from tools.stack.errors import StackError
 
 # Longer than anything takes on a busy machine. Only a failure ever waits for so long.
-PATIENCE = 30.0
+PATIENCE = 60.0
 _LOOK_AGAIN_AFTER = 0.05
 
 T = TypeVar("T")
