@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -82,6 +83,13 @@ def marked(mark: str) -> dict[int, str]:
         except OSError:
             continue  # it has ended meanwhile, or is not ours to look into
     return found
+
+
+def kill_marked(mark: str) -> None:
+    """SIGKILL to all of them."""
+    for pid in marked(mark):
+        with suppress(ProcessLookupError):  # it was quicker
+            os.kill(pid, signal.SIGKILL)
 
 
 def run_program(program: str, *words: str, directory: Path, mark: str = "") -> Ran:

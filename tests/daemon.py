@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from commands import BIN, Following, Ran, environment, marked, run_program
+from commands import BIN, Following, Ran, environment, kill_marked, marked, run_program
 from home import Home, Programs
 from http_requests import Answer, UnixHttp, request
 
@@ -301,8 +301,7 @@ class Daemon:
         """End it the hard way, and what it ran as well: nothing is asked of it any more."""
         self._child.kill()
         self._child.wait(PATIENCE)
-        for pid in marked(self._mark):
-            os.kill(pid, signal.SIGKILL)
+        kill_marked(self._mark)
         eventually(lambda: not marked(self._mark))
 
     def end(self) -> None:

@@ -1,12 +1,17 @@
 """HTTP requests as any client may send them, for what our own client would never ask."""
 
 import http.client
+import os
+import random
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 _LIMIT = 60.0  # seconds; only a failure takes as long
+_PORTS = range(10_000, 20_000)
+_WORKERS = 16  # that pytest has at most
 
 
 class Answer(NamedTuple):
@@ -50,8 +55,18 @@ def request(
 
 
 def free_port() -> int:
-    """A TCP port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of this machine that nobody listens on, for a program that is yet to begin.
+
+    Below those that the kernel gives out by itself, and others for each worker of pytest: nobody
+    else comes by it before that program does.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
+    mine = range(_PORTS.start + worker, _PORTS.stop, _WORKERS)
+    # Tests are given the same random numbers each time, but this run may not be the only one.
+    for port in random.SystemRandom().sample(mine, len(mine)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+    raise AssertionError(f"no port is free between {_PORTS.start} and {_PORTS.stop}")

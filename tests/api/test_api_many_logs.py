@@ -39,7 +39,7 @@ def texts(events: list[SentEvent]) -> list[tuple[object, object]]:
 
 async def all_of(events: AsyncIterator[SentEvent]) -> list[SentEvent]:
     """Everything until the stream ends by itself."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [event async for event in events]
 
 
@@ -148,10 +148,11 @@ async def test_who_comes_back_misses_nothing(serve: Serve) -> None:
 async def test_much_is_not_said_again(serve: Serve) -> None:
     """An interruption costs what was written within a second before it, not all there is."""
     api = await serve(quiet("a"))
+    now = time.time()
     for second in range(100):
-        say(api, "a", f"{second:03}\n", at=time.time() - 100 + second)
+        say(api, "a", f"{second:03}\n", at=now - 100 + second)
     capture(api, "a")._wall = time.time
-    resume = str(int((time.time() - 20) * 1_000_000))
+    resume = str(int((now - 20) * 1_000_000))
     async with api.events(LOGS, follow="1", last_event_id=resume) as events:
         _, said = await take(events, 2)
     lines = str(said.fields["text"]).split()

@@ -19,8 +19,11 @@ from opsvisor.core.state import PublicState
 OFF = Startup.DISABLED
 
 
-async def test_every_process_is_listed_in_order(serve: Serve) -> None:
+async def test_every_process_is_listed_in_order(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All of it in the words of the wire, by group and name."""
+    monkeypatch.setattr(of_processes, "_SWEEP_PATIENCE", PATIENCE)
     api = await serve(
         sleeper("web", labels=(("team", "a"),), priority=7),
         sleeper("b", group="db", startup=OFF),
@@ -68,12 +71,13 @@ async def test_some_processes_can_be_asked_for(serve: Serve) -> None:
         assert (told.status, told.code) == (404, code)
 
 
-async def test_one_process_in_full(serve: Serve) -> None:
+async def test_one_process_in_full(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what it was told to be, and who is running for it."""
+    monkeypatch.setattr(of_processes, "_SWEEP_PATIENCE", PATIENCE)
     api = await serve(program("web", "sh", "-c", "sleep 1000 & echo up; wait", working_dir="/"))
     await api.house.room.output("up")
     detail = await api.get("/api/v1/processes/web", wire.ProcessDetail)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while detail.tree[-1].command != "sleep 1000":  # forked, but still the shell's copy
             detail = await api.get("/api/v1/processes/web", wire.ProcessDetail)
     assert detail.status.name == "web"

@@ -17,7 +17,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any, Protocol, TypeVar
 
-from commands import BIN, Ran, environment, marked
+from commands import BIN, Ran, environment, kill_marked, marked
 from daemon import PATIENCE, eventually
 from http_requests import Answer, UnixHttp, free_port, request
 
@@ -209,11 +209,7 @@ class Contestant:
         for child in self.started:
             child.kill()
             child.wait(PATIENCE)
-        for pid in marked(self._mark):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue  # it was quicker
+        kill_marked(self._mark)
         eventually(lambda: not marked(self._mark))
 
     # -- asking ------------------------------------------------------------------------------

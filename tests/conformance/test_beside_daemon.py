@@ -106,7 +106,8 @@ def test_everything_is_refused_during_a_shutdown(start_pair: StartPair) -> None:
         answers["system.listMethods"] = bool(answers["system.listMethods"])
         return answers
 
-    answers = start_pair(HEAD + SLOW).agree(script)
+    # Longer than ten calls take, wherever they are made.
+    answers = start_pair(HEAD + SLOW.replace("stopwaitsecs=2", "stopwaitsecs=5")).agree(script)
     assert answers["supervisor.getState"] == Fault(6, "SHUTDOWN_STATE")
     assert answers["supervisor.sendRemoteCommEvent"] is True
 
@@ -131,7 +132,7 @@ def test_signals_during_a_shutdown(start_pair: StartPair) -> None:
         return status, [line for line in lines[first:] if "waiting for" not in line]
 
     # Longer than Supervisor needs to notice three signals, one with each turn of its loop.
-    start_pair(HEAD + SLOW.replace("stopwaitsecs=2", "stopwaitsecs=6")).agree(script)
+    start_pair(HEAD + SLOW.replace("stopwaitsecs=2", "stopwaitsecs=9")).agree(script)
 
 
 @pytest.mark.differs("reload-bad-file")

@@ -183,7 +183,10 @@ def _printing(count: int) -> str:
 def _all_of(one: Contestant, name: str) -> str:
     """The text in a log and its backups, the oldest first."""
     files = sorted(one.directory.glob(f"{name}*"), key=lambda path: _age(path.name), reverse=True)
-    return "".join(path.read_text() for path in files)
+    try:
+        return "".join(path.read_text() for path in files)
+    except FileNotFoundError:  # it is being rotated
+        return ""
 
 
 def _age(name: str) -> int:
@@ -192,5 +195,7 @@ def _age(name: str) -> int:
 
 
 def _is_empty(one: Contestant, name: str) -> bool:
-    path = one.directory / name
-    return path.exists() and path.stat().st_size == 0
+    try:
+        return (one.directory / name).stat().st_size == 0
+    except FileNotFoundError:  # it is being rotated
+        return False

@@ -15,6 +15,7 @@ _AT_ONCE = 1 << 16
 _END_OF_HEAD = b"\r\n\r\n"
 _THE_LAST = b"\r\nConnection: close" + _END_OF_HEAD
 _LAST_CHUNK = b"0\r\n\r\n"
+_END_OF_EVENT = b"\r\n\r\n\r\n"  # and of the chunk that it is sent in
 _END_OF_STREAM = b"\r\n" + _LAST_CHUNK
 _STREAM = re.compile(rb"\r\ncontent-type: *text/event-stream", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
@@ -98,6 +99,8 @@ async def _has_ended(
             async with asyncio.timeout(_PAUSE):
                 piece = await source.read(_AT_ONCE)
         except TimeoutError:
+            if end and not end.endswith(_END_OF_EVENT):
+                continue  # within a chunk: what is put there would be taken for a part of it
             return False
         if not piece:
             return True

@@ -122,7 +122,7 @@ async def test_the_last_lines(
 
 async def take(pieces: AsyncIterator[Followed], count: int) -> list[Followed]:
     """The next pieces."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [await anext(pieces) for _ in range(count)]
 
 
@@ -134,7 +134,7 @@ async def test_following_gives_what_is_there_and_then_what_comes(capture: Stream
     asyncio.get_running_loop().call_soon(capture.write, b"more")
     assert await take(pieces, 1) == [Followed(text=b"more", end=9, lost=0)]
     asyncio.get_running_loop().call_soon(capture.close)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert [piece async for piece in pieces] == []
 
 

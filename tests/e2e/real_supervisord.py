@@ -1,13 +1,12 @@
 """The real supervisord, for tests that look at both daemons from outside."""
 
-import os
 import signal
 import subprocess
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from commands import BIN, environment, marked
+from commands import BIN, environment, kill_marked
 from daemon import eventually
 from home import Home
 
@@ -31,5 +30,4 @@ def supervisord(home: Home, *, wrapper: Sequence[str] = ()) -> Iterator[None]:
     finally:
         child.send_signal(signal.SIGTERM)
         child.wait(30)
-        for pid in marked(mark):
-            os.kill(pid, signal.SIGKILL)
+        kill_marked(mark)

@@ -7,7 +7,7 @@ import subprocess
 import uuid
 from pathlib import Path
 
-from commands import BIN, environment, marked
+from commands import BIN, environment, kill_marked
 from daemon import eventually
 from home import Dialect, Home, Programs
 from procfs import is_alive
@@ -40,8 +40,7 @@ def life(daemon: str, folder: Path) -> list[str]:
         pid = int(re.findall(r"started with pid (\d+)", _log(home))[-1])
         eventually(lambda: not is_alive(pid))
     finally:
-        for left in marked(mark):
-            os.kill(left, signal.SIGKILL)
+        kill_marked(mark)
     told = [line[24:].replace(str(folder), "HERE") for line in _log(home).splitlines()]
     return [
         re.sub(r"pid \d+", "pid N", _PLACE.sub("", line.replace("(HERE", "(/HERE")))

@@ -286,6 +286,8 @@ def test_a_memory_that_is_not_believed(start_daemon: StartDaemon, home: Home) ->
     """It is put aside, and what the keeper knows of is ended: nothing runs twice."""
     daemon = start_daemon(EVERY_KIND, daemon='state_dir = "state"')
     old = daemon.until("plain", "RUNNING").pid
+    family = daemon.until("family", "RUNNING").pid
+    eventually(lambda: len(children_of(family)) == 2)
     daemon.crash()
     memory = home.directory / "state" / "memory"
     memory.write_bytes(memory.read_bytes()[:-200] + b"x" * 199 + b"\n")

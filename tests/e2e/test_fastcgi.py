@@ -288,7 +288,9 @@ def test_the_socket_outlives_the_daemon(
     before = until_running(daemon, "web:web_0", "web:web_1")
     inode = Path(path).stat().st_ino
     if not with_keeper:
-        (keeper,) = [pid for pid, words in daemon.offspring().items() if "keeper for" in words]
+        (keeper,) = eventually(
+            lambda: [pid for pid, words in daemon.offspring().items() if "keeper for" in words]
+        )
         os.kill(keeper, signal.SIGSTOP)  # or the daemon would have another one in time
         daemon.crash()
         os.kill(keeper, signal.SIGKILL)

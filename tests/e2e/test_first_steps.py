@@ -4,7 +4,7 @@ import os
 import re
 import signal
 
-from commands import marked, run_program
+from commands import kill_marked, marked, run_program
 from daemon import StartDaemon, eventually
 from home import Dialect, Home, Programs, in_both_languages
 from procfs import is_gone
@@ -205,8 +205,7 @@ def test_daemon_found_by_search_path_goes_into_the_background(home: Home) -> Non
         assert stopped == (0, "Shut down\n", "")
         eventually(lambda: not marked(mark))
     finally:
-        for left in marked(mark):
-            os.kill(left, signal.SIGKILL)
+        kill_marked(mark)
     assert not home.pid_file.exists()
     assert not home.socket.exists()
     assert f"supervisord started with pid {pid}" in home.log_file.read_text()

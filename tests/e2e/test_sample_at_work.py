@@ -1,12 +1,10 @@
 """The sample that echo_opsvisord_conf prints, used as it is by both pairs of programs."""
 
-import os
-import signal
 import uuid
 from pathlib import Path
 
 import pytest
-from commands import marked, run_program
+from commands import kill_marked, run_program
 from daemon import eventually
 from procfs import is_alive
 
@@ -39,5 +37,4 @@ def test_the_sample_runs(tmp_path: Path, daemon: str, ctl: str) -> None:
         left = {path.name for path in tmp_path.iterdir()}
         assert left - {"state"} == {"supervisord.conf", "supervisord.log"}
     finally:
-        for left_over in marked(mark):
-            os.kill(left_over, signal.SIGKILL)
+        kill_marked(mark)

@@ -97,7 +97,8 @@ def test_process_kill_leaves_the_children_alone(start_daemon: StartDaemon) -> No
     child = int(daemon.until_says("web", "child ").split()[-1])
     daemon.client.act("stop", ["web"])
     assert is_alive(child)
-    assert children_of(daemon.pid) == [child]  # the daemon is its reaper now
+    # The daemon is its reaper now; and the keeper has its name a moment after it began.
+    eventually(lambda: children_of(daemon.pid) == [child])
     os.kill(child, signal.SIGKILL)
     eventually(lambda: is_gone(child))
 
@@ -143,7 +144,7 @@ def test_orphans_are_adopted_and_reaped(start_daemon: StartDaemon) -> None:
     orphans = [int(line.split()[1]) for line in said.splitlines()]
     eventually(lambda: daemon.metric("opsvisor_orphans_reaped_total") == 3)
     assert all(is_gone(pid) for pid in orphans)
-    assert children_of(daemon.pid) == [daemon.status("web").pid]
+    eventually(lambda: children_of(daemon.pid) == [daemon.status("web").pid])
 
 
 def test_signal_storm_of_deaths_loses_none(start_daemon: StartDaemon) -> None:
@@ -181,7 +182,7 @@ def test_child_in_a_session_of_its_own_is_adopted_and_reaped(start_daemon: Start
     child = int(daemon.until_says("web", "escaped ").split()[-1])
     daemon.metric("opsvisor_process_tree_processes", process="web")
     daemon.client.act("stop", ["web"])
-    assert children_of(daemon.pid) == [child]
+    eventually(lambda: children_of(daemon.pid) == [child])
     os.kill(child, signal.SIGKILL)
     daemon.until_logged(f"reaped an orphan of web pid {child} (terminated by SIGKILL)")
     assert is_gone(child)

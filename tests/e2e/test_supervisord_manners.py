@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from commands import marked, run_program
+from commands import kill_marked, marked, run_program
 from daemon import StartDaemon, eventually
 from home import Dialect, Home, Programs
 from http_requests import UnixHttp, free_port, request
@@ -46,8 +46,7 @@ def in_background(home: Home, *options: str) -> Iterator[int]:
         try:
             eventually(lambda: not marked(mark))
         finally:
-            for left in marked(mark):
-                os.kill(left, signal.SIGKILL)
+            kill_marked(mark)
     assert not home.pid_file.exists()
     assert not home.socket.exists()
 

@@ -73,10 +73,10 @@ class Table:
                 self.daemon = daemon
                 self.snapshots += 1
             case wire.WatchChanged(processes=processes):
-                self.statuses |= {one.name: one for one in processes}
+                # Never changed: another thread may be looking at it.
+                self.statuses = self.statuses | {one.name: one for one in processes}
             case wire.WatchRemoved(names=names):
-                for name in names:
-                    self.statuses.pop(name, None)
+                self.statuses = {n: one for n, one in self.statuses.items() if n not in names}
             case wire.DaemonInfo():
                 self.daemon = told
             case wire.WatchSamples():

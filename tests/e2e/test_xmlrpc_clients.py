@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from commands import run_program
-from daemon import Daemon, StartDaemon
+from daemon import Daemon, StartDaemon, eventually
 from home import Dialect, Programs
 from http_requests import UnixHttp, free_port, request
 from supervisor import childutils  # type: ignore[import-untyped]  # comes without annotations
@@ -26,7 +26,7 @@ PROGRAMS = Programs(
 
     [program:slow]
     command = $VICTIM
-    startsecs = 1
+    startsecs = 3
     autostart = false
     """,
     Dialect.INI,
@@ -194,7 +194,8 @@ def test_a_script_of_supervisors_own_library(
 ) -> None:
     """What listeners call us by: the address in their environment."""
     pid = daemon.status("web").pid
-    environ = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    # Its exec may still be going on.
+    environ = eventually(Path(f"/proc/{pid}/environ").read_bytes).decode().split("\0")
     for name, _, value in (entry.partition("=") for entry in environ):
         if name.startswith("SUPERVISOR_"):
             monkeypatch.setenv(name, value)

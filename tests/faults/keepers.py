@@ -4,7 +4,7 @@ import os
 import signal
 from contextlib import suppress
 
-from daemon import Daemon
+from daemon import Daemon, eventually
 
 
 def keepers_of(daemon: Daemon) -> list[int]:
@@ -13,8 +13,10 @@ def keepers_of(daemon: Daemon) -> list[int]:
     return [pid for pid, command in daemon.offspring().items() if command.startswith(title)]
 
 
-def signal_keepers(daemon: Daemon, signum: signal.Signals) -> None:
-    """Send this to all of them."""
-    for pid in keepers_of(daemon):
+def signal_keepers(daemon: Daemon, signum: signal.Signals) -> list[int]:
+    """Send this to all of them, as soon as there is any that has its name."""
+    keepers = eventually(lambda: keepers_of(daemon))
+    for pid in keepers:
         with suppress(ProcessLookupError):
             os.kill(pid, signum)
+    return keepers

@@ -60,8 +60,12 @@ class Countdown:
             return
         self._taken += 1
         if self._taken == self._last:
-            with open(self._file, "a", encoding="ascii") as file:  # noqa: PTH123 - light
-                file.write(f"before {name}\n")
+            try:
+                told = os.open(self._file, os.O_WRONLY | os.O_APPEND)  # not made anew
+            except FileNotFoundError:
+                return  # disarmed meanwhile
+            os.write(told, f"before {name}\n".encode())
+            os.close(told)
             os.kill_unpatched(os.getpid(), self._signal)  # type: ignore[attr-defined]  # ours
 
 

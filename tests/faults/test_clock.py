@@ -73,7 +73,7 @@ def test_clock_is_stepped(start_daemon: StartDaemon, tmp_path: Path, clock: Path
     step(clock, daemon, by)
     bystanders.tick_on()
     bystanders.check(daemon, pids)
-    starts, began = daemon.status("patient").starts, time.monotonic()
+    began, starts = time.monotonic(), daemon.status("patient").starts
     eventually(lambda: daemon.status("patient").starts >= starts + 2)
     assert 1.5 < time.monotonic() - began < 10
     daemon.until("deaf", "STOPPED")

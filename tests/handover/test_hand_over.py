@@ -1,5 +1,6 @@
 """Hand-overs of this version and of all before it: what was written once can be read for ever."""
 
+import gc
 import json
 import os
 from collections.abc import Callable
@@ -146,6 +147,7 @@ def test_a_check_tries_everything_and_leaves_nothing(tmp_path: Path) -> None:
     """A server that is new listens for a moment; where the daemon listens nothing is tried."""
     new = UnixServer(name="new", path=str(tmp_path / "s"))
     ours = UnixServer(name="ours", path="/srv/app/s")  # no such directory
+    gc.collect()  # what earlier tests have left to it
     before = len(list(Path("/proc/self/fd").iterdir()))
     check_take_over(HandOver.of(NEWEST), loaded(tmp_path, new, ours))
     assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -21,8 +21,11 @@ ELDER = """
 import os, signal, sys
 sys.stdin.readline()
 if os.fork() == 0:
+    parent = os.getpid()
     if "parent" in sys.argv and os.fork():
         os._exit(0)
+    while os.getppid() == parent:
+        pass  # it says nothing before that has ended
     if "group" in sys.argv:
         os.setpgid(0, 0)
     if "session" in sys.argv:

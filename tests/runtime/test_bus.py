@@ -145,7 +145,7 @@ async def test_a_reader_waits_for_the_next_fact() -> None:
     for number in (1, 2):
         waiting = asyncio.ensure_future(subscription.get())
         asyncio.get_running_loop().call_soon(bus.publish, fact(number))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert (await waiting).event == fact(number)
 
 

@@ -14,7 +14,6 @@ from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import Pid
 from opsvisor.runtime import groups
 from opsvisor.runtime.proctree import Stat, read_machine
-from opsvisor.runtime.reaper import become_subreaper
 
 KILLED = Outcome(signum=signal.SIGKILL)
 
@@ -50,9 +49,9 @@ def _is_whole(leader: Pid) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _heir() -> None:
+def _heir(subreaper: None) -> None:
     """Orphans are ours to reap, as they are the daemon's."""
-    become_subreaper()
+    del subreaper
 
 
 def _is_gone(leader: Pid) -> bool:

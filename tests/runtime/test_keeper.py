@@ -198,9 +198,13 @@ def pipes(nobody_stays: None) -> Iterator[Pipes]:
 
 
 @pytest.fixture
-async def keepers(nobody_stays: None, tmp_path: Path) -> AsyncIterator[Keepers]:
+async def keepers(
+    nobody_stays: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> AsyncIterator[Keepers]:
     """Keepers, of which nothing is left at the end."""
     del nobody_stays
+    # They have the lowest of priorities.
+    monkeypatch.setattr("opsvisor.runtime.keeper.client._SETTLE_WITHIN", PATIENCE)
     some = Keepers(tmp_path)
     some.reaper.open()
     yield some

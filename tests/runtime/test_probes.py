@@ -327,8 +327,8 @@ async def test_a_command_that_hangs_is_gone_with_its_children(room: Room, tmp_pa
     """Its whole group is killed, and nothing of it is left or counted as the program's."""
     note = tmp_path / "pids"
     script = f"sleep 1000 & echo $$ $! > {note}; wait"
-    told = await asked(room, ExecProbe(argv=("sh", "-c", script)), within=SOON * 5)
-    assert told.detail == "no answer within 0.5 s"
+    told = await asked(room, ExecProbe(argv=("sh", "-c", script)), within=SOON * 20)
+    assert told.detail == "no answer within 2 s"
     pid, child = (int(pid) for pid in note.read_text().split())
     await room.until(lambda: child in [orphan.pid for orphan in room.orphans])
     await no_command_is_left(room)
@@ -356,7 +356,7 @@ async def test_a_stop_takes_the_command_along(room: Room, tmp_path: Path) -> Non
     said = asyncio.Event()
     asyncio.get_running_loop().add_reader(fifo, said.set)
     room.engine.submit(Start(room.view().id))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await said.wait()
     asyncio.get_running_loop().remove_reader(fifo)
     pid = int(os.read(fifo, 100))
@@ -378,7 +378,7 @@ async def test_connections_are_enough_for_tcp(room: Room) -> None:
     async with serving(serve) as port:
         told = await asked(room, TcpProbe(host="localhost", port=port))
         assert (told.passing, told.detail) == (True, "connected")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await hung_up.wait()
 
 
@@ -403,7 +403,7 @@ async def test_a_silent_name_server_costs_one_thread_and_none_of_the_loops(
                 async with asyncio.timeout(0):
                     await tcp_probe.ask(probe, names)
         asking = asyncio.ensure_future(tcp_probe.ask(probe, names))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await asyncio.to_thread(lambda: "read") == "read"
             release.set()
             assert await asking == Answer(ok=True, detail="connected")
@@ -498,7 +498,7 @@ async def test_a_daemon_that_ends_takes_commands_along(tmp_path: Path) -> None:
         )
         said = asyncio.Event()
         asyncio.get_running_loop().add_reader(fifo, said.set)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await said.wait()
         asyncio.get_running_loop().remove_reader(fifo)
         os.close(fifo)
@@ -599,7 +599,7 @@ class Schedule:
 
     async def until(self, claim: Callable[[], bool]) -> None:
         """Wait for a claim about this schedule."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not claim():
                 self._something.clear()
                 await self._something.wait()

@@ -4,14 +4,24 @@ import asyncio
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
 
 import pytest
+from engine_room import children, release_children
 
 from opsvisor.runtime.reaper import Orphan, Reaper
 
 # What a loop is woken by holds 64 KiB; a socket pair, which is asyncio's own, some 280 bytes that
 # come one by one.
 MORE_THAN_FIT = 70_000
+
+
+@pytest.fixture(autouse=True)
+def nobody_stays() -> Iterator[None]:
+    """No child is left, and no more are inherited."""
+    before = children()
+    yield
+    assert not release_children(before)
 
 
 async def test_deaths_by_the_hundred_are_no_noise(capfd: pytest.CaptureFixture[str]) -> None:
@@ -56,7 +66,7 @@ async def test_a_loop_about_to_sleep_is_woken() -> None:
     child = _started("sh", "-c", "read x; exit 5")
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # not for threads that are there
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert child.stdin is not None
             child.stdin.close()
             orphan = await inherited

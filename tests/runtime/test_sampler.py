@@ -519,7 +519,8 @@ async def test_the_command_line_of_a_member_is_told_in_full(
     world_of: WorldOf,
 ) -> None:
     """Java needs more than a page for its class path; what tells two apart stands at the end."""
-    words = [sys.executable, "-I", "-S", "-c", "input()", "x" * 5000, "two words", "--port=8081"]
+    words = [sys.executable, "-I", "-S", "-c", "print(flush=True); input()"]
+    words += ["x" * 5000, "two words", "--port=8081"]
     process = _waiting_for_a_line(words)
     try:
         world = world_of()
@@ -531,7 +532,10 @@ async def test_the_command_line_of_a_member_is_told_in_full(
 
 
 def _waiting_for_a_line(words: list[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(words, stdin=subprocess.PIPE)
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()  # only now is it certain to be executed
+    return process
 
 
 async def test_members_that_vanish_or_have_ended_are_no_error(

@@ -40,7 +40,7 @@ async def test_handlers_are_called_on_the_loop_and_postponed_in_between() -> Non
         signal.SIGUSR2: lambda: came.put_nowait("two"),
     }
     signals.listen(loop, handlers)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         os.kill(os.getpid(), signal.SIGUSR2)
         assert await came.get() == "two"
         os.kill(os.getpid(), signal.SIGUSR1)

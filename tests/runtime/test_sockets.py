@@ -96,7 +96,7 @@ def is_there(where: UnixSocketSpec) -> bool:
 
 async def ask(where: SocketSpec, farewell: bytes = b"") -> int:
     """The pid of the process that answers there."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         if isinstance(where, UnixSocketSpec):
             reader, writer = await asyncio.open_unix_connection(where.path)
         else:

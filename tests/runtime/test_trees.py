@@ -266,7 +266,7 @@ class Desk:
 
     async def until(self, claim: Callable[[], object]) -> None:
         """Wait for a claim about all this."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not claim():
                 self._happened.clear()
                 await self._happened.wait()

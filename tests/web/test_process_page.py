@@ -411,6 +411,7 @@ def test_search(site: Site, talker: Page) -> None:
     box.fill("00000029")
     expect(lines(talker)).to_have_text([f"{number:09}" for number in (29, *range(290, 300))])
     tell(site, "say more 00000029 comes", "say this does not")
+    site.daemon.until_says("talker", "this does not")
     expect(lines(talker).last).to_have_text("more 00000029 comes")
     expect(found).to_have_text("12 lines")
 
@@ -450,6 +451,7 @@ def test_reading_is_not_disturbed_by_what_comes(site: Site, talker: Page) -> Non
     expect(lines(talker).last).to_be_in_viewport()
     expect(foot(talker)).to_contain_text("Following")
     tell(site, "say the newest")
+    expect(lines(talker).last).to_have_text("the newest")
     expect(lines(talker).last).to_be_in_viewport()
 
 

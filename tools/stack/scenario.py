@@ -33,6 +33,7 @@ _API_PORT = "9001"  # as the example has it
 _WEB_PORT = re.compile(r"\b180(?=\{replica:02\}|\d\d\b)")  # and two digits more: its programs'
 _WEB_DIGITS = ("00", "01", "90", "91", "99")
 _PREFIXES = range(200, 320)  # below the ports that the kernel gives out by itself
+_CLAIMS: list[socket.socket] = []  # of prefixes, as long as this process runs
 _BETWEEN_VISITS = 1.0  # seconds
 _BETWEEN_RESTARTS = 10.0
 
@@ -231,9 +232,22 @@ def _free_prefix() -> str:
     """Three digits that, with those of the example's programs behind them, are free ports."""
     # Others may be looking for theirs right now.
     for prefix in random.sample(_PREFIXES, len(_PREFIXES)):
-        if all(_is_free(int(f"{prefix}{digits}")) for digits in _WEB_DIGITS):
+        are_free = all(_is_free(int(f"{prefix}{digits}")) for digits in _WEB_DIGITS)
+        if are_free and _is_taken_by_us(prefix):
             return str(prefix)
     raise StackError("no five ports are free for the example's programs")
+
+
+def _is_taken_by_us(prefix: int) -> bool:
+    """Have nobody else take these ports before our programs listen there, if nobody else has."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0opsvisor-example-{prefix}")
+    except OSError:
+        claim.close()
+        return False
+    _CLAIMS.append(claim)
+    return True
 
 
 def _is_free(port: int) -> bool:

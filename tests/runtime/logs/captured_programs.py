@@ -57,10 +57,11 @@ def open_descriptors() -> set[Path]:
 @contextmanager
 def no_descriptor_left(*, but: int = 0) -> Iterator[None]:
     """Whatever is opened meanwhile fails, after so many; what is open goes on."""
-    lowest_free = os.dup(0)
-    os.close(lowest_free)
+    free = [os.dup(0) for _ in range(but + 1)]  # the lowest, wherever they are
+    for descriptor in free:
+        os.close(descriptor)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + but, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free[-1], hard))
     try:
         yield
     finally:
@@ -89,7 +90,7 @@ def start_python(capture: StreamCapture, script: str) -> subprocess.Popen[bytes]
 
 async def wait_for_exit(process: subprocess.Popen[bytes]) -> int:
     """The exit code, while the loop goes on reading."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         code = await asyncio.to_thread(process.wait)
     assert process.stdin is not None
     process.stdin.close()
@@ -103,7 +104,7 @@ async def comes_true(claim: Callable[[], bool]) -> None:
 
 async def output_reaches(capture: StreamCapture, size: int) -> None:
     """Wait until `size` bytes of output have been taken in."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await capture.wait_beyond(size - 1)
 
 

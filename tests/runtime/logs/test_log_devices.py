@@ -61,7 +61,7 @@ async def read_until(reader: int, end: bytes) -> bytes:
     readable = asyncio.Event()
     asyncio.get_running_loop().add_reader(reader, readable.set)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not received.endswith(end):
                 await readable.wait()
                 received += os.read(reader, 4096)
@@ -200,7 +200,7 @@ async def test_reader_that_leaves_with_output_pending(pipe: tuple[int, int]) -> 
     device = Device(f"/dev/fd/{writer}")
     device.target.write(b"1234567\n" * (FIFO_SIZE // 8 + 10))
     os.close(reader)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not device.target.problem:
             turn = asyncio.get_running_loop().create_future()
             asyncio.get_running_loop().call_soon(turn.set_result, None)

@@ -61,6 +61,7 @@ def test_kills_at_random_lose_and_double_nothing(tmp_path: Path) -> None:
             "seed": seed,
             "kills": 210,
             "longest": 0.03,
+            "until": [str(tmp_path / "flood.6"), str(tmp_path / "slow.6")],
             "writers": [
                 ["slow", 1, 0.001, [log("slow", 2000)]],
                 ["flood", 3000, 0.004, [log("flood", 700_000)]],

@@ -52,7 +52,7 @@ async def turn() -> None:
 
 async def fact(holds: Callable[[], bool]) -> None:
     """Wait until it does."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not holds():
             await turn()
 
@@ -75,7 +75,7 @@ def count_reads(capture: StreamCapture) -> list[int]:
 async def put(end: int, text: bytes) -> None:
     """Write it, and let the loop see it. While the pipe is full, only the loop goes on."""
     os.set_blocking(end, False)  # the reader is in this thread too
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while text:
             with suppress(BlockingIOError):
                 text = text[os.write(end, text) :]
@@ -90,7 +90,7 @@ async def print_lines(end: int, lines: int) -> None:
 
 async def make_hot(capture: StreamCapture, end: int) -> None:
     """Print until it is no longer waited for."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not capture._plumbing.beats:
             await print_lines(end, 1)
 
