@@ -29,7 +29,7 @@ from opsvisor.core.struct import Struct, replace
 # As many restarts are remembered as a policy asks for, and so many for one that is yet to come.
 # Each of them is looked at, and written to the memory, at each restart: the thousands of a program
 # that crashes all day would cost more than all else that is done for it.
-REMEMBERED_RESTARTS = 20
+REMEMBERED_RESTARTS = 10
 
 
 class EndedRun(Struct, frozen=True, kw_only=True):
@@ -178,7 +178,9 @@ def count_restart(policy: RestartPolicy, tally: Tally, now: float) -> Tally:
     # One more than is tolerated, see `is_flapping`.
     count = max(policy.limit.count if policy.limit else 0, policy.flapping.count) + 1
     latest = tally.restarts[-max(count, REMEMBERED_RESTARTS) + 1 :]
-    return replace(tally, restarts=(*(at for at in latest if at + longest > now), now))
+    if latest and latest[0] + longest <= now:  # else nor is any other too long ago
+        latest = tuple(at for at in latest if at + longest > now)
+    return replace(tally, restarts=(*latest, now))
 
 
 def restarts_within(tally: Tally, interval: float, now: float) -> int:

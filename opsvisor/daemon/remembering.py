@@ -220,6 +220,7 @@ class Remembering:
         self._history_size = sources.history_size
         self._specs: dict[ProcessId, ProcessSpec] = {}  # as written
         self._told: dict[ProcessId, Spent] = {}  # likewise
+        self._runs_apart: set[ProcessId] = set()  # whose run is written beside its life
         self._numbers: dict[ProcessId, list[int]] = {}  # of the runs in the history
         self._lengths: dict[tuple[ProcessId, int], int] = {}  # of these runs, the oldest first
         self._history_length = 0
@@ -267,6 +268,7 @@ class Remembering:
         for run in runs:
             if run.id in self._supervisor and run.id not in told_with_their_lives:
                 self._put("run", run.id, RunMemento, run)
+                self._runs_apart.add(run.id)
         for process_id in changed.processes:
             self._put_life(process_id)
         for process_id in self._spent:
@@ -293,7 +295,12 @@ class Remembering:
         )
         # Without a look at what was written: it is hardly ever the same.
         self._put("life", process_id, Life, life)
-        self._memory.drop(key_of("run", process_id))
+        self._drop_run_apart(process_id)
+
+    def _drop_run_apart(self, process_id: ProcessId) -> None:
+        if process_id in self._runs_apart:
+            self._runs_apart.remove(process_id)
+            self._memory.drop(key_of("run", process_id))
 
     def _put_told(self, process_id: ProcessId, told: Spent) -> None:
         self._told[process_id] = told
@@ -319,8 +326,9 @@ class Remembering:
     def _forget(self, process_id: ProcessId) -> None:
         for number in self._numbers.pop(process_id, ()):
             self._drop_run(process_id, number)
-        for kind in ("spec", "life", "run", "spent", "told"):
+        for kind in ("spec", "life", "spent", "told"):
             self._memory.drop(key_of(kind, process_id))
+        self._drop_run_apart(process_id)
         known: tuple[dict[ProcessId, Any], ...] = (self._specs, self._told, self._spent)
         for one in known:
             one.pop(process_id, None)

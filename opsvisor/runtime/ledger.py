@@ -131,14 +131,15 @@ class Ledger:
 
     def _finish(self, last_seen: Spent, usage: Usage) -> None:
         self._is_told = False
-        self._finished = self._finished.plus(
-            last_seen._replace(
-                user_seconds=usage.user_seconds,
-                system_seconds=usage.system_seconds,
-                major_faults=usage.major_faults,
-                voluntary_switches=usage.voluntary_switches,
-                involuntary_switches=usage.involuntary_switches,
-            )
+        before = self._finished
+        self._finished = Spent(
+            user_seconds=before.user_seconds + usage.user_seconds,
+            system_seconds=before.system_seconds + usage.system_seconds,
+            io_read_bytes=before.io_read_bytes + last_seen.io_read_bytes,
+            io_written_bytes=before.io_written_bytes + last_seen.io_written_bytes,
+            major_faults=before.major_faults + usage.major_faults,
+            voluntary_switches=before.voluntary_switches + usage.voluntary_switches,
+            involuntary_switches=before.involuntary_switches + usage.involuntary_switches,
         )
 
 

@@ -99,7 +99,7 @@ class Counts(Struct):
         """What another daemon needs to count on."""
         return CountsMemento(
             id=process_id,
-            restarts=tuple((cause, count) for cause, count in self.restarts.items() if count),
+            restarts=tuple([one for one in self.restarts.items() if one[1]]),
             starts=self.starts,
             spawn_failures=self.spawn_failures,
             exited_at=self.exited_at,

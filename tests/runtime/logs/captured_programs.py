@@ -57,11 +57,10 @@ def open_descriptors() -> set[Path]:
 @contextmanager
 def no_descriptor_left(*, but: int = 0) -> Iterator[None]:
     """Whatever is opened meanwhile fails, after so many; what is open goes on."""
-    free = [os.dup(0) for _ in range(but + 1)]  # the lowest, wherever they are
-    for descriptor in free:
-        os.close(descriptor)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free[-1], hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + but, hard))
     try:
         yield
     finally:
