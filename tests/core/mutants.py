@@ -191,8 +191,14 @@ MUTANTS = (
     Mutant(
         name="the window of restarts is never emptied",
         module="restart",
-        right="(*(at for at in latest if at + longest > now), now)",
-        wrong="(*latest, now)",
+        right="if latest and latest[0] + longest <= now:",
+        wrong="if latest and latest[0] + longest < -now:",
+    ),
+    Mutant(
+        name="the window of restarts is emptied one at a time",
+        module="restart",
+        right="tuple(at for at in latest if at + longest > now)",
+        wrong="latest[1:]",
     ),
     Mutant(
         name="availability is booked after the change",

@@ -57,7 +57,10 @@ def open_descriptors() -> set[Path]:
 @contextmanager
 def no_descriptor_left(*, but: int = 0) -> Iterator[None]:
     """Whatever is opened meanwhile fails, after so many; what is open goes on."""
-    lowest_free = os.dup(0)
+    highest = max(int(path.name) for path in open_descriptors())
+    gaps = []  # between those that are open, where it would be left to chance how many fit
+    while (lowest_free := os.dup(0)) < highest:
+        gaps.append(lowest_free)
     os.close(lowest_free)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + but, hard))
@@ -65,6 +68,8 @@ def no_descriptor_left(*, but: int = 0) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in gaps:
+            os.close(descriptor)
 
 
 def log_spec(path: Path | str | None, **rest: object) -> LogSpec:
