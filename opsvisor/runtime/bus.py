@@ -84,6 +84,10 @@ class _Together:
         self._over = over
         self._depth = 0
 
+    @property
+    def is_entered(self) -> bool:
+        return self._depth > 0
+
     def __enter__(self) -> None:
         self._depth += 1
 
@@ -189,6 +193,9 @@ class EventBus:
 
     def publish(self, event: Event) -> None:
         """Tell everyone. Never raises."""
+        if self._together.is_entered:
+            self._tell(event)
+            return
         with self._together:
             self._tell(event)
 

@@ -561,14 +561,18 @@ class Engine:
 
     def _perform_all(self, effects: list[Effect]) -> None:
         """Publish, then remember, then do: what is done can't be taken back."""
-        others = [effect for effect in effects if not isinstance(effect, Publish)]
+        others: list[Effect] = []
+        reaches_others = False
         with self._bus.together:
             for effect in effects:
                 if isinstance(effect, Publish):
                     self._publish(effect.event)
+                else:
+                    others.append(effect)
+                    # A spawn does not yet: it is remembered with what follows, or at the end.
+                    reaches_others |= not isinstance(effect, Spawn)
         self._is_uncommitted = True
-        # A spawn reaches nobody outside yet: it is remembered with what follows, or at the end.
-        if not all(isinstance(effect, Spawn) for effect in others):
+        if reaches_others:
             self._commit()
         for effect in others:
             self._perform_or_report(effect)

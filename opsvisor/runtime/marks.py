@@ -28,7 +28,7 @@ import os
 import resource
 import secrets
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from hashlib import blake2b
 from typing import NewType
 
@@ -75,23 +75,14 @@ class Marks:
             self._known[process_id] = mark
         return mark
 
-    @contextmanager
-    def handed_on(self, process_id: ProcessId, *, may_outlive: bool = False) -> Iterator[None]:
+    def handed_on(
+        self, process_id: ProcessId, *, may_outlive: bool = False
+    ) -> AbstractContextManager[None]:
         """What is made meanwhile bears the mark of this process, if that can be.
 
         `may_outlive`: what it leaves behind is nobody's business.
         """
-        soft, hard = resource.getrlimit(_LIMIT)
-        mark = self.of(process_id) | (_OUTLIVING if may_outlive else 0)
-        try:
-            resource.setrlimit(_LIMIT, (mark, hard))
-        except (OSError, ValueError):  # the hard limit is lower
-            yield
-            return
-        try:
-            yield
-        finally:
-            resource.setrlimit(_LIMIT, (soft, hard))
+        return _HandedOn(self.of(process_id) | (_OUTLIVING if may_outlive else 0))
 
     def note(self, spec: ProcessSpec, pid: Pid) -> None:
         """See whether the run of this process bears its mark, and could not change it."""
@@ -125,6 +116,26 @@ class Marks:
             and (may_outlive or not found & _OUTLIVING)
             and found & ~_OUTLIVING not in those
         ]
+
+
+class _HandedOn:
+    """As long as it is entered, what is made bears this mark. Not of contextlib: in each spawn."""
+
+    __slots__ = ("_before", "_mark")
+
+    def __init__(self, mark: int) -> None:
+        self._mark = mark
+        self._before: tuple[int, int] | None = None
+
+    def __enter__(self) -> None:
+        before = resource.getrlimit(_LIMIT)
+        with suppress(OSError, ValueError):  # the hard limit is lower
+            resource.setrlimit(_LIMIT, (self._mark, before[1]))
+            self._before = before
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            resource.setrlimit(_LIMIT, self._before)
 
 
 def _bits(text: str, count: int) -> int:

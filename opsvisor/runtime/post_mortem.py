@@ -158,9 +158,11 @@ class PostMortems:
         if capture is None:
             return ()
         begins = self._run_begins.get((process_id, stream), 0)
+        if capture.ring.end <= begins:
+            return ()
         _, tail = capture.ring.read(max(begins, capture.ring.end - _TAIL_BYTES))
         lines = tail.decode("utf-8", "replace").removesuffix("\n").split("\n")
-        return tuple(lines[-_TAIL_LINES:]) if tail else ()
+        return tuple(lines[-_TAIL_LINES:])
 
 
 def _of_failed_spawn(failed: SpawnFailed, followed: StateChanged) -> FinishedRun:

@@ -142,7 +142,11 @@ class _Fact(NamedTuple):
 
 def _told_of(event: Event, startsecs: float) -> Iterable[tuple[LogLevel, str]]:
     """The lines of a published fact, where it has any."""
-    match event:
+    match event:  # what comes oftest first
+        case StateChanged():
+            yield _told_of_state(event, startsecs)
+        case ProcessExited():
+            yield from _told_of_exit(event)
         case ProcessSpawned():
             yield LogLevel.INFO, f"spawned: '{event.id.name}' with pid {event.pid}"
         case ProcessAdopted():
@@ -152,10 +156,6 @@ def _told_of(event: Event, startsecs: float) -> Iterable[tuple[LogLevel, str]]:
             )
         case SpawnFailed():
             yield LogLevel.INFO, f"spawnerr: {event.reason}"
-        case ProcessExited():
-            yield from _told_of_exit(event)
-        case StateChanged():
-            yield _told_of_state(event, startsecs)
         case SignalSent():
             yield _told_of_signal(event)
         case SignalRefused():

@@ -287,11 +287,14 @@ class MemoryFile:
             # Half a line would be taken for the end of the file, also with others behind it.
             os.ftruncate(self._file, self._size)
             raise
+        where, size, held = self._where, self._size, self._held
         for key in self._drop:
-            self._held -= _length(self._where.pop(key, _NOWHERE))
+            held -= _length(where.pop(key, _NOWHERE))
         for (key, one), start in zip(self._put.items(), starts, strict=True):
-            self._held += len(one) - _length(self._where.pop(key, _NOWHERE))
-            self._where[key] = _piece(self._size + start, len(one))
+            length = len(one)
+            held += length - _length(where.pop(key, _NOWHERE))
+            where[key] = _piece(size + start, length)
+        self._held = held
         self._size += len(line)
         if self._copy is not None:
             self._copy.changed.update(dict.fromkeys([*self._put, *self._drop]))
