@@ -22,7 +22,7 @@ EACH_AND_ONCE = {
     "stop": (2120, 7200),
 }
 # Lines that do not depend on how many programs there are.
-RESTART = 3950
+RESTART = 3700
 STATUS_OF_ONE = 2450
 # Pieces of output and ends come in one turn of the loop or in several, as the kernel has it.
 CALLBACKS = {"restart": 8 * RESTARTS, "status of one": 15}
@@ -32,7 +32,7 @@ BY_CHANCE = 1.15
 
 CALLS_PER_RESTART = 100
 KEEPERS_CALLS_PER_RESTART = 7
-WRITTEN_PER_RESTART = 6000  # with few programs the memory is written anew now and then
+WRITTEN_PER_RESTART = 4500  # with few programs the memory is written anew now and then
 
 # How a thread may wait, by the machine's numbers: for how long is in the argument of that number,
 # and this value means for ever. A lock of Python, the loop, the keeper's socket.
