@@ -4,14 +4,15 @@ import http.client
 import os
 import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import cache
+from itertools import cycle, islice
 from pathlib import Path
 from typing import NamedTuple
 
 _LIMIT = 60.0  # seconds; only a failure takes as long
 _PORTS = range(10_000, 20_000)
-_WORKERS = 16  # that pytest has at most
 
 
 class Answer(NamedTuple):
@@ -60,13 +61,21 @@ def free_port() -> int:
     Below those that the kernel gives out by itself, and others for each worker of pytest: nobody
     else comes by it before that program does.
     """
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
-    mine = range(_PORTS.start + worker, _PORTS.stop, _WORKERS)
-    # Tests are given the same random numbers each time, but this run may not be the only one.
-    for port in random.SystemRandom().sample(mine, len(mine)):
+    ports = _ports_of_this_worker()
+    for port in islice(ports, len(_PORTS)):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with suppress(OSError):
                 probe.bind(("127.0.0.1", port))
                 return port
     raise AssertionError(f"no port is free between {_PORTS.start} and {_PORTS.stop}")
+
+
+@cache
+def _ports_of_this_worker() -> Iterator[int]:
+    """Each of them once before any comes again."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    mine = _PORTS[worker::workers]
+    # Tests are given the same random numbers each time, but this run may not be the only one.
+    return cycle(random.SystemRandom().sample(mine, len(mine)))

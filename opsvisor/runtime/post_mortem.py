@@ -59,7 +59,7 @@ class PostMortemMemento(Struct, frozen=True, kw_only=True):
 class PostMortems:
     """Listens to the bus and keeps the last `size` runs of each process.
 
-    `on_kept` is told of each run as it is kept, before anything follows from its end.
+    `on_kept` is told of each run as it is kept, before the next fact is told.
     """
 
     def __init__(
@@ -157,10 +157,11 @@ class PostMortems:
         capture = self._streams(process_id).capture(stream)
         if capture is None:
             return ()
-        begins = self._run_begins.get((process_id, stream), 0)
-        if capture.ring.end <= begins:
+        ring = capture.ring
+        begins = max(self._run_begins.get((process_id, stream), 0), ring.start)
+        if ring.end <= begins:
             return ()
-        _, tail = capture.ring.read(max(begins, capture.ring.end - _TAIL_BYTES))
+        _, tail = ring.read(max(begins, ring.end - _TAIL_BYTES))
         lines = tail.decode("utf-8", "replace").removesuffix("\n").split("\n")
         return tuple(lines[-_TAIL_LINES:])
 

@@ -157,7 +157,7 @@ def test_rotated_log_files(start_pair: StartPair, case: str) -> None:
 
     def script(one: Contestant) -> tuple[list[str], bool]:
         last = f"{count:09}\n"
-        eventually(lambda: _all_of(one, "a.out").endswith(last) or _is_empty(one, "a.out"))
+        eventually(lambda: _ends_with(last, one, "a.out") or _is_empty(one, "a.out"))
         one.until("a", "EXITED")
         names = sorted(path.name for path in one.directory.glob("a.out*"))
         text = _all_of(one, "a.out")
@@ -183,10 +183,14 @@ def _printing(count: int) -> str:
 def _all_of(one: Contestant, name: str) -> str:
     """The text in a log and its backups, the oldest first."""
     files = sorted(one.directory.glob(f"{name}*"), key=lambda path: _age(path.name), reverse=True)
+    return "".join(path.read_text() for path in files)
+
+
+def _ends_with(last: str, one: Contestant, name: str) -> bool:
     try:
-        return "".join(path.read_text() for path in files)
+        return _all_of(one, name).endswith(last)
     except FileNotFoundError:  # it is being rotated
-        return ""
+        return False
 
 
 def _age(name: str) -> int:

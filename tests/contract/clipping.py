@@ -83,7 +83,8 @@ async def _answer(source: asyncio.StreamReader, target: asyncio.StreamWriter) ->
         head, begun, body = piece.partition(_END_OF_HEAD)
         if begun and _STREAM.search(head):
             target.write(head + _THE_LAST + body)
-            if not await _has_ended(body, source, target) and _CHUNKED.search(head):
+            is_chunked = _CHUNKED.search(head) is not None
+            if not await _has_ended(body, source, target, is_chunked) and is_chunked:
                 target.write(_LAST_CHUNK)
             return
         target.write(piece)
@@ -91,7 +92,10 @@ async def _answer(source: asyncio.StreamReader, target: asyncio.StreamWriter) ->
 
 
 async def _has_ended(
-    end: bytes, source: asyncio.StreamReader, target: asyncio.StreamWriter
+    end: bytes,
+    source: asyncio.StreamReader,
+    target: asyncio.StreamWriter,
+    is_chunked: bool,  # noqa: FBT001 - called once
 ) -> bool:
     """Pass on a stream; whether it came to its end. What it is made of never looks like that."""
     while not end.endswith(_END_OF_STREAM):
@@ -99,7 +103,7 @@ async def _has_ended(
             async with asyncio.timeout(_PAUSE):
                 piece = await source.read(_AT_ONCE)
         except TimeoutError:
-            if end and not end.endswith(_END_OF_EVENT):
+            if is_chunked and end and not end.endswith(_END_OF_EVENT):
                 continue  # within a chunk: what is put there would be taken for a part of it
             return False
         if not piece:

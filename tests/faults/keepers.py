@@ -13,10 +13,14 @@ def keepers_of(daemon: Daemon) -> list[int]:
     return [pid for pid, command in daemon.offspring().items() if command.startswith(title)]
 
 
-def signal_keepers(daemon: Daemon, signum: signal.Signals) -> list[int]:
+def signal_keepers(daemon: Daemon, signum: signal.Signals) -> None:
     """Send this to all of them, as soon as there is any that has its name."""
-    keepers = eventually(lambda: keepers_of(daemon))
-    for pid in keepers:
+    eventually(lambda: keepers_of(daemon))
+    signal_any_keepers(daemon, signum)
+
+
+def signal_any_keepers(daemon: Daemon, signum: signal.Signals) -> None:
+    """The same where there may be none now."""
+    for pid in keepers_of(daemon):
         with suppress(ProcessLookupError):
             os.kill(pid, signum)
-    return keepers

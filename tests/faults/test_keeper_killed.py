@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bystanders import Bystanders
 from daemon import Daemon, StartDaemon, eventually
-from keepers import keepers_of, signal_keepers
+from keepers import keepers_of, signal_any_keepers
 
 SEED = int(os.environ.get("KEEPER_SEED", str(random.SystemRandom().randrange(1 << 32))))
 ROUNDS = 12
@@ -20,12 +20,12 @@ ROUNDS = 12
 
 def kill_keeper(daemon: Daemon) -> None:
     """The keeper only, which is replaced."""
-    signal_keepers(daemon, signal.SIGKILL)
+    signal_any_keepers(daemon, signal.SIGKILL)
 
 
 def kill_daemon_with_keeper_stopped(daemon: Daemon) -> None:
     """Somebody has stopped all they could find; the next daemon lets it go on."""
-    signal_keepers(daemon, signal.SIGSTOP)
+    signal_any_keepers(daemon, signal.SIGSTOP)
     daemon.crash()
     daemon.begin_again()
 
@@ -33,13 +33,13 @@ def kill_daemon_with_keeper_stopped(daemon: Daemon) -> None:
 def kill_keeper_in_the_gap(daemon: Daemon) -> None:
     """All that was held is lost: what /proc tells must do."""
     daemon.crash()
-    signal_keepers(daemon, signal.SIGKILL)
+    signal_any_keepers(daemon, signal.SIGKILL)
     daemon.begin_again()
 
 
 def kill_both_anew(daemon: Daemon) -> None:
     """The new keeper has hardly been told anything."""
-    signal_keepers(daemon, signal.SIGKILL)
+    signal_any_keepers(daemon, signal.SIGKILL)
     daemon.crash()
     daemon.begin_again()
 

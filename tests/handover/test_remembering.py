@@ -14,6 +14,7 @@ from opsvisor.core.outcome import ExitCause, Outcome, Usage
 from opsvisor.core.plan import Plan
 from opsvisor.core.process import ProcessMachine
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
+from opsvisor.core.struct import replace
 from opsvisor.daemon import remembering
 from opsvisor.daemon.remembering import (
     Life,
@@ -33,6 +34,20 @@ from opsvisor.runtime.post_mortem import FinishedRun
 from opsvisor.telemetry.rows import CountsMemento
 
 NOBODY: Any = None  # who is not asked
+SOURCES = Sources(
+    supervisor=NOBODY,
+    engine=NOBODY,
+    metrics=NOBODY,
+    sampler=NOBODY,
+    post_mortems=NOBODY,
+    history_size=3,
+)
+PAST = Past(
+    version="1",
+    memento=SupervisorMemento(plan=Plan(groups=()), generation=1),
+    marks=MarksMemento(seed=1),
+)
+WEB = ProcessId("web", "web")
 
 
 def run_that_said(words: str) -> FinishedRun:
@@ -55,15 +70,7 @@ def remembered(folder: Path, past: Past) -> Mapping[str, Any]:
     """What is in the memory of a daemon with this past, which has 3 runs a process at most."""
     directory = open_state_directory(Place(path=folder, is_chosen=True))
     memory = MemoryFile(directory, on_problem=print)
-    sources = Sources(
-        supervisor=NOBODY,
-        engine=NOBODY,
-        metrics=NOBODY,
-        sampler=NOBODY,
-        post_mortems=NOBODY,
-        history_size=3,
-    )
-    Remembering(memory, sources).recall(past)
+    Remembering(memory, SOURCES).recall(past)
     memory.commit()
     found = read_memory(directory)
     memory.close()
@@ -81,15 +88,28 @@ def test_of_histories_only_so_much_is_remembered(
         ProcessId(name, name): tuple((number, run_that_said(name * 300)) for number in range(1, 6))
         for name in ("one", "two")
     }
-    past = Past(
-        version="1",
-        memento=SupervisorMemento(plan=Plan(groups=()), generation=1),
-        marks=MarksMemento(seed=1),
-        history=history,
-    )
-    values = remembered(tmp_path / "state", past)
+    values = remembered(tmp_path / "state", replace(PAST, history=history))
     runs = [key for key in values if key.startswith("history/")]
     assert runs == ['history/["two","two"]/4', 'history/["two","two"]/5']
+
+
+def test_runs_are_numbered_on_from_those_of_an_earlier_daemon(tmp_path: Path) -> None:
+    """The history grows by what the post-mortems tell, a spawn that failed included."""
+    directory = open_state_directory(Place(path=tmp_path / "state", is_chosen=True))
+    memory = MemoryFile(directory, on_problem=print)
+    some = Remembering(memory, SOURCES)
+    some.recall(replace(PAST, history={WEB: ((7, run_that_said("seven")),)}))
+    some.run_kept(WEB, run_that_said("eight"))
+    some.run_kept(WEB, replace(run_that_said("nine"), pid=None, outcome=None))
+    some.run_kept(WEB, run_that_said("ten"))
+    memory.commit()
+    found = read_memory(directory)
+    memory.close()
+    directory.release(is_over=False)
+    assert found is not None
+    runs = {key: one for key, one in found.values.items() if key.startswith("history/")}
+    assert list(runs) == [f'history/["web","web"]/{number}' for number in (8, 9, 10)]
+    assert [one["stderr_tail"] for one in runs.values()] == [["eight"], ["nine"], ["ten"]]
 
 
 def test_a_key_is_json_whatever_a_name_is_made_of() -> None:
@@ -98,9 +118,6 @@ def test_a_key_is_json_whatever_a_name_is_made_of() -> None:
         kind, _, rest = key_of("run", ProcessId("group", name)).partition("/")
         assert (kind, json.loads(rest)) == ("run", ["group", name])
         assert rest.isascii()
-
-
-WEB = ProcessId("web", "web")
 
 
 def life_and_the_rest() -> tuple[Life, dict[str, Any]]:

@@ -147,11 +147,10 @@ class Besieged:
         """A program that is killed is there again within a moment."""
 
         def kill() -> None:
-            pid = self.daemon.status("web").pid
+            pid = self.daemon.until("web", "RUNNING").pid
             os.kill(pid, signal.SIGKILL)
             eventually(lambda: self.daemon.status("web").pid not in (0, pid))
 
-        self.daemon.until("web", "RUNNING")
         in_time(kill, RESTARTS_WITHIN)
 
     def check_no_bugs(self) -> None:

@@ -10,6 +10,7 @@ from opsvisor.core.inputs import Start, Stop
 from opsvisor.core.outcome import ExitCause, Outcome
 from opsvisor.core.spec import LinearBackoff, RestartPolicy, Startup
 from opsvisor.core.state import PublicState
+from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.post_mortem import FinishedRun, PostMortems
 
 SOON = RestartPolicy(start_backoff=LinearBackoff(step=0.01), failed_starts_max=1, limit=None)
@@ -33,6 +34,19 @@ async def morgue() -> AsyncIterator[Morgue]:
     """Keeps three runs of each process."""
     async with engine_room() as room:
         yield Morgue(room, 3)
+
+
+async def test_what_was_cleared_is_no_evidence(morgue: Morgue) -> None:
+    """Nor is it an empty line, which would hide what the other stream said."""
+    room = morgue.room
+    room.apply(obedient(then="exit 1", restart=NEVER))
+    capture = room.engine.streams(key("web")).capture(Stream.STDOUT)
+    assert capture is not None
+    capture.write(b"hello\n")
+    capture.clear()
+    room.tell(line="x")
+    await room.next(ProcessExited)
+    assert morgue.runs()[0].stdout_tail == ()
 
 
 async def test_an_unexpected_end_is_kept_with_its_last_words(morgue: Morgue) -> None:

@@ -33,7 +33,6 @@ _API_PORT = "9001"  # as the example has it
 _WEB_PORT = re.compile(r"\b180(?=\{replica:02\}|\d\d\b)")  # and two digits more: its programs'
 _WEB_DIGITS = ("00", "01", "90", "91", "99")
 _PREFIXES = range(200, 320)  # below the ports that the kernel gives out by itself
-_CLAIMS: list[socket.socket] = []  # of prefixes, as long as this process runs
 _BETWEEN_VISITS = 1.0  # seconds
 _BETWEEN_RESTARTS = 10.0
 
@@ -233,21 +232,23 @@ def _free_prefix() -> str:
     # Others may be looking for theirs right now.
     for prefix in random.sample(_PREFIXES, len(_PREFIXES)):
         are_free = all(_is_free(int(f"{prefix}{digits}")) for digits in _WEB_DIGITS)
-        if are_free and _is_taken_by_us(prefix):
+        if are_free and _claim(prefix):
             return str(prefix)
     raise StackError("no five ports are free for the example's programs")
 
 
-def _is_taken_by_us(prefix: int) -> bool:
-    """Have nobody else take these ports before our programs listen there, if nobody else has."""
-    claim = socket.socket(socket.AF_UNIX)
-    try:
-        claim.bind(f"\0opsvisor-example-{prefix}")
-    except OSError:
-        claim.close()
-        return False
-    _CLAIMS.append(claim)
-    return True
+def _claim(prefix: int) -> bool:
+    """Have nobody else choose these ports before our programs listen there.
+
+    A name without a file, which is ours until this process ends. False if it is somebody else's.
+    """
+    with socket.socket(socket.AF_UNIX) as claim:
+        try:
+            claim.bind(f"\0opsvisor-example-{prefix}")
+        except OSError:
+            return False
+        claim.detach()
+        return True
 
 
 def _is_free(port: int) -> bool:
