@@ -35,7 +35,6 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -47,6 +46,7 @@ from opsvisor.core.struct import Struct, field
 from opsvisor.runtime.cgroups import Cgroups, read_text
 from opsvisor.runtime.oom import KillCount, count_kills
 from opsvisor.runtime.proctree import read_file
+from opsvisor.runtime.workers import worker
 
 __all__ = ["AUTO", "OFF", "CpuTime", "Leaves", "NoPlaceError", "find_place"]
 
@@ -190,7 +190,7 @@ class Leaves:
         self._waiting: list[_Newborn] = []
         self._left: set[str] = set()  # folders to remove as soon as they are empty
         self._moving: asyncio.Future[list[_Moved]] | None = None
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="leaves")
+        self._thread = worker("leaves")
         self._is_tidy_due = False
         self._home = ""  # the cgroup to go back to
         self._handed_on: list[str] = []  # controllers, by us

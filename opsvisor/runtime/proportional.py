@@ -7,12 +7,12 @@ own, nobody ever waits for it, and without it there is neither thread nor timer.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.struct import Struct
 from opsvisor.runtime.proctree import read_file
 from opsvisor.runtime.sampler import Sampler
+from opsvisor.runtime.workers import worker
 
 _ROLLUP_SIZE = 4096
 _FIRST = 5.0  # seconds after which what starts with the daemon has settled
@@ -39,7 +39,7 @@ class ProportionalMemory:
         self._interval = interval
         self._on_error = on_error
         self._task: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="proportional")
+        self._thread = worker("proportional")
         self._readings: dict[ProcessId, _Reading] = {}
 
     def open(self) -> None:

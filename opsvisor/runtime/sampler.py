@@ -32,7 +32,6 @@ the one whose tree they were last seen in, or else to the one whose output they 
 import asyncio
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 
 from opsvisor.core.outcome import Usage
@@ -47,6 +46,7 @@ from opsvisor.runtime.proctree import NOTHING, Spent
 from opsvisor.runtime.recent_samples import RecentSamples
 from opsvisor.runtime.sweep import Answer, Owned, Question, Stray, Sweep, TreeSample, read_trees
 from opsvisor.runtime.switches import SwitchCounter
+from opsvisor.runtime.workers import worker
 
 
 class _Meanwhile(Struct):
@@ -111,7 +111,7 @@ class Sampler:
         self._leaves = leaves
         self._pipes = pipes
         self._switches = SwitchCounter() if with_switches else None
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sampler")
+        self._thread = worker("sampler")
         self._running: asyncio.Task[Sweep] | None = None
         self._meanwhile = _Meanwhile()
         self._latest: Sweep | None = None

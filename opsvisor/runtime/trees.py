@@ -37,6 +37,7 @@ from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.struct import Struct
 from opsvisor.runtime.marks import Mark, bearers, mark_of
 from opsvisor.runtime.proctree import output_pipes, read_file, read_machine, read_stat
+from opsvisor.runtime.workers import worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,7 +184,7 @@ class StoppedTrees:
         self._running, self._wanted = self._wanted, {}
         held = frozenset(self._held) & self._running.keys()
         if self._thread is None:  # a daemon that stops nothing has none
-            self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="trees")
+            self._thread = worker("trees")
         began = self._loop.time()
         trees = list(self._running.values())
         future = self._loop.run_in_executor(self._thread, end_trees, trees)

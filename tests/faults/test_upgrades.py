@@ -376,6 +376,20 @@ def test_what_fails_after_the_exec_costs_no_program(
         programs.check_lines(name)
 
 
+def test_only_the_main_thread_takes_signals(start_daemon: StartDaemon) -> None:
+    """What another one takes right before the exec would be nobody's after it."""
+    daemon = start_daemon('[program.web]\ncommand = "$VICTIM"\n')
+    daemon.until("web", "RUNNING")
+    daemon.metric("opsvisor_process_tree_processes", process="web")  # by a thread
+    tasks = list(Path(f"/proc/{daemon.pid}/task").iterdir())
+    assert len(tasks) > 1
+    for task in tasks:
+        lines = (task / "status").read_text().splitlines()
+        (blocked,) = (int(line.split()[1], 16) for line in lines if line.startswith("SigBlk:"))
+        is_blocked = bool(blocked & 1 << (signal.SIGTERM - 1))
+        assert is_blocked is (task.name != str(daemon.pid))
+
+
 def test_by_a_signal(start_daemon: StartDaemon) -> None:
     """SIGUSR1; and an order to end that comes in the middle of it is carried out."""
     daemon = start_daemon('[program.web]\ncommand = "$VICTIM"\n')
