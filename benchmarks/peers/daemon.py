@@ -2,7 +2,6 @@
 
 import os
 import select
-import shutil
 import subprocess
 import time
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ _PATIENCE_AT_EXIT = 10.0  # when nobody measures how long it takes
 
 
 class Daemon:
-    """A supervisor that runs while the block lasts, in a directory of its own, gone afterwards.
+    """A supervisor that runs while the block lasts, in a directory of its own, its files empty then.
 
     `began` is the CLOCK_MONOTONIC, in ns, just before its fork and exec.
     """
@@ -70,10 +69,8 @@ class Daemon:
                 self.stop(patience=_PATIENCE_AT_EXIT)
         for process in self._known:
             process.end()
-        # Or the logs of many turns would fill the memory, page by page that a virtual machine has
-        # to be given first: then a write costs the next one ten times as much.
         if error is None:  # or somebody will look for the reason there
-            shutil.rmtree(self.directory, ignore_errors=True)
+            _empty_files(self.directory)
 
     @property
     def pid(self) -> int:
@@ -175,3 +172,19 @@ class Daemon:
             raise RuntimeError((self.directory / "output").read_text()[-500:])
         if time.monotonic() > deadline:
             raise TimeoutError(f"no answer in {_PATIENCE:g} s")
+
+
+def _empty_files(directory: Path) -> None:
+    """Give back what logs take, and leave the files themselves.
+
+    The logs of many turns would fill the memory, page by page that a virtual machine has to be
+    given first: then a write costs the next one ten times as much. But without a journal ext4
+    passes over every inode that was freed in the last minutes whenever it makes one: after a
+    thousand files were removed, each new one nearby takes 0.6 ms instead of 0.02.
+    """
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            path = Path(folder, name)
+            with suppress(OSError):
+                if path.is_file() and not path.is_symlink():
+                    os.truncate(path, 0)
