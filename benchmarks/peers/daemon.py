@@ -19,7 +19,7 @@ _PATIENCE_AT_EXIT = 10.0  # when nobody measures how long it takes
 
 
 class Daemon:
-    """A supervisor that runs while the block lasts, in a directory of its own, its files empty then.
+    """A supervisor that runs while the block lasts. Files of its directory are empty afterwards.
 
     `began` is the CLOCK_MONOTONIC, in ns, just before its fork and exec.
     """

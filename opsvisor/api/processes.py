@@ -232,9 +232,8 @@ def action_result(outcome: ActionOutcome) -> wire.ActionResult:
 
 async def refresh(request: web.Request) -> None:
     """Have figures of /proc that are a few seconds old at most, if they can be had quickly."""
-    with contextlib.suppress(TimeoutError, OSError):  # the sampler counts its failures
-        async with asyncio.timeout(_SWEEP_PATIENCE):
-            await request.app[CONTROL].sampler.sweep()
+    with contextlib.suppress(OSError):  # the sampler counts its failures
+        await request.app[CONTROL].sampler.refresh(_SWEEP_PATIENCE)
 
 
 async def _members(request: web.Request) -> list[TreeMember]:

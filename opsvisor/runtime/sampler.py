@@ -32,6 +32,7 @@ the one whose tree they were last seen in, or else to the one whose output they 
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 
 from opsvisor.core.outcome import Usage
@@ -44,6 +45,7 @@ from opsvisor.runtime.members import TreeMember, look_at
 from opsvisor.runtime.oom import OomMemento, OomWatch
 from opsvisor.runtime.proctree import NOTHING, Spent
 from opsvisor.runtime.recent_samples import RecentSamples
+from opsvisor.runtime.right_of_way import RightOfWay
 from opsvisor.runtime.sweep import Answer, Owned, Question, Stray, Sweep, TreeSample, read_trees
 from opsvisor.runtime.switches import SwitchCounter
 from opsvisor.runtime.workers import worker
@@ -112,7 +114,9 @@ class Sampler:
         self._pipes = pipes
         self._switches = SwitchCounter() if with_switches else None
         self._thread = worker("sampler")
+        self._right_of_way = RightOfWay()
         self._running: asyncio.Task[Sweep] | None = None
+        self._running_since = 0.0  # on the clock of the loop
         self._meanwhile = _Meanwhile()
         self._latest: Sweep | None = None
         self._trees: dict[ProcessId, TreeSample] = {}
@@ -139,6 +143,18 @@ class Sampler:
         if self._running is None:
             self._running = self._begin()
         return await asyncio.shield(self._running)
+
+    async def refresh(self, patience: float) -> None:
+        """Wait for such a sweep, but not for one that has been under way for `patience` seconds.
+
+        So a slow one costs those who ask while it is young that long, and nobody after them.
+        Raises OSError, as above.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time() if self._running is None else self._running_since
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(began + patience):
+                await self.sweep()
 
     def latest(self) -> Sweep | None:
         """The last sweep that succeeded, however old."""
@@ -295,6 +311,7 @@ class Sampler:
 
     def close(self) -> None:
         """Let go of the thread; a sweep under way is not waited for."""
+        self._right_of_way.open()
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._oom.close()
 
@@ -327,7 +344,11 @@ class Sampler:
         at_mono, at_wall = self._mono(), self._wall()
         self._meanwhile = _Meanwhile()
         loop = asyncio.get_running_loop()
-        reading = loop.run_in_executor(self._thread, read_trees, self._question(), self._mono)
+        self._running_since = loop.time()
+        reading = loop.run_in_executor(
+            self._thread, read_trees, self._question(), self._mono, self._right_of_way.give
+        )
+        self._right_of_way.look_after(reading)
         return loop.create_task(self._finish(reading, at_mono, at_wall))
 
     async def _finish(

@@ -112,8 +112,11 @@ class Answer(Struct, frozen=True, kw_only=True):
     strays: Mapping[Pid, Stray]
 
 
-def read_trees(question: Question, mono: Callable[[], float]) -> Answer:
-    """The whole sweep. Runs in the worker thread and touches nothing of the loop's."""
+def read_trees(question: Question, mono: Callable[[], float], pause: Callable[[], None]) -> Answer:
+    """The whole sweep. Runs in the worker thread and touches nothing of the loop's.
+
+    `pause` is called before each process is looked at: it may wait until others had their turn.
+    """
     began = mono()
     shared_kills = count_kills(question.shared_kills)
     strays: dict[Pid, Stray] = {}
@@ -125,20 +128,17 @@ def read_trees(question: Question, mono: Callable[[], float]) -> Answer:
         return owner
 
     forest = proctree.cut_trees(
-        proctree.read_machine(),
+        proctree.read_machine(pause),
         question.roots,
         reaper=question.supervisor,
         owner_of_orphan=owner_of,
     )
-    spent = {
-        process_id: {member.pid: proctree.read_spent(member) for member in members}
-        for process_id, members in forest.items()
-    }
+    spent = {process_id: _read_spent(members, pause) for process_id, members in forest.items()}
     if question.switches is not None:
         _add_switches(question.switches, forest, spent)
     swapping = proctree.swap_in_use()
     trees = {
-        process_id: _sum_up(members, spent[process_id], swapping=swapping)
+        process_id: _sum_up(members, spent[process_id], pause, swapping=swapping)
         for process_id, members in forest.items()
         if members[0].pid == question.roots.get(process_id)
     }
@@ -163,6 +163,14 @@ def read_trees(question: Question, mono: Callable[[], float]) -> Answer:
     )
 
 
+def _read_spent(members: list[Stat], pause: Callable[[], None]) -> dict[Pid, Spent]:
+    found = {}
+    for member in members:
+        pause()
+        found[member.pid] = proctree.read_spent(member)
+    return found
+
+
 def _add_switches(
     counter: SwitchCounter,
     forest: Mapping[ProcessId, list[Stat]],
@@ -177,7 +185,10 @@ def _add_switches(
             )
 
 
-def _sum_up(members: list[Stat], spent: Mapping[Pid, Spent], *, swapping: bool) -> TreeSample:
+def _sum_up(
+    members: list[Stat], spent: Mapping[Pid, Spent], pause: Callable[[], None], *, swapping: bool
+) -> TreeSample:
+    pause()
     root = members[0].pid
     total = spent[root] if len(spent) == 1 else proctree.add_up(spent.values())
     alive = [member for member in members if not member.is_zombie]

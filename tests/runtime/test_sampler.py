@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -430,6 +431,38 @@ async def test_a_caller_that_gives_up_leaves_the_sweep_to_the_others(
     impatient.cancel()
     assert WEB in (await patient).trees
     assert impatient.cancelled()
+
+
+async def test_nobody_waits_for_a_sweep_that_takes_too_long(
+    victim: Victim, world_of: WorldOf
+) -> None:
+    """Who asked for it gives up after a while; who asks later has what there was before."""
+    world = world_of(web=victim)
+    before = await world.sampler.sweep()
+    world.now += 5.0
+    loop, gate = asyncio.get_running_loop(), threading.Event()
+    world.sampler._thread.submit(gate.wait)
+    try:
+        began = loop.time()
+        await world.sampler.refresh(0.2)
+        assert loop.time() - began >= 0.2
+        turns = 0
+
+        def count() -> None:
+            nonlocal turns
+            turns += 1
+            loop.call_soon(count)
+
+        count()
+        await world.sampler.refresh(0.2)
+        assert turns < 10  # it did not even wait for the clock
+        assert world.sampler.latest() is before
+    finally:
+        gate.set()
+    await world.sampler.refresh(1000.0)
+    latest = world.sampler.latest()
+    assert latest is not None
+    assert latest.at_mono == 5.0
 
 
 async def test_vanished_roots_are_no_error(
