@@ -13,10 +13,10 @@ upgrade in place: then its status is there for us to collect.
 
 import asyncio
 import ctypes
+import math
 import os
 import signal
 from collections.abc import Callable
-from types import FrameType
 
 from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import Pid
@@ -83,8 +83,9 @@ class Reaper:
         self._watched: dict[Pid, OnExit] = {}
         self._pidfds: dict[Pid, int] = {}  # of those watched, unless we had none left
         self._adopted: dict[Pid, _Adopted] = {}
-        self._looking = False
-        self._waking = Waking(loop)
+        self._looked_at = -math.inf
+        self._next_look: asyncio.TimerHandle | None = None
+        self._waking = Waking(loop, signal.SIGCHLD, self._child_ended)
         self._readers = Readers(all_called=all_told)
         self._when_ended = self._ended  # one bound method for all
 
@@ -92,12 +93,13 @@ class Reaper:
         """Become the reaper of every descendant."""
         become_subreaper()
         self._waking.open()
-        signal.signal(signal.SIGCHLD, self._child_ended)
 
     def close(self) -> None:
         """Stop watching. What is still alive lives on unwatched."""
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._waking.close()
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
         for pid in list(self._pidfds):
             self._unwatch(pid)
         for adopted in self._adopted.values():
@@ -122,7 +124,7 @@ class Reaper:
 
     def look_around(self) -> None:
         """Collect who ended while nobody looked, soon."""
-        self._something_ended()
+        self._look_again(0)
 
     @property
     def has_more(self) -> bool:
@@ -221,19 +223,21 @@ class Reaper:
         self._on_unwatch(pid)
         os.close(pidfd)
 
-    def _child_ended(self, _signum: int, _frame: FrameType | None) -> None:
-        # Between any two instructions of this very thread, which is the loop's: `call_soon` puts
-        # something at the end of a queue, and that is atomic. The loop does not sleep on it, for
-        # it was woken by the same signal.
-        self._something_ended()
+    def _child_ended(self) -> None:
+        """SIGCHLD. One of our own has had its turn by its pidfd, and starts anew by now."""
+        rest = self._looked_at + _CROWDED - self._loop.time()
+        if rest > 0:
+            self._look_again(rest)
+        elif self._next_look is None:
+            self._collect_orphans()
 
-    def _something_ended(self) -> None:
-        if not self._looking:
-            self._looking = True
-            self._loop.call_soon(self._collect_orphans)
+    def _look_again(self, seconds: float) -> None:
+        if self._next_look is None:
+            self._next_look = self._loop.call_later(seconds, self._collect_orphans)
 
     def _collect_orphans(self) -> None:
-        self._looking = False
+        self._next_look = None
+        self._looked_at = self._loop.time()
         # Our own processes first, by their pidfds: that leaves nothing to find in the usual case,
         # one system call for any number of deaths. Where more of them end all the time than have
         # their turn, orphans come one by one in between.
@@ -243,8 +247,7 @@ class Reaper:
             if pid is None:
                 return
             self._collect(pid)
-        self._looking = True
-        self._loop.call_later(0 if is_calm else _CROWDED, self._collect_orphans)
+        self._look_again(0 if is_calm else _CROWDED)
 
     def _collect(self, pid: Pid) -> None:
         if pid in self._watched:

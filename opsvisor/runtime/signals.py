@@ -11,7 +11,7 @@ from types import FrameType
 # Python ignores these two itself; children are given them back.
 PYTHON_IGNORES = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 
-_MORE_THAN_FITS = 1 << 16  # bytes, all that a pipe can hold
+_ALL_THAT_FITS = 1 << 16  # bytes in a pipe
 
 
 class Waking:
@@ -22,26 +22,41 @@ class Waking:
     the same for `add_signal_handler`, but at the price of two callbacks and four system calls for
     each signal: that is a lot where children end by the hundred.
 
-    A full pipe is no loss, since the loop is woken by what is in it; more children than that can
-    end in one turn.
+    `then` is called on the loop when it was `signum` that came, once for any number of them. A
+    full pipe is no loss: the loop is woken by what is in it, and that one may have come as well.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, signum: int, then: Callable[[], None]
+    ) -> None:
         self._loop = loop
+        self._signum = signum
+        self._then = then
         self._reader = self._writer = self._before = -1
 
     def open(self) -> None:
         """Begin. In the main thread, and instead of what was woken by signals before."""
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._loop.add_reader(self._reader, os.read, self._reader, _MORE_THAN_FITS)
+        self._loop.add_reader(self._reader, self._woken)
         self._before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        signal.signal(self._signum, _leave_it_at_that)
 
     def close(self) -> None:
-        """End, and have that woken again."""
+        """End, and have that woken again. The signal has its default action."""
+        signal.signal(self._signum, signal.SIG_DFL)
         signal.set_wakeup_fd(self._before)
         self._loop.remove_reader(self._reader)
         os.close(self._reader)
         os.close(self._writer)
+
+    def _woken(self) -> None:
+        came = os.read(self._reader, _ALL_THAT_FITS)
+        if self._signum in came or len(came) == _ALL_THAT_FITS:
+            self._then()
+
+
+def _leave_it_at_that(_signum: int, _frame: FrameType | None) -> None:
+    """Python's handler of a signal whose byte in the pipe says all that there is to say."""
 
 
 def reset_inherited() -> None:
