@@ -93,8 +93,7 @@ async def test_beside_a_busy_loop_the_thread_works_in_its_turns_alone() -> None:
 async def test_an_idle_loop_leaves_the_thread_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody stands still for it, nor does it have to wait for anybody."""
     stood_still: list[float] = []
-    monkeypatch.setattr(right_of_way, "_TURN_OF_THREAD", 0.0)
-    monkeypatch.setattr(right_of_way.time, "sleep", stood_still.append)
+    monkeypatch.setattr(right_of_way, "_stand_still", stood_still.append)
     way = RightOfWay()
     reader = _Reader(way.give)
     with worker("reader") as thread:
