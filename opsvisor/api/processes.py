@@ -242,7 +242,7 @@ async def _members(request: web.Request) -> list[TreeMember]:
     root = control.engine.view(process_id).pid
     with contextlib.suppress(TimeoutError, OSError):  # as above
         async with asyncio.timeout(_SWEEP_PATIENCE):
-            return await control.sampler.members(process_id, root)
+            return await control.sampler.members(process_id, root, patience=_SWEEP_PATIENCE)
     return []
 
 

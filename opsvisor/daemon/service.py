@@ -227,8 +227,10 @@ class Service:
         self._background.ready(log_problem)
 
     async def _close(self) -> None:
-        await self.parts.servers.close(leave_files=self.parts.ending.is_leaving)
-        await self.parts.measuring.close()
+        try:
+            await self.parts.servers.close(leave_files=self.parts.ending.is_leaving)
+        finally:
+            await self.parts.measuring.close()
         if self.parts.audit_log is not None:
             self.parts.audit_log.close()
         self.parts.log.close()

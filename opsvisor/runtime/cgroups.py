@@ -139,15 +139,20 @@ class Cgroups:
         path = self._kills_file(self.place_of().memory)
         return path if path and count_kills(path) is not None else MACHINE
 
-    def look_around(self, roots: Mapping[ProcessId, Pid]) -> dict[ProcessId, Surroundings]:
+    def look_around(
+        self, roots: Mapping[ProcessId, Pid], pause: Callable[[], None] = lambda: None
+    ) -> dict[ProcessId, Surroundings]:
         """The surroundings of these processes. Those that are gone by now have none.
 
         A process that goes elsewhere does so when it begins, if ever: it is followed closely then,
-        and looked for once in a while later. To be called by one thread only.
+        and looked for once in a while later. `pause` comes before each. To be called by one thread
+        only.
         """
-        self._seen = {
-            process_id: self._look_for(process_id, pid) for process_id, pid in roots.items()
-        }
+        seen = {}
+        for process_id, pid in roots.items():
+            pause()
+            seen[process_id] = self._look_for(process_id, pid)
+        self._seen = seen
         placed = cache(self._placed)  # most share a cgroup, or differ from it in one hierarchy
         places = {
             process_id: placed(seen.text) for process_id, seen in self._seen.items() if seen.text

@@ -13,7 +13,6 @@ upgrade in place: then its status is there for us to collect.
 
 import asyncio
 import ctypes
-import math
 import os
 import signal
 from collections.abc import Callable
@@ -83,7 +82,6 @@ class Reaper:
         self._watched: dict[Pid, OnExit] = {}
         self._pidfds: dict[Pid, int] = {}  # of those watched, unless we had none left
         self._adopted: dict[Pid, _Adopted] = {}
-        self._looked_at = -math.inf
         self._next_look: asyncio.TimerHandle | None = None
         self._waking = Waking(loop, signal.SIGCHLD, self._child_ended)
         self._readers = Readers(all_called=all_told)
@@ -224,11 +222,7 @@ class Reaper:
         os.close(pidfd)
 
     def _child_ended(self) -> None:
-        """SIGCHLD. One of our own has had its turn by its pidfd, and starts anew by now."""
-        rest = self._looked_at + _CROWDED - self._loop.time()
-        if rest > 0:
-            self._look_again(rest)
-        elif self._next_look is None:
+        if self._next_look is None:
             self._collect_orphans()
 
     def _look_again(self, seconds: float) -> None:
@@ -237,7 +231,6 @@ class Reaper:
 
     def _collect_orphans(self) -> None:
         self._next_look = None
-        self._looked_at = self._loop.time()
         # Our own processes first, by their pidfds: that leaves nothing to find in the usual case,
         # one system call for any number of deaths. Where more of them end all the time than have
         # their turn, orphans come one by one in between.

@@ -5,7 +5,8 @@ Theory of operation
 
 Nothing here ticks. Whoever wants numbers (a scrape, the API) asks for a `sweep`, which reads the
 trees of all processes in one worker thread. Callers share it, and for `max_age` seconds it is not
-repeated: 3,000 processes cost 90 ms, which would block the loop for as long if it ran there.
+repeated: 3,000 processes cost 90 ms, which would block the loop for as long if it ran there. While
+one is under way the loop looks now and then whether it is in the way (right_of_way.py).
 
 CPU time must never fall, or a rate over it is nonsense, and yet the tree it is summed over loses
 members all the time. Each process has a `Ledger` that adds up
@@ -30,9 +31,11 @@ the one whose tree they were last seen in, or else to the one whose output they 
 """
 
 import asyncio
+import math
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from types import MappingProxyType
 
 from opsvisor.core.outcome import Usage
@@ -152,8 +155,9 @@ class Sampler:
         """
         loop = asyncio.get_running_loop()
         began = loop.time() if self._running is None else self._running_since
+        until = None if patience == math.inf else began + patience
         with suppress(TimeoutError):
-            async with asyncio.timeout_at(began + patience):
+            async with asyncio.timeout_at(until):
                 await self.sweep()
 
     def latest(self) -> Sweep | None:
@@ -254,15 +258,18 @@ class Sampler:
         for pid in self._owned.pop(process_id, ()):
             self._owners.pop(pid, None)
 
-    async def members(self, process_id: ProcessId, root: Pid | None) -> list[TreeMember]:
+    async def members(
+        self, process_id: ProcessId, root: Pid | None, *, patience: float = math.inf
+    ) -> list[TreeMember]:
         """The living members of the tree of this root, which comes first; empty if there is none.
 
-        Membership is as of a sweep that knows the present root, the numbers are read now. Reading
-        a command line can hang with the process it belongs to, hence not in the sweeping thread.
+        Membership is as of a sweep that knows the present root; if there is none within `patience`
+        (see `refresh`) it is but the root. The numbers are read now. Reading a command line can
+        hang with the process it belongs to, hence not in the sweeping thread.
         """
         if root is None:
             return []
-        await self.sweep()
+        await self.refresh(patience)
         tree = self._trees.get(process_id)
         if tree is None or tree.pid != root:  # started after the sweep
             return await asyncio.to_thread(look_at, [root])
@@ -311,7 +318,7 @@ class Sampler:
 
     def close(self) -> None:
         """Let go of the thread; a sweep under way is not waited for."""
-        self._right_of_way.open()
+        self._right_of_way.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._oom.close()
 
@@ -345,9 +352,8 @@ class Sampler:
         self._meanwhile = _Meanwhile()
         loop = asyncio.get_running_loop()
         self._running_since = loop.time()
-        reading = loop.run_in_executor(
-            self._thread, read_trees, self._question(), self._mono, self._right_of_way.give
-        )
+        read = partial(read_trees, self._question(), self._mono, pause=self._right_of_way.give)
+        reading = loop.run_in_executor(self._thread, read)
         self._right_of_way.look_after(reading)
         return loop.create_task(self._finish(reading, at_mono, at_wall))
 

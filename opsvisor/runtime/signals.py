@@ -1,6 +1,7 @@
 """The daemon's own signals, and what it leaves of them to its children."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import threading
@@ -10,8 +11,6 @@ from types import FrameType
 
 # Python ignores these two itself; children are given them back.
 PYTHON_IGNORES = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
-
-_ALL_THAT_FITS = 1 << 16  # bytes in a pipe
 
 
 class Waking:
@@ -33,10 +32,12 @@ class Waking:
         self._signum = signum
         self._then = then
         self._reader = self._writer = self._before = -1
+        self._all_that_fits = 0  # bytes; less for who has many pipes
 
     def open(self) -> None:
         """Begin. In the main thread, and instead of what was woken by signals before."""
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._all_that_fits = fcntl.fcntl(self._reader, fcntl.F_GETPIPE_SZ)
         self._loop.add_reader(self._reader, self._woken)
         self._before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         signal.signal(self._signum, _leave_it_at_that)
@@ -50,8 +51,8 @@ class Waking:
         os.close(self._writer)
 
     def _woken(self) -> None:
-        came = os.read(self._reader, _ALL_THAT_FITS)
-        if self._signum in came or len(came) == _ALL_THAT_FITS:
+        came = os.read(self._reader, self._all_that_fits)
+        if self._signum in came or len(came) >= self._all_that_fits:
             self._then()
 
 

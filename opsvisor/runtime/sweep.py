@@ -4,8 +4,9 @@ A sweep is given a `Question`, copied so that nothing is shared with the loop, a
 `Answer`. What of it still holds when it arrives is the sampler's to find out.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
+from typing import TypeVar
 
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.struct import Struct
@@ -15,6 +16,8 @@ from opsvisor.runtime.leaves import CpuTime, read_cpu
 from opsvisor.runtime.oom import count_kills
 from opsvisor.runtime.proctree import Spent, Stat
 from opsvisor.runtime.switches import SwitchCounter
+
+_T = TypeVar("_T")
 
 
 class TreeSample(Struct, frozen=True, kw_only=True):
@@ -112,10 +115,12 @@ class Answer(Struct, frozen=True, kw_only=True):
     strays: Mapping[Pid, Stray]
 
 
-def read_trees(question: Question, mono: Callable[[], float], pause: Callable[[], None]) -> Answer:
+def read_trees(
+    question: Question, mono: Callable[[], float], *, pause: Callable[[], None]
+) -> Answer:
     """The whole sweep. Runs in the worker thread and touches nothing of the loop's.
 
-    `pause` is called before each process is looked at: it may wait until others had their turn.
+    `pause` is called before anything is read of a process: it may wait for others to have a turn.
     """
     began = mono()
     shared_kills = count_kills(question.shared_kills)
@@ -123,9 +128,12 @@ def read_trees(question: Question, mono: Callable[[], float], pause: Callable[[]
 
     def owner_of(orphan: Stat) -> ProcessId | None:
         owner = question.owner_of(orphan)
-        if owner is None and (pipes := proctree.output_pipes(orphan.pid)):
+        if owner is not None:
+            return owner
+        pause()
+        if pipes := proctree.output_pipes(orphan.pid):
             strays[orphan.pid] = Stray(orphan.born, pipes)
-        return owner
+        return None
 
     forest = proctree.cut_trees(
         proctree.read_machine(pause),
@@ -133,12 +141,17 @@ def read_trees(question: Question, mono: Callable[[], float], pause: Callable[[]
         reaper=question.supervisor,
         owner_of_orphan=owner_of,
     )
-    spent = {process_id: _read_spent(members, pause) for process_id, members in forest.items()}
+    spent = {
+        process_id: {
+            member.pid: proctree.read_spent(member) for member in _one_by_one(members, pause)
+        }
+        for process_id, members in forest.items()
+    }
     if question.switches is not None:
-        _add_switches(question.switches, forest, spent)
+        _add_switches(question.switches, forest, spent, pause=pause)
     swapping = proctree.swap_in_use()
     trees = {
-        process_id: _sum_up(members, spent[process_id], pause, swapping=swapping)
+        process_id: _sum_up(members, spent[process_id], pause=pause, swapping=swapping)
         for process_id, members in forest.items()
         if members[0].pid == question.roots.get(process_id)
     }
@@ -149,12 +162,15 @@ def read_trees(question: Question, mono: Callable[[], float], pause: Callable[[]
     }
     owned = {process_id: list(members) for process_id, members in spent.items()}
     cgroups = question.cgroups
-    surroundings = {} if cgroups is None else cgroups.look_around(question.roots)
+    surroundings = {} if cgroups is None else cgroups.look_around(question.roots, pause)
     return Answer(
         duration=mono() - began,
         shared_kills=shared_kills,
         surroundings=surroundings,
-        inside={process_id: read_cpu(folder) for process_id, folder in question.leaves.items()},
+        inside={
+            process_id: read_cpu(question.leaves[process_id])
+            for process_id in _one_by_one(question.leaves, pause)
+        },
         trees=trees,
         spent=spent,
         owners=owners,
@@ -163,20 +179,22 @@ def read_trees(question: Question, mono: Callable[[], float], pause: Callable[[]
     )
 
 
-def _read_spent(members: list[Stat], pause: Callable[[], None]) -> dict[Pid, Spent]:
-    found = {}
-    for member in members:
+def _one_by_one(these: Iterable[_T], pause: Callable[[], None]) -> Iterator[_T]:
+    """The same, with a pause before each."""
+    for one in these:
         pause()
-        found[member.pid] = proctree.read_spent(member)
-    return found
+        yield one
 
 
 def _add_switches(
     counter: SwitchCounter,
     forest: Mapping[ProcessId, list[Stat]],
     spent: Mapping[ProcessId, dict[Pid, Spent]],
+    *,
+    pause: Callable[[], None],
 ) -> None:
-    counted = counter.count(member for members in forest.values() for member in members)
+    everybody = (member for members in forest.values() for member in members)
+    counted = counter.count(_one_by_one(everybody, pause))
     for of_members in spent.values():
         for pid, one in of_members.items():
             voluntary, involuntary = counted[pid]
@@ -186,14 +204,13 @@ def _add_switches(
 
 
 def _sum_up(
-    members: list[Stat], spent: Mapping[Pid, Spent], pause: Callable[[], None], *, swapping: bool
+    members: list[Stat], spent: Mapping[Pid, Spent], *, pause: Callable[[], None], swapping: bool
 ) -> TreeSample:
-    pause()
     root = members[0].pid
     total = spent[root] if len(spent) == 1 else proctree.add_up(spent.values())
     alive = [member for member in members if not member.is_zombie]
     pids = [member.pid for member in alive]
-    fds = [proctree.count_fds(pid) for pid in pids]
+    fds = [proctree.count_fds(pid) for pid in _one_by_one(pids, pause)]
     limits = [proctree.fd_limit(pid) for pid in pids]
     shares = [used / limit for used, limit in zip(fds, limits, strict=True) if limit]
     return TreeSample(
@@ -201,7 +218,7 @@ def _sum_up(
         user_seconds=total.user_seconds,
         system_seconds=total.system_seconds,
         rss_bytes=sum([member.rss_bytes for member in alive]),
-        swap_bytes=sum(map(proctree.read_swap, pids)) if swapping else 0,
+        swap_bytes=sum(map(proctree.read_swap, _one_by_one(pids, pause))) if swapping else 0,
         processes=len(alive),
         zombies=len(members) - len(alive),
         threads=sum([member.threads for member in alive]),

@@ -138,7 +138,7 @@ async def test_a_process_is_shown_even_if_its_command_line_cannot_be_read(
 ) -> None:
     """To read it takes a lock of the process, which may be stuck with it in the kernel."""
 
-    async def hang(_process_id: object, _root: object) -> None:
+    async def hang(_process_id: object, _root: object, *, patience: float) -> None:  # noqa: ARG001
         await asyncio.Event().wait()
 
     monkeypatch.setattr(api.house.control.sampler, "members", hang)

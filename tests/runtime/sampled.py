@@ -288,6 +288,7 @@ class World:
             await asyncio.wait({under_way}, timeout=0)
         finally:
             may_begin.set()  # not before: the loop would hear of a short sweep at once
+        self.sampler._right_of_way.close()  # or the loop, standing here, might keep it
         self.sampler._thread.submit(lambda: None).result()
         return under_way
 

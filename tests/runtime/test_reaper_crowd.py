@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import pytest
 from engine_room import children, release_children
 
-from opsvisor.runtime import reaper as of_reaper
 from opsvisor.runtime.reaper import Orphan, Reaper
 
 # What a loop is woken by holds 64 KiB; a socket pair, which is asyncio's own, some 280 bytes that
@@ -56,21 +55,6 @@ async def test_deaths_by_the_hundred_cost_one_callback(monkeypatch: pytest.Monke
         await asyncio.sleep(0)
     reaper.close()
     assert called - 3 == 1  # without those that went on with this very test
-
-
-async def test_orphans_are_not_looked_for_at_each_death(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look goes through all children: in a crash loop of others once in a while is enough."""
-    looks: list[None] = []
-    monkeypatch.setattr(of_reaper, "_next_zombie", lambda: looks.append(None))
-    monkeypatch.setattr(of_reaper, "_CROWDED", 1000.0)
-    reaper = Reaper(asyncio.get_running_loop(), on_exit=print, on_orphan=print)
-    reaper.open()
-    for _ in range(20):
-        os.kill(os.getpid(), signal.SIGCHLD)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-    reaper.close()
-    assert len(looks) == 1
 
 
 async def test_an_end_is_noticed_among_more_signals_than_are_noted() -> None:

@@ -1,11 +1,13 @@
 """Who has the interpreter: a loop, or a thread that makes system calls all the time."""
 
 import asyncio
+import gc
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -26,6 +28,21 @@ def _interval() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
+class _Way(RightOfWay):
+    """Counts its looks."""
+
+    looks = 0
+
+    def _look(self, work: asyncio.Future[object], interval: float) -> None:
+        self.looks += 1
+        super()._look(work, interval)
+
+    @property
+    def is_in_force(self) -> bool:
+        """Whether the thread waits, and goes on waiting as long as the loop has no turn."""
+        return self._is_closed and self._is_waiting
+
+
 class _Reader:
     """Makes a system call after the other in a thread, in steps; `steps` until now."""
 
@@ -42,92 +59,116 @@ class _Reader:
             self.steps += 1
 
 
-def _compute(seconds: float) -> None:
-    until = time.thread_time() + seconds
+@contextmanager
+def _reading(way: RightOfWay) -> Iterator[tuple[_Reader, asyncio.Future[None]]]:
+    """A reader at work, looked after by this loop."""
+    reader = _Reader(way.give)
+    with worker("reader") as thread:
+        work = asyncio.get_running_loop().run_in_executor(thread, reader.read)
+        way.look_after(work)
+        try:
+            yield reader, work
+        finally:
+            reader.enough.set()
+            way.close()
+
+
+def _compute() -> None:
+    until = time.thread_time() + _MOMENT
     while time.thread_time() < until:
         pass
 
 
-async def _until(is_so: Callable[[], bool], meanwhile: Callable[[], None]) -> None:
+async def _busy_until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(_PATIENCE):
         while not is_so():
-            meanwhile()
+            _compute()
             await asyncio.sleep(0)
 
 
 async def test_beside_a_busy_loop_the_thread_works_in_its_turns_alone() -> None:
-    """It gets on, and takes nothing of the time in which the loop computes.
-
-    A loop that the machine keeps from computing is not known to be busy, so those moments tell
-    nothing, nor does the one that follows.
-    """
-    way = RightOfWay()
-    reader = _Reader(way.give)
+    """It gets on, and takes nothing of the time in which the loop computes."""
+    way = _Way()
     taken: list[int] = []
-    undisturbed = 0  # moments in a row
+    with _reading(way) as (reader, _):
 
-    def be_busy() -> None:
-        nonlocal undisturbed
-        before, began = reader.steps, time.monotonic()
-        _compute(_MOMENT)
-        undisturbed = undisturbed + 1 if time.monotonic() - began < 1.5 * _MOMENT else 0
-        if undisturbed > 3:
-            taken.append(reader.steps - before)
+        def have_enough() -> bool:
+            if way.is_in_force:
+                before = reader.steps
+                _compute()
+                taken.append(reader.steps - before)
+            return len(taken) == 100
 
-    with worker("reader") as thread:
-        try:
-            work = asyncio.get_running_loop().run_in_executor(thread, reader.read)
-            way.look_after(work)
-            await _until(lambda: reader.steps > 0, lambda: None)
-            before = reader.steps
-            await _until(lambda: len(taken) == 100, be_busy)
-        finally:
-            reader.enough.set()
-            way.open()
-        await work
-    assert reader.steps - before > 100
-    # Where it was interrupted just as it looked, it is not kept from going on until the next turn.
-    assert sum(1 for steps in taken if steps > 1) <= 5
+        await _busy_until(have_enough)
+        assert reader.steps > 100
+    assert set(taken) == {0}
 
 
 async def test_an_idle_loop_leaves_the_thread_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody stands still for it, nor does it have to wait for anybody."""
     stood_still: list[float] = []
     monkeypatch.setattr(right_of_way, "_stand_still", stood_still.append)
-    way = RightOfWay()
-    reader = _Reader(way.give)
-    with worker("reader") as thread:
-        loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(thread, reader.read)
-        way.look_after(work)
-        loop.call_later(0.05, reader.enough.set)
-        await asyncio.wait_for(work, _PATIENCE)
+    gc.disable()  # a collection would keep the loop busy
+    try:
+        with _reading(RightOfWay()) as (reader, work):
+            asyncio.get_running_loop().call_later(0.05, reader.enough.set)
+            await asyncio.wait_for(work, _PATIENCE)
+    finally:
+        gc.enable()
     assert stood_still == []
 
 
-async def test_a_loop_that_goes_away_leaves_the_way_open() -> None:
-    """What waits in the thread would else wait for ever, and the end of Python for that."""
-    way = RightOfWay()
-    reader = _Reader(way.give)
-    with worker("reader") as thread:
-        work = asyncio.get_running_loop().run_in_executor(thread, reader.read)
-        way.look_after(work)
-        closed = threading.Event()
-
-        def look() -> None:
-            before = reader.steps
-            _compute(_MOMENT)
-            if before == reader.steps:
-                closed.set()
-
-        await _until(closed.is_set, look)
-        way.open()
+async def test_who_goes_away_leaves_the_way_open() -> None:
+    """What waits in the thread would else wait, and the end of Python for that."""
+    way = _Way()
+    with _reading(way) as (reader, _):
+        await _busy_until(lambda: way.is_in_force)
+        way.close()
         before = reader.steps
-        deadline = time.monotonic() + _PATIENCE
-        while reader.steps < before + 10 and time.monotonic() < deadline:
-            _compute(_MOMENT)  # the loop has no turn
-        reader.enough.set()
-        assert reader.steps >= before + 10
-        await asyncio.wait_for(work, _PATIENCE)
-    way.open()
-    way.give()  # and again changes nothing
+        await _busy_until(lambda: reader.steps > before)
+        looks = way.looks
+        for _ in range(10):
+            _compute()
+            await asyncio.sleep(0)
+        assert not way.is_in_force
+        assert way.looks == looks  # a last one might have closed it again
+
+
+async def test_a_thread_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An idle loop sleeps longer and longer, and a busy one does not stand still for it."""
+    stood_still: list[float] = []
+    monkeypatch.setattr(right_of_way, "_stand_still", stood_still.append)
+    way, loop = _Way(), asyncio.get_running_loop()
+    hangs, may_go_on = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        way.give()
+        hangs.set()
+        may_go_on.wait()
+
+    with worker("reader") as thread:
+        work = loop.run_in_executor(thread, hang)
+        way.look_after(work)
+        try:
+            await _busy_until(hangs.is_set)
+            until = loop.time() + 0.3
+            await _busy_until(lambda: loop.time() > until)
+            assert way.looks < 15
+            assert stood_still == []
+        finally:
+            may_go_on.set()
+            way.close()
+        await work
+
+
+async def test_nobody_waits_for_ever_for_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hang itself, or be gone after an error."""
+    monkeypatch.setattr(right_of_way, "_PATIENCE", 0.05)
+    way = RightOfWay()
+    way._shut()
+    with worker("reader") as thread:
+        thread.submit(way.give).result(_PATIENCE)
+        thread.submit(way.give).result(_PATIENCE)
+        way.close()
+        thread.submit(way.give).result(_PATIENCE)
+        assert not way._gate.locked()
