@@ -25,7 +25,10 @@ LEGACY, UNIFIED = 1, 2  # versions of hierarchies
 _LARGEST_FILE = 4096
 _LONGEST_PLACE = 1 << 16  # a line of up to 4 KiB for each of a dozen hierarchies of version 1
 _LONGEST_MOUNTINFO = 1 << 20
-_OFTEN = 12  # sweeps at the beginning in which a process is looked for, and between two later
+# In which of its sweeps a process is looked for: all of the first, one of a few in its youth, and
+# one of a dozen later. To look costs a fifth of what is read of a process otherwise.
+_FIRST, _YOUTH = 2, 12
+_EVERY_IN_YOUTH, _EVERY_LATER = 3, 12
 _NO_LIMIT = 1 << 62  # version 1 says so with a number near 2**63, rounded down to a page
 
 
@@ -185,8 +188,9 @@ class Cgroups:
         if seen is None or seen.pid != pid:
             seen = _Seen(pid)
         seen.times += 1
+        every = _EVERY_IN_YOUTH if seen.times <= _YOUTH else _EVERY_LATER
         # Spread by pid: a thousand that were started together are not looked for together.
-        if seen.times <= _OFTEN or (seen.times + pid) % _OFTEN == 0:
+        if seen.times <= _FIRST or (seen.times + pid) % every == 0:
             # Interned: without cgroups of their own, a thousand are in one.
             seen.text = intern(read_text(f"{self._proc}/{pid}/cgroup", _LONGEST_PLACE))
         return seen

@@ -15,7 +15,7 @@ programs). Neither is an error: a vanished process is left out, what may not be 
 import os
 import resource
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import add
 from typing import NamedTuple
 
@@ -49,6 +49,18 @@ class Stat(NamedTuple):
     user_seconds: float
     system_seconds: float
     major_faults: int
+
+
+class Details(NamedTuple):
+    """What is read of the members of trees only: each number has a file of its own.
+
+    `max_fds` is the soft limit of open descriptors, 0 if there is none. What may not be read is 0.
+    """
+
+    io_read_bytes: int
+    io_written_bytes: int
+    open_fds: int
+    max_fds: int
 
 
 class Spent(NamedTuple):
@@ -104,17 +116,19 @@ def read_stat(pid: Pid | str) -> Stat | None:
     return parse_stat(line) if line else None
 
 
-def read_machine(pause: Callable[[], None] = lambda: None) -> dict[Pid, Stat]:
-    """Every process that can be seen, in ascending order of pids. `pause` comes before each."""
-    found = {}
+def read_machine() -> dict[Pid, Stat]:
+    """Every process that can be seen, in ascending order of pids."""
+    return {stat.pid: stat for stat in each_process()}
+
+
+def each_process(pause: Callable[[], None] = lambda: None) -> Iterator[Stat]:
+    """The same, one after the other as they are read. `pause` comes before each."""
     for name in os.listdir("/proc"):  # noqa: PTH208 - a Path for each costs more than its stat
-        if not name.isdecimal():
-            continue
-        pause()
-        stat = read_stat(name)
-        if stat is not None:
-            found[stat.pid] = stat
-    return found
+        if name.isdecimal():
+            pause()
+            stat = read_stat(name)
+            if stat is not None:
+                yield stat
 
 
 def cut_trees(
@@ -153,13 +167,23 @@ def _with_descendants(top: Stat, children: Mapping[Pid, Iterable[Stat]]) -> list
     return tree
 
 
-def read_spent(stat: Stat) -> Spent:
+def read_details(pid: Pid) -> Details:
+    """What nobody needs to know of a process outside of all trees. All 0 of one that is gone."""
+    return Details(*_read_io(pid), count_fds(pid), _fd_limit(pid))
+
+
+def spent_by(stat: Stat, details: Details) -> Spent:
     """What this process has used, dead children that were waited for included.
 
     `/proc/pid/io` holds those by itself.
     """
-    read, written = _read_io(stat.pid)
-    return Spent(stat.user_seconds, stat.system_seconds, read, written, stat.major_faults)
+    return Spent(
+        stat.user_seconds,
+        stat.system_seconds,
+        details.io_read_bytes,
+        details.io_written_bytes,
+        stat.major_faults,
+    )
 
 
 def count_fds(pid: Pid) -> int:
@@ -189,8 +213,7 @@ def _read_link(path: str) -> str:
         return ""
 
 
-def fd_limit(pid: Pid) -> int:
-    """The soft limit of open file descriptors, 0 if there is none or it can't be read."""
+def _fd_limit(pid: Pid) -> int:
     try:
         soft, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     except _UNREADABLE:
