@@ -7,8 +7,11 @@ is no longer waited for, but read at the beats of a timer. Meanwhile its pipe fi
 the present rate, and the program never waits as long as it keeps to that.
 
 - A quiet stream is not touched by this: it is waited for, and its line is read at once.
-- A flood that fills half the pipe within a beat of the shortest kind is waited for as well: it is
-  read on immediately, in turn with whatever else is to be done.
+- A flood of which each read brings a good part of a pipe is waited for as well: it is read on
+  immediately, in turn with whatever else is to be done.
+- A stream begins with a short beat, and no beat is more than twice as long as the one before. How
+  fast it is isn't known before: while its lines are waited for, each of them waits for us.
+- Who is read by the shortest beats is waited for once in a while, to see what it is by now.
 - Without hot streams there is no timer. A hot one that turned quiet is found at its next beat.
 
 Streams of about the same rate have a beat in common, which comes at whole multiples of its length:
@@ -16,14 +19,20 @@ fifty of them are read in one turn of the loop.
 """
 
 import asyncio
+import functools
 from collections.abc import Callable
 
-SHORTEST_BEAT = 0.001  # seconds; epoll_wait(2) knows no shorter wait
-LONGEST_BEAT = SHORTEST_BEAT * 64
-LONGEST_BEAT_FOLLOWED = SHORTEST_BEAT * 8  # while somebody reads along
+from opsvisor.runtime.logs.alarm import Alarm
+
+SHORTEST_BEAT = 0.00025  # seconds; each takes us some 30 us
+FIRST_BEAT = SHORTEST_BEAT * 8
+LONGEST_BEAT = SHORTEST_BEAT * 256
+LONGEST_BEAT_FOLLOWED = SHORTEST_BEAT * 32  # while somebody reads along
 HOT_RATE = 256 * 1024  # bytes a second; what is slower costs next to nothing as it is
 QUIET_RATE = HOT_RATE // 2
 WINDOW = 16  # reads by which a stream is judged
+SHORT_BEAT = SHORTEST_BEAT * 4  # up to here, a stream is judged anew
+SHORT_BEATS = 64  # after so many of them
 _WINDOW_TIME = 0.2  # seconds that they may take: 80 reads a second are not worth a delay
 _INSTANT = 1e-6  # seconds: what the clock may not tell apart
 
@@ -31,12 +40,13 @@ _INSTANT = 1e-6  # seconds: what the clock may not tell apart
 class Pace:
     """How fast one pipe is filled, and so how long to leave it alone after a read."""
 
-    __slots__ = ("_bytes", "_reads", "_since")
+    __slots__ = ("_bytes", "_reads", "_short_beats", "_since")
 
     def __init__(self) -> None:
         self._since = float("-inf")
         self._reads = 0
         self._bytes = 0
+        self._short_beats = 0  # running
 
     def has_enough(self, count: int) -> bool:
         """Whether, with these bytes, there were enough reads of what is waited for to judge by."""
@@ -48,12 +58,14 @@ class Pace:
     def after_wake_ups(self, now: float, *, room: int, longest: float) -> float:
         """The beat by which to go on after so many reads, 0 if what comes is to be waited for.
 
-        `room`: how full the pipe may get; `longest`: the longest beat that will do, or 0.
+        `room`: how full the pipe may get; `longest`: the longest beat that will do, or 0. Whoever
+        writes in large pieces fills a good part of that during one read. Of small ones a read that
+        follows at once brings a few, each of which had to wait until the last look was over.
         """
         took, found = now - self._since, self._bytes
         self._begin(now)
-        if took < _WINDOW_TIME and HOT_RATE * took <= found < WINDOW * room // 2:
-            return _beat_for(found / max(took, _INSTANT), room, longest)
+        if took < _WINDOW_TIME and HOT_RATE * took <= found < WINDOW * room // 4:
+            return _beat_for(found / max(took, _INSTANT), room, min(FIRST_BEAT, longest))
         return 0.0
 
     def _begin(self, now: float) -> None:
@@ -65,12 +77,14 @@ class Pace:
         """The same after a read at `beat`. `is_full`: no more would have fitted into the pipe."""
         took = max(now - self._since, _INSTANT)
         self._begin(now)
+        self._short_beats = self._short_beats + 1 if beat <= SHORT_BEAT else 0
         rate = count / took
-        if rate < QUIET_RATE:
+        if rate < QUIET_RATE or self._short_beats == SHORT_BEATS:
+            self._short_beats = 0
             return 0.0
         if is_full:  # the program had to wait: nobody knows how fast it would be
-            longest = min(beat / 2, longest)
-        return _beat_for(rate, room, longest)
+            longest = min(max(beat / 2, SHORTEST_BEAT), longest)
+        return _beat_for(rate, room, min(2 * beat, longest))
 
 
 def _beat_for(rate: float, room: int, longest: float) -> float:
@@ -99,8 +113,9 @@ class Beats:
     """
 
     def __init__(self) -> None:
-        self._beats: dict[float, dict[object, Reading]] = {}  # seven at most, none empty
-        self._timers: dict[float, asyncio.TimerHandle] = {}
+        self._beats: dict[float, dict[object, Reading]] = {}  # nine at most, none empty
+        self._due: dict[float, float] = {}  # when each of them comes next, in the loop's time
+        self._alarm: Alarm | None = None
 
     def __len__(self) -> int:
         """How many streams are hot."""
@@ -110,39 +125,53 @@ class Beats:
         self, loop: asyncio.AbstractEventLoop, beat: float, key: object, read: Reading
     ) -> None:
         """Call `read` at the next beat of this length and no other, and go on as it says."""
-        self.leave(key)
+        self._remove(key)
         self._beats.setdefault(beat, {})[key] = read
-        if beat not in self._timers:
-            self._arm(loop, beat)
+        if beat not in self._due:
+            self._plan(loop, beat)
+            self._set_alarm(loop)
 
     def leave(self, key: object) -> None:
         """Don't call what was joined for this key any more; nothing happens if nothing was."""
+        self._remove(key)
+        if not self._beats and self._alarm is not None:
+            self._alarm.close()
+            self._alarm = None
+
+    def _remove(self, key: object) -> None:
         for beat, members in self._beats.items():
-            if members.pop(key, None) is None:
-                continue
-            if not members:
-                del self._beats[beat]
-                if (timer := self._timers.pop(beat, None)) is not None:
-                    timer.cancel()
-            return
+            if members.pop(key, None) is not None:
+                if not members:
+                    del self._beats[beat]
+                    self._due.pop(beat, None)
+                return
 
-    def _arm(self, loop: asyncio.AbstractEventLoop, beat: float) -> None:
-        at = (loop.time() // beat + 1) * beat
-        self._timers[beat] = loop.call_at(at, self._strike, loop, beat)
+    def _plan(self, loop: asyncio.AbstractEventLoop, beat: float) -> None:
+        self._due[beat] = (loop.time() // beat + 1) * beat
 
-    def _strike(self, loop: asyncio.AbstractEventLoop, beat: float) -> None:
-        del self._timers[beat]
-        for key, read in tuple(self._beats[beat].items()):
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._alarm is None:
+            self._alarm = Alarm(loop, functools.partial(self._strike, loop))
+        self._alarm.set(min(self._due.values()))
+
+    def _strike(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        due = [beat for beat, at in self._due.items() if at <= now]
+        readings = [(beat, *one) for beat in due for one in self._beats[beat].items()]
+        for beat, key, read in readings:
             # Who is read may end others: a process that is removed for what another one said.
-            if key not in self._beats.get(beat, ()):
+            if key not in self._beats.get(beat, {}):
                 continue
             try:
                 self._go_on(loop, read(beat), key, beat)
             except Exception as error:  # noqa: BLE001 - those after it belong to others
                 message = f"Exception at a beat of {beat} s"
                 loop.call_exception_handler({"message": message, "exception": error})
-        if beat in self._beats and beat not in self._timers:
-            self._arm(loop, beat)
+        for beat in due:
+            if beat in self._beats:
+                self._plan(loop, beat)
+        if self._beats:
+            self._set_alarm(loop)
 
     def _go_on(
         self, loop: asyncio.AbstractEventLoop, wanted: float, key: object, beat: float
