@@ -12,7 +12,8 @@ the present rate, and the program never waits as long as it keeps to that.
 - A stream begins with a short beat, and no beat is more than twice as long as the one before. How
   fast it is isn't known before: while its lines are waited for, each of them waits for us.
 - Who is read by the shortest beats is waited for once in a while, to see what it is by now.
-- Without hot streams there is no timer. A hot one that turned quiet is found at its next beat.
+- Without hot streams there is no timer. A hot one that turned quiet is found at a beat of 16 ms or
+  more: at a shorter one there may be nothing because the program writes every 10 ms.
 
 Streams of about the same rate have a beat in common, which comes at whole multiples of its length:
 fifty of them are read in one turn of the loop.
@@ -33,6 +34,7 @@ QUIET_RATE = HOT_RATE // 2
 WINDOW = 16  # reads by which a stream is judged
 SHORT_BEAT = SHORTEST_BEAT * 4  # up to here, a stream is judged anew
 SHORT_BEATS = 64  # after so many of them
+QUIET_BEAT = SHORTEST_BEAT * 64  # from here on, one that brings little shows a quiet stream
 _WINDOW_TIME = 0.2  # seconds that they may take: 80 reads a second are not worth a delay
 _INSTANT = 1e-6  # seconds: what the clock may not tell apart
 
@@ -79,12 +81,13 @@ class Pace:
         self._begin(now)
         self._short_beats = self._short_beats + 1 if beat <= SHORT_BEAT else 0
         rate = count / took
-        if rate < QUIET_RATE or self._short_beats == SHORT_BEATS:
+        is_quiet = rate < QUIET_RATE and beat >= min(QUIET_BEAT, longest)
+        if is_quiet or self._short_beats == SHORT_BEATS:
             self._short_beats = 0
             return 0.0
         if is_full:  # the program had to wait: nobody knows how fast it would be
             longest = min(max(beat / 2, SHORTEST_BEAT), longest)
-        return _beat_for(rate, room, min(2 * beat, longest))
+        return _beat_for(max(rate, QUIET_RATE), room, min(2 * beat, longest))
 
 
 def _beat_for(rate: float, room: int, longest: float) -> float:

@@ -18,9 +18,11 @@ from opsvisor.runtime.logs import StreamCapture
 from opsvisor.runtime.logs.arrivals import Reader
 from opsvisor.runtime.logs.line_count import LineCounter
 from opsvisor.runtime.logs.pacing import (
+    FIRST_BEAT,
     HOT_RATE,
     LONGEST_BEAT,
     LONGEST_BEAT_FOLLOWED,
+    QUIET_BEAT,
     SHORT_BEAT,
     SHORT_BEATS,
     SHORTEST_BEAT,
@@ -354,12 +356,41 @@ def test_beats_follow_the_rate() -> None:
     pace.has_enough(16_000)
     told, now = [pace.after_wake_ups(0.01, room=_ROOM, longest=LONGEST_BEAT)], 0.01
     for count, is_full in [
-        *[(64_000, False)] * 6, (6_400_000, False), *[(_ROOM * 2, True)] * 5, (100, False),
+        *[(64_000, False)] * 6, (6_400_000, False), *[(_ROOM * 2, True)] * 5, *[(100, False)] * 7,
     ]:  # fmt: skip
         now += 0.064
         told.append(_after_beat(pace, count, now, beat=told[-1], is_full=is_full))
-    milliseconds = [round(beat * 1000, 3) for beat in told]
-    assert milliseconds == [2, 4, 8, 16, 32, 64, 64, 4, 2, 1, 0.5, 0.25, 0.25, 0]
+    longer, shorter = [2, 4, 8, 16, 32, 64, 64], [4, 2, 1, 0.5, 0.25, 0.25]
+    is_it_quiet = [0.5, 1, 2, 4, 8, 16, 0]
+    assert [round(beat * 1000, 3) for beat in told] == [*longer, *shorter, *is_it_quiet]
+
+
+def test_who_writes_in_bursts_is_not_quiet_in_between() -> None:
+    """10 KB every 10 ms: most of the beats with which that begins find nothing."""
+    pace, written, now = Pace(), 0, 0.0
+    pace.after_wake_ups(now, room=_ROOM, longest=LONGEST_BEAT)
+    beat, beats = FIRST_BEAT, [FIRST_BEAT]
+    while beat and now < 1.0:
+        now += beat
+        came = int(now / 0.01) * 10_000 - written
+        written += came
+        beat = _after_beat(pace, came, now, beat=beat)
+        beats.append(beat)
+    assert [round(beat * 1000) for beat in beats[:6]] == [2, 4, 8, 16, 32, 64]
+    assert set(beats[6:]) == {LONGEST_BEAT}
+
+
+def test_a_followed_stream_is_quiet_as_well() -> None:
+    """Though none of its beats is so long as those by which others are judged."""
+    pace = Pace()
+    pace.after_wake_ups(0.0, room=_ROOM, longest=LONGEST_BEAT)
+    beats = [
+        pace.after_beat(
+            100, now, beat=beat, is_full=False, room=_ROOM, longest=LONGEST_BEAT_FOLLOWED
+        )
+        for now, beat in [(1.0, LONGEST_BEAT_FOLLOWED / 2), (2.0, LONGEST_BEAT_FOLLOWED)]
+    ]
+    assert beats == [LONGEST_BEAT_FOLLOWED, 0.0]
 
 
 def test_short_beats_are_reviewed() -> None:
@@ -383,7 +414,7 @@ def test_short_beats_are_reviewed() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 1 << 20), st.floats(1e-5, 1.0)), min_size=1))
 def test_no_beat_fills_more_than_its_room(reads: list[tuple[int, float]]) -> None:
-    """At the rate it was chosen for; and only streams above a certain rate have one."""
+    """At the rate it was chosen for; and only streams above a certain rate have a long one."""
     pace, now, beat = Pace(), 0.0, LONGEST_BEAT
     pace.after_wake_ups(0.0, room=_ROOM, longest=LONGEST_BEAT)
     for count, took in reads:
@@ -393,7 +424,7 @@ def test_no_beat_fills_more_than_its_room(reads: list[tuple[int, float]]) -> Non
         rate = count / took
         assert beat == 0.0 or SHORTEST_BEAT <= beat <= LONGEST_BEAT
         assert beat * rate <= _ROOM * 1.001
-        assert beat == 0.0 or rate >= HOT_RATE / 2 * 0.999
+        assert beat <= QUIET_BEAT or rate >= HOT_RATE / 2 * 0.999
 
 
 # A step: which of two outputs writes how much in how many pieces, and whether all is drained.
