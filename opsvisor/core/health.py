@@ -191,6 +191,8 @@ class Health:
         """Have the probes of this spec. The effects end those that are asked and gone."""
         effects: list[Effect] = []
         self._spec = spec
+        if not self.probes and not spec.has_probes:
+            return effects
         before, probes = self.probes, dict[ProbeKind, _Probe]()
         for kind in ProbeKind:
             wanted, old = spec.probe(kind), before.get(kind)

@@ -283,6 +283,11 @@ class ProcessSpec(Struct, frozen=True, kw_only=True):
                 assert_never(never)
 
     @property
+    def has_probes(self) -> bool:
+        """Whether it has any probe at all: most have none."""
+        return (self.startup_probe or self.readiness_probe or self.liveness_probe) is not None
+
+    @property
     def is_asked_whether_ready(self) -> bool:
         """Whether probes decide when it is ready, not its being RUNNING alone."""
         return self.startup_probe is not None or self.readiness_probe is not None

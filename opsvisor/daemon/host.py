@@ -12,7 +12,6 @@ from opsvisor.api.crowd import REFUSED_MAX
 from opsvisor.config.problems import OpsvisorError
 from opsvisor.config.settings import DaemonSettings, Dialect, LogLevel
 from opsvisor.core.plan import Plan
-from opsvisor.core.probes import ProbeKind
 from opsvisor.core.spec import UserSpec
 from opsvisor.runtime.probes.schedule import COMMANDS_AT_ONCE, CONNECTIONS_AT_ONCE
 
@@ -185,7 +184,7 @@ def too_few_descriptors(plan: Plan) -> str:
 
 def _descriptors_for(plan: Plan) -> int:
     specs = plan.specs().values()
-    probed = any(spec.probe(kind) is not None for spec in specs for kind in ProbeKind)
+    probed = any(spec.has_probes for spec in specs)
     return _OWN_FDS + _FDS_PER_PROCESS * len(specs) + (_FDS_OF_PROBES if probed else 0)
 
 

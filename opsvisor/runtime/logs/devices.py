@@ -31,10 +31,16 @@ def is_device(path: str) -> bool:
     if own_descriptor(path) is not None:
         return True
     try:
+        # Most are none, whichever links lead there: the careful walk is left to who opens it.
+        if not _is_device_mode(os.stat(path).st_mode):  # noqa: PTH116 - a Path costs more
+            return False
         with located(path) as spot:
-            mode = spot.stat().st_mode
+            return _is_device_mode(spot.stat().st_mode)
     except (OSError, ValueError):  # also a link that must not be followed: opening it as a file
         return False  # says why
+
+
+def _is_device_mode(mode: int) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
 
 
