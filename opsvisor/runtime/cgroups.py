@@ -26,7 +26,7 @@ _LARGEST_FILE = 4096
 _LONGEST_PLACE = 1 << 16  # a line of up to 4 KiB for each of a dozen hierarchies of version 1
 _LONGEST_MOUNTINFO = 1 << 20
 # In which of its sweeps a process is looked for: all of the first, one of a few in its youth, and
-# one of a dozen later. To look costs a fifth of what is read of a process otherwise.
+# one of a dozen later. To look costs nearly as much as to read its stat line.
 _FIRST, _YOUTH = 2, 12
 _EVERY_IN_YOUTH, _EVERY_LATER = 3, 12
 _NO_LIMIT = 1 << 62  # version 1 says so with a number near 2**63, rounded down to a page

@@ -5,8 +5,8 @@ out of that one picture. Asking for the children of each root by itself would re
 per root: with 1,000 programs that is 34 s of CPU time against 31 ms.
 
 The picture is not taken at an instant. Pids are read in ascending order, hence mostly parents
-before their children: CPU time that moves from a child to its parent in between is missed until
-the next pass rather than counted twice.
+before their children: what moves from a child to its parent in between, CPU time and bytes, is
+missed until the next pass rather than counted twice.
 
 Processes vanish while they are being read and some may not be looked at (hidepid, set-uid
 programs). Neither is an error: a vanished process is left out, what may not be read counts as 0.

@@ -22,8 +22,7 @@ class Alarm:
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
         self._loop = loop
         self._ring = ring
-        # PyDLL keeps the interpreter's lock, as what is called here never waits.
-        self._library = ctypes.PyDLL(None, use_errno=True)
+        self._library: ctypes.PyDLL | None = None
         self._timer: int | None = None
         self._instead: asyncio.TimerHandle | None = None
 
@@ -36,7 +35,7 @@ class Alarm:
             self._instead = self._loop.call_at(at, self._ring)
 
     def close(self) -> None:
-        """Ring no more."""
+        """Ring no more, and hold nothing open until it is set again."""
         self._cancel()
         if self._timer is not None:
             self._loop.remove_reader(self._timer)
@@ -49,18 +48,26 @@ class Alarm:
             self._instead = None
 
     def _set_timer(self, seconds: float) -> None:
+        if self._library is None:
+            # PyDLL keeps the interpreter's lock, as what is called here never waits.
+            self._library = ctypes.PyDLL(None, use_errno=True)
         if self._timer is None:
-            self._timer = self._opened()
-            self._loop.add_reader(self._timer, self._is_time)
+            self._timer = self._opened(self._library)
         whole, rest = divmod(int(max(seconds, _SOONEST) * _NANO), _NANO)
         if self._library.timerfd_settime(self._timer, 0, _Times(0, 0, whole, rest), None):
             raise _failure()
 
-    def _opened(self) -> int:
+    def _opened(self, library: ctypes.PyDLL) -> int:
+        """A timer whose end the loop sees. OSError if there is no descriptor, or no such call."""
         flags = os.O_NONBLOCK | os.O_CLOEXEC
-        timer: int = self._library.timerfd_create(time.CLOCK_MONOTONIC, flags)
+        timer: int = library.timerfd_create(time.CLOCK_MONOTONIC, flags)
         if timer < 0:
             raise _failure()
+        try:
+            self._loop.add_reader(timer, self._is_time)
+        except BaseException:
+            os.close(timer)
+            raise
         return timer
 
     def _is_time(self) -> None:

@@ -44,9 +44,13 @@ class Arrivals:
         OSError if there is no descriptor left, or this is one that can't be waited for.
         """
         if self._epoll is None:
-            self._epoll = select.epoll()
-            self._loop = loop
-            loop.add_reader(self._epoll, self._tell)
+            epoll = select.epoll()
+            try:
+                loop.add_reader(epoll, self._tell)
+            except BaseException:
+                epoll.close()
+                raise
+            self._epoll, self._loop = epoll, loop
         try:
             self._epoll.register(descriptor, select.EPOLLIN)
         except BaseException:

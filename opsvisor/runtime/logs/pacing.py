@@ -12,8 +12,9 @@ the present rate, and the program never waits as long as it keeps to that.
 - A stream begins with a short beat, and no beat is more than twice as long as the one before. How
   fast it is isn't known before: while its lines are waited for, each of them waits for us.
 - Who is read by the shortest beats is waited for once in a while, to see what it is by now.
-- Without hot streams there is no timer. A hot one that turned quiet is found at a beat of 16 ms or
-  more: at a shorter one there may be nothing because the program writes every 10 ms.
+- Without hot streams there is no timer. A hot one that turned quiet is found when it had 16 ms to
+  write in, or the longest beat that it may have: before, there may be nothing because the program
+  writes every 10 ms.
 
 Streams of about the same rate have a beat in common, which comes at whole multiples of its length:
 fifty of them are read in one turn of the loop.
@@ -34,7 +35,8 @@ QUIET_RATE = HOT_RATE // 2
 WINDOW = 16  # reads by which a stream is judged
 SHORT_BEAT = SHORTEST_BEAT * 4  # up to here, a stream is judged anew
 SHORT_BEATS = 64  # after so many of them
-QUIET_BEAT = SHORTEST_BEAT * 64  # from here on, one that brings little shows a quiet stream
+QUIET_BEAT = SHORTEST_BEAT * 64  # what comes little in that time is quiet
+_NEARLY = 0.9  # of a beat: what comes after a late one comes the sooner
 _WINDOW_TIME = 0.2  # seconds that they may take: 80 reads a second are not worth a delay
 _INSTANT = 1e-6  # seconds: what the clock may not tell apart
 
@@ -80,14 +82,17 @@ class Pace:
         took = max(now - self._since, _INSTANT)
         self._begin(now)
         self._short_beats = self._short_beats + 1 if beat <= SHORT_BEAT else 0
-        rate = count / took
-        is_quiet = rate < QUIET_RATE and beat >= min(QUIET_BEAT, longest)
-        if is_quiet or self._short_beats == SHORT_BEATS:
+        if self._short_beats == SHORT_BEATS:
             self._short_beats = 0
             return 0.0
+        rate = count / took
         if is_full:  # the program had to wait: nobody knows how fast it would be
             longest = min(max(beat / 2, SHORTEST_BEAT), longest)
-        return _beat_for(max(rate, QUIET_RATE), room, min(2 * beat, longest))
+        wanted = _beat_for(max(rate, QUIET_RATE), room, min(2 * beat, longest))
+        time_to_write = QUIET_BEAT if wanted > beat else min(QUIET_BEAT, beat)
+        if rate < QUIET_RATE and took >= _NEARLY * time_to_write:
+            return 0.0
+        return wanted
 
 
 def _beat_for(rate: float, room: int, longest: float) -> float:
@@ -139,7 +144,6 @@ class Beats:
         self._remove(key)
         if not self._beats and self._alarm is not None:
             self._alarm.close()
-            self._alarm = None
 
     def _remove(self, key: object) -> None:
         for beat, members in self._beats.items():

@@ -1,13 +1,16 @@
 """Alarms ring once, when it is time, and not when they were closed or set anew."""
 
 import asyncio
+import errno
+import os
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from captured_programs import no_descriptor_left
+from captured_programs import no_descriptor_left, open_descriptors
 
 from opsvisor.runtime.logs.alarm import Alarm
 
@@ -51,6 +54,11 @@ def left_of(alarm: Alarm) -> float:
     return int(left[1]) + int(left[2]) / 1e9
 
 
+def descriptors() -> int:
+    """How many are open."""
+    return len(list(open_descriptors()))
+
+
 @pytest.mark.parametrize("after", [-1.0, 0.0, 0.0003, 0.01])
 async def test_rings_when_it_is_time(after: float) -> None:
     """Never before, and at once where the time is over."""
@@ -75,6 +83,7 @@ async def test_rings_at_what_was_set_last(alarm: Alarm, rings: list[float]) -> N
     while left_of(alarm):  # it is readable once this is over
         pass
     loop.call_soon(alarm.set, later)
+    await rings_after(0.0)
     await rings_after(0.03)
     assert len(rings) == 1
     assert rings[0] >= later
@@ -94,6 +103,25 @@ async def test_rings_without_a_descriptor() -> None:
     """By the loop's own timer, which is less exact."""
     with no_descriptor_left():
         assert await rings_after(0.002) >= 0.0
+
+
+async def test_rings_where_the_loop_cannot_wait_for_its_timer(
+    alarm: Alarm, rings: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel bounds what a user may wait for; it may be to be had the next time."""
+    loop = asyncio.get_running_loop()
+    refused = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    before = descriptors()
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "add_reader", Mock(side_effect=refused))
+        alarm.set(loop.time())
+    assert descriptors() == before
+    await rings_after(0.005)
+    assert len(rings) == 1
+    alarm.set(loop.time())
+    assert descriptors() == before + 1
+    await rings_after(0.005)
+    assert len(rings) == 2
 
 
 async def test_without_a_descriptor_it_is_set_anew_and_closed(

@@ -1,9 +1,11 @@
 """Who is told of what has come into a pipe: each, whatever another does, and nobody too late."""
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from unittest.mock import Mock
 
 import pytest
 
@@ -131,6 +133,25 @@ def much_later(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("much_later")
+async def test_what_could_not_be_waited_for_once_may_be_the_next_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kernel bounds what a user may wait for. Nothing is left half made."""
+    loop, arrivals, reader = asyncio.get_running_loop(), Arrivals(), Told()
+    refused = Mock(side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    with pipes(1) as [(end, writer)]:
+        with monkeypatch.context() as patched:
+            patched.setattr(loop, "add_reader", refused)
+            with pytest.raises(OSError, match="No space"):
+                arrivals.add(loop, end, reader)
+        arrivals.add(loop, end, reader)
+        os.write(writer, b"x")
+        await turns()
+        assert reader.of == [end]
+        arrivals.remove(end)
+        arrivals.rest()
+
+
 async def test_who_has_only_its_end_to_read_is_not_told_at_once() -> None:
     """As a rule its program is just ending, and it is looked after then. What it has said is."""
     loop, arrivals, told = asyncio.get_running_loop(), Arrivals(), Told()
