@@ -5,8 +5,8 @@ out of that one picture. Asking for the children of each root by itself would re
 per root: with 1,000 programs that is 34 s of CPU time against 31 ms.
 
 The picture is not taken at an instant. Pids are read in ascending order, hence mostly parents
-before their children: what moves from a child to its parent in between, CPU time and bytes, is
-missed until the next pass rather than counted twice.
+before their children: CPU time that moves from a child to its parent in between is missed until
+the next pass rather than counted twice.
 
 Processes vanish while they are being read and some may not be looked at (hidepid, set-uid
 programs). Neither is an error: a vanished process is left out, what may not be read counts as 0.
@@ -15,7 +15,7 @@ programs). Neither is an error: a vanished process is left out, what may not be 
 import os
 import resource
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import add
 from typing import NamedTuple
 
@@ -49,18 +49,6 @@ class Stat(NamedTuple):
     user_seconds: float
     system_seconds: float
     major_faults: int
-
-
-class Details(NamedTuple):
-    """What is read of the members of trees only: each number has a file of its own.
-
-    `max_fds` is the soft limit of open descriptors, 0 if there is none. What may not be read is 0.
-    """
-
-    io_read_bytes: int
-    io_written_bytes: int
-    open_fds: int
-    max_fds: int
 
 
 class Spent(NamedTuple):
@@ -116,19 +104,17 @@ def read_stat(pid: Pid | str) -> Stat | None:
     return parse_stat(line) if line else None
 
 
-def read_machine() -> dict[Pid, Stat]:
-    """Every process that can be seen, in ascending order of pids."""
-    return {stat.pid: stat for stat in each_process()}
-
-
-def each_process(pause: Callable[[], None] = lambda: None) -> Iterator[Stat]:
-    """The same, one after the other as they are read. `pause` comes before each."""
+def read_machine(pause: Callable[[], None] = lambda: None) -> dict[Pid, Stat]:
+    """Every process that can be seen, in ascending order of pids. `pause` comes before each."""
+    found = {}
     for name in os.listdir("/proc"):  # noqa: PTH208 - a Path for each costs more than its stat
-        if name.isdecimal():
-            pause()
-            stat = read_stat(name)
-            if stat is not None:
-                yield stat
+        if not name.isdecimal():
+            continue
+        pause()
+        stat = read_stat(name)
+        if stat is not None:
+            found[stat.pid] = stat
+    return found
 
 
 def cut_trees(
@@ -167,23 +153,13 @@ def _with_descendants(top: Stat, children: Mapping[Pid, Iterable[Stat]]) -> list
     return tree
 
 
-def read_details(pid: Pid) -> Details:
-    """What nobody needs to know of a process outside of all trees. All 0 of one that is gone."""
-    return Details(*_read_io(pid), count_fds(pid), _fd_limit(pid))
-
-
-def spent_by(stat: Stat, details: Details) -> Spent:
+def read_spent(stat: Stat) -> Spent:
     """What this process has used, dead children that were waited for included.
 
     `/proc/pid/io` holds those by itself.
     """
-    return Spent(
-        stat.user_seconds,
-        stat.system_seconds,
-        details.io_read_bytes,
-        details.io_written_bytes,
-        stat.major_faults,
-    )
+    read, written = _read_io(stat.pid)
+    return Spent(stat.user_seconds, stat.system_seconds, read, written, stat.major_faults)
 
 
 def count_fds(pid: Pid) -> int:
@@ -213,7 +189,8 @@ def _read_link(path: str) -> str:
         return ""
 
 
-def _fd_limit(pid: Pid) -> int:
+def fd_limit(pid: Pid) -> int:
+    """The soft limit of open file descriptors, 0 if there is none or it can't be read."""
     try:
         soft, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     except _UNREADABLE:

@@ -14,7 +14,7 @@ from opsvisor.runtime import proctree
 from opsvisor.runtime.cgroups import Cgroups, Surroundings
 from opsvisor.runtime.leaves import CpuTime, read_cpu
 from opsvisor.runtime.oom import count_kills
-from opsvisor.runtime.proctree import Details, Spent, Stat
+from opsvisor.runtime.proctree import Spent, Stat
 from opsvisor.runtime.switches import SwitchCounter
 
 _T = TypeVar("_T")
@@ -135,24 +135,23 @@ def read_trees(
             strays[orphan.pid] = Stray(orphan.born, pipes)
         return None
 
-    machine, details = _look(question, pause)
     forest = proctree.cut_trees(
-        machine, question.roots, reaper=question.supervisor, owner_of_orphan=owner_of
+        proctree.read_machine(pause),
+        question.roots,
+        reaper=question.supervisor,
+        owner_of_orphan=owner_of,
     )
-    for members in forest.values():
-        for member in members:
-            if member.pid not in details:
-                pause()
-                details[member.pid] = proctree.read_details(member.pid)
     spent = {
-        process_id: {one.pid: proctree.spent_by(one, details[one.pid]) for one in members}
+        process_id: {
+            member.pid: proctree.read_spent(member) for member in _one_by_one(members, pause)
+        }
         for process_id, members in forest.items()
     }
     if question.switches is not None:
         _add_switches(question.switches, forest, spent, pause=pause)
-    swapped = _read_swap(forest, pause) if proctree.swap_in_use() else None
+    swapping = proctree.swap_in_use()
     trees = {
-        process_id: _sum_up(members, spent[process_id], details, swapped)
+        process_id: _sum_up(members, spent[process_id], pause=pause, swapping=swapping)
         for process_id, members in forest.items()
         if members[0].pid == question.roots.get(process_id)
     }
@@ -180,24 +179,6 @@ def read_trees(
     )
 
 
-def _look(
-    question: Question, pause: Callable[[], None]
-) -> tuple[dict[Pid, Stat], dict[Pid, Details]]:
-    """All processes of the machine, and details of those that were in a tree the last time.
-
-    These at once, while what the kernel has to look at for it is still in the caches.
-    """
-    known = {*question.owners, *question.roots.values()}
-    machine: dict[Pid, Stat] = {}
-    details: dict[Pid, Details] = {}
-    for stat in proctree.each_process(pause):
-        pid = stat.pid
-        machine[pid] = stat
-        if pid in known:
-            details[pid] = proctree.read_details(pid)
-    return machine, details
-
-
 def _one_by_one(these: Iterable[_T], pause: Callable[[], None]) -> Iterator[_T]:
     """The same, with a pause before each."""
     for one in these:
@@ -222,36 +203,28 @@ def _add_switches(
             )
 
 
-def _read_swap(
-    forest: Mapping[ProcessId, list[Stat]], pause: Callable[[], None]
-) -> dict[Pid, int]:
-    alive = (one.pid for members in forest.values() for one in members if not one.is_zombie)
-    return {pid: proctree.read_swap(pid) for pid in _one_by_one(alive, pause)}
-
-
 def _sum_up(
-    members: list[Stat],
-    spent: Mapping[Pid, Spent],
-    details: Mapping[Pid, Details],
-    swapped: Mapping[Pid, int] | None,
+    members: list[Stat], spent: Mapping[Pid, Spent], *, pause: Callable[[], None], swapping: bool
 ) -> TreeSample:
-    root = members[0]
-    total = spent[root.pid] if len(spent) == 1 else proctree.add_up(spent.values())
-    alive = [(member, details[member.pid]) for member in members if not member.is_zombie]
+    root = members[0].pid
+    total = spent[root] if len(spent) == 1 else proctree.add_up(spent.values())
+    alive = [member for member in members if not member.is_zombie]
+    pids = [member.pid for member in alive]
+    fds = [proctree.count_fds(pid) for pid in _one_by_one(pids, pause)]
+    limits = [proctree.fd_limit(pid) for pid in pids]
+    shares = [used / limit for used, limit in zip(fds, limits, strict=True) if limit]
     return TreeSample(
-        pid=root.pid,
+        pid=root,
         user_seconds=total.user_seconds,
         system_seconds=total.system_seconds,
-        rss_bytes=sum([one.rss_bytes for one, _ in alive]),
-        swap_bytes=sum([swapped[one.pid] for one, _ in alive]) if swapped is not None else 0,
+        rss_bytes=sum([member.rss_bytes for member in alive]),
+        swap_bytes=sum(map(proctree.read_swap, _one_by_one(pids, pause))) if swapping else 0,
         processes=len(alive),
         zombies=len(members) - len(alive),
-        threads=sum([one.threads for one, _ in alive]),
-        open_fds=sum([has.open_fds for _, has in alive]),
-        max_fds=0 if root.is_zombie else details[root.pid].max_fds,
-        fd_usage_ratio=max(
-            [has.open_fds / has.max_fds for _, has in alive if has.max_fds] or [0.0]
-        ),
+        threads=sum([member.threads for member in alive]),
+        open_fds=sum(fds),
+        max_fds=limits[0] if pids[:1] == [root] else 0,
+        fd_usage_ratio=max(shares, default=0.0),
         io_read_bytes=total.io_read_bytes,
         io_written_bytes=total.io_written_bytes,
         major_faults=total.major_faults,
