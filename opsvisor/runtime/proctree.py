@@ -20,22 +20,24 @@ from operator import add
 from typing import NamedTuple
 
 from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.core.struct import Struct
 
 _UNREADABLE = (FileNotFoundError, ProcessLookupError, PermissionError)
 STAT_SIZE = 2048  # 52 fields of at most 20 digits and a name of at most 64 bytes stay below it
+_STATM_SIZE = 160
 _IO_SIZE = 512
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-class Stat(NamedTuple):
+class Stat(Struct, frozen=True, gc=False):
     """One line of `/proc/<pid>/stat`, proc(5), as far as it is of use here.
 
-    A named tuple, unlike our other records: one is made for each process of the machine, and it
-    costs a quarter of a frozen dataclass. It holds numbers only, so the garbage collector need not
-    look at it. `born` (clock ticks after boot) tells a process from a later one with the same pid.
-    Seconds and faults include children that were waited for: without them the sum over a tree
-    falls whenever a worker ends. A zombie has ended and waits for its parent to notice.
+    What a process has in memory is not taken from it: since Linux 6.2 that number is off by some
+    pages for each processor (see `read_rss`). `born` (clock ticks after boot) tells a process from
+    a later one with the same pid. Seconds and faults include children that were waited for:
+    without them the sum over a tree falls whenever a worker ends. A zombie has ended and waits for
+    its parent to notice.
     """
 
     pid: Pid
@@ -45,7 +47,6 @@ class Stat(NamedTuple):
     born: int
     is_zombie: bool
     threads: int
-    rss_bytes: int
     user_seconds: float
     system_seconds: float
     major_faults: int
@@ -82,7 +83,7 @@ def add_up(spent: Iterable[Spent]) -> Spent:
 def parse_stat(line: bytes) -> Stat:
     """Take one stat line apart. The name is free text and may hold blanks and brackets."""
     # Numbered as in proc(5), less 3: what follows the name.
-    fields = line[line.rindex(b")") + 2 :].split(b" ", 22)
+    fields = line[line.rindex(b")") + 2 :].split(b" ", 20)
     return Stat(
         Pid(int(line[: line.index(b" ")])),
         Pid(int(fields[1])),
@@ -91,7 +92,6 @@ def parse_stat(line: bytes) -> Stat:
         int(fields[19]),
         fields[0] in b"ZX",
         int(fields[17]),
-        int(fields[21]) * _PAGE,
         (int(fields[11]) + int(fields[13])) / _TICKS,
         (int(fields[12]) + int(fields[14])) / _TICKS,
         int(fields[9]) + int(fields[10]),
@@ -160,6 +160,12 @@ def read_spent(stat: Stat) -> Spent:
     """
     read, written = _read_io(stat.pid)
     return Spent(stat.user_seconds, stat.system_seconds, read, written, stat.major_faults)
+
+
+def read_rss(pid: Pid) -> int:
+    """Bytes that it has in memory, as top(1) shows it, exact since Linux 6.16. 0 if it is gone."""
+    pages = read_file(f"/proc/{pid}/statm", _STATM_SIZE).split(b" ", 2)
+    return int(pages[1]) * _PAGE if len(pages) > 1 else 0
 
 
 def count_fds(pid: Pid) -> int:

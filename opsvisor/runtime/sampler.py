@@ -47,6 +47,7 @@ from opsvisor.runtime.ledger import Ledger, LedgerMemento, ThrottleLedger, Throt
 from opsvisor.runtime.members import TreeMember, look_at
 from opsvisor.runtime.oom import OomMemento, OomWatch
 from opsvisor.runtime.proctree import NOTHING, Spent
+from opsvisor.runtime.readings import Readings
 from opsvisor.runtime.recent_samples import RecentSamples
 from opsvisor.runtime.right_of_way import RightOfWay
 from opsvisor.runtime.sweep import Answer, Owned, Question, Stray, Sweep, TreeSample, read_trees
@@ -115,6 +116,7 @@ class Sampler:
         self._oom = OomWatch() if oom is None else oom
         self._leaves = leaves
         self._pipes = pipes
+        self._readings = Readings()
         self._switches = SwitchCounter() if with_switches else None
         self._thread = worker("sampler")
         self._right_of_way = RightOfWay()
@@ -340,6 +342,7 @@ class Sampler:
             cgroups=self._cgroups,
             leaves={} if self._leaves is None else self._leaves.folders(),
             shared_kills=self._oom.shared,
+            readings=self._readings,
             switches=self._switches,
             roots=roots,
             leaders={pid: process_id for process_id, pid in roots.items()},

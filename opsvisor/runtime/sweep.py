@@ -15,6 +15,7 @@ from opsvisor.runtime.cgroups import Cgroups, Surroundings
 from opsvisor.runtime.leaves import CpuTime, read_cpu
 from opsvisor.runtime.oom import count_kills
 from opsvisor.runtime.proctree import Spent, Stat
+from opsvisor.runtime.readings import Readings
 from opsvisor.runtime.switches import SwitchCounter
 
 _T = TypeVar("_T")
@@ -80,6 +81,7 @@ class Question(Struct, frozen=True, kw_only=True):
     cgroups: Cgroups | None
     leaves: Mapping[ProcessId, str]
     shared_kills: str
+    readings: Readings
     switches: SwitchCounter | None
     roots: Mapping[ProcessId, Pid]
     leaders: Mapping[int, ProcessId]
@@ -123,6 +125,7 @@ def read_trees(
     `pause` is called before anything is read of a process: it may wait for others to have a turn.
     """
     began = mono()
+    readings = question.readings
     shared_kills = count_kills(question.shared_kills)
     strays: dict[Pid, Stray] = {}
 
@@ -136,22 +139,20 @@ def read_trees(
         return None
 
     forest = proctree.cut_trees(
-        proctree.read_machine(pause),
+        readings.machine(pause),
         question.roots,
         reaper=question.supervisor,
         owner_of_orphan=owner_of,
     )
     spent = {
-        process_id: {
-            member.pid: proctree.read_spent(member) for member in _one_by_one(members, pause)
-        }
+        process_id: {member.pid: readings.spent(member) for member in _one_by_one(members, pause)}
         for process_id, members in forest.items()
     }
     if question.switches is not None:
         _add_switches(question.switches, forest, spent, pause=pause)
     swapping = proctree.swap_in_use()
     trees = {
-        process_id: _sum_up(members, spent[process_id], pause=pause, swapping=swapping)
+        process_id: _sum_up(members, spent[process_id], readings, pause=pause, swapping=swapping)
         for process_id, members in forest.items()
         if members[0].pid == question.roots.get(process_id)
     }
@@ -204,20 +205,25 @@ def _add_switches(
 
 
 def _sum_up(
-    members: list[Stat], spent: Mapping[Pid, Spent], *, pause: Callable[[], None], swapping: bool
+    members: list[Stat],
+    spent: Mapping[Pid, Spent],
+    readings: Readings,
+    *,
+    pause: Callable[[], None],
+    swapping: bool,
 ) -> TreeSample:
     root = members[0].pid
     total = spent[root] if len(spent) == 1 else proctree.add_up(spent.values())
     alive = [member for member in members if not member.is_zombie]
     pids = [member.pid for member in alive]
-    fds = [proctree.count_fds(pid) for pid in _one_by_one(pids, pause)]
+    fds = [readings.open_fds(pid) for pid in _one_by_one(pids, pause)]
     limits = [proctree.fd_limit(pid) for pid in pids]
     shares = [used / limit for used, limit in zip(fds, limits, strict=True) if limit]
     return TreeSample(
         pid=root,
         user_seconds=total.user_seconds,
         system_seconds=total.system_seconds,
-        rss_bytes=sum([member.rss_bytes for member in alive]),
+        rss_bytes=sum(map(proctree.read_rss, _one_by_one(pids, pause))),
         swap_bytes=sum(map(proctree.read_swap, _one_by_one(pids, pause))) if swapping else 0,
         processes=len(alive),
         zombies=len(members) - len(alive),

@@ -87,6 +87,12 @@ def read_back(number):
             mapped.madvise(mmap.MADV_RANDOM)
             sum(mapped[::4096])
 
+def map_file(number):
+    with open("/proc/self/cwd/mapped", "w+b") as file:
+        file.truncate(int(number))
+        kept.append(mmap.mmap(file.fileno(), int(number)))
+    sum(kept[-1][::4096])
+
 def switch(number):
     for _ in range(int(number)):
         time.sleep(0.0001)
@@ -105,6 +111,8 @@ def do(word, number=0.0):
             return share(number)
         case "fault":
             return read_back(number)
+        case "map":
+            return map_file(number)
         case "thread":
             return in_thread(lambda: burn(number))
         case "threads":

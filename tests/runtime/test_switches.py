@@ -8,6 +8,7 @@ from sampled import WEB, Victim, World
 
 from opsvisor.core.outcome import Usage
 from opsvisor.core.spec import Pid
+from opsvisor.core.struct import replace
 from opsvisor.runtime.ledger import Ledger
 from opsvisor.runtime.proctree import Spent, read_stat
 from opsvisor.runtime.switches import SwitchCounter
@@ -104,7 +105,7 @@ def test_a_pid_or_thread_that_was_used_again_begins_anew(victim: Victim) -> None
     first = counter.count([stat])[victim.pid]
     counter._processes[victim.pid].threads[str(victim.pid)] = (10**6, 10**6)
     assert min(counter.count([stat])[victim.pid]) >= 10**6
-    again = counter.count([stat._replace(born=stat.born + 1)])[victim.pid]
+    again = counter.count([replace(stat, born=stat.born + 1)])[victim.pid]
     assert first <= again < (10**6, 10**6)
     assert counter.count([]) == {}
     assert counter.count([stat])[victim.pid] < (10**6, 10**6)
@@ -114,4 +115,4 @@ def test_who_is_gone_has_none() -> None:
     """It vanished between two reads."""
     stat = read_stat(Pid(os.getpid()))
     assert stat is not None
-    assert SwitchCounter().count([stat._replace(pid=Pid(2**22 + 1))]) == {2**22 + 1: (0, 0)}
+    assert SwitchCounter().count([replace(stat, pid=Pid(2**22 + 1))]) == {2**22 + 1: (0, 0)}

@@ -1,0 +1,237 @@
+"""What a process has done since it was read shows the next time, and who sleeps is not read."""
+
+import os
+import resource
+import time
+from pathlib import Path
+
+import pytest
+from sampled import WEB, Victim, World, WorldOf, reap
+
+from opsvisor.core.spec import Pid
+from opsvisor.core.struct import replace
+from opsvisor.runtime import readings as module
+from opsvisor.runtime.proctree import Spent, Stat, count_fds, read_spent, read_stat
+from opsvisor.runtime.readings import Readings, cpu_clock
+from opsvisor.runtime.sweep import TreeSample
+
+MIB = 1 << 20
+FOR_EVER = 1 << 60  # none is read because it is its turn
+
+
+class Read:
+    """The processes that were read, one after the other, of each kind of file."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.stat: list[Pid] = []
+        self.io: list[Pid] = []
+        self.fds: list[Pid] = []
+        patch.setattr(module, "read_stat", self._read_stat)
+        patch.setattr(module, "read_spent", self._read_spent)
+        patch.setattr(module, "count_fds", self._count_fds)
+
+    def _read_stat(self, pid: Pid) -> Stat | None:
+        self.stat.append(pid)
+        return read_stat(pid)
+
+    def _read_spent(self, stat: Stat) -> Spent:
+        self.io.append(stat.pid)
+        return read_spent(stat)
+
+    def _count_fds(self, pid: Pid) -> int:
+        self.fds.append(pid)
+        return count_fds(pid)
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> Read:
+    """What is read during the test."""
+    return Read(monkeypatch)
+
+
+def seen(readings: Readings, pid: Pid) -> tuple[Stat, Spent, int]:
+    """All that is known of this process after one more sweep."""
+    stat = readings.machine()[pid]
+    return stat, readings.spent(stat), readings.open_fds(pid)
+
+
+def told(pid: Pid) -> tuple[Stat, Spent, int]:
+    """The same, as the kernel tells it now."""
+    stat = read_stat(pid)
+    assert stat is not None
+    return stat, read_spent(stat), count_fds(pid)
+
+
+def until_asleep(pid: Pid) -> None:
+    """A victim that has answered is on its way to its next order, and may be at work till then."""
+    while read_state(pid) != "S":
+        time.sleep(0)
+
+
+def read_state(pid: Pid) -> str:
+    """As in proc(5)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+ORDERS = (
+    "burn 0.03",
+    "thread 0.03",
+    "threads 2",
+    f"eat {4 * MIB}",
+    "open 3",
+    "worker",
+    "waited 0.03",
+    "zombie 0.03",
+    "write 10000",
+    f"fault {MIB}",
+    "rename",
+)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_whatever_it_does_is_seen_by_the_next_sweep(
+    victim: Victim, read: Read, order: str
+) -> None:
+    """As if everything had been read anew."""
+    readings = Readings(FOR_EVER)
+    until_asleep(victim.pid)
+    seen(readings, victim.pid)
+    assert seen(readings, victim.pid) == told(victim.pid)
+    assert read.stat.count(victim.pid) == 1, "it sleeps, which is what this is about"
+    victim.do(order)
+    until_asleep(victim.pid)
+    assert seen(readings, victim.pid) == told(victim.pid)
+
+
+def test_one_open_file_and_one_byte_are_enough(victim: Victim) -> None:
+    """Far below a tick of 10 ms, in which `/proc/PID/stat` counts."""
+    readings = Readings(FOR_EVER)
+    until_asleep(victim.pid)
+    before = seen(readings, victim.pid)
+    victim.do("open 1")
+    victim.do("write 1")
+    until_asleep(victim.pid)
+    after = seen(readings, victim.pid)
+    assert after == told(victim.pid)
+    assert after[2] == before[2] + 1
+
+
+def test_what_sleeps_is_read_once_in_twenty_sweeps(victim: Victim, read: Read) -> None:
+    """So that what its clock did not tell is right again after a while."""
+    readings = Readings()
+    until_asleep(victim.pid)
+    seen(readings, victim.pid)
+    for _ in range(60):
+        seen(readings, victim.pid)
+    for kind in (read.stat, read.io, read.fds):
+        assert kind.count(victim.pid) == 1 + 3
+
+
+@pytest.mark.usefixtures("subreaper")
+def test_another_parent_is_known_though_nothing_was_done_for_it(
+    victim: Victim, read: Read
+) -> None:
+    """The old one is a zombie first, then it is gone; the child sleeps through both."""
+    worker = victim.do("worker")
+    until_asleep(worker)
+    readings = Readings(FOR_EVER)
+    assert readings.machine()[worker].parent == victim.pid
+    victim.die()
+    assert readings.machine()[worker].parent == os.getpid()
+    reap(victim.pid)
+    read.stat.clear()
+    assert readings.machine()[worker].parent == os.getpid()
+    assert worker not in read.stat
+
+
+@pytest.mark.usefixtures("subreaper")
+def test_another_parent_is_known_where_the_old_one_is_already_gone(victim: Victim) -> None:
+    """Ended and waited for between two sweeps."""
+    worker = victim.do("worker")
+    until_asleep(worker)
+    readings = Readings(FOR_EVER)
+    readings.machine()
+    victim.end()
+    machine = readings.machine()
+    assert victim.pid not in machine
+    assert machine[worker].parent == os.getpid()
+
+
+def test_nobody_is_younger_than_their_children(victim: Victim, read: Read) -> None:
+    """What bears the number of a parent, and was born later, is another process."""
+    worker = victim.do("worker")
+    until_asleep(victim.pid)
+    until_asleep(worker)
+    readings = Readings(FOR_EVER)
+    readings.machine()
+    of_parent = readings._readings[victim.pid]
+    of_parent.stat = replace(of_parent.stat, born=of_parent.stat.born + 1000)
+    read.stat.clear()
+    readings.machine()
+    assert worker in read.stat
+
+
+def test_who_is_gone_is_forgotten(victim: Victim) -> None:
+    """And what comes by the same number is read."""
+    readings = Readings(FOR_EVER)
+    readings.machine()
+    victim.end()
+    assert victim.pid not in readings.machine()
+    assert victim.pid not in readings._readings
+
+
+def test_everything_is_read_where_cpu_clocks_count_in_ticks(
+    victim: Victim, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Much can be done between two ticks."""
+    monkeypatch.setattr("time.process_time_ns", lambda: 120_000_000)
+    readings = Readings(FOR_EVER)
+    until_asleep(victim.pid)
+    for _ in range(3):
+        seen(readings, victim.pid)
+    assert read.stat.count(victim.pid) == 3
+    assert seen(readings, victim.pid) == told(victim.pid)
+
+
+def test_the_clock_is_that_of_the_whole_process(victim: Victim) -> None:
+    """Threads that are over count as well; of nobody there is none."""
+    before = cpu_clock(victim.pid)
+    victim.do("thread 0.05")
+    after = cpu_clock(victim.pid)
+    assert before is not None
+    assert after is not None
+    assert after - before >= 50_000_000
+    victim.end()
+    assert cpu_clock(victim.pid) is None
+
+
+async def test_memory_is_known_that_others_took_away(
+    victim: Victim, world_of: WorldOf, tmp_path: Path
+) -> None:
+    """A file that it has mapped is cut off: it has lost 8 MiB without doing anything."""
+    world = world_of(web=victim)
+    victim.do(f"map {8 * MIB}")
+    until_asleep(victim.pid)
+    before = await tree_of(world)
+    os.truncate(tmp_path / "mapped", 0)
+    after = await tree_of(world)
+    assert before.rss_bytes - after.rss_bytes == 8 * MIB
+
+
+async def test_limits_that_others_set_are_known(victim: Victim, world_of: WorldOf) -> None:
+    """An operator raises one while the program sleeps."""
+    world = world_of(web=victim)
+    until_asleep(victim.pid)
+    for limit in (100, 200):
+        resource.prlimit(victim.pid, resource.RLIMIT_NOFILE, (limit, 1000))
+        tree = await tree_of(world)
+        assert tree.max_fds == limit
+        assert tree.fd_usage_ratio == tree.open_fds / limit
+
+
+async def tree_of(world: World) -> TreeSample:
+    """As a sweep sees it now."""
+    await world.look()
+    tree = world.sampler.tree(WEB)
+    assert tree is not None
+    return tree
