@@ -28,6 +28,8 @@ from benchmarks.stats import Goal, Series, quantile
 _EXPORTERS = ("prometheus-node-exporter", "prometheus-process-exporter")
 _THEIRS = "supervisor, exporters"
 _SWEEP_IS_OLD = 5.1  # seconds, see Sampler: each scrape looks into /proc anew
+_SETTLED = 0.5  # seconds, in which supervisors have looked at what their programs did
+_AWAKE = " awake"
 _PATIENCE = 60.0
 _LONGEST_PAUSE = 0.02
 _LATER = 5.0  # ms, at p99, by which a scrape may delay a restart
@@ -139,12 +141,20 @@ class _Side:
         self._births = births
         self._pids = list(pids)
 
-    def scrape(self, scraped: _Scraped, samples: Samples) -> None:
+    def scrape(self, scraped: _Scraped, samples: Samples, after: str = "") -> None:
         """One scrape by itself."""
         before, began = scraped.cpu(), time.monotonic()
         scraped.scrape()
-        samples.keep("time", self._name, 1e3 * (time.monotonic() - began))
-        samples.keep("cpu", self._name, 1e3 * (scraped.cpu() - before))
+        samples.keep(f"time{after}", self._name, 1e3 * (time.monotonic() - began))
+        samples.keep(f"cpu{after}", self._name, 1e3 * (scraped.cpu() - before))
+
+    def scrape_awake(self, scraped: _Scraped, samples: Samples) -> None:
+        """One after which every program has done something since the one before."""
+        for pid in self._pids:
+            os.kill(pid, signal.SIGSTOP)
+            os.kill(pid, signal.SIGCONT)
+        time.sleep(_SETTLED)
+        self.scrape(scraped, samples, _AWAKE)
 
     def kill_meanwhile(self, scraped: _Scraped, samples: Samples) -> None:
         """Programs are killed one after the other as long as a scrape goes on."""
@@ -192,6 +202,8 @@ def measure(bench: Bench) -> list[Series]:
                 side.kill_in_peace(samples)
                 time.sleep(_SWEEP_IS_OLD)
                 side.kill_meanwhile(scraped, samples)
+                time.sleep(_SWEEP_IS_OLD)
+                side.scrape_awake(scraped, samples)
 
     sides = [OPSVISOR, *([SUPERVISOR] if _have_exporters(bench) else [])]
     bench.each(turn, sides, bench.effort.exporter_rounds)
@@ -201,6 +213,7 @@ def measure(bench: Bench) -> list[Series]:
 def _series(bench: Bench, samples: Samples) -> list[Series]:
     count, order = bench.effort.fleet, (OPSVISOR.name, _THEIRS)
     what = f"a scrape of {count} programs with CPU time and memory"
+    awake = "where each program has run since the last one"
     peace = samples.of("restart", order).get(OPSVISOR.name)
     late = quantile(peace, 0.99) + _LATER if peace else _LATER
     return [
@@ -215,6 +228,8 @@ def _series(bench: Bench, samples: Samples) -> list[Series]:
         for quantity, title, goals in (
             ("time", f"time of {what}", [Goal(bound=60)]),
             ("cpu", f"CPU of all who take part in {what}", [Goal(bound=100)]),
+            (f"time{_AWAKE}", f"time of a scrape, {awake}", []),
+            (f"cpu{_AWAKE}", f"CPU of all who take part in a scrape, {awake}", []),
             ("restart", f"SIGKILL → replacement, {count} programs", []),
             (
                 "restart scraped",

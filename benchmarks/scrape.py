@@ -10,6 +10,8 @@ import asyncio
 import gc
 import gzip
 import http.client
+import os
+import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -46,6 +48,7 @@ _COLLECTED = "prometheus_client, collecting"
 _PSUTIL = "psutil"
 _FOR_EVER = 1e9  # seconds that a sweep over /proc is good for
 _TICK = 0.001
+_SETTLED = 0.5  # seconds, after which whoever was woken sleeps again
 _SWEEP_IS_OLD = 5.1  # seconds, see Sampler
 _PSUTIL_ATTRIBUTES = [
     "cpu_times",
@@ -223,6 +226,7 @@ async def _lag_during(work: Callable[[], Awaitable[object]]) -> float:
 async def _sweeps(bench: Bench, sampler: Sampler, count: int) -> list[Series]:
     """The look into /proc, beside the usual way in Python, which builds no trees."""
     lasted: list[float] = []
+    await sampler.sweep()  # that finds everything for the first time
 
     async def ours() -> float:
         began = time.process_time()
@@ -230,6 +234,16 @@ async def _sweeps(bench: Bench, sampler: Sampler, count: int) -> list[Series]:
         took = 1e3 * (time.process_time() - began)
         lasted.append(1e3 * sweep.duration)
         return took
+
+    async def ours_awake() -> float:
+        latest = sampler.latest()
+        assert latest is not None
+        members = [pid for tree in latest.trees.values() for pid in tree.members]
+        for pid in members:  # so that each of them runs for a moment
+            os.kill(pid, signal.SIGSTOP)
+            os.kill(pid, signal.SIGCONT)
+        await asyncio.sleep(_SETTLED)
+        return await ours()
 
     async def theirs() -> float:
         began = time.process_time()
@@ -239,10 +253,12 @@ async def _sweeps(bench: Bench, sampler: Sampler, count: int) -> list[Series]:
 
     cpu = await _in_turn(bench, {OPSVISOR.name: ours, _PSUTIL: theirs})
     what = f"of {count} processes with {bench.effort.children} children each"
-    return [
+    found = [
         _series(f"CPU for one sweep over /proc, {what}", cpu),
-        _series(f"duration of the sweep in its thread, {what}", {OPSVISOR.name: lasted}),
+        _series(f"duration of the sweep in its thread, {what}", {OPSVISOR.name: list(lasted)}),
     ]
+    awake = await _in_turn(bench, {OPSVISOR.name: ours_awake})
+    return [*found, _series(f"CPU for a sweep, {what}, that have all run since", awake)]
 
 
 def _with_a_daemon(bench: Bench) -> list[Series]:
