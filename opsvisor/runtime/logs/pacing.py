@@ -1,12 +1,15 @@
 """When the pipe of a busy stream is read: seldom enough that each time brings much.
 
-A pipe that is waited for is read at its first byte. For a program that writes line by line as fast
-as it can, that is one wake-up, one turn of the loop and five system calls for a handful of lines,
-and each of its writes has to wake us. So a stream that is *hot* (much output in many small reads)
-is no longer waited for, but read at the beats of a timer. Meanwhile its pipe fills: up to half at
-the present rate, and the program never waits as long as it keeps to that.
+A pipe that is waited for is read at its first byte. For a program that writes line by line, that
+is one wake-up, one turn of the loop and five system calls for each of them, or for a handful if it
+writes as fast as it can; and each of its writes has to wake us. So a stream that is *hot* (of
+which many reads a second bring little) is no longer waited for, but read at the beats of a timer.
+Meanwhile its pipe fills: up to half at the present rate, and the program never waits as long as it
+keeps to that.
 
-- A quiet stream is not touched by this: it is waited for, and its line is read at once.
+- A quiet stream is not touched by this: it is waited for, and its line is read at once. How much
+  it writes does not matter, a wake-up costs the same for any line: fifty programs that logged a
+  thousand lines a second each, of 100 bytes, took half a core.
 - A flood of which each read brings a good part of a pipe is waited for as well: it is read on
   immediately, in turn with whatever else is to be done.
 - A stream begins with a short beat, and no beat is more than twice as long as the one before. How
@@ -30,26 +33,26 @@ SHORTEST_BEAT = 0.00025  # seconds; each takes us some 30 us
 FIRST_BEAT = SHORTEST_BEAT * 8
 LONGEST_BEAT = SHORTEST_BEAT * 256
 LONGEST_BEAT_FOLLOWED = SHORTEST_BEAT * 32  # while somebody reads along
-HOT_RATE = 256 * 1024  # bytes a second; what is slower costs next to nothing as it is
-QUIET_RATE = HOT_RATE // 2
 WINDOW = 16  # reads by which a stream is judged
+HOT_READS = 80  # a second; fewer are not worth a delay
+QUIET_READS = HOT_READS // 2
 SHORT_BEAT = SHORTEST_BEAT * 4  # up to here, a stream is judged anew
 SHORT_BEATS = 64  # after so many of them
 QUIET_BEAT = SHORTEST_BEAT * 64  # what comes little in that time is quiet
 _NEARLY = 0.9  # of a beat: what comes after a late one comes the sooner
-_WINDOW_TIME = 0.2  # seconds that they may take: 80 reads a second are not worth a delay
 _INSTANT = 1e-6  # seconds: what the clock may not tell apart
 
 
 class Pace:
     """How fast one pipe is filled, and so how long to leave it alone after a read."""
 
-    __slots__ = ("_bytes", "_reads", "_short_beats", "_since")
+    __slots__ = ("_bytes", "_piece", "_reads", "_short_beats", "_since")
 
     def __init__(self) -> None:
         self._since = float("-inf")
         self._reads = 0
         self._bytes = 0
+        self._piece = 1.0  # bytes that a read brought when it was last waited for
         self._short_beats = 0  # running
 
     def has_enough(self, count: int) -> bool:
@@ -68,7 +71,8 @@ class Pace:
         """
         took, found = now - self._since, self._bytes
         self._begin(now)
-        if took < _WINDOW_TIME and HOT_RATE * took <= found < WINDOW * room // 4:
+        if took * HOT_READS < WINDOW and found < WINDOW * room // 4:
+            self._piece = max(found / WINDOW, 1.0)
             return _beat_for(found / max(took, _INSTANT), room, min(FIRST_BEAT, longest))
         return 0.0
 
@@ -88,11 +92,11 @@ class Pace:
         rate = count / took
         if is_full:  # the program had to wait: nobody knows how fast it would be
             longest = min(max(beat / 2, SHORTEST_BEAT), longest)
-        wanted = _beat_for(max(rate, QUIET_RATE), room, min(2 * beat, longest))
+        wanted = _beat_for(max(rate, 1.0), room, min(2 * beat, longest))
         time_to_write = QUIET_BEAT if wanted > beat else min(QUIET_BEAT, beat)
-        if rate < QUIET_RATE and took >= _NEARLY * time_to_write:
-            return 0.0
-        return wanted
+        # What it would take to wait for it, as far as we know.
+        is_quiet = rate < QUIET_READS * self._piece
+        return 0.0 if is_quiet and took >= _NEARLY * time_to_write else wanted
 
 
 def _beat_for(rate: float, room: int, longest: float) -> float:

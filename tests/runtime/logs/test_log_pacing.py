@@ -20,10 +20,10 @@ from opsvisor.runtime.logs.arrivals import Reader
 from opsvisor.runtime.logs.line_count import LineCounter
 from opsvisor.runtime.logs.pacing import (
     FIRST_BEAT,
-    HOT_RATE,
     LONGEST_BEAT,
     LONGEST_BEAT_FOLLOWED,
     QUIET_BEAT,
+    QUIET_READS,
     SHORT_BEAT,
     SHORT_BEATS,
     SHORTEST_BEAT,
@@ -330,7 +330,9 @@ async def test_nobody_is_read_at_two_beats() -> None:
 @pytest.mark.parametrize(
     ("each", "seconds", "milliseconds"),
     [
-        (100, 0.1, 0),  # 16 kB/s: cheap as it is
+        (100, 0.19, 2),  # 84 wake-ups a second, however little they bring
+        (1, 0.016, 2),  # 1,000
+        (100, 0.21, 0),  # 76
         (10_000, 1.0, 0),  # ten wake-ups a second
         (1000, 0.01, 2),  # 1.6 MB/s, or more
         (5000, 0.004, 2),  # 20 MB/s, or more
@@ -385,22 +387,56 @@ def test_whoever_says_nothing_is_quiet(size: int, longest: float) -> None:
         assert beats < 6
 
 
-@pytest.mark.parametrize("phase", [number / 16 for number in range(16)])
-@pytest.mark.parametrize("apart", [0.005, 0.01, 0.0125])
-def test_who_writes_in_bursts_is_not_quiet_in_between(apart: float, phase: float) -> None:
-    """10 KB every 10 ms: most of the beats with which that begins find nothing."""
+def told_by(apart: float, each: int, phase: float) -> list[float]:
+    """The beats of one that writes so much every `apart` seconds, in milliseconds."""
     pace, written = Pace(), 0
     now = phase * LONGEST_BEAT
-    pace.after_wake_ups(now, room=_ROOM, longest=LONGEST_BEAT)
-    beat, beats = FIRST_BEAT, []
-    while beat and now < 1.0:
+    pace.after_wake_ups(now - WINDOW * apart, room=_ROOM, longest=LONGEST_BEAT)
+    for _ in range(WINDOW):
+        pace.has_enough(each)
+    beat, beats = pace.after_wake_ups(now - 1e-6, room=_ROOM, longest=LONGEST_BEAT), []
+    while beat and now < 2.0:
         now = (math.floor(now / beat + 1e-6) + 1) * beat  # as Beats has them
-        came = int(now / apart) * 10_000 - written
+        came = int(now / apart) * each - written
         written += came
         beat = _after_beat(pace, came, now, beat=beat)
         beats.append(round(beat * 1000))
+    return beats
+
+
+PHASES = [number / 16 for number in range(16)]
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize(
+    ("apart", "each"),
+    [(0.001, 100), (0.005, 10_000), (0.01, 10_000), (0.01, 1), (0.0125, 10_000), (0.0125, 100)],
+)
+def test_who_writes_now_and_then_is_not_quiet_in_between(
+    apart: float, each: int, phase: float
+) -> None:
+    """Most of the beats with which that begins find nothing. How much it writes is all one."""
+    beats = told_by(apart, each, phase)
     assert beats[:5] == [4, 8, 16, 32, 64]
     assert set(beats[5:]) == {64}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_who_writes_seldom_is_waited_for_again(phase: float) -> None:
+    """A line every 12 ms made it hot, and now comes one every 30 ms."""
+    pace, now, beat = Pace(), phase * LONGEST_BEAT, FIRST_BEAT
+    pace.after_wake_ups(now - 0.19, room=_ROOM, longest=LONGEST_BEAT)
+    for _ in range(WINDOW):
+        pace.has_enough(100)
+    assert pace.after_wake_ups(now, room=_ROOM, longest=LONGEST_BEAT) == beat
+    began, lines = now, 0
+    while beat and now < 1.0:
+        now += beat
+        came = int(now / 0.03) - lines if lines else 1
+        lines = int(now / 0.03)
+        beat = _after_beat(pace, came * 100, now, beat=beat)
+    assert beat == 0.0
+    assert now - began < 0.1
 
 
 def test_short_beats_are_reviewed() -> None:
@@ -434,7 +470,7 @@ def test_no_beat_fills_more_than_its_room(reads: list[tuple[int, float]]) -> Non
         rate = count / took
         assert beat == 0.0 or SHORTEST_BEAT <= beat <= LONGEST_BEAT
         assert beat * rate <= _ROOM * 1.001
-        assert beat == 0.0 or took < QUIET_BEAT or rate >= HOT_RATE / 2 * 0.999
+        assert beat == 0.0 or took < QUIET_BEAT or rate >= QUIET_READS * 0.999
 
 
 # A step: which of two outputs writes how much in how many pieces, and whether all is drained.
