@@ -16,8 +16,7 @@ _MEGA = 1e6
 _QUIET = 0.2
 
 _WRITERS = 50
-_BLOCK = 10_000  # bytes
-_PERIOD = 10_000_000  # ns: 1 MB/s
+_SECOND = 1_000_000_000  # ns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +32,16 @@ class _Flood:
     def title(self) -> str:
         size = f"{self.block // 1024} KiB" if self.block >= 1024 else f"{self.block} bytes"
         return f"writes of {size}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Steady:
+    """How much each of many programs writes at once and in a second, and what that may cost."""
+
+    title: str
+    block: int
+    rate: int
+    goals: Sequence[Goal] = ()
 
 
 def measure(bench: Bench) -> list[Series]:
@@ -55,7 +64,14 @@ def measure(bench: Bench) -> list[Series]:
             cheaper=_beside_supervisor(0.8),
         ),
     ]
-    return [*(one for flood in floods for one in _flood(bench, flood)), *_steady(bench)]
+    steady = [
+        _Steady(title="at 1 MB/s each", block=10_000, rate=1_000_000, goals=[Goal(bound=12)]),
+        _Steady(title="with 1,000 lines of 100 bytes a second each", block=100, rate=100_000),
+    ]
+    return [
+        *(one for flood in floods for one in _flood(bench, flood)),
+        *(one for writers in steady for one in _steady(bench, writers)),
+    ]
 
 
 def _beside_supervisor(bound: float) -> list[Goal]:
@@ -105,14 +121,15 @@ def _flood(bench: Bench, flood: _Flood) -> list[Series]:
     ]
 
 
-def _steady(bench: Bench) -> list[Series]:
+def _steady(bench: Bench, steady: _Steady) -> list[Series]:
     """Many programs that write all the time: what it costs, and that all of it is there."""
     samples = Samples()
-    total = bench.effort.steady_seconds * 1_000_000
+    total = bench.effort.steady_seconds * steady.rate
+    period = _SECOND * steady.block // steady.rate
 
     def turn(peer: Peer) -> None:
         with bench.births() as births:
-            words = [str(births.path), str(_BLOCK), str(total), str(_PERIOD)]
+            words = [str(births.path), str(steady.block), str(total), str(period)]
             program = bench.program("p", bench.programs.flood, words, _WRITERS)
             with bench.daemon(peer, Job(programs=[program])) as daemon:
                 births.collect(_WRITERS)
@@ -127,14 +144,14 @@ def _steady(bench: Bench) -> list[Series]:
 
     bench.each(turn, bench.peers, bench.effort.steady_rounds)
     order = [peer.name for peer in bench.peers]
-    what = f"{_WRITERS} programs at 1 MB/s each"
+    what = f"{_WRITERS} programs {steady.title}"
     return [
         Series(
             measurement="logs",
             title=f"CPU for logs, {what}",
             unit="% of a core",
             samples=samples.of("cpu", order),
-            goals=[Goal(bound=12)],
+            goals=steady.goals,
         ),
         Series(
             measurement="logs",

@@ -115,5 +115,5 @@ def _no_clock(_: Pid) -> None:
 
 
 def _is_exact() -> bool:
-    """Whether CPU clocks know what comes between two ticks: not those of gVisor, or of old VMs."""
+    """Whether CPU clocks know what comes between two ticks, which some kernels' do not."""
     return any(time.process_time_ns() % _MILLISECOND for _ in range(3))
