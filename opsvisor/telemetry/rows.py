@@ -9,7 +9,6 @@ one more label.
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import NamedTuple
 
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import ExitCause, Outcome
@@ -140,12 +139,8 @@ def _fingerprint_of(spec: ProcessSpec) -> int:
     return int.from_bytes(digest[:_FINGERPRINT_BYTES], "big")
 
 
-class Row(NamedTuple):
-    """All that is known of one process at this scrape.
-
-    A named tuple, unlike our other records: 1,000 of them are made for each scrape, and it costs a
-    quarter of a frozen dataclass.
-    """
+class Row(Struct, frozen=True):
+    """All that is known of one process at this scrape."""
 
     now: Instant
     view: ProcessView
