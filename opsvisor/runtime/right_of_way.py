@@ -1,8 +1,8 @@
 """A thread that reads thousands of small files, and a busy loop: who of them has the interpreter.
 
-Each system call of the thread gives the interpreter away. While the loop waits for events the
-thread has it back at once. But a busy loop keeps it, and wakes the thread whenever it makes a
-system call itself, only to have it back before the thread is there: both take longer.
+Whenever the thread opens or reads one it gives the interpreter away. While the loop waits for
+events the thread has it back at once. But a busy loop keeps it, and wakes the thread whenever it
+makes a system call itself, only to have it back before the thread is there: both take longer.
 
 So the thread works in steps, and before each of them it waits while the loop is busy. The loop
 looks now and then whether it is; if so, and somebody waits, it stands still for a moment, in which

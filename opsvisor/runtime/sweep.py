@@ -14,8 +14,8 @@ from opsvisor.runtime import proctree
 from opsvisor.runtime.cgroups import Cgroups, Surroundings
 from opsvisor.runtime.leaves import CpuTime, read_cpu
 from opsvisor.runtime.oom import count_kills
+from opsvisor.runtime.proc_cache import ProcCache
 from opsvisor.runtime.proctree import Spent, Stat
-from opsvisor.runtime.readings import Readings
 from opsvisor.runtime.switches import SwitchCounter
 
 _T = TypeVar("_T")
@@ -74,14 +74,15 @@ class Stray(Struct, frozen=True):
 class Question(Struct, frozen=True, kw_only=True):
     """Everything the worker thread needs to know, copied so that nothing is shared.
 
-    `leaders` and `last_leaders` are the present and the last roots, turned round.
+    `cache` and `switches` are the thread's own, from one sweep to the next. `leaders` and
+    `last_leaders` are the present and the last roots, turned round.
     """
 
     supervisor: Pid
     cgroups: Cgroups | None
     leaves: Mapping[ProcessId, str]
     shared_kills: str
-    readings: Readings
+    cache: ProcCache
     switches: SwitchCounter | None
     roots: Mapping[ProcessId, Pid]
     leaders: Mapping[int, ProcessId]
@@ -125,7 +126,7 @@ def read_trees(
     `pause` is called before anything is read of a process: it may wait for others to have a turn.
     """
     began = mono()
-    readings = question.readings
+    cache = question.cache
     shared_kills = count_kills(question.shared_kills)
     strays: dict[Pid, Stray] = {}
 
@@ -139,20 +140,20 @@ def read_trees(
         return None
 
     forest = proctree.cut_trees(
-        readings.machine(pause),
+        cache.machine(began, pause),
         question.roots,
         reaper=question.supervisor,
         owner_of_orphan=owner_of,
     )
     spent = {
-        process_id: {member.pid: readings.spent(member) for member in _one_by_one(members, pause)}
+        process_id: {member.pid: cache.spent(member) for member in _one_by_one(members, pause)}
         for process_id, members in forest.items()
     }
     if question.switches is not None:
         _add_switches(question.switches, forest, spent, pause=pause)
     swapping = proctree.swap_in_use()
     trees = {
-        process_id: _sum_up(members, spent[process_id], readings, pause=pause, swapping=swapping)
+        process_id: _sum_up(members, spent[process_id], cache, pause=pause, swapping=swapping)
         for process_id, members in forest.items()
         if members[0].pid == question.roots.get(process_id)
     }
@@ -207,7 +208,7 @@ def _add_switches(
 def _sum_up(
     members: list[Stat],
     spent: Mapping[Pid, Spent],
-    readings: Readings,
+    cache: ProcCache,
     *,
     pause: Callable[[], None],
     swapping: bool,
@@ -216,7 +217,7 @@ def _sum_up(
     total = spent[root] if len(spent) == 1 else proctree.add_up(spent.values())
     alive = [member for member in members if not member.is_zombie]
     pids = [member.pid for member in alive]
-    fds = [readings.open_fds(pid) for pid in _one_by_one(pids, pause)]
+    fds = [cache.open_fds(pid) for pid in _one_by_one(pids, pause)]
     limits = [proctree.fd_limit(pid) for pid in pids]
     shares = [used / limit for used, limit in zip(fds, limits, strict=True) if limit]
     return TreeSample(

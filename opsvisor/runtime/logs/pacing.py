@@ -15,9 +15,8 @@ keeps to that.
 - A stream begins with a short beat, and no beat is more than twice as long as the one before. How
   fast it is isn't known before: while its lines are waited for, each of them waits for us.
 - Who is read by the shortest beats is waited for once in a while, to see what it is by now.
-- Without hot streams there is no timer. A hot one that turned quiet is found when it had 16 ms to
-  write in, or the longest beat that it may have: before, there may be nothing because the program
-  writes every 10 ms.
+- Without hot streams there is no timer. A hot one that turned quiet is found after 64 ms: it may
+  write in bursts, and nothing in between.
 
 Streams of about the same rate have a beat in common, which comes at whole multiples of its length:
 fifty of them are read in one turn of the loop.
@@ -25,6 +24,7 @@ fifty of them are read in one turn of the loop.
 
 import asyncio
 import functools
+import math
 from collections.abc import Callable
 
 from opsvisor.runtime.logs.alarm import Alarm
@@ -35,18 +35,18 @@ LONGEST_BEAT = SHORTEST_BEAT * 256
 LONGEST_BEAT_FOLLOWED = SHORTEST_BEAT * 32  # while somebody reads along
 WINDOW = 16  # reads by which a stream is judged
 HOT_READS = 80  # a second; fewer are not worth a delay
-QUIET_READS = HOT_READS // 2
+QUIET_SHARE = 0.5  # of the reads that make a stream hot
 SHORT_BEAT = SHORTEST_BEAT * 4  # up to here, a stream is judged anew
 SHORT_BEATS = 64  # after so many of them
-QUIET_BEAT = SHORTEST_BEAT * 64  # what comes little in that time is quiet
-_NEARLY = 0.9  # of a beat: what comes after a late one comes the sooner
+QUIET_TIME = LONGEST_BEAT  # who writes little in that is quiet
+_NEARLY = 0.9  # of it: what comes after a late beat comes the sooner
 _INSTANT = 1e-6  # seconds: what the clock may not tell apart
 
 
 class Pace:
     """How fast one pipe is filled, and so how long to leave it alone after a read."""
 
-    __slots__ = ("_bytes", "_piece", "_reads", "_short_beats", "_since")
+    __slots__ = ("_bytes", "_judged", "_piece", "_reads", "_short_beats", "_since", "_written")
 
     def __init__(self) -> None:
         self._since = float("-inf")
@@ -54,6 +54,8 @@ class Pace:
         self._bytes = 0
         self._piece = 1.0  # bytes that a read brought when it was last waited for
         self._short_beats = 0  # running
+        self._judged = 0.0  # when it was last seen not to be quiet
+        self._written = 0  # bytes since then
 
     def has_enough(self, count: int) -> bool:
         """Whether, with these bytes, there were enough reads of what is waited for to judge by."""
@@ -71,9 +73,10 @@ class Pace:
         """
         took, found = now - self._since, self._bytes
         self._begin(now)
-        if took * HOT_READS < WINDOW and found < WINDOW * room // 4:
+        if took * _hot_reads(longest) < WINDOW and found < WINDOW * room // 4:
             self._piece = max(found / WINDOW, 1.0)
-            return _beat_for(found / max(took, _INSTANT), room, min(FIRST_BEAT, longest))
+            self._judged, self._written = now, 0
+            return _beat_for(max(found, 1) / max(took, _INSTANT), room, min(FIRST_BEAT, longest))
         return 0.0
 
     def _begin(self, now: float) -> None:
@@ -89,14 +92,26 @@ class Pace:
         if self._short_beats == SHORT_BEATS:
             self._short_beats = 0
             return 0.0
-        rate = count / took
-        if is_full:  # the program had to wait: nobody knows how fast it would be
-            longest = min(max(beat / 2, SHORTEST_BEAT), longest)
-        wanted = _beat_for(max(rate, 1.0), room, min(2 * beat, longest))
-        time_to_write = QUIET_BEAT if wanted > beat else min(QUIET_BEAT, beat)
-        # What it would take to wait for it, as far as we know.
-        is_quiet = rate < QUIET_READS * self._piece
-        return 0.0 if is_quiet and took >= _NEARLY * time_to_write else wanted
+        if self._is_quiet(count, now, longest):
+            return 0.0
+        # Where it is full the program had to wait: nobody knows how fast it would be.
+        wanted = max(beat / 2, SHORTEST_BEAT) if is_full else beat * 2
+        return _beat_for(max(count, 1) / took, room, min(wanted, longest))
+
+    def _is_quiet(self, count: int, now: float, longest: float) -> bool:
+        """Whether it would be read seldom enough now if it were waited for, as far as we know."""
+        self._written += count
+        passed = now - self._judged
+        if passed < _NEARLY * QUIET_TIME:
+            return False
+        reads = self._written / self._piece
+        self._judged, self._written = now, 0
+        return reads < QUIET_SHARE * _hot_reads(longest) * passed
+
+
+def _hot_reads(longest: float) -> float:
+    """How many a second are too many: more than twice those of the beat that would do instead."""
+    return max(HOT_READS, 2 / longest) if longest else math.inf
 
 
 def _beat_for(rate: float, room: int, longest: float) -> float:
