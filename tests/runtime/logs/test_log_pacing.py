@@ -391,14 +391,15 @@ def test_whoever_says_nothing_is_quiet(size: int, longest: float) -> None:
     assert now < QUIET_TIME * 1.1
 
 
-def told_by(apart: float, each: int, phase: float, longest: float = LONGEST_BEAT) -> list[float]:
+def told_by(apart: float, each: int, phase: float, longest: float = LONGEST_BEAT) -> list[int]:
     """The beats of one that writes so much every `apart` seconds, in milliseconds."""
     pace, written = Pace(), 0
     now = phase * LONGEST_BEAT
     pace.after_wake_ups(now - WINDOW * apart, room=_ROOM, longest=longest)
     for _ in range(WINDOW):
         pace.has_enough(each)
-    beat, beats = pace.after_wake_ups(now - 1e-6, room=_ROOM, longest=longest), []
+    beats: list[int] = []
+    beat = pace.after_wake_ups(now - 1e-6, room=_ROOM, longest=longest)
     while beat and now < 2.0:
         now = (math.floor(now / beat + 1e-6) + 1) * beat  # as Beats has them
         came = int(now / apart) * each - written
