@@ -22,6 +22,7 @@ from benchmarks.peers import OPSVISOR, SUPERVISOR, Daemon, Peer
 from benchmarks.peers.debian import debian_program, debian_version
 from benchmarks.peers.http import Connection, get
 from benchmarks.probe import cpu_of
+from benchmarks.processes import wake
 from benchmarks.programs import Births
 from benchmarks.stats import Goal, Series, quantile
 
@@ -150,9 +151,7 @@ class _Side:
 
     def scrape_awake(self, scraped: _Scraped, samples: Samples) -> None:
         """One after which every program has done something since the one before."""
-        for pid in self._pids:
-            os.kill(pid, signal.SIGSTOP)
-            os.kill(pid, signal.SIGCONT)
+        wake(self._pids)
         time.sleep(_SETTLED)
         self.scrape(scraped, samples, _AWAKE)
 

@@ -3,10 +3,11 @@
 import ctypes
 import os
 from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGCONT, SIGKILL, SIGSTOP
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -61,6 +62,13 @@ def tree(root: int) -> list[Process]:
     for pid in found:
         found += children[pid]
     return [Process(pid, began[pid]) for pid in found]
+
+
+def wake(pids: Iterable[int]) -> None:
+    """Have each of them run for a moment, and go on as before."""
+    for pid in pids:
+        os.kill(pid, SIGSTOP)
+        os.kill(pid, SIGCONT)
 
 
 def end_leftovers() -> list[str]:

@@ -10,8 +10,6 @@ import asyncio
 import gc
 import gzip
 import http.client
-import os
-import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -32,6 +30,7 @@ from prometheus_client.registry import Collector
 from benchmarks import made_up
 from benchmarks.bench import Bench
 from benchmarks.peers import FLOOR, OPSVISOR
+from benchmarks.processes import wake
 from benchmarks.stats import Series
 from opsvisor.core.spec import Pid
 from opsvisor.core.view import ProcessView
@@ -238,10 +237,7 @@ async def _sweeps(bench: Bench, sampler: Sampler, count: int) -> list[Series]:
     async def ours_awake() -> float:
         latest = sampler.latest()
         assert latest is not None
-        members = [pid for tree in latest.trees.values() for pid in tree.members]
-        for pid in members:  # so that each of them runs for a moment
-            os.kill(pid, signal.SIGSTOP)
-            os.kill(pid, signal.SIGCONT)
+        wake(pid for tree in latest.trees.values() for pid in tree.members)
         await asyncio.sleep(_SETTLED)
         return await ours()
 

@@ -20,6 +20,11 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def is_asleep(pid: int) -> bool:
+    """Whether its main thread waits for something that may be interrupted."""
+    return status_of(pid)["State"].startswith("S")
+
+
 def is_gone(pid: int) -> bool:
     """Whether nothing is left of this process, not even a zombie."""
     return not Path(f"/proc/{pid}").exists()

@@ -16,7 +16,6 @@ The clock is read first and everything else after it, so that what the process d
 the next time.
 """
 
-import os
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -26,6 +25,7 @@ from opsvisor.core.struct import Struct
 from opsvisor.runtime.proctree import (
     Spent,
     Stat,
+    all_pids,
     count_fds,
     count_threads,
     read_spent,
@@ -65,15 +65,12 @@ class ProcCache:
     def machine(self, now: float, pause: Callable[[], None] = lambda: None) -> dict[Pid, Stat]:
         """Every process that can be seen, as proctree.read_machine; the beginning of a sweep.
 
-        `now` is on any clock that goes on steadily, in seconds.
+        `now` is on any clock that goes on steadily, in seconds. `pause` comes before each.
         """
         self._sweep += 1
         known, self._entries = self._entries, {}
-        for name in os.listdir("/proc"):  # noqa: PTH208 - a Path for each costs more than its clock
-            if not name.isdecimal():
-                continue
+        for pid in all_pids():
             pause()
-            pid = Pid(int(name))
             entry, clock = known.get(pid), self._clock(pid)
             if (
                 entry is None

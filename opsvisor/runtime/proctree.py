@@ -105,17 +105,15 @@ def read_stat(pid: Pid | str) -> Stat | None:
     return parse_stat(line) if line else None
 
 
-def read_machine(pause: Callable[[], None] = lambda: None) -> dict[Pid, Stat]:
-    """Every process that can be seen, in ascending order of pids. `pause` comes before each."""
-    found = {}
-    for name in os.listdir("/proc"):  # noqa: PTH208 - a Path for each costs more than its stat
-        if not name.isdecimal():
-            continue
-        pause()
-        stat = read_stat(name)
-        if stat is not None:
-            found[stat.pid] = stat
-    return found
+def all_pids() -> list[Pid]:
+    """Whoever can be seen, in ascending order."""
+    names = os.listdir("/proc")  # noqa: PTH208 - a Path for each costs more than its stat
+    return [Pid(int(name)) for name in names if name.isdecimal()]
+
+
+def read_machine() -> dict[Pid, Stat]:
+    """Every process that can be seen, in ascending order of pids."""
+    return {pid: stat for pid in all_pids() if (stat := read_stat(pid)) is not None}
 
 
 def cut_trees(
@@ -189,7 +187,7 @@ def count_threads(pid: Pid) -> int:
         links = os.stat(f"/proc/{pid}/task").st_nlink  # noqa: PTH116 - as above
     except _UNREADABLE:
         return 0
-    return links - 2  # of the folder itself, as everywhere
+    return links - 2  # which each folder has by itself
 
 
 def output_pipes(pid: Pid) -> frozenset[int]:

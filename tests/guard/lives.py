@@ -11,6 +11,7 @@ from pathlib import Path
 
 from daemon import PATIENCE, Daemon, eventually
 from home import Home, Programs
+from procfs import is_asleep
 from straced import SystemCalls, traced
 from tally import Tally
 
@@ -93,10 +94,9 @@ class Watched:
         last: list[object] = []
 
         def is_quiet() -> bool:
-            state = Path(f"/proc/{self.daemon.pid}/stat").read_text().rpartition(")")[2].split()[0]
-            now = [state, self.daemon.wake_ups]
+            now = [is_asleep(self.daemon.pid), self.daemon.wake_ups]
             was, last[:] = list(last), now
-            return state == "S" and was == now
+            return now[0] is True and was == now
 
         eventually(is_quiet)
 

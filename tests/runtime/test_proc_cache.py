@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from procfs import is_asleep
 from sampled import WEB, Victim, World, WorldOf, reap
 
 from opsvisor.core.spec import Pid
@@ -65,13 +66,8 @@ def told(pid: Pid) -> tuple[Stat, Spent, int]:
 
 def until_asleep(pid: Pid) -> None:
     """A victim that has answered is on its way to its next order, and may be at work till then."""
-    while read_state(pid) != "S":
+    while not is_asleep(pid):
         time.sleep(0)
-
-
-def read_state(pid: Pid) -> str:
-    """As in proc(5)."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 ORDERS = (
