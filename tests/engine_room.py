@@ -190,9 +190,13 @@ class Room:
             for pid in self.engine.live().values():
                 with suppress(ProcessLookupError):  # it has left its group
                     os.killpg(pid, signal.SIGKILL)
-            await self.until(lambda: self.over and not set(children()) - self._strangers)
+            await self.until(lambda: self.over and not self._children())
         finally:
             self.engine.close()
+
+    def _children(self) -> set[Pid]:
+        """Those of programs: all but the engine's own fork server."""
+        return set(children()) - self._strangers - {self.engine._forks.pid or Pid(0)}
 
     def poke(self) -> None:
         """Have waiting claims looked at again."""

@@ -31,9 +31,19 @@ def is_gone(pid: int) -> bool:
 
 
 def children_of(pid: int) -> list[int]:
-    """The children of a process's main thread, zombies included; not the keeper of a daemon."""
+    """The children of a process's main thread, zombies included; not those that help a daemon."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children if name_of(int(child)) != "opsvisor-keeper"]
+    return [int(child) for child in children if not _is_helper(int(child))]
+
+
+def _is_helper(pid: int) -> bool:
+    """Whether it is a keeper or a fork server, which has that name a moment after it began."""
+    if name_of(pid) in ("opsvisor-keeper", "opsvisor-forks"):
+        return True
+    try:
+        return b"/forkserver/" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def name_of(pid: int) -> str:

@@ -69,6 +69,7 @@ from opsvisor.runtime import clock
 from opsvisor.runtime.adoption import Adoption
 from opsvisor.runtime.all_streams import AllStreams
 from opsvisor.runtime.bus import EventBus
+from opsvisor.runtime.forkserver import ForkServer
 from opsvisor.runtime.groups import StoppedGroups
 from opsvisor.runtime.inheritance import EngineMemento, Inheritance
 from opsvisor.runtime.keeper import Keeper, names
@@ -192,6 +193,7 @@ class Engine:
             on_unwatch=lambda pid: self.legacy.pidfd(pid, None),
             all_told=self._ends_told,
         )
+        self._forks = ForkServer(loop, self._reaper)
         self._spawner = Spawner(
             environment,
             streams=self._streams,
@@ -199,6 +201,7 @@ class Engine:
             limits=self.limits,
             marks=self._marks,
             legacy=self.legacy,
+            forks=self._forks,
             on_error=lambda error: self._observer.internal_error("engine", error),
         )
         self._taking_back = TakingBack(
@@ -216,7 +219,7 @@ class Engine:
             ended=self._group_ended,
             submit=self.submit,
         )
-        self._commands = Commands(loop, environment, self._reaper.watch)
+        self._commands = Commands(loop, environment, self._reaper.watch, self._forks)
         self._probes = Probes(
             loop,
             functools.partial(ask, commands=self._commands, names=Names()),
@@ -248,6 +251,7 @@ class Engine:
         self._probes.close()
         self._commands.close()
         self._trees.close()
+        self._forks.close()
         self._reaper.close()
         for prepared in (*self._hurried, *self._prepared):
             self._spawner.give_up(prepared)
@@ -332,6 +336,7 @@ class Engine:
             async with asyncio.timeout(_TREES_PATIENCE):
                 await is_idle.wait()
         await self._nothing_to_go_on_with()  # what was waiting for those trees
+        self._forks.close()  # or the next one finds it among its children
 
     async def _nothing_to_go_on_with(self) -> None:
         while self._later is not None:  # noqa: ASYNC110 - no event is worth its upkeep

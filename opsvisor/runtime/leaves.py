@@ -17,12 +17,12 @@ The next daemon may find itself in the leaf that the dead one made for itself, o
 (DelegateSubgroup=opsvisord): the place is the cgroup above it then.
 
 *Into the leaf.* The kernel puts a child into another cgroup at its birth by clone3(2) only, which
-neither subprocess nor posix_spawn of glibc before 2.39 can ask for. A launcher that moves itself
-costs 10 ms of CPU per spawn. So a child is moved right after its exec. That takes 0.03 ms in a
+neither subprocess nor posix_spawn of glibc before 2.39 can ask for. A fork that moves itself costs
+1 to 2 ms of CPU. So a child is moved right after its exec. That takes 0.03 ms in a
 crowd but 6 to 12 ms when it is alone (the kernel waits for all CPUs), hence a thread: what is
 spawned meanwhile is moved in one go. What the child used up before (its `schedstat`) is added, and
 what it forked by then is moved after it. A run that was over before that counts by its rusage.
-A program with limits does go through the launcher: they are to hold from its first instruction.
+A program with limits does move itself: they are to hold from its first instruction.
 
 *No processes in inner nodes.* A controller can be handed on only by a cgroup without processes.
 The one we always want is memory, since it counts OOM kills; `cpu` and `pids` cost something with
@@ -476,7 +476,9 @@ def _move_newborn(newborn: _Newborn) -> _Moved:
 
 def _move_with_children(root: Pid, folder: str, begin: CpuTime) -> CpuTime | None:
     """Move it and what it has forked by now; what they had used before. None: it is a zombie."""
-    if _is_in(root, folder):  # the launcher was faster; what that had used is not the program's
+    if _is_in(
+        root, folder
+    ):  # by itself, before it was executed: what that took is not the program's
         return CpuTime()
     _move(root, folder)
     if not _is_in(root, folder):  # a zombie can be moved, says the kernel, and leaves it there

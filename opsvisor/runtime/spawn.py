@@ -1,48 +1,46 @@
-"""Fork and exec: the only module that creates processes.
+"""Fork and exec: the only module that creates programs' processes.
 
 Theory of operation
 -------------------
 There are three ways, by what must be set between fork and exec:
 
 - Nothing but its streams and its group or session: `os.posix_spawn`. Less than half the price of
-  the next one in the daemon (26 against 63 us of CPU), and most programs need no more.
-- A working directory, a umask, another user: `subprocess.Popen` without `preexec_fn`. With another
-  user it falls back from vfork to fork (2.3 ms instead of 0.7).
-- Limits, nice and oom_score_adj need code of ours there: those programs go through launch.py, by
-  one of the other two.
+  the next one in the daemon (26 against 63 us of CPU), and many programs need no more.
+- A working directory or a umask: `subprocess.Popen` without `preexec_fn`.
+- Another user, limits, nice, oom_score_adj, a cgroup: a fork, by a fork server where there is one
+  (forkserver/).
 
-The first two share the daemon's memory with the child until it executes (vfork), block all signals
-around that, and reset handlers and the signal mask in the child before exec: a SIGTERM sent the
-instant after a spawn finds the default action, it can't be swallowed by a handler of ours. What
-Python ignores (SIGPIPE, SIGXFSZ) is restored; what the daemon itself inherited as ignored is reset
-when it starts (daemon.py). Both return only when exec has succeeded or failed, so a command that
-can't be executed is an error here and not a child that dies.
+The first two share the daemon's memory with the child until it executes (vfork). All three block
+all signals around that, or have no handlers, and reset handlers and the signal mask in the child
+before exec: a SIGTERM sent the instant after a spawn finds the default action, it can't be
+swallowed by a handler of ours. What Python ignores (SIGPIPE, SIGXFSZ) is restored; what the daemon
+itself inherited as ignored is reset when it starts (daemon.py). All return only when exec has
+succeeded or failed: a command that can't be executed is an error here and not a child that dies.
 
 Descriptors are not closed one by one: all of the daemon's are close-on-exec, and a child that
-lists /proc/self/fd of a daemon with thousands of them would take milliseconds for nothing.
+lists /proc/self/fd of a daemon with thousands of them would take milliseconds for nothing. But the
+kernel closes them one by one: from _CROWDED on that costs more than a fork server, which has none.
 """
 
 import errno
-import json
 import os
 import resource
 import stat
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
-from pathlib import Path
 
 from opsvisor.core.outcome import SpawnFaultKind
-from opsvisor.core.spec import Pid, ProcessSpec, UserSpec
+from opsvisor.core.spec import Pid, ProcessSpec, ResourceLimit, UserSpec
 from opsvisor.core.struct import Struct
+from opsvisor.runtime.forkserver import ForkServer, NotBornError, Order, fork_here, serve
 from opsvisor.runtime.signals import PYTHON_IGNORES
 
 _LAST_STREAM = 2
 _RESERVE = 8  # descriptors
+_CROWDED = 8000  # descriptors
 _make_in_group = partial(os.posix_spawn, setsigdef=PYTHON_IGNORES, setpgroup=0)
 _make_in_session = partial(os.posix_spawn, setsigdef=PYTHON_IGNORES, setsid=True)
-_LAUNCHER = str(Path(__file__).with_name("launch.py"))
 _FALLBACK_PATH = "/bin:/usr/bin:/usr/local/bin"  # what Supervisor searches without PATH
 
 
@@ -69,51 +67,69 @@ class ChildFiles(Struct, frozen=True):
             os.close(descriptor)
 
 
+def expect(forks: ForkServer, spec: ProcessSpec, files: ChildFiles, cgroup: str | None) -> None:
+    """Have the fork server started that `spawn` is about to need, if so. See its `expect`."""
+    if _is_crowded(files):
+        forks.expect(for_good=True)
+    elif _needs_fork(spec, cgroup):
+        forks.expect()
+
+
 def spawn(
     spec: ProcessSpec,
     files: ChildFiles,
     base_environment: Mapping[str, str],
     *,
     cgroup: str | None = None,
+    forks: ForkServer | None = None,
 ) -> Pid:
     """Start the process in a process group (or session) of its own. SpawnError if it can't be.
 
-    `cgroup` is the folder of one that it enters before its program begins.
+    `cgroup` is the folder of one that it enters before its program begins. Without a fork server
+    (`forks`) what needs a fork is forked here.
     """
     environment = spec.environment_over(base_environment)
-    is_limited = spec.rlimits or cgroup or spec.nice is not None or spec.oom_score_adj is not None
-    # Of a path that is given the kernel says whether it can be executed. Not so by the launcher.
-    executable = None if is_limited else _given_path(spec)
+    executable = _given_path(spec)  # of one that is given the kernel says whether it is executable
     if executable is None:
         executable = find_executable(spec, environment)
     user = identity_to_take(spec)
     way = _Way(executable, spec.argv, environment)
-    if is_limited:
-        command = _launcher_command(spec, executable, environment, user, cgroup)
-        way = _Way(sys.executable, command, environment)
-        user = working_dir = None  # the launcher sees to them
-    else:
-        working_dir = spec.working_dir
-    is_plain = user is None and working_dir is None and spec.umask is None
     try:
         _leave_some(files)
+        if _needs_fork(spec, cgroup):
+            return _forked(spec, files, way, user=user, cgroup=cgroup, forks=forks)
+        if forks is not None and _is_crowded(files) and forks.is_ready:
+            return _forked(spec, files, way, user=None, cgroup=None, forks=forks)
         # With other numbers no stream takes another's place before that was handed on.
+        is_plain = spec.working_dir is None and spec.umask is None
         if is_plain and min(files.stdin, files.stdout, files.stderr) > _LAST_STREAM:
             return _posix_spawned(spec, files, way)
-        return _popened(spec, files, way, user=user, working_dir=working_dir)
+        return _popened(spec, files, way)
+    except NotBornError as error:
+        raise _not_born(spec, executable, error) from error
     except OSError as error:
-        problem = _problem_of(executable)
-        raise problem or SpawnError(_reason(spec, executable, error), _kind(error)) from error
+        raise _failed(spec, executable, error) from error
     except (ValueError, OverflowError, subprocess.SubprocessError) as error:
         problem = _problem_of(executable)
         raise problem or SpawnError(f"cannot start '{spec.id}': {error}") from error
 
 
-def _leave_some(files: ChildFiles) -> None:
-    """Don't make a process with the last descriptors: somebody will ask us what is the matter.
+def _needs_fork(spec: ProcessSpec, cgroup: str | None) -> bool:
+    """Whether something has to be set that only code of ours can, between fork and exec."""
+    is_limited = spec.rlimits or cgroup or spec.nice is not None or spec.oom_score_adj is not None
+    return bool(is_limited) or (spec.user is not None and _must_change_to(spec.user))
+
+
+def _is_crowded(files: ChildFiles) -> bool:
+    """Whether there are so many descriptors that a process is better made by whoever has few.
 
     The kernel gives the lowest number that is free.
     """
+    return max(files.stdin, files.stdout, files.stderr) >= _CROWDED
+
+
+def _leave_some(files: ChildFiles) -> None:
+    """Don't make a process with the last descriptors: somebody will ask us what is the matter."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if max(files.stdin, files.stdout, files.stderr) >= soft - _RESERVE:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
@@ -142,34 +158,64 @@ def _posix_spawned(spec: ProcessSpec, files: ChildFiles, way: _Way) -> Pid:
     return Pid(pid)
 
 
-def _popened(
-    spec: ProcessSpec,
-    files: ChildFiles,
-    way: _Way,
-    *,
-    user: UserSpec | None,
-    working_dir: str | None,
-) -> Pid:
+def _popened(spec: ProcessSpec, files: ChildFiles, way: _Way) -> Pid:
     child = subprocess.Popen(
         way.argv,
         executable=way.executable,
         stdin=files.stdin,
         stdout=files.stdout,
         stderr=files.stderr,
-        cwd=working_dir,
+        cwd=spec.working_dir,
         env=way.environment,
         close_fds=False,
         umask=-1 if spec.umask is None else spec.umask,
         start_new_session=spec.new_session,
         process_group=None if spec.new_session else 0,
-        user=user.uid if user else None,
-        group=user.gid if user else None,
-        extra_groups=user.groups if user else None,
     )
     # The reaper collects the status. Told that it is known, Popen never waits for it behind our
     # back, and does not warn that a process is still running.
     child.returncode = 0
     return Pid(child.pid)
+
+
+def _forked(
+    spec: ProcessSpec,
+    files: ChildFiles,
+    way: _Way,
+    *,
+    user: UserSpec | None,
+    cgroup: str | None,
+    forks: ForkServer | None,
+) -> Pid:
+    order: Order = {
+        "executable": os.fsencode(way.executable),
+        "argv": [os.fsencode(word) for word in way.argv],
+        "environment": {
+            os.fsencode(name): os.fsencode(value) for name, value in way.environment.items()
+        },
+        "new_session": spec.new_session,
+        # What we hand on just now; a fork server has what it was once (marks.py).
+        "mark": resource.getrlimit(resource.RLIMIT_RTTIME)[0],
+        "cgroup": cgroup,
+        "rlimits": [_rlimit(limit) for limit in spec.rlimits],
+        "oom_score_adj": spec.oom_score_adj,
+        "nice": spec.nice,
+        "umask": spec.umask,
+        "user": (user.uid, user.gid, user.groups) if user else None,
+        "working_dir": spec.working_dir,
+    }
+    streams = (files.stdin, files.stdout, files.stderr)
+    return fork_here(order, streams).finish() if forks is None else forks.make(order, streams)
+
+
+def _rlimit(limit: ResourceLimit) -> tuple[str, int, int, int]:
+    unlimited = resource.RLIM_INFINITY
+    return (
+        limit.name,
+        getattr(resource, f"RLIMIT_{limit.name.upper()}"),
+        unlimited if limit.soft is None else limit.soft,
+        unlimited if limit.hard is None else limit.hard,
+    )
 
 
 def find_executable(spec: ProcessSpec, environment: Mapping[str, str]) -> str:
@@ -224,11 +270,19 @@ def _given_path(spec: ProcessSpec) -> str | None:
 def identity_to_take(spec: ProcessSpec) -> UserSpec | None:
     """The user to become, None if that is who we are. SpawnError if only root could."""
     user = spec.user
-    if user is None or os.geteuid() == 0:
-        return user
-    if user.uid == os.geteuid():
+    if user is None or not _must_change_to(user):
         return None
+    if os.geteuid() == 0:
+        return user
     raise SpawnError(f"couldn't setuid to {user.uid}: Can't drop privilege as nonroot user")
+
+
+def _must_change_to(user: UserSpec) -> bool:
+    """Whether this is somebody else. Who is not root can't change its groups, and need not."""
+    if user.uid != os.geteuid():
+        return True
+    is_same = (user.gid, {user.gid, *user.groups}) == (os.getgid(), {os.getgid(), *os.getgroups()})
+    return os.geteuid() == 0 and not is_same
 
 
 def _seen_from_anywhere(path: str) -> str:
@@ -259,24 +313,24 @@ def _problem_of(path: str) -> SpawnError | None:
     return None
 
 
-def _launcher_command(
-    spec: ProcessSpec,
-    executable: str,
-    environment: Mapping[str, str],
-    user: UserSpec | None,
-    cgroup: str | None,
-) -> tuple[str, ...]:
-    wanted = {
-        "cgroup": cgroup,
-        "rlimits": [(limit.name, limit.soft, limit.hard) for limit in spec.rlimits],
-        "nice": spec.nice,
-        "oom_score_adj": spec.oom_score_adj,
-        "user": (user.uid, user.gid, user.groups) if user else None,
-        "working_dir": spec.working_dir,
-        "executable": executable,
-        "lc_ctype": environment.get("LC_CTYPE"),
-    }
-    return (sys.executable, "-I", "-S", _LAUNCHER, json.dumps(wanted), *spec.argv)
+def _not_born(spec: ProcessSpec, executable: str, error: NotBornError) -> SpawnError:
+    """What to say of a fork that did not come to its program."""
+    match error.step:
+        case serve.USER | serve.FORK:
+            problem = OSError(error.code, error.text)
+        case serve.WORKING_DIR:
+            problem = OSError(error.code, error.text, spec.working_dir)
+        case serve.EXECUTE if error.code:
+            problem = OSError(error.code, error.text, executable)
+        case serve.EXECUTE:
+            return _problem_of(executable) or SpawnError(f"cannot start '{spec.id}': {error.text}")
+        case step:
+            return SpawnError(f"cannot {step} for '{spec.id}': {error.text}")
+    return _failed(spec, executable, problem)
+
+
+def _failed(spec: ProcessSpec, executable: str, error: OSError) -> SpawnError:
+    return _problem_of(executable) or SpawnError(_reason(spec, executable, error), _kind(error))
 
 
 def _reason(spec: ProcessSpec, executable: str, error: OSError) -> str:

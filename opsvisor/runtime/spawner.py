@@ -10,13 +10,14 @@ from opsvisor.core.spec import KillMode, Pid, ProcessId, ProcessSpec
 from opsvisor.core.struct import Struct
 from opsvisor.runtime.adoption import RunMemento
 from opsvisor.runtime.all_streams import AllStreams
+from opsvisor.runtime.forkserver import ForkServer
 from opsvisor.runtime.legacy import Legacy
 from opsvisor.runtime.limits import Limits
 from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.marks import Marks
 from opsvisor.runtime.pidfd import Births, this_tick
 from opsvisor.runtime.sockets import Hold, SharedSockets, SocketError
-from opsvisor.runtime.spawn import ChildFiles, SpawnError, spawn
+from opsvisor.runtime.spawn import ChildFiles, SpawnError, expect, spawn
 from opsvisor.runtime.streams import ProcessStreams
 
 
@@ -59,6 +60,7 @@ class Spawner:
         limits: Limits,
         marks: Marks,
         legacy: Legacy,
+        forks: ForkServer,
         on_error: Callable[[Exception], None],
     ) -> None:
         self._environment = environment
@@ -67,6 +69,7 @@ class Spawner:
         self._limits = limits
         self._marks = marks
         self._legacy = legacy
+        self._forks = forks
         self._on_error = on_error
         self._null_input = -1
         self._births = Births()
@@ -107,9 +110,16 @@ class Spawner:
         spec = prepared.spec
         may_outlive = spec.stop.kill_mode is not KillMode.CGROUP
         since = this_tick()
+        expect(self._forks, spec, prepared.files, prepared.cgroup)
         try:
             with self._marks.handed_on(spec.id, may_outlive=may_outlive):
-                pid = spawn(spec, prepared.files, self._environment, cgroup=prepared.cgroup)
+                pid = spawn(
+                    spec,
+                    prepared.files,
+                    self._environment,
+                    cgroup=prepared.cgroup,
+                    forks=self._forks,
+                )
             self._marks.note(spec, pid)
         except Exception as error:  # noqa: BLE001 - likewise
             prepared.streams.run_failed()

@@ -5,7 +5,7 @@ import pwd
 from pathlib import Path
 
 import pytest
-from daemon import Daemon, StartDaemon, eventually
+from daemon import Daemon, StartDaemon
 from procfs import (
     descriptors_of,
     environment_of,
@@ -28,9 +28,9 @@ SLEEPER = """
 
 
 def executed(daemon: Daemon, name: str) -> int:
-    """The pid of a process that has become `sleep`: with the launcher, a little after RUNNING."""
+    """The pid of a process that has become `sleep`, as they have when they are RUNNING."""
     pid = daemon.until(name, "RUNNING").pid
-    eventually(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n")
+    assert Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
     return pid
 
 
@@ -67,11 +67,11 @@ def test_limits_are_set_before_root_is_given_up(start_daemon: StartDaemon) -> No
     assert limit_of(pid, "Max core file size") == ("unlimited", "unlimited")
 
 
-@pytest.mark.parametrize("launched", ["", "nice = 1"], ids=["directly", "by the launcher"])
+@pytest.mark.parametrize("more", ["", "nice = 1"], ids=["without a fork", "forked"])
 def test_child_surroundings_are_as_configured(
-    start_daemon: StartDaemon, tmp_path: Path, launched: str
+    start_daemon: StartDaemon, tmp_path: Path, more: str
 ) -> None:
-    """Directory, umask, environment and env_file hold, with and without the launcher between."""
+    """Directory, umask, environment and env_file hold, with a fork of our own and without."""
     (tmp_path / "work").mkdir()
     (tmp_path / "web.env").write_text("FROM_FILE=yes\nBOTH=file\n")
     daemon = start_daemon(
@@ -81,7 +81,7 @@ def test_child_surroundings_are_as_configured(
         umask = "027"
         env_file = "$HERE/web.env"
         environment = {{ BOTH = "table", OWN = "a b" }}
-        {launched}
+        {more}
         """
     )
     pid = executed(daemon, "web")
@@ -96,20 +96,20 @@ def test_child_surroundings_are_as_configured(
     assert variables["PATH"] == os.environ["PATH"]
 
 
-@pytest.mark.parametrize("launched", ["", "nice = 1"], ids=["directly", "by the launcher"])
+@pytest.mark.parametrize("more", ["", "nice = 1"], ids=["without a fork", "forked"])
 def test_child_has_process_group_of_its_own_or_session(
-    start_daemon: StartDaemon, launched: str
+    start_daemon: StartDaemon, more: str
 ) -> None:
     """Each child leads a process group in the daemon's session; with new_session, a session."""
     daemon = start_daemon(
         SLEEPER
         + f"""
-        {launched}
+        {more}
         [program.alone]
         command = ["sleep", "1000"]
         min_uptime = "0s"
         new_session = true
-        {launched}
+        {more}
         """
     )
     pid = executed(daemon, "web")
@@ -118,7 +118,7 @@ def test_child_has_process_group_of_its_own_or_session(
     assert group_and_session(pid) == (pid, pid)
 
 
-@pytest.mark.parametrize("launched", ["", "nice = 1"], ids=["directly", "by the launcher"])
+@pytest.mark.parametrize("more", ["", "nice = 1"], ids=["without a fork", "forked"])
 @pytest.mark.parametrize(
     "wrapper",
     [
@@ -129,20 +129,20 @@ def test_child_has_process_group_of_its_own_or_session(
     ids=["plain", "nohup", "ignoring"],
 )
 def test_child_begins_with_default_signals(
-    start_daemon: StartDaemon, wrapper: tuple[str, ...], launched: str
+    start_daemon: StartDaemon, wrapper: tuple[str, ...], more: str
 ) -> None:
     """Nothing ignored, blocked or caught, whatever whoever started the daemon had ignored."""
-    daemon = start_daemon(SLEEPER + launched, wrapper=wrapper)
+    daemon = start_daemon(SLEEPER + more, wrapper=wrapper)
     status = status_of(executed(daemon, "web"))
     assert int(status["SigIgn"], 16) & ~OF_THE_C_LIBRARY == 0
     assert int(status["SigBlk"], 16) == 0
     assert int(status["SigCgt"], 16) == 0
 
 
-@pytest.mark.parametrize("launched", ["", "nice = 1"], ids=["directly", "by the launcher"])
-def test_child_has_three_descriptors_and_no_more(start_daemon: StartDaemon, launched: str) -> None:
+@pytest.mark.parametrize("more", ["", "nice = 1"], ids=["without a fork", "forked"])
+def test_child_has_three_descriptors_and_no_more(start_daemon: StartDaemon, more: str) -> None:
     """Nothing of the daemon's (sockets, logs, other pipes) is open in a child."""
-    daemon = start_daemon(SLEEPER + launched)
+    daemon = start_daemon(SLEEPER + more)
     held = descriptors_of(executed(daemon, "web"))
     assert held.keys() == {0, 1, 2}
     assert held[0] == "/dev/null"

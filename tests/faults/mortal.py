@@ -30,6 +30,7 @@ STEPS: list[tuple[Any, str]] = [
     (os, "killpg"),
     (os, "pidfd_open"),
     (os, "posix_spawn"),
+    (os, "fork"),
     (signal, "pidfd_send_signal"),
     (socket.socket, "sendmsg"),
     (subprocess, "_fork_exec"),

@@ -55,16 +55,25 @@ def die_by_themselves(daemon: Daemon) -> None:
     daemon.client.daemon()
 
 
-@pytest.mark.parametrize("deed", [restart, stop_and_start, change, die_by_themselves])
+@pytest.mark.parametrize(
+    ("deed", "more"),
+    [
+        (restart, ""),
+        (stop_and_start, ""),
+        (change, ""),
+        (die_by_themselves, ""),
+        (die_by_themselves, "nice = 1\n"),  # forked, and not by the daemon as a rule
+    ],
+)
 def test_killed_at_every_step(
-    start_daemon: StartDaemon, tmp_path: Path, deed: Callable[[Daemon], None]
+    start_daemon: StartDaemon, tmp_path: Path, deed: Callable[[Daemon], None], more: str
 ) -> None:
     """The next daemon ends what was begun; nothing is lost or there twice, and no line either."""
     print(f"repeat with STEP_FIRST={FIRST} STEP_STRIDE={STRIDE}")  # noqa: T201 - shown if it fails
     steps = Steps(tmp_path)
     bystanders = Bystanders(folder=tmp_path, count=2)
     moved = Bystanders(folder=tmp_path, name="moved", count=2, interval=0.003)
-    eager = 'min_uptime = "0s"\nbackoff_delay = "0.05s"\nrestart_limit_count = 100\n'
+    eager = f'min_uptime = "0s"\nbackoff_delay = "0.05s"\nrestart_limit_count = 100\n{more}'
     daemon = start_daemon(
         bystanders.toml + moved.toml.replace('min_uptime = "0s"\n', eager), wrapper=steps.wrapper
     )

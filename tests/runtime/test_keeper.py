@@ -437,7 +437,7 @@ async def test_without_any_keeper_everything_goes_on(
 ) -> None:
     """It is tried a few times, and told when that is given up."""
     monkeypatch.setattr(client, "_RESTART_DELAYS", (0.0, 0.0, 0.0))
-    monkeypatch.setattr(process, "_command", lambda: ["false"])
+    monkeypatch.setattr(process, "command_of", lambda _module: ["false"])
     keeper = keepers.opened()
     reader, _ = pipes.new()
     keeper.keep("x:1", reader)

@@ -501,7 +501,7 @@ async def test_leaves_of_processes_that_are_no_more_go(grove: Grove) -> None:
 
 @needs_cgroups
 async def test_a_program_with_limits_begins_in_its_leaf(grove: Grove, tmp_path: Path) -> None:
-    """Its first instruction finds it there; what its launcher used elsewhere is not its own."""
+    """Its first instruction finds it there; what its fork used elsewhere is not its own."""
     folder = grove.leaves.prepare(WEB)
     assert folder is not None
     code = "print(open('/proc/self/cgroup').read()); input()"

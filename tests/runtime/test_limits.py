@@ -82,7 +82,7 @@ def test_limits_that_are_taken_back_go(field: Field) -> None:
     assert field.read()["pids.max"] == "9"
 
 
-def test_a_program_without_limits_needs_no_launcher(field: Field) -> None:
+def test_a_program_without_limits_needs_no_fork(field: Field) -> None:
     """It is moved after it began, which costs less."""
     assert field.limits.prepare(spec(Resources())) is None
     assert set(field.read().values()) == {"as it was"}

@@ -235,8 +235,8 @@ async def test_a_changed_mode_is_taken_over_by_the_socket_that_is_there(
     assert await ask(where)
 
 
-async def test_launched_programs_have_their_socket_too(room: Room, tmp_path: Path) -> None:
-    """With limits a launcher is in between; and the socket stands in for the pipe asked for."""
+async def test_forked_programs_have_their_socket_too(room: Room, tmp_path: Path) -> None:
+    """With limits it is forked; and the socket stands in for the pipe asked for."""
     where = at(tmp_path)
     limit = ResourceLimit(name="nofile", soft=64, hard=64)
     room.apply(server("a", where, rlimits=(limit,), stdin=StdinMode.PIPE))

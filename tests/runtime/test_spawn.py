@@ -9,11 +9,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from engine_room import Options, program
+from forks import fork_server
 
 from opsvisor.core.outcome import SpawnFaultKind
 from opsvisor.core.spec import Pid, ProcessSpec, ResourceLimit, UserSpec
@@ -28,11 +30,21 @@ AS_DAEMON = UserSpec(name="daemon", uid=1, gid=1, groups=(1,))
 NOFILE = ResourceLimit(name="nofile", soft=100, hard=200)
 # Each takes another of the ways to make a process, and changes nothing that the tests look at.
 PATHS = pytest.mark.parametrize(
-    "options",
-    [{}, {"umask": 0o022}, {"nice": 0}, {"nice": 0, "umask": 0o022}],
-    ids=["posix_spawn", "popen", "launcher", "popen_launcher"],
+    "options", [{}, {"umask": 0o022}, {"nice": 0}], ids=["posix_spawn", "popen", "fork"]
 )
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@pytest.fixture(autouse=True, params=["alone", "fork_server"])
+def forks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """All that is said here is true without a fork server, and with one."""
+    if request.param == "alone":
+        yield
+        return
+    with fork_server() as server:
+        monkeypatch.setattr(sys.modules[__name__], "spawn", partial(spawn, forks=server))
+        yield
+        assert server.is_ready
 
 
 @pytest.fixture
@@ -245,36 +257,28 @@ def test_what_only_root_may_set_is_set_before_root_is_given_up() -> None:
     [
         (
             {"rlimits": (ResourceLimit(name="nofile", soft=20, hard=10),)},
-            "opsvisor: cannot set rlimit nofile: current limit exceeds maximum limit\n",
+            "cannot set rlimit nofile for 'web': current limit exceeds maximum limit",
         ),
-        (
-            {"oom_score_adj": 5000},
-            "opsvisor: cannot set oom_score_adj: [Errno 22] Invalid argument\n",
-        ),
-        (
-            {"nice": 0, "working_dir": "/nonexistent/place"},
-            (
-                "opsvisor: cannot change to directory '/nonexistent/place':"
-                " [Errno 2] No such file or directory: '/nonexistent/place'\n"
-            ),
-        ),
+        ({"oom_score_adj": 5000}, "cannot set oom_score_adj for 'web': Invalid argument"),
     ],
-    ids=["rlimit", "oom_score_adj", "working_dir"],
+    ids=["rlimit", "oom_score_adj"],
 )
-def test_what_fails_between_fork_and_exec_is_in_the_programs_own_log(
+def test_what_cannot_be_set_before_the_exec_is_a_failed_start(
     options: Options, problem: str
 ) -> None:
-    """The step and the reason on standard error, exit status 127, and the program never runs."""
-    ran = run(program("web", "/bin/sh", "-c", "echo ran", **options))
-    assert (ran.code, ran.out, ran.err) == (127, "", problem)
+    """The step and the reason, and the program never runs."""
+    error = failure(program("web", "/bin/sh", "-c", "echo ran", **options))
+    assert (error.reason, error.kind) == (problem, SpawnFaultKind.OTHER)
 
 
-def test_a_file_of_no_known_format_behind_the_launcher_says_so(tmp_path: Path) -> None:
-    """The launcher meets ENOEXEC only after the fork; it still ends as 127 with a reason."""
-    path = script(tmp_path / "run", "echo no first line\n")
-    ran = run(program("web", str(path), nice=0))
-    assert ran.code == 127
-    assert ran.err.startswith(f"opsvisor: cannot execute '{path}': [Errno 8]")
+def test_a_cgroup_that_cannot_be_entered_is_a_failed_start(tmp_path: Path) -> None:
+    """Limits that are set for it would not hold."""
+    with Path("/dev/null").open("r+b", buffering=0) as null, pytest.raises(SpawnError) as caught:
+        spawn(program("web", "true"), _files([null.fileno()] * 3), {}, cgroup=str(tmp_path))
+    assert (
+        caught.value.reason
+        == f"cannot enter cgroup {tmp_path} for 'web': No such file or directory"
+    )
 
 
 # -- finding the command --------------------------------------------------------------------------
@@ -389,18 +393,20 @@ def test_a_link_keeps_the_name_it_was_called_by(tmp_path: Path) -> None:
 # -- what exec refuses ----------------------------------------------------------------------------
 
 
-def test_a_missing_working_directory_is_named(tmp_path: Path) -> None:
+@PATHS
+def test_a_missing_working_directory_is_named(options: Options, tmp_path: Path) -> None:
     """Not to be taken for a missing command."""
     missing = tmp_path / "none"
-    error = failure(program("web", "/bin/sh", working_dir=str(missing)))
+    error = failure(program("web", "/bin/sh", working_dir=str(missing), **options))
     assert error.reason == f"couldn't chdir to {missing}: ENOENT"
     assert error.kind is SpawnFaultKind.OTHER
 
 
-def test_a_file_without_a_first_line_is_explained(tmp_path: Path) -> None:
+@PATHS
+def test_a_file_without_a_first_line_is_explained(options: Options, tmp_path: Path) -> None:
     """ENOEXEC alone tells nobody that the #! line is missing."""
     path = script(tmp_path / "run", "echo no first line\n")
-    error = failure(program("web", str(path)))
+    error = failure(program("web", str(path), **options))
     assert error.reason == (
         f"couldn't exec {path}: ENOEXEC (no #! line, or another machine's format)"
     )
@@ -453,9 +459,10 @@ def test_root_that_may_not_become_another_says_so() -> None:
     assert (told.stdout, told.stderr) == ("couldn't setuid to 1: EPERM\n", "")
 
 
-def test_an_impossible_environment_is_an_error_and_no_crash() -> None:
+@PATHS
+def test_an_impossible_environment_is_an_error_and_no_crash(options: Options) -> None:
     """Names with `=` can't be handed over; `subprocess` says so with a ValueError."""
-    error = failure(program("web", "true", environment=(("A=B", "1"),)))
+    error = failure(program("web", "true", environment=(("A=B", "1"),), **options))
     assert error.reason == "cannot start 'web': illegal environment variable name"
 
 

@@ -2,13 +2,11 @@
 
 import contextlib
 import errno
-import importlib.util
 import os
 import resource
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from opsvisor.runtime.keeper.keep import (
 )
 from opsvisor.runtime.pidfd import is_of
 from opsvisor.runtime.socket_files import bind_privately
+from opsvisor.runtime.standalone import command_of
 
 SOCKET = "keeper"  # its name in the state directory
 _BACKLOG = 8
@@ -43,7 +42,7 @@ def start(directory: Path, when_alone: bytes) -> tuple[socket.socket, Pid]:
     try:
         with theirs, _bound(directory) as listener:
             child = subprocess.Popen(
-                [*_command(), when_alone.decode(), str(directory)],
+                [*command_of(keep), when_alone.decode(), str(directory)],
                 stdin=theirs.fileno(),
                 stdout=listener.fileno(),
                 stderr=subprocess.DEVNULL,
@@ -60,29 +59,6 @@ def start(directory: Path, when_alone: bytes) -> tuple[socket.socket, Pid]:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.prlimit(child.pid, resource.RLIMIT_NOFILE, (hard, hard))
     return ours, Pid(child.pid)
-
-
-def _command() -> list[str]:
-    """How to run keep.py: as it was compiled for us, if it was.
-
-    Compiling it once more would cost the keeper 0.7 MiB for all its life.
-    """
-    compiled = keep.__spec__.cached
-    is_usable = compiled is not None and _is_compiled_from(keep.__file__, compiled)
-    return [sys.executable, "-I", "-S", compiled if compiled and is_usable else keep.__file__]
-
-
-def _is_compiled_from(source: str, compiled: str) -> bool:
-    """Whether that is what the import system would run for this source, which we must ask."""
-    try:
-        header = Path(compiled).read_bytes()[:16]
-        of_source = os.stat(source)  # noqa: PTH116 - a path from the import system
-    except OSError:
-        return False
-    # PEP 552: magic number, flags (0: by time), the time and the size of the source.
-    numbers = (0, int(of_source.st_mtime), of_source.st_size)
-    expected = b"".join((number & 0xFFFFFFFF).to_bytes(4, "little") for number in numbers)
-    return header == importlib.util.MAGIC_NUMBER + expected
 
 
 def _bound(directory: Path) -> socket.socket:

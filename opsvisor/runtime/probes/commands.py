@@ -8,7 +8,8 @@ from contextlib import suppress
 
 from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import Pid, ProcessSpec
-from opsvisor.runtime.spawn import ChildFiles, spawn
+from opsvisor.runtime.forkserver import ForkServer
+from opsvisor.runtime.spawn import ChildFiles, expect, spawn
 
 # What is kept of a command's output: its end. A pipe holds no more than a chunk (pipe(7)).
 _KEPT = 4096
@@ -28,10 +29,12 @@ class Commands:
         loop: asyncio.AbstractEventLoop,
         environment: Mapping[str, str],
         watch: Callable[[Pid, OnExit], None],
+        forks: ForkServer,
     ) -> None:
         self._loop = loop
         self._environment = environment
         self._watch = watch
+        self._forks = forks
         self._alive: dict[Pid, asyncio.Future[Outcome]] = {}
 
     async def run(self, spec: ProcessSpec) -> tuple[Outcome, bytes]:
@@ -75,7 +78,8 @@ class Commands:
             null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 files = ChildFiles(stdin=null, stdout=output.write_end, stderr=output.write_end)
-                pid = spawn(spec, files, self._environment)
+                expect(self._forks, spec, files, None)
+                pid = spawn(spec, files, self._environment, forks=self._forks)
             finally:
                 os.close(null)
         finally:

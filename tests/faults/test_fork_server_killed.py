@@ -1,0 +1,90 @@
+"""The fork server comes and goes, and no program is the worse for it."""
+
+import os
+import signal
+from pathlib import Path
+
+from daemon import Daemon, StartDaemon, eventually
+from forks import fork_server_of
+from procfs import is_alive, is_gone, name_of
+
+COUNT = 30
+FORKED = f"""
+    [program.web]
+    command = "sleep 1000"
+    nice = 1
+    replicas = {COUNT}
+    process_name = "web{{replica}}"
+    min_uptime = "0s"
+    backoff_delay = "0s"
+    restart = "always"
+    restart_limit_count = 0
+    """
+
+
+def running(daemon: Daemon) -> dict[str, int]:
+    """The pids of all programs, as soon as all of them run."""
+
+    def look() -> dict[str, int]:
+        found = {one.name: one.pid for one in daemon.client.processes().processes if one.pid}
+        return found if len(found) == COUNT and all(map(is_alive, found.values())) else {}
+
+    return eventually(look)
+
+
+def sleepers_of(daemon: Daemon) -> set[int]:
+    """All of its children that are programs."""
+    children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
+    return {int(pid) for pid in children if name_of(int(pid)) == "sleep"}
+
+
+def test_it_is_killed_in_a_storm(start_daemon: StartDaemon) -> None:
+    """Each program is there once, whoever has forked it, and another server comes."""
+    daemon = start_daemon(FORKED)
+    servers = set()
+    for _ in range(5):
+        pids = running(daemon)
+        for pid in pids.values():
+            os.kill(pid, signal.SIGKILL)
+        server = fork_server_of(daemon.pid)
+        os.kill(server, signal.SIGKILL)
+        servers.add(server)
+        eventually(lambda: not set(pids.values()) & set(running(daemon).values()))  # noqa: B023
+    assert len(servers) == 5
+    assert eventually(lambda: sleepers_of(daemon) == set(running(daemon).values()))
+    assert "spawnerr" not in daemon.log
+    assert "reaped" not in daemon.log
+
+
+def test_it_ends_with_a_daemon_that_was_killed(start_daemon: StartDaemon) -> None:
+    """And the next daemon, which takes back all that runs, starts its own when it needs one."""
+    daemon = start_daemon(FORKED)
+    pids = running(daemon)
+    server = fork_server_of(daemon.pid)
+    daemon.crash()
+    eventually(lambda: is_gone(server))
+    daemon.begin_again()
+    assert running(daemon) == pids
+    daemon.client.act("restart", ["web:*"])
+    assert fork_server_of(daemon.pid) != server
+
+
+def test_it_ends_with_an_upgrade(start_daemon: StartDaemon) -> None:
+    """What takes the daemon's place has no child that it does not know."""
+    daemon = start_daemon(FORKED)
+    pids = running(daemon)
+    server = fork_server_of(daemon.pid)
+    assert daemon.ctl("upgrade").status == 0
+    assert is_gone(server)
+    assert running(daemon) == pids
+    assert "reaped" not in daemon.log
+
+
+def test_it_ends_with_the_daemon(start_daemon: StartDaemon) -> None:
+    """As everything else."""
+    daemon = start_daemon(FORKED)
+    running(daemon)
+    server = fork_server_of(daemon.pid)
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+    assert is_gone(server)

@@ -1,0 +1,398 @@
+"""Whose children they are, what becomes of them when it ends, and when there is a fork server."""
+
+import asyncio
+import errno
+import fcntl
+import os
+import resource
+import shutil
+import signal
+import termios
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from daemon import eventually
+from engine_room import children, program
+from procfs import descriptors_of, is_alive, name_of
+
+from opsvisor.core.outcome import Outcome, Usage
+from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.runtime.forkserver import ForkServer, NotBornError, Order, client
+from opsvisor.runtime.marks import Marks, mark_of
+from opsvisor.runtime.reaper import Orphan, Reaper
+from opsvisor.runtime.spawn import ChildFiles, expect, spawn
+
+WEB = ProcessId("web", "web")
+STREAMS = (0, 1, 2)
+SLEEP = ("sleep", "1000")
+
+
+class Bench:
+    """A fork server beside a real reaper, and the processes that it made."""
+
+    def __init__(self) -> None:
+        self.ended: dict[Pid, Outcome] = {}
+        self.orphans: list[Orphan] = []
+        loop = asyncio.get_running_loop()
+        self.reaper = Reaper(loop, on_exit=self._ended, on_orphan=self._orphan)
+        self.server = ForkServer(loop, self.reaper)
+
+    async def ready(self) -> Pid:
+        """Start it: its pid, as soon as it takes orders."""
+        self.server.expect(for_good=True)
+        await until(lambda: self.server.is_ready)
+        assert self.server.pid is not None
+        return self.server.pid
+
+    def make(self, *argv: str, **options: object) -> Pid:
+        """A process of this command, watched as the engine does."""
+        pid = self.server.make(order(*argv, **options), STREAMS)
+        self.reaper.watch(pid)
+        return pid
+
+    async def end(self, pid: Pid) -> Outcome:
+        """Kill it, and wait until that was told."""
+        os.kill(pid, signal.SIGKILL)
+        return await self.end_of(pid)
+
+    async def end_of(self, pid: Pid) -> Outcome:
+        """How it ended, when that is told."""
+        await until(lambda: pid in self.ended)
+        return self.ended[pid]
+
+    def _ended(self, pid: Pid, outcome: Outcome, _usage: Usage) -> None:
+        assert pid not in self.ended
+        self.ended[pid] = outcome
+
+    def _orphan(self, orphan: Orphan) -> None:
+        self.orphans.append(orphan)
+
+
+async def until(claim: Callable[[], object]) -> None:
+    """Let the loop turn until this is true."""
+    await asyncio.to_thread(eventually, lambda: bool(claim()))
+
+
+def order(*argv: str, **options: object) -> Order:
+    """What to make, with nothing set that need not be."""
+    return {
+        "executable": os.fsencode(shutil.which(argv[0]) or "/usr/bin/env"),
+        "argv": [os.fsencode(word) for word in argv],
+        "environment": {b"PATH": os.fsencode(os.environ["PATH"])},
+        "new_session": False,
+        "mark": resource.RLIM_INFINITY,
+        "cgroup": None,
+        "rlimits": [],
+        "oom_score_adj": None,
+        "nice": None,
+        "umask": None,
+        "user": None,
+        "working_dir": None,
+        **options,
+    }
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    """A server that is not started, and a reaper that is open. Nothing is left of either."""
+    strangers, descriptors = set(children()), descriptors_of(os.getpid()).keys()
+    one = Bench()
+    one.reaper.open()
+    try:
+        yield one
+    finally:
+        one.server.close()
+        one.reaper.close()
+    assert not one.orphans
+    assert set(children()) <= strangers
+    assert descriptors_of(os.getpid()).keys() <= descriptors
+
+
+def parent_of(pid: int) -> int:
+    """Who is told of its end."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+class Gate:
+    """A cgroup.procs that keeps whoever enters it, between fork and exec, until it is opened."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        os.mkfifo(folder / "cgroup.procs")
+
+    def has_newcomer(self) -> bool:
+        """Whether a child of ours that has not executed yet waits here."""
+        waiting = [pid for pid in children() if name_of(pid) == "opsvisor-forks"]
+        return any(Path(f"/proc/{pid}/wchan").read_text() == "wait_for_partner" for pid in waiting)
+
+    def open(self) -> None:
+        """Let it through."""
+        with (self.folder / "cgroup.procs").open("rb") as file:
+            assert file.read() == b"0"
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    """One that is closed."""
+    return Gate(tmp_path)
+
+
+@contextmanager
+def in_a_thread(work: Callable[[], object]) -> Iterator[None]:
+    """Have this done meanwhile."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+# -- whose children they are ----------------------------------------------------------------------
+
+
+async def test_what_it_makes_is_our_child_and_not_its_own(bench: Bench) -> None:
+    """It lives on when the server is killed: even who asked to end with its parent."""
+    server = await bench.ready()
+    pid = bench.make("setpriv", "--pdeathsig", "KILL", *SLEEP)
+    await until(lambda: name_of(pid) == "sleep")
+    assert (parent_of(pid), parent_of(server)) == (os.getpid(), os.getpid())
+    os.kill(server, signal.SIGKILL)
+    await until(lambda: bench.server.pid is None)
+    assert name_of(pid) == "sleep"
+    assert (await bench.end(pid)).signum == signal.SIGKILL
+
+
+async def test_how_it_ended_is_told(bench: Bench) -> None:
+    """As of any child."""
+    await bench.ready()
+    assert (await bench.end_of(bench.make("sh", "-c", "exit 7"))).code == 7
+
+
+async def test_what_does_not_begin_is_not_left_to_the_reaper(bench: Bench) -> None:
+    """It is collected by whoever was told why."""
+    await bench.ready()
+    with pytest.raises(NotBornError) as caught:
+        bench.make("true", executable=b"/etc/passwd")
+    assert (caught.value.step, caught.value.code) == ("execute", errno.EACCES)
+    with pytest.raises(NotBornError, match="embedded null byte"):
+        bench.make("a\0b")
+    assert bench.server.is_ready
+
+
+async def test_it_bears_no_mark_but_what_it_makes_does(bench: Bench) -> None:
+    """With the mark of the program that it was started for it would be killed with that."""
+    marks = Marks(seed=1)
+    files = ChildFiles(*STREAMS)
+    for name in ("a", "b", "c"):
+        spec = program(name, *SLEEP, nice=0)
+        expect(bench.server, spec, files, None)
+        if name == "c":
+            await until(lambda: bench.server.is_ready)
+        with marks.handed_on(spec.id):
+            pid = spawn(spec, files, os.environ, forks=bench.server)
+        bench.reaper.watch(pid)
+        assert mark_of(pid) == marks.of(spec.id)
+        await bench.end(pid)
+    assert bench.server.pid is not None
+    assert mark_of(bench.server.pid) is None
+
+
+async def test_an_order_may_be_larger_than_any_buffer(bench: Bench) -> None:
+    """An environment may have two megabytes."""
+    await bench.ready()
+    large = {f"V{number}".encode(): b"x" * 100_000 for number in range(12)}
+    pid = bench.make("sh", "-c", 'exit "${#V11}"', environment={b"PATH": b"/bin", **large})
+    assert (await bench.end_of(pid)).code == 100_000 % 256
+
+
+async def test_it_has_our_directory_and_umask(bench: Bench, tmp_path: Path) -> None:
+    """So that a program that says nothing of either has them."""
+    here, umask = Path.cwd(), os.umask(0o037)
+    os.chdir(tmp_path)
+    try:
+        await bench.ready()
+    finally:
+        os.chdir(here)
+        os.umask(umask)
+    wanted = f'test "$(pwd)" = {tmp_path} && test "$(umask)" = 0037'
+    assert (await bench.end_of(bench.make("sh", "-c", wanted))).code == 0
+
+
+# -- when it ends ---------------------------------------------------------------------------------
+
+
+async def test_if_it_was_killed_unseen_we_fork_ourselves(bench: Bench) -> None:
+    """Nobody has told us yet: the order is not taken."""
+    server = await bench.ready()
+    os.kill(server, signal.SIGKILL)
+    eventually(lambda: not is_alive(server))
+    pid = bench.make(*SLEEP)
+    await bench.end(pid)
+    assert bench.server.pid is None
+    assert await bench.ready() != server
+
+
+async def test_if_it_is_killed_with_an_order_we_fork_ourselves(bench: Bench) -> None:
+    """It has got the order and not read it: nothing was made, so nothing is made twice."""
+    server = await bench.ready()
+    os.kill(server, signal.SIGSTOP)
+
+    def kill() -> None:
+        eventually(lambda: has_order(bench))
+        os.kill(server, signal.SIGKILL)
+
+    with in_a_thread(kill):
+        pid = bench.make(*SLEEP)
+    assert [one for one in children() if name_of(one) == "sleep"] == [pid]
+    await bench.end(pid)
+
+
+def has_order(bench: Bench) -> bool:
+    """Whether an order lies in the socket, unread."""
+    connection = bench.server._connection
+    assert connection is not None
+    unsent = bytearray(4)
+    fcntl.ioctl(connection, termios.TIOCOUTQ, unsent)
+    return int.from_bytes(unsent, "little") > 0
+
+
+async def test_who_was_forked_when_it_was_killed_is_not_lost(bench: Bench, gate: Gate) -> None:
+    """Between fork and exec: the child says itself who it is."""
+    server = await bench.ready()
+
+    def kill() -> None:
+        eventually(gate.has_newcomer)
+        os.kill(server, signal.SIGKILL)
+        eventually(lambda: not is_alive(server))
+        gate.open()
+
+    with in_a_thread(kill):
+        pid = bench.make(*SLEEP, cgroup=str(gate.folder))
+    await until(lambda: name_of(pid) == "sleep")
+    assert len([one for one in children() if name_of(one) == "sleep"]) == 1
+    await bench.end(pid)
+
+
+async def test_nothing_begins_for_a_daemon_that_is_gone(bench: Bench) -> None:
+    """The next one would know nothing of it, or make it as well: nobody reads, so it ends."""
+    server = await bench.ready()
+    os.kill(server, signal.SIGSTOP)
+    birth = bench.server._order(order(*SLEEP), STREAMS)
+    os.close(birth._told)
+    os.kill(server, signal.SIGCONT)
+    await until(lambda: bench.orphans)
+    assert bench.orphans.pop().outcome.signum == signal.SIGPIPE
+
+
+async def test_nobody_waits_for_a_server_that_was_stopped(bench: Bench) -> None:
+    """After a while it is killed, and we fork ourselves."""
+    server = await bench.ready()
+    os.kill(server, signal.SIGSTOP)
+    with pytest.raises(ConnectionError):
+        bench.server._order(order(*SLEEP), STREAMS).finish(within=0.01)
+    await until(lambda: bench.server.pid is None)
+    await bench.end(bench.make(*SLEEP))
+
+
+async def test_nobody_waits_for_who_does_not_come_to_its_program(bench: Bench, gate: Gate) -> None:
+    """An executable on a file server that is gone, say: it is killed, and its end told."""
+    await bench.ready()
+    birth = bench.server._order(order(*SLEEP, cgroup=str(gate.folder)), STREAMS)
+    await until(gate.has_newcomer)
+    pid = birth.finish(within=0.01)
+    bench.reaper.watch(pid)
+    assert (await bench.end_of(pid)).signum == signal.SIGKILL
+
+
+# -- when there is one ----------------------------------------------------------------------------
+
+
+async def test_one_fork_now_and_then_needs_none(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take more memory than it saves time."""
+    monkeypatch.setattr(client, "_ONE_AFTER_THE_OTHER", 0.0)
+    for _ in range(3):
+        bench.server.expect()
+        await bench.end(bench.make(*SLEEP))
+    assert bench.server.pid is None
+
+
+async def test_the_second_soon_after_the_first_starts_one_and_does_not_wait(bench: Bench) -> None:
+    """Until it is ready we fork ourselves."""
+    bench.server.expect()
+    before = bench.server.pid
+    bench.server.expect()
+    server = bench.server.pid
+    assert before is None
+    assert server is not None
+    os.kill(server, signal.SIGSTOP)
+    await bench.end(bench.make(*SLEEP))
+    assert not bench.server.is_ready
+    os.kill(server, signal.SIGCONT)
+    await until(lambda: bench.server.is_ready)
+    bench.server.expect()
+    assert bench.server.pid == server
+
+
+async def test_it_ends_when_nothing_was_forked_for_a_while(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its memory is for others then."""
+    monkeypatch.setattr(client, "_IDLE_LIMIT", 0.2)
+    bench.server.expect()
+    bench.server.expect()
+    server = bench.server.pid
+    assert server is not None
+    await until(lambda: not Path(f"/proc/{server}").exists())
+    assert bench.server.pid is None
+    assert await bench.ready() != server
+
+
+async def test_it_stays_where_it_is_always_of_use(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside thousands of descriptors each process costs less by it, even one a day."""
+    monkeypatch.setattr(client, "_IDLE_LIMIT", 0.01)
+    bench.server.expect()
+    bench.server.expect()
+    bench.server.expect(for_good=True)
+    limit = bench.server._idle
+    assert limit is not None
+    await until(lambda: bench.server._idle is None)
+    assert bench.server.pid is not None
+
+
+async def test_one_that_ends_before_it_is_ready_is_the_last(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else another one would be started for every fork."""
+    monkeypatch.setattr(client, "command_of", lambda _module: ["false"])
+    bench.server.expect(for_good=True)
+    await until(lambda: bench.server.pid is None)
+    monkeypatch.undo()
+    bench.server.expect(for_good=True)
+    assert bench.server.pid is None
+    await bench.end(bench.make(*SLEEP))
+
+
+@pytest.mark.parametrize("number", [None, 9999], ids=["unknown", "refused"])
+async def test_where_there_can_be_none_we_fork_ourselves(
+    bench: Bench, number: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that we don't know, or in a sandbox. It is not tried again and again."""
+    monkeypatch.setattr(client, "_clone_number", lambda: number)
+    bench.server = ForkServer(asyncio.get_running_loop(), bench.reaper)
+    bench.server.expect(for_good=True)
+    if number is not None:
+        await until(lambda: bench.server.is_ready)
+    for _ in range(2):
+        bench.server.expect(for_good=True)
+        pid = bench.make(*SLEEP)
+        assert parent_of(pid) == os.getpid()
+        await bench.end(pid)
+        assert bench.server.pid is None
