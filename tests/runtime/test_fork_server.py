@@ -12,6 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from daemon import eventually
@@ -19,7 +20,7 @@ from engine_room import children, program
 from procfs import descriptors_of, is_alive, name_of
 
 from opsvisor.core.outcome import Outcome, Usage
-from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.core.spec import Pid, ProcessId, UserSpec
 from opsvisor.runtime.forkserver import ForkServer, NotBornError, Order, client
 from opsvisor.runtime.marks import Marks, mark_of
 from opsvisor.runtime.reaper import Orphan, Reaper
@@ -28,6 +29,8 @@ from opsvisor.runtime.spawn import ChildFiles, expect, spawn
 WEB = ProcessId("web", "web")
 STREAMS = (0, 1, 2)
 SLEEP = ("sleep", "1000")
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
 
 class Bench:
@@ -138,6 +141,28 @@ class Gate:
 def gate(tmp_path: Path) -> Gate:
     """One that is closed."""
     return Gate(tmp_path)
+
+
+class Telltale:
+    """A umask that a fork server has and we have not: a program that has it was made there."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    async def ready(self) -> None:
+        """Start the server with it."""
+        before = os.umask(0o053)
+        try:
+            await self._bench.ready()
+        finally:
+            os.umask(before)
+
+    async def made_it(self, files: ChildFiles, **options: Any) -> bool:
+        """Whether a program with these options is made by the server."""
+        spec = program("web", "sh", "-c", "umask | grep -q 53", **options)
+        pid = spawn(spec, files, os.environ, forks=self._bench.server)
+        self._bench.reaper.watch(pid)
+        return (await self._bench.end_of(pid)).code == 0
 
 
 @contextmanager
@@ -378,6 +403,38 @@ async def test_one_that_ends_before_it_is_ready_is_the_last(
     bench.server.expect(for_good=True)
     assert bench.server.pid is None
     await bench.end(bench.make(*SLEEP))
+
+
+@needs_root
+async def test_who_is_whom_we_are_needs_no_fork(bench: Bench) -> None:
+    """`user = "root"`, say, for a daemon of root's; but not with groups that it has not."""
+    telltale, files, we = Telltale(bench), ChildFiles(*STREAMS), (os.getgid(), *os.getgroups())
+    await telltale.ready()
+    same, other = (UserSpec(name="me", uid=0, gid=we[0], groups=of) for of in (we, (*we, 12345)))
+    assert not await telltale.made_it(files, user=same)
+    assert await telltale.made_it(files, user=other)
+
+
+async def test_beside_thousands_of_descriptors_it_makes_them_all(bench: Bench) -> None:
+    """They would be copied and closed for each, which the kernel does one by one."""
+    telltale, files = Telltale(bench), ChildFiles(*STREAMS)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(9000, hard), hard))
+    high = os.dup2(1, 8500, inheritable=False)
+    try:
+        crowded = ChildFiles(0, high, 2)
+        spec = program("web", "true")
+        expect(bench.server, spec, files, None)
+        before = bench.server.pid
+        expect(bench.server, spec, crowded, None)
+        assert (before is None, bench.server.pid is None) == (True, False)
+        bench.server.close()
+        await telltale.ready()
+        assert not await telltale.made_it(files)
+        assert await telltale.made_it(crowded)
+    finally:
+        os.close(high)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.parametrize("number", [None, 9999], ids=["unknown", "refused"])

@@ -29,6 +29,7 @@ from opsvisor.core.probes import (
 )
 from opsvisor.core.spec import Pid, ProcessSpec, ResourceLimit
 from opsvisor.core.state import PublicState
+from opsvisor.runtime.forkserver import client
 from opsvisor.runtime.probes import Names, Probes, ask, connections
 from opsvisor.runtime.probes import http as http_probe
 from opsvisor.runtime.probes import tcp as tcp_probe
@@ -303,8 +304,11 @@ async def test_how_commands_end(room: Room, script: str, passing: bool, detail: 
     assert not room.orphans
 
 
-async def test_commands_run_as_the_program_does(room: Room, tmp_path: Path) -> None:
+async def test_commands_run_as_the_program_does(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its directory, environment, umask and limits; in a process group of their own."""
+    monkeypatch.setattr(client, "_ONE_AFTER_THE_OTHER", 60.0)
     script = 'test "$(pwd)" = "$WHERE" && test "$(umask)" = 0027 && ulimit -n'
     told = await asked(
         room,
@@ -315,6 +319,7 @@ async def test_commands_run_as_the_program_does(room: Room, tmp_path: Path) -> N
         rlimits=(ResourceLimit(name="nofile", soft=55, hard=55),),
     )
     assert (told.passing, told.detail) == (True, "exit 0: 55")
+    assert room.engine._forks.pid is not None  # which is started for commands, too
 
 
 async def test_a_command_that_does_not_exist(room: Room) -> None:

@@ -204,9 +204,10 @@ def test_standard_streams_are_the_given_files(options: Options) -> None:
     assert (ran.out, ran.err) == ("hello", "oops\n")
 
 
+@pytest.mark.parametrize("more", ["", ", nice=0"], ids=["popen", "fork"])
 @pytest.mark.parametrize("numbers", [(1, 2, 0), (0, 0, 0), (2, 1, 9), (9, 0, 1)])
 def test_streams_with_low_numbers_dont_take_each_others_place(
-    numbers: tuple[int, int, int],
+    numbers: tuple[int, int, int], more: str
 ) -> None:
     """A daemon that was started without standard streams has others under their numbers."""
     code = (
@@ -217,7 +218,7 @@ def test_streams_with_low_numbers_dont_take_each_others_place(
         "for number in (0, 1, 2, 9):\n"
         "    os.dup2(os.memfd_create(str(number)), number, inheritable=False)\n"
         "argv = ('readlink', *(f'/proc/self/fd/{number}' for number in range(3)))\n"
-        "spec = ProcessSpec(id=ProcessId('a', 'a'), program='a', command='a', argv=argv)\n"
+        f"spec = ProcessSpec(id=ProcessId('a', 'a'), program='a', command='a', argv=argv{more})\n"
         "numbers = [int(word) for word in sys.argv[1:]]\n"
         "os.waitpid(spawn(spec, ChildFiles(*numbers), {}), 0)\n"
         "os.write(told, os.pread(numbers[1], 999, 0))\n"
