@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import fcntl
+import marshal
 import os
 import resource
 import shutil
@@ -21,7 +22,7 @@ from procfs import descriptors_of, is_alive, name_of
 
 from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import Pid, ProcessId, UserSpec
-from opsvisor.runtime.forkserver import ForkServer, NotBornError, Order, client
+from opsvisor.runtime.forkserver import Birth, ForkServer, NotBornError, Order, client
 from opsvisor.runtime.marks import Marks, mark_of
 from opsvisor.runtime.reaper import Orphan, Reaper
 from opsvisor.runtime.spawn import ChildFiles, expect, spawn
@@ -331,6 +332,15 @@ async def test_nobody_waits_for_who_does_not_come_to_its_program(bench: Bench, g
     pid = birth.finish(within=0.01)
     bench.reaper.watch(pid)
     assert (await bench.end_of(pid)).signum == signal.SIGKILL
+
+
+async def test_nobody_is_killed_for_a_server_that_stops_after_it_could_not_fork() -> None:
+    """It says so with the pid 0, which to kill(2) would be all of us."""
+    told, tell = os.pipe2(os.O_CLOEXEC)
+    os.write(tell, bytes(4) + marshal.dumps(("fork", errno.EAGAIN, "no")))
+    with pytest.raises(NotBornError) as caught:
+        Birth(told, give_up=lambda: os.close(tell)).finish(within=0.01)
+    assert (caught.value.step, caught.value.code) == ("fork", errno.EAGAIN)
 
 
 # -- when there is one ----------------------------------------------------------------------------

@@ -7,13 +7,16 @@ import select
 import signal
 import warnings
 from collections.abc import Callable
+from typing import NoReturn
 
 from opsvisor.core.spec import Pid
-from opsvisor.runtime.forkserver.serve import PID_SIZE, Order, begin
+from opsvisor.runtime.forkserver.serve import EXIT_NOT_BORN, PID_SIZE, Order, begin
 from opsvisor.runtime.signals import PYTHON_IGNORES
 
 _REPORT_LIMIT = 65536
-_PATIENCE = 10.0  # seconds; an exec from a slow network takes some
+# Seconds. A fork takes a thousandth of one, and an exec from a slow network some.
+_FORKED_WITHIN = 1.0
+_EXECUTED_WITHIN = 10.0
 
 
 class NotBornError(Exception):
@@ -41,18 +44,19 @@ class Birth:
         self._pid = pid
         self._give_up = give_up
 
-    def finish(self, within: float = _PATIENCE) -> Pid:
+    def finish(self, within: float = _EXECUTED_WITHIN) -> Pid:
         """Wait until its program begins: the pid of a child of ours.
 
         NotBornError if it doesn't, and ConnectionError if whoever was to make it has ended before;
         then there is nothing to reap. A child that has not come to its program in so many seconds
-        is sent SIGKILL: whatever it waits for (a dead file server, as a rule), we don't.
+        is sent SIGKILL: whatever it waits for (a dead file server, as a rule), we don't. Whoever
+        has not even forked within a second is given up.
         """
         try:
             report = self._report(within)
         finally:
             os.close(self._told)
-        pid = Pid(int.from_bytes(report[:PID_SIZE], "little")) or self._pid
+        pid = _pid_in(report) or self._pid
         why = report[PID_SIZE:]
         if why:
             if pid:
@@ -65,19 +69,26 @@ class Birth:
     def _report(self, within: float) -> bytes:
         """All that it tells, until it executes or ends."""
         report = b""
+        patience = min(within, _FORKED_WITHIN)
         poll = select.poll()
         poll.register(self._told, select.POLLIN)
-        while poll.poll(within * 1000):
-            part = os.read(self._told, _REPORT_LIMIT)
-            if not part:
-                return report
-            report += part
-        self._give_up()
-        while len(report) < PID_SIZE and (part := os.read(self._told, _REPORT_LIMIT)):
-            report += part  # once there is nobody to make it, it is there already or never will be
-        if report:
-            os.kill(int.from_bytes(report[:PID_SIZE], "little"), signal.SIGKILL)
-        return report[:PID_SIZE]
+        while True:
+            if poll.poll(patience * 1000):
+                part = os.read(self._told, _REPORT_LIMIT)
+                if not part:
+                    return report
+                report += part
+            elif pid := _pid_in(report):
+                os.kill(pid, signal.SIGKILL)
+                return report[:PID_SIZE]
+            else:
+                self._give_up()  # then it has been forked, or never will be, and we hear of that
+            patience = within
+
+
+def _pid_in(report: bytes) -> Pid | None:
+    """Who reports, None if that is nobody, or not known yet."""
+    return Pid(int.from_bytes(report[:PID_SIZE], "little")) or None
 
 
 def fork_here(order: Order, streams: tuple[int, int, int]) -> Birth:
@@ -92,9 +103,7 @@ def fork_here(order: Order, streams: tuple[int, int, int]) -> Birth:
         with warnings.catch_warnings(action="ignore"):  # Python 3.12 on: of other threads' locks
             pid = os.fork()
         if not pid:
-            _forget_handlers()
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            begin(order, list(streams), tell)
+            _begin_here(order, streams, tell, before)
     except BaseException:
         os.close(told)
         raise
@@ -102,6 +111,18 @@ def fork_here(order: Order, streams: tuple[int, int, int]) -> Birth:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(tell)
     return Birth(told, pid=Pid(pid), give_up=_nobody_else)
+
+
+def _begin_here(
+    order: Order, streams: tuple[int, int, int], tell: int, mask: set[int | signal.Signals]
+) -> NoReturn:
+    """In the child: a copy of the daemon, of which nothing may go on."""
+    try:
+        _forget_handlers()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        begin(order, list(streams), tell)
+    finally:
+        os._exit(EXIT_NOT_BORN)
 
 
 def _forget_handlers() -> None:
