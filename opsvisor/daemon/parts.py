@@ -403,6 +403,8 @@ class Parts:
         await self.survival.rest()
 
     def _flush(self) -> None:
+        """What has to be right before the exec, with no turn of the loop in between."""
+        self.engine.end_fork_server()
         self.engine.flush_logs()
         self.log.capture.flush()
         if self.audit_log is not None:

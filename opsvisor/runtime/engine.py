@@ -336,11 +336,14 @@ class Engine:
             async with asyncio.timeout(_TREES_PATIENCE):
                 await is_idle.wait()
         await self._nothing_to_go_on_with()  # what was waiting for those trees
-        self._forks.close()  # or the next one finds it among its children
 
     async def _nothing_to_go_on_with(self) -> None:
         while self._later is not None:  # noqa: ASYNC110 - no event is worth its upkeep
             await asyncio.sleep(0)
+
+    def end_fork_server(self) -> None:
+        """End it, at once. Who becomes us by exec would find it among its children."""
+        self._forks.close()
 
     def flush_logs(self) -> None:
         """Write what only memory holds of logs, as far as it is taken."""

@@ -476,9 +476,7 @@ def _move_newborn(newborn: _Newborn) -> _Moved:
 
 def _move_with_children(root: Pid, folder: str, begin: CpuTime) -> CpuTime | None:
     """Move it and what it has forked by now; what they had used before. None: it is a zombie."""
-    if _is_in(
-        root, folder
-    ):  # by itself, before it was executed: what that took is not the program's
+    if _is_in(root, folder):  # by itself: what it took before its exec is not the program's
         return CpuTime()
     _move(root, folder)
     if not _is_in(root, folder):  # a zombie can be moved, says the kernel, and leaves it there

@@ -194,8 +194,9 @@ def _forked(
             os.fsencode(name): os.fsencode(value) for name, value in way.environment.items()
         },
         "new_session": spec.new_session,
-        # What we hand on just now; a fork server has what it was once (marks.py).
+        # What we hand on just now; a fork server has what it was once (marks.py, host.py).
         "mark": resource.getrlimit(resource.RLIMIT_RTTIME)[0],
+        "nofile": resource.getrlimit(resource.RLIMIT_NOFILE),
         "cgroup": cgroup,
         "rlimits": [_rlimit(limit) for limit in spec.rlimits],
         "oom_score_adj": spec.oom_score_adj,
@@ -279,10 +280,10 @@ def identity_to_take(spec: ProcessSpec) -> UserSpec | None:
 
 def _must_change_to(user: UserSpec) -> bool:
     """Whether this is somebody else. Who is not root can't change its groups, and need not."""
-    if user.uid != os.geteuid():
-        return True
-    is_same = (user.gid, {user.gid, *user.groups}) == (os.getgid(), {os.getgid(), *os.getgroups()})
-    return os.geteuid() == 0 and not is_same
+    if os.geteuid() != 0 or user.uid != 0:
+        return user.uid != os.geteuid()
+    ours, groups = (*os.getresuid(), *os.getresgid()), {os.getgid(), *os.getgroups()}
+    return ours != (0, 0, 0, *[user.gid] * 3) or groups != {user.gid, *user.groups}
 
 
 def _seen_from_anywhere(path: str) -> str:
@@ -316,13 +317,14 @@ def _problem_of(path: str) -> SpawnError | None:
 def _not_born(spec: ProcessSpec, executable: str, error: NotBornError) -> SpawnError:
     """What to say of a fork that did not come to its program."""
     match error.step:
-        case serve.USER | serve.FORK:
-            problem = OSError(error.code, error.text)
+        case serve.USER if spec.user is not None and error.code != errno.EAGAIN:
+            name = errno.errorcode.get(error.code, error.text)
+            return SpawnError(f"couldn't setuid to {spec.user.uid}: {name}")
         case serve.WORKING_DIR:
             problem = OSError(error.code, error.text, spec.working_dir)
-        case serve.EXECUTE if error.code:
+        case serve.USER | serve.FORK | serve.EXECUTE if error.code:
             problem = OSError(error.code, error.text, executable)
-        case serve.EXECUTE:
+        case serve.USER | serve.FORK | serve.EXECUTE:
             return _problem_of(executable) or SpawnError(f"cannot start '{spec.id}': {error.text}")
         case step:
             return SpawnError(f"cannot {step} for '{spec.id}': {error.text}")
@@ -341,6 +343,8 @@ def _reason(spec: ProcessSpec, executable: str, error: OSError) -> str:
         # Only what fails at the exec itself names a file. Root in a container may lack CAP_SETUID.
         return f"couldn't setuid to {spec.user.uid}: {name}"
     match error.errno:
+        case errno.EAGAIN if any(limit.name == "nproc" for limit in spec.rlimits):
+            return f"its user has more processes than rlimits.nproc allows '{spec.id.name}'"
         case errno.EAGAIN:
             return f"Too many processes in process table to spawn '{spec.id.name}'"
         case errno.EMFILE | errno.ENFILE:

@@ -80,6 +80,15 @@ def test_it_ends_with_an_upgrade(start_daemon: StartDaemon) -> None:
     assert "reaped" not in daemon.log
 
 
+def test_upgrades_in_a_crash_loop(start_daemon: StartDaemon) -> None:
+    """When the last one is ended is the last moment: something is forked all the time."""
+    daemon = start_daemon(FORKED.replace("sleep 1000", "sleep 0.05"))
+    fork_server_of(daemon.pid)
+    for _ in range(4):
+        assert daemon.ctl("upgrade").status == 0
+    assert "reaped" not in daemon.log
+
+
 def test_it_ends_with_the_daemon(start_daemon: StartDaemon) -> None:
     """As everything else."""
     daemon = start_daemon(FORKED)

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from daemon import eventually
 from engine_room import children, program
-from procfs import descriptors_of, is_alive, name_of
+from procfs import descriptors_of, environment_of, is_alive, name_of
 
 from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import Pid, ProcessId, UserSpec
@@ -88,6 +88,7 @@ def order(*argv: str, **options: object) -> Order:
         "environment": {b"PATH": os.fsencode(os.environ["PATH"])},
         "new_session": False,
         "mark": resource.RLIM_INFINITY,
+        "nofile": resource.getrlimit(resource.RLIMIT_NOFILE),
         "cgroup": None,
         "rlimits": [],
         "oom_score_adj": None,
@@ -248,6 +249,23 @@ async def test_it_has_our_directory_and_umask(bench: Bench, tmp_path: Path) -> N
     assert (await bench.end_of(bench.make("sh", "-c", wanted))).code == 0
 
 
+async def test_it_hands_on_the_limit_that_we_have_now(bench: Bench) -> None:
+    """The daemon raises that of descriptors when its plan grows."""
+    await bench.ready()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard))
+    try:
+        pid = bench.make("sh", "-c", f'test "$(ulimit -n)" = {soft - 1}')
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (await bench.end_of(pid)).code == 0
+
+
+async def test_it_has_no_environment_to_keep_secret(bench: Bench) -> None:
+    """Who becomes another user before its exec has a copy of all that it has."""
+    assert environment_of(await bench.ready()).keys() <= {"LD_LIBRARY_PATH"}
+
+
 # -- when it ends ---------------------------------------------------------------------------------
 
 
@@ -329,9 +347,32 @@ async def test_nobody_waits_for_who_does_not_come_to_its_program(bench: Bench, g
     await bench.ready()
     birth = bench.server._order(order(*SLEEP, cgroup=str(gate.folder)), STREAMS)
     await until(gate.has_newcomer)
-    pid = birth.finish(within=0.01)
-    bench.reaper.watch(pid)
-    assert (await bench.end_of(pid)).signum == signal.SIGKILL
+    with pytest.raises(NotBornError, match=r"has not begun within 0\.01 s"):
+        birth.finish(within=0.01)
+    await until(lambda: bench.orphans)
+    assert bench.orphans.pop().outcome.signum == signal.SIGKILL
+    assert bench.server.is_ready
+
+
+async def test_nobody_waits_for_an_order_to_be_taken(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is larger than the buffers of a socket whose other end was stopped."""
+    monkeypatch.setattr(client, "_TAKEN_WITHIN", 0.1)
+    os.kill(await bench.ready(), signal.SIGSTOP)
+    large = {f"V{number}".encode(): b"x" * 100_000 for number in range(12)}
+    await bench.end(bench.make(*SLEEP, environment={b"PATH": b"/bin", **large}))
+    assert bench.server.pid is None
+
+
+async def test_an_order_that_lacks_descriptors_is_not_carried_out(bench: Bench) -> None:
+    """It has no room for them: what it writes to could be the program's own output."""
+    server = await bench.ready()
+    resource.prlimit(server, resource.RLIMIT_NOFILE, (6, 6))
+    pid = bench.make(*SLEEP)
+    await until(lambda: bench.server.pid is None)
+    assert [one for one in children() if name_of(one) == "sleep"] == [pid]
+    await bench.end(pid)
 
 
 async def test_nobody_is_killed_for_a_server_that_stops_after_it_could_not_fork() -> None:
@@ -402,13 +443,15 @@ async def test_it_stays_where_it_is_always_of_use(
     assert bench.server.pid is not None
 
 
-async def test_one_that_ends_before_it_is_ready_is_the_last(
+async def test_after_three_that_ended_before_they_were_ready_there_are_no_more(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else another one would be started for every fork."""
     monkeypatch.setattr(client, "command_of", lambda _module: ["false"])
-    bench.server.expect(for_good=True)
-    await until(lambda: bench.server.pid is None)
+    for _ in range(3):
+        bench.server.expect(for_good=True)
+        assert bench.server.pid is not None
+        await until(lambda: bench.server.pid is None)
     monkeypatch.undo()
     bench.server.expect(for_good=True)
     assert bench.server.pid is None

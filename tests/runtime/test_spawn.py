@@ -260,9 +260,14 @@ def test_what_only_root_may_set_is_set_before_root_is_given_up() -> None:
             {"rlimits": (ResourceLimit(name="nofile", soft=20, hard=10),)},
             "cannot set rlimit nofile for 'web': current limit exceeds maximum limit",
         ),
+        # Few descriptors are no problem for what is set besides.
+        (
+            {"rlimits": (ResourceLimit(name="nofile", soft=3, hard=3),), "oom_score_adj": 5000},
+            "cannot set oom_score_adj for 'web': Invalid argument",
+        ),
         ({"oom_score_adj": 5000}, "cannot set oom_score_adj for 'web': Invalid argument"),
     ],
-    ids=["rlimit", "oom_score_adj"],
+    ids=["rlimit", "few_descriptors", "oom_score_adj"],
 )
 def test_what_cannot_be_set_before_the_exec_is_a_failed_start(
     options: Options, problem: str

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from opsvisor.core.spec import Pid
-from opsvisor.runtime.forkserver.serve import EXIT_NOT_BORN, PID_SIZE, Order, begin
+from opsvisor.runtime.forkserver.serve import EXECUTE, EXIT_NOT_BORN, PID_SIZE, Order, begin
 from opsvisor.runtime.signals import PYTHON_IGNORES
 
 _REPORT_LIMIT = 65536
@@ -48,16 +48,15 @@ class Birth:
         """Wait until its program begins: the pid of a child of ours.
 
         NotBornError if it doesn't, and ConnectionError if whoever was to make it has ended before;
-        then there is nothing to reap. A child that has not come to its program in so many seconds
-        is sent SIGKILL: whatever it waits for (a dead file server, as a rule), we don't. Whoever
-        has not even forked within a second is given up.
+        then nothing is left, or it dies. A child that has not come to its program in so many
+        seconds is sent SIGKILL: whatever it waits for (a dead file server, as a rule), we don't.
+        Whoever has not even forked within a second is given up.
         """
         try:
             report = self._report(within)
         finally:
             os.close(self._told)
-        pid = _pid_in(report) or self._pid
-        why = report[PID_SIZE:]
+        pid, why = _pid_in(report) or self._pid, report[PID_SIZE:]
         if why:
             if pid:
                 os.waitpid(pid, 0)
@@ -70,6 +69,7 @@ class Birth:
         """All that it tells, until it executes or ends."""
         report = b""
         patience = min(within, _FORKED_WITHIN)
+        is_given_up = False
         poll = select.poll()
         poll.register(self._told, select.POLLIN)
         while True:
@@ -78,11 +78,14 @@ class Birth:
                 if not part:
                     return report
                 report += part
-            elif pid := _pid_in(report):
-                os.kill(pid, signal.SIGKILL)
-                return report[:PID_SIZE]
+            elif pid := _pid_in(report) or self._pid:
+                os.kill(pid, signal.SIGKILL)  # and the reaper finds it, however long that takes
+                raise NotBornError(EXECUTE, 0, f"its program has not begun within {within:g} s")
+            elif is_given_up:
+                return b""
             else:
                 self._give_up()  # then it has been forked, or never will be, and we hear of that
+                is_given_up = True
             patience = within
 
 
@@ -103,7 +106,7 @@ def fork_here(order: Order, streams: tuple[int, int, int]) -> Birth:
         with warnings.catch_warnings(action="ignore"):  # Python 3.12 on: of other threads' locks
             pid = os.fork()
         if not pid:
-            _begin_here(order, streams, tell, before)
+            _begin_here(order, streams, told, tell, before)
     except BaseException:
         os.close(told)
         raise
@@ -114,10 +117,15 @@ def fork_here(order: Order, streams: tuple[int, int, int]) -> Birth:
 
 
 def _begin_here(
-    order: Order, streams: tuple[int, int, int], tell: int, mask: set[int | signal.Signals]
+    order: Order,
+    streams: tuple[int, int, int],
+    told: int,
+    tell: int,
+    mask: set[int | signal.Signals],
 ) -> NoReturn:
     """In the child: a copy of the daemon, of which nothing may go on."""
     try:
+        os.close(told)  # so that it ends if we do: nobody reads
         _forget_handlers()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         begin(order, list(streams), tell)

@@ -37,6 +37,8 @@ _CLONE = {("x86_64", 8): 56, ("aarch64", 8): 220, ("riscv64", 8): 220}
 _REFUSED = (errno.ENOSYS, errno.EPERM, errno.EINVAL)
 _ONE_AFTER_THE_OTHER = 1.0  # seconds between two
 _IDLE_LIMIT = 60.0  # seconds
+_TAKEN_WITHIN = 1.0  # seconds for an order
+_TRIES = 3
 _NEVER = float("-inf")
 
 
@@ -53,6 +55,7 @@ class ForkServer:
         self._pid: Pid | None = None
         self._is_ready = False
         self._is_kept = False
+        self._failures = 0  # in a row, before it was ready
         self._is_impossible = _clone_number() is None
         self._last_need = _NEVER
         self._idle: asyncio.TimerHandle | None = None
@@ -115,6 +118,7 @@ class ForkServer:
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
+                    env=_environment(),
                     process_group=0,  # but our session: it is that of our children
                 )
         except OSError:  # too many processes, no memory: we are not better off for telling that
@@ -132,12 +136,15 @@ class ForkServer:
         text = marshal.dumps(order)
         told, tell = os.pipe2(os.O_CLOEXEC)
         try:
+            self._connection.settimeout(_TAKEN_WITHIN)
             header = len(text).to_bytes(HEADER, "little")
             socket.send_fds(self._connection, [header], [*streams, tell])
             self._connection.sendall(text)
-        except BaseException:
+        except OSError as error:  # it was stopped, or has ended: what it has is no whole order
             os.close(told)
-            raise
+            self._kill()
+            self._end()
+            raise ConnectionResetError(errno.ECONNRESET, str(error)) from error
         finally:
             os.close(tell)
         return Birth(told, give_up=self._kill)
@@ -158,7 +165,8 @@ class ForkServer:
 
     def _ended(self, pid: Pid, _outcome: Outcome, _usage: Usage) -> None:
         if pid == self._pid:
-            self._is_impossible |= not self.is_ready  # it can't even begin, nor would the next one
+            self._failures = 0 if self.is_ready else self._failures + 1
+            self._is_impossible |= self._failures >= _TRIES  # it can't even begin
             self._end()
 
     def _end(self) -> None:
@@ -169,6 +177,11 @@ class ForkServer:
             self._connection.close()
         self._connection = self._pid = self._idle = None
         self._is_ready = False
+
+
+def _environment() -> dict[str, str]:
+    """What Python may need to begin. The rest may be secret, and each child has a copy."""
+    return {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
 
 
 def _clone_number() -> int | None:

@@ -65,7 +65,13 @@ def main() -> None:
     gc.freeze()
     connection.send(b"!")  # ready
     while (header := connection.recvmsg(HEADER, _ANCILLARY, _socket.MSG_CMSG_CLOEXEC))[0]:
-        _fork(clone, _text(connection, header[0]), _descriptors(header[1]))
+        order, descriptors = _text(connection, header[0]), _descriptors(header[1])
+        if len(descriptors) != STREAMS + 1:
+            break  # there was no room for them; they are closed, by which the daemon knows
+        if _fork(clone, descriptors[-1]) == 0:
+            _begin(connection, order, descriptors)
+        for descriptor in descriptors:
+            posix.close(descriptor)
     posix._exit(0)  # noqa: SLF001 - at once
 
 
@@ -112,15 +118,23 @@ def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
     return list(memoryview(b"".join(numbers)).cast("i"))
 
 
-def _fork(clone: Callable[[], int], order: bytes, descriptors: list[int]) -> None:
-    *streams, told = descriptors
+def _fork(clone: Callable[[], int], told: int) -> int:
+    """The pid of the child, 0 in the child, -1 if there can be none, which is told."""
     try:
-        if clone() == 0:
-            begin(marshal.loads(order), streams, told)  # noqa: S302 - of the daemon
+        return clone()
     except OSError as error:
         posix.write(told, _pid(0) + _why(FORK, error))
-    for descriptor in descriptors:
-        posix.close(descriptor)
+        return -1
+
+
+def _begin(connection: _socket.socket, order: bytes, descriptors: list[int]) -> NoReturn:
+    """In the child: a copy of us, of which nothing may go on."""
+    try:
+        connection.close()  # nor may it seem that somebody takes orders
+        *streams, told = descriptors
+        begin(marshal.loads(order), streams, told)  # noqa: S302 - of the daemon
+    finally:
+        posix._exit(EXIT_NOT_BORN)  # noqa: SLF001 - its name
 
 
 def begin(order: Order, streams: list[int], told: int) -> NoReturn:
@@ -143,7 +157,7 @@ def _why(step: str, error: BaseException) -> bytes:
     """What could not be done, and why: a number of errno(3), or 0 and a text."""
     if isinstance(error, OSError) and error.errno:
         return marshal.dumps((step, error.errno, error.strerror))
-    return marshal.dumps((step, 0, str(error)))
+    return marshal.dumps((step, 0, str(error) or type(error).__name__))
 
 
 def _become(order: Order, streams: list[int], step: list[str]) -> None:
@@ -154,14 +168,8 @@ def _become(order: Order, streams: list[int], step: list[str]) -> None:
         posix.setsid()
     else:
         posix.setpgid(0, 0)
-    if order["mark"] is not None:
-        _mark(order["mark"])
-    if order["cgroup"] is not None:
-        step[0] = f"enter cgroup {order['cgroup']}"
-        _write(f"{order['cgroup']}/cgroup.procs", b"0")  # whoever writes it
-    for name, number, soft, hard in order["rlimits"]:
-        step[0] = f"set rlimit {name}"
-        resource.setrlimit(number, (soft, hard))
+    _limit(resource.RLIMIT_RTTIME, (order["mark"], resource.getrlimit(resource.RLIMIT_RTTIME)[1]))
+    _limit(resource.RLIMIT_NOFILE, order["nofile"])
     if order["oom_score_adj"] is not None:
         step[0] = "set oom_score_adj"
         _write("/proc/self/oom_score_adj", str(order["oom_score_adj"]).encode())
@@ -170,6 +178,13 @@ def _become(order: Order, streams: list[int], step: list[str]) -> None:
         posix.setpriority(posix.PRIO_PROCESS, 0, order["nice"])
     if order["umask"] is not None:
         posix.umask(order["umask"])
+    cgroup, step_of_cgroup = -1, f"enter cgroup {order['cgroup']}"
+    if order["cgroup"] is not None:
+        step[0] = step_of_cgroup
+        cgroup = posix.open(f"{order['cgroup']}/cgroup.procs", posix.O_WRONLY | posix.O_CLOEXEC)
+    for name, number, soft, hard in order["rlimits"]:  # after all that takes descriptors
+        step[0] = f"set rlimit {name}"
+        resource.setrlimit(number, (soft, hard))
     if order[USER] is not None:
         step[0] = USER
         uid, gid, groups = order[USER]
@@ -179,6 +194,9 @@ def _become(order: Order, streams: list[int], step: list[str]) -> None:
     if order[WORKING_DIR] is not None:
         step[0] = WORKING_DIR
         posix.chdir(order[WORKING_DIR])
+    if cgroup >= 0:  # last: the daemon waits for us, and we for our share of the processor there
+        step[0] = step_of_cgroup
+        posix.write(cgroup, b"0")  # whoever writes it
     step[0] = EXECUTE
     posix.execve(order["executable"], order["argv"], order["environment"])
 
@@ -194,11 +212,10 @@ def _above(streams: list[int]) -> list[int]:
     return copies
 
 
-def _mark(soft: int) -> None:
-    """Bear the mark that the daemon gives this process. See marks.py, also for who has none."""
-    hard = resource.getrlimit(resource.RLIMIT_RTTIME)[1]
+def _limit(number: int, values: tuple[int, int]) -> None:
+    """Have this limit as the daemon has it just now, not as it had it when we began; if we may."""
     try:  # noqa: SIM105 - `contextlib` is written in Python
-        resource.setrlimit(resource.RLIMIT_RTTIME, (soft, hard))
+        resource.setrlimit(number, values)
     except (OSError, ValueError):
         pass
 
