@@ -77,7 +77,7 @@ def limit_of(pid: int, name: str) -> tuple[str, str]:
 def environment_of(pid: int) -> dict[str, str]:
     """The variables it was started with."""
     pairs = Path(f"/proc/{pid}/environ").read_text().rstrip("\0").split("\0")
-    return dict(pair.partition("=")[::2] for pair in pairs)
+    return dict(pair.partition("=")[::2] for pair in pairs if pair)
 
 
 def descriptors_of(pid: int) -> dict[int, str]:
