@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from daemon import eventually
-from procfs import name_of
+from procfs import all_children_of, name_of
 
 from opsvisor.runtime.forkserver import ForkServer
 from opsvisor.runtime.reaper import Reaper
@@ -28,11 +27,26 @@ def fork_server() -> Iterator[ForkServer]:
         loop.close()
 
 
+def forked_programs(count: int, command: str = "sleep 1000") -> str:
+    """A configuration of so many processes that need a fork, and are always restarted at once."""
+    return f"""
+        [program.web]
+        command = "{command}"
+        nice = 1
+        replicas = {count}
+        process_name = "web{{replica}}"
+        min_uptime = "0s"
+        backoff_delay = "0s"
+        restart = "always"
+        restart_limit_count = 0
+        """
+
+
 def fork_server_of(daemon: int) -> int:
     """The pid of the fork server of this daemon, as soon as there is one."""
 
     def look() -> int:
-        children = Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()
-        return next((int(pid) for pid in children if name_of(int(pid)) == "opsvisor-forks"), 0)
+        helpers = (pid for pid in all_children_of(daemon) if name_of(pid) == "opsvisor-forks")
+        return next(helpers, 0)
 
     return eventually(look)

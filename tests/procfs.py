@@ -32,8 +32,12 @@ def is_gone(pid: int) -> bool:
 
 def children_of(pid: int) -> list[int]:
     """The children of a process's main thread, zombies included; not those that help a daemon."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children if not _is_helper(int(child))]
+    return [child for child in all_children_of(pid) if not _is_helper(child)]
+
+
+def all_children_of(pid: int) -> list[int]:
+    """The same, with those that help a daemon."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _is_helper(pid: int) -> bool:

@@ -71,7 +71,7 @@ def expect(forks: ForkServer, spec: ProcessSpec, files: ChildFiles, cgroup: str 
     """Have the fork server started that `spawn` is about to need, if so. See its `expect`."""
     if _is_crowded(files):
         forks.expect(for_good=True)
-    elif _needs_fork(spec, cgroup):
+    elif _is_limited(spec, cgroup) or (spec.user is not None and _must_change_to(spec.user)):
         forks.expect()
 
 
@@ -96,7 +96,7 @@ def spawn(
     way = _Way(executable, spec.argv, environment)
     try:
         _leave_some(files)
-        if _needs_fork(spec, cgroup):
+        if user is not None or _is_limited(spec, cgroup):
             return _forked(spec, files, way, user=user, cgroup=cgroup, forks=forks)
         if forks is not None and _is_crowded(files) and forks.is_ready:
             return _forked(spec, files, way, user=None, cgroup=None, forks=forks)
@@ -114,10 +114,10 @@ def spawn(
         raise problem or SpawnError(f"cannot start '{spec.id}': {error}") from error
 
 
-def _needs_fork(spec: ProcessSpec, cgroup: str | None) -> bool:
-    """Whether something has to be set that only code of ours can, between fork and exec."""
-    is_limited = spec.rlimits or cgroup or spec.nice is not None or spec.oom_score_adj is not None
-    return bool(is_limited) or (spec.user is not None and _must_change_to(spec.user))
+def _is_limited(spec: ProcessSpec, cgroup: str | None) -> bool:
+    """Whether something has to be set, besides its user, that a fork of ours is needed for."""
+    has_own = spec.nice is not None or spec.oom_score_adj is not None
+    return has_own or bool(spec.rlimits or cgroup)
 
 
 def _is_crowded(files: ChildFiles) -> bool:
@@ -339,9 +339,6 @@ def _reason(spec: ProcessSpec, executable: str, error: OSError) -> str:
     name = errno.errorcode.get(error.errno or 0, str(error))
     if spec.working_dir is not None and error.filename == spec.working_dir:
         return f"couldn't chdir to {spec.working_dir}: {name}"
-    if spec.user is not None and error.errno == errno.EPERM and error.filename is None:
-        # Only what fails at the exec itself names a file. Root in a container may lack CAP_SETUID.
-        return f"couldn't setuid to {spec.user.uid}: {name}"
     match error.errno:
         case errno.EAGAIN if any(limit.name == "nproc" for limit in spec.rlimits):
             return f"its user has more processes than rlimits.nproc allows '{spec.id.name}'"

@@ -2,24 +2,13 @@
 
 import os
 import signal
-from pathlib import Path
 
 from daemon import Daemon, StartDaemon, eventually
-from forks import fork_server_of
-from procfs import is_alive, is_gone, name_of
+from forks import fork_server_of, forked_programs
+from procfs import children_of, is_alive, is_gone
 
 COUNT = 30
-FORKED = f"""
-    [program.web]
-    command = "sleep 1000"
-    nice = 1
-    replicas = {COUNT}
-    process_name = "web{{replica}}"
-    min_uptime = "0s"
-    backoff_delay = "0s"
-    restart = "always"
-    restart_limit_count = 0
-    """
+FORKED = forked_programs(COUNT)
 
 
 def running(daemon: Daemon) -> dict[str, int]:
@@ -30,12 +19,6 @@ def running(daemon: Daemon) -> dict[str, int]:
         return found if len(found) == COUNT and all(map(is_alive, found.values())) else {}
 
     return eventually(look)
-
-
-def sleepers_of(daemon: Daemon) -> set[int]:
-    """All of its children that are programs."""
-    children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
-    return {int(pid) for pid in children if name_of(int(pid)) == "sleep"}
 
 
 def test_it_is_killed_in_a_storm(start_daemon: StartDaemon) -> None:
@@ -51,7 +34,7 @@ def test_it_is_killed_in_a_storm(start_daemon: StartDaemon) -> None:
         servers.add(server)
         eventually(lambda: not set(pids.values()) & set(running(daemon).values()))  # noqa: B023
     assert len(servers) == 5
-    assert eventually(lambda: sleepers_of(daemon) == set(running(daemon).values()))
+    assert eventually(lambda: set(children_of(daemon.pid)) == set(running(daemon).values()))
     assert "spawnerr" not in daemon.log
     assert "reaped" not in daemon.log
 
@@ -82,7 +65,7 @@ def test_it_ends_with_an_upgrade(start_daemon: StartDaemon) -> None:
 
 def test_upgrades_in_a_crash_loop(start_daemon: StartDaemon) -> None:
     """When the last one is ended is the last moment: something is forked all the time."""
-    daemon = start_daemon(FORKED.replace("sleep 1000", "sleep 0.05"))
+    daemon = start_daemon(forked_programs(COUNT, "sleep 0.05"))
     fork_server_of(daemon.pid)
     for _ in range(4):
         assert daemon.ctl("upgrade").status == 0

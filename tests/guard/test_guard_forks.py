@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 from daemon import StartDaemon, eventually
-from forks import fork_server_of
+from forks import fork_server_of, forked_programs
 from procfs import name_of
 from straced import traced
 
@@ -16,18 +16,7 @@ def test_a_crowd_that_needs_forks_is_made_by_the_fork_server(
     start_daemon: StartDaemon, tmp_path: Path
 ) -> None:
     """The daemon, which has the most memory to copy, makes none: it sends as many orders."""
-    daemon = start_daemon(
-        f"""
-        [program.web]
-        command = "sleep 1000"
-        nice = 1
-        replicas = {COUNT}
-        process_name = "web{{replica}}"
-        min_uptime = "0s"
-        backoff_delay = "0s"
-        restart = "always"
-        """
-    )
+    daemon = start_daemon(forked_programs(COUNT))
 
     def alive() -> set[int]:
         pids = {one.pid for one in daemon.client.processes().processes if one.pid}

@@ -137,16 +137,14 @@ def _begin(connection: _socket.socket, order: bytes, descriptors: list[int]) -> 
         posix._exit(EXIT_NOT_BORN)  # noqa: SLF001 - its name
 
 
-def begin(order: Order, streams: list[int], told: int) -> NoReturn:
-    """Become the program of this order. In the child; never returns."""
+def begin(order: Order, streams: list[int], told: int) -> None:
+    """Become the program of this order. In the child; returns if that can't be, which is told."""
     step = [FORK]
     try:
         posix.write(told, _pid(posix.getpid()))
         _become(order, streams, step)
     except BaseException as error:  # noqa: BLE001 - nothing may get out of here
         posix.write(told, _why(step[0], error))
-    finally:
-        posix._exit(EXIT_NOT_BORN)  # noqa: SLF001 - its name
 
 
 def _pid(pid: int) -> bytes:
