@@ -404,6 +404,7 @@ class Parts:
 
     def _flush(self) -> None:
         """What has to be right before the exec, with no turn of the loop in between."""
+        self.engine.settle()  # how somebody ended is known to nobody else
         self.engine.end_fork_server()
         self.engine.flush_logs()
         self.log.capture.flush()

@@ -7,9 +7,10 @@ Theory of operation
    if it can't is the reason of the refusal, and nothing has changed.
 2. **Come to rest.** Requests that are being answered may take a moment longer; then nobody is
    accepted any more, and who connects waits. Readers of streams are told to come back, those who
-   wait for a process to ask again. Spawns that are due are made.
-3. **Replace.** In one go, with all signals held back: the hand-over is written anew, descriptors
-   are marked to be inherited, and execve(2) is called. The pid stays, so children stay children.
+   wait for a process to ask again. Spawns that are due are made, as far as that has an end.
+3. **Replace.** In one go, with all signals held back: ends that are known are handled, the
+   hand-over is written anew, descriptors are marked to be inherited, and execve(2) is called. The
+   pid stays, so children stay children.
    If that fails (no memory), all of it is undone and the daemon goes on.
 
 What goes wrong after that ends the new code like a crash: programs run on, and whoever is started
@@ -234,9 +235,9 @@ class Upgrades:
             ground.hold_signals()
             for _ in range(_TURNS):  # of the loop: what came before may be an order to end
                 await asyncio.sleep(0)
+            ground.flush()
             problem = ground.why_not_now()
             if not problem:
-                ground.flush()
                 self._replace(self._memento(asked_at, silent_since=silent_since))
         except OSError as error:
             problem = f"{error.filename or 'the hand-over'}: {error.strerror}"

@@ -29,7 +29,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from opsvisor.core.effects import (
@@ -109,8 +109,10 @@ _CROWD_MAX = 64
 # What comes in crowds: each is about one process, and all of it can wait for the last of them.
 _CROWDED = (Exited, Spawned, SpawnFault, Start, Stop, Restart)
 
-# How long an upgrade waits for the end of trees that are being killed, in seconds.
+# How long an upgrade waits for the end of trees that are being killed, and for what is to be done
+# before and after that, in seconds. Where programs die faster than they are made that has no end.
 _TREES_PATIENCE = 1.0
+_WORK_PATIENCE = 0.2
 
 
 class Engine:
@@ -327,15 +329,14 @@ class Engine:
         """Return when all that is to be done now has been, which takes some turns of the loop.
 
         Nor does a thread kill anything in that moment, or what it has frozen first would stay so
-        until the next look; but that is not waited for in vain.
+        until the next look. Neither is waited for in vain: processes that are not made yet are
+        asked for again by whoever takes our place.
         """
-        await self._nothing_to_go_on_with()
         is_idle = asyncio.Event()
+        await _for_a_while(self._nothing_to_go_on_with(), _WORK_PATIENCE)
         self._trees.when_idle(is_idle.set)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_TREES_PATIENCE):
-                await is_idle.wait()
-        await self._nothing_to_go_on_with()  # what was waiting for those trees
+        await _for_a_while(is_idle.wait(), _TREES_PATIENCE)
+        await _for_a_while(self._nothing_to_go_on_with(), _WORK_PATIENCE)  # after those trees
 
     async def _nothing_to_go_on_with(self) -> None:
         while self._later is not None:  # noqa: ASYNC110 - no event is worth its upkeep
@@ -451,7 +452,7 @@ class Engine:
             self._drain()
 
     def settle(self) -> None:
-        """Handle what has ended by now, as it would be in the next turn of the loop."""
+        """Handle what is known to have ended, as it would be in the next turn of the loop."""
         if self._inputs:
             self._drain()
 
@@ -877,3 +878,9 @@ class Engine:
     def _inherited(self, orphan: Orphan) -> None:
         self._observer.orphan_reaped(orphan)
         self._groups.member_reaped(Pid(orphan.process_group))
+
+
+async def _for_a_while(what: Awaitable[object], patience: float) -> None:
+    """Wait for this, so many seconds at most."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(what, patience)

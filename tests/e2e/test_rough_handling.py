@@ -265,11 +265,23 @@ def test_hung_up_event_readers_are_forgotten(start_daemon: StartDaemon) -> None:
     """Twenty clients that subscribe and go away leave no stream open and cost nothing."""
     daemon = start_daemon(PROGRAM)
     daemon.until("web", "RUNNING")
+
+    def streams() -> float:
+        return daemon.metric("opsvisor_http_streams_active", stream="events")
+
+    def sockets() -> int:
+        return sum(one.startswith("socket:") for one in descriptors_of(daemon.pid).values())
+
+    with daemon.client.events(last_event_id=0) as stream:
+        next(iter(stream))
+        assert streams() == 1
+        sockets_of_one = sockets()
     for _ in range(20):
         with daemon.client.events(last_event_id=0) as stream:
             next(iter(stream))
     daemon.client.act("restart", ["web"])  # the next event finds out who is gone
-    eventually(lambda: len(descriptors_of(daemon.pid)) < 30)
+    eventually(lambda: streams() == 0)
+    eventually(lambda: sockets() < sockets_of_one)
     assert daemon.until("web", "RUNNING").starts == 2
 
 
