@@ -1,14 +1,60 @@
-"""A fork server for tests that have no engine, and that of a daemon."""
+"""A fork server for tests that have no engine, that of a daemon, and a place before the exec."""
 
 import asyncio
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from daemon import eventually
+from engine_room import children
 from procfs import all_children_of, name_of
 
+from opsvisor.core.spec import Pid
 from opsvisor.runtime.forkserver import ForkServer
 from opsvisor.runtime.reaper import Reaper
+
+
+class Gate:
+    """A cgroup.procs that keeps whoever enters it, between fork and exec, until it is opened."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        os.mkfifo(folder / "cgroup.procs")
+
+    def waiting(self) -> list[Pid]:
+        """Children of ours that have not executed yet, and wait here."""
+        return [pid for pid in children() if _wchan(pid) == "wait_for_partner"]
+
+    def has_newcomer(self) -> bool:
+        """Whether there is one."""
+        return bool(self.waiting())
+
+    def open(self) -> None:
+        """Let them through."""
+        with (self.folder / "cgroup.procs").open("rb") as file:
+            assert set(file.read()) == set(b"0")
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Keep nobody inside the block."""
+        both_ends = os.open(self.folder / "cgroup.procs", os.O_RDWR)
+        try:
+            yield
+        finally:
+            os.close(both_ends)
+
+
+def _wchan(pid: Pid) -> str:
+    try:
+        return Path(f"/proc/{pid}/wchan").read_text()
+    except OSError:  # it has ended
+        return ""
+
+
+async def until(claim: Callable[[], object]) -> None:
+    """Let the loop turn until this is true."""
+    await asyncio.to_thread(eventually, lambda: bool(claim()))
 
 
 @contextmanager

@@ -11,16 +11,14 @@ turn of the loop. All ends that are known by then are handled together, and so i
 between, because much of what they cost is paid once for any number: all that has changed is
 written by one write(2).
 
-Spawning is the only effect that takes long (0.3 ms). Spawns wait in a queue of their own and are
-done a few at a time, for a millisecond or so; then others have some turns of the loop: 1,000 that
-are started leave the API answering and other deaths noticed. A single restart is done at once.
+Spawning is the only effect that takes long: it is done a few processes at a time, in turns with
+all others (spawning.py).
 
 What has changed is remembered before anything reaches the outside: facts are published first, then
-all of it is committed at once, and only then is a process made or signalled. Before a process is
-made its pipes are remembered, together with why it is made. Whoever finds that memory, and no
-daemon, has never to do with less than was done; what of the last few microseconds was not done
-yet, the core asks for again. Lines of the log can wait for the end of all that: a program that has
-died is there again before they are written.
+all of it is committed at once, and only then is a process made or signalled. Whoever finds that
+memory, and no daemon, has never to do with less than was done; what of the last few microseconds
+was not done yet, the core asks for again. Lines of the log can wait for the end of all that: a
+program that has died is there again before they are written.
 """
 
 import asyncio
@@ -29,7 +27,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from opsvisor.core.effects import (
@@ -84,14 +82,12 @@ from opsvisor.runtime.probes import Commands, Names, Probes, ask
 from opsvisor.runtime.reaper import OnExit, Orphan, Reaper
 from opsvisor.runtime.sockets import Hold, SharedSockets
 from opsvisor.runtime.spawn import find_executable
-from opsvisor.runtime.spawn_queue import Line, SpawnQueue
-from opsvisor.runtime.spawner import Made, Prepared, Spawner
+from opsvisor.runtime.spawn_queue import Line
+from opsvisor.runtime.spawner import Made, Spawner
+from opsvisor.runtime.spawning import Spawning, Told
 from opsvisor.runtime.streams import ProcessStreams
 from opsvisor.runtime.taking_back import TakingBack
 from opsvisor.runtime.trees import NOBODY, HeldEnd, StoppedTrees, Tree, descendants
-
-# Longest time spent on spawning before the loop gets another turn, in seconds.
-_SPAWN_SLICE = 0.001
 
 # Turns of the loop that others have before more is spawned: a request takes some, and would else
 # wait for as many slices.
@@ -99,9 +95,6 @@ _TURNS_OF_OTHERS = 4
 
 # After a run of so many seconds a process is not one that crashes and starts all the time.
 _SETTLED_AFTER = 0.1
-
-# Processes that are prepared together, and remembered by one write before they are made.
-_SPAWN_BATCH = 4
 
 # Inputs that are handled together at most, since others wait meanwhile.
 _CROWD_MAX = 64
@@ -113,6 +106,7 @@ _CROWDED = (Exited, Spawned, SpawnFault, Start, Stop, Restart)
 # before and after that, in seconds. Where programs die faster than they are made that has no end.
 _TREES_PATIENCE = 1.0
 _WORK_PATIENCE = 0.2
+_LOOK_AGAIN_AFTER = 0.001
 
 
 class Engine:
@@ -150,10 +144,6 @@ class Engine:
         self._draining = False
         self._is_uncommitted = False  # whether something may have changed since the last commit
         self._input_listeners: list[Callable[[Input], None]] = []
-        self._spawns = SpawnQueue()
-        self._hurried: deque[Prepared] = deque()  # to be made next: who ran for a while
-        self._prepared: deque[Prepared] = deque()  # and these after them
-        self._spawn_until: float | None = None  # when this turn has spawned for long enough
         self._later: asyncio.Handle | None = None  # goes on with inputs and spawns
         self._holds_over: list[tuple[ProcessId, Hold]] = []  # of runs that have ended
         self._reaped_in: list[float] = []  # seconds; told when those that ended are there again
@@ -193,6 +183,7 @@ class Engine:
             on_exit=self._groups.leader_exited,
             on_orphan=self._inherited,
             on_unwatch=lambda pid: self.legacy.pidfd(pid, None),
+            is_one_of_ours=self._is_on_the_way,
             all_told=self._ends_told,
         )
         self._forks = ForkServer(loop, self._reaper)
@@ -205,6 +196,19 @@ class Engine:
             legacy=self.legacy,
             forks=self._forks,
             on_error=lambda error: self._observer.internal_error("engine", error),
+        )
+        self._spawning = Spawning(
+            self._spawner,
+            loop=loop,
+            # What is ending would be taken for a part of its tree; its turn comes after that.
+            may_be_made=lambda process_id: not self._trees.is_ending(process_id),
+            told=Told(
+                prepared=self._prepared,
+                made=self._spawned,
+                failed=self._inputs.append,
+                hold_over=lambda *one: self._holds_over.append(one),
+                go_on=self._go_on_soon,
+            ),
         )
         self._taking_back = TakingBack(
             streams=self._streams,
@@ -255,8 +259,7 @@ class Engine:
         self._trees.close()
         self._forks.close()
         self._reaper.close()
-        for prepared in (*self._hurried, *self._prepared):
-            self._spawner.give_up(prepared)
+        self._spawning.close()
         self._streams.close()
         if not leave_sockets:
             self._sockets.close()
@@ -339,8 +342,9 @@ class Engine:
         await _for_a_while(self._nothing_to_go_on_with(), _WORK_PATIENCE)  # after those trees
 
     async def _nothing_to_go_on_with(self) -> None:
-        while self._later is not None:  # noqa: ASYNC110 - no event is worth its upkeep
-            await asyncio.sleep(0)
+        while self._later is not None or self._spawning.are_on_the_way:  # noqa: ASYNC110 - no
+            # event is worth its upkeep
+            await asyncio.sleep(0 if self._later is not None else _LOOK_AGAIN_AFTER)
 
     def end_fork_server(self) -> None:
         """End it, at once. Who becomes us by exec would find it among its children."""
@@ -452,8 +456,13 @@ class Engine:
             self._drain()
 
     def settle(self) -> None:
-        """Handle what is known to have ended, as it would be in the next turn of the loop."""
+        """Handle what is known to have ended, as it would be in the next turn of the loop.
+
+        Nor is any process half made after that: a second is waited for those, and none is begun.
+        """
+        self._spawning.finish()
         if self._inputs:
+            self._spawning.pause()
             self._drain()
 
     def _ends_told(self) -> None:
@@ -462,9 +471,7 @@ class Engine:
         Not with those that begin and end all the time: a few of them would leave others half as
         many turns of the loop, and a request takes some.
         """
-        if not self._inputs or self._draining or self._spawns or self._hurried or self._prepared:
-            return
-        if self._was_soon_over:
+        if not self._inputs or self._draining or self._spawning.has_some or self._was_soon_over:
             return
         if self._later is not None:
             self._later.cancel()
@@ -482,7 +489,7 @@ class Engine:
             self._draining = False
             if self._is_uncommitted:
                 self._commit()
-            self._spawn_until = None
+            self._spawning.end_turn()
             self.legacy.keep()
             self._arm()
             self._let_go_of_sockets()
@@ -497,8 +504,9 @@ class Engine:
         """
         if not self._holds_over:
             return
-        over = [one for one in self._holds_over if one[0] not in self._spawns]
-        self._holds_over = [one for one in self._holds_over if one[0] in self._spawns]
+        is_waiting = self._spawning.is_waiting
+        over = [one for one in self._holds_over if not is_waiting(one[0])]
+        self._holds_over = [one for one in self._holds_over if is_waiting(one[0])]
         for _, hold in over:
             hold.let_go()
 
@@ -615,13 +623,13 @@ class Engine:
             case Publish():
                 self._publish(effect.event)
             case Spawn():
-                self._spawns.add(effect.spec, self._line_of(effect.spec.id))
+                self._spawning.add(effect.spec, self._line_of(effect.spec.id))
             case Adopt():
                 self._taking_back.adopt(effect.spec, effect.pid)
             case FindSpawn():
                 self._taking_back.find_spawn(effect.spec)
             case CancelSpawn():
-                if self._call_off(effect.id):
+                if self._spawning.call_off(effect.id):
                     self._inputs.append(SpawnFault(effect.id, "called off"))
             case SignalProcess():
                 self._signal(effect)
@@ -638,76 +646,26 @@ class Engine:
                 self._trees.when_idle(over)
 
     def _spawn_some(self) -> bool:
-        """Spawn a few, and tell whether that led to inputs; for so long in each turn."""
-        if self._later is not None or not (self._hurried or self._prepared or self._spawns):
+        """Spawn a few, and tell whether that led to inputs."""
+        if self._later is not None or not self._spawning.has_some:
             return False
-        now = time.monotonic()
-        if self._spawn_until is None:
-            self._spawn_until = now + _SPAWN_SLICE
-        elif now >= self._spawn_until:
+        if not self._spawning.do_some():
             self._go_on_soon(_TURNS_OF_OTHERS)
-            return False
-        self._prepare_some()
-        # One takes a tenth of the slice, or several of them: until a processor is free for it.
-        while prepared := self._hurried or self._prepared:
-            self._make(prepared.popleft())
-            if time.monotonic() >= self._spawn_until:
-                break
         return bool(self._inputs)
+
+    def _prepared(self) -> None:
+        """Have remembered who is about to be made."""
+        self._commit()
+        self.legacy.keep()
+
+    def _is_on_the_way(self, pid: Pid) -> bool:
+        return self._spawning.has_ended(pid)
 
     def _line_of(self, process_id: ProcessId) -> Line:
         if process_id in self._settled:
             self._settled.discard(process_id)
             return Line.SETTLED
         return Line.FIRST if self._streams.get(process_id) is None else Line.AGAIN
-
-    def _prepare_some(self) -> None:
-        """Have a few to be made; who ran for a while waits for none of the others."""
-        room = _SPAWN_BATCH - len(self._hurried)
-        hurried = self._spawns.take_settled(room, may_be_made=self._may_be_made)
-        others: list[ProcessSpec] = []
-        if not self._prepared:
-            others = self._spawns.take(room - len(hurried), may_be_made=self._may_be_made)
-        if hurried or others:
-            self._prepare(hurried, self._hurried)
-            self._prepare(others, self._prepared)
-            self._commit()
-            self.legacy.keep()
-
-    def _may_be_made(self, process_id: ProcessId) -> bool:
-        # What is ending would be taken for a part of its tree; its turn comes after that.
-        return not self._trees.is_ending(process_id)
-
-    def _prepare(self, specs: Iterable[ProcessSpec], prepared: deque[Prepared]) -> None:
-        for spec in specs:
-            one = self._spawner.prepare(spec)
-            if isinstance(one, SpawnFault):
-                self._inputs.append(one)
-            else:
-                prepared.append(one)
-
-    def _make(self, prepared: Prepared) -> None:
-        made = self._spawner.make(prepared)
-        if isinstance(made, SpawnFault):
-            self._inputs.append(made)
-        else:
-            self._spawned(made)
-
-    def _call_off(self, process_id: ProcessId) -> bool:
-        """Whether this process was about to be made: it is not, then."""
-        return self._give_up(process_id) or self._spawns.discard(process_id)
-
-    def _give_up(self, process_id: ProcessId) -> bool:
-        """Whether it was prepared already, and is not now. Its socket stays for who comes next."""
-        for queue in (self._hurried, self._prepared):
-            for prepared in queue:
-                if prepared.spec.id == process_id:
-                    queue.remove(prepared)
-                    self._spawner.give_up(prepared)
-                    if prepared.hold is not None:
-                        self._holds_over.append((process_id, prepared.hold))
-                    return True
-        return False
 
     def _spawned(self, made: Made) -> None:
         process_id, pid = made.id, made.pid
@@ -772,9 +730,10 @@ class Engine:
     def end_leftovers(self, process_id: ProcessId) -> None:
         """End what earlier runs of a process that is down have left, if its stops are to do so."""
         spec = self._supervisor.spec_of(process_id)
-        if self._give_up(process_id):
-            self._spawns.add(spec, Line.AGAIN)  # after the leftovers, or it would end with them
-        is_down = self.legacy.run_of(process_id).pid == NOBODY
+        if self._spawning.give_up(process_id):
+            self._spawning.add(spec, Line.AGAIN)  # after the leftovers, or it would end with them
+        is_there = self._spawning.is_on_the_way(process_id)  # likewise, and it is too late
+        is_down = self.legacy.run_of(process_id).pid == NOBODY and not is_there
         if (
             is_down
             and process_id not in self._whole_ended

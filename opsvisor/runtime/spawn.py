@@ -14,8 +14,9 @@ The first two share the daemon's memory with the child until it executes (vfork)
 all signals around that, or have no handlers, and reset handlers and the signal mask in the child
 before exec: a SIGTERM sent the instant after a spawn finds the default action, it can't be
 swallowed by a handler of ours. What Python ignores (SIGPIPE, SIGXFSZ) is restored; what the daemon
-itself inherited as ignored is reset when it starts (daemon.py). All return only when exec has
+itself inherited as ignored is reset when it starts (daemon.py). All end only when exec has
 succeeded or failed: a command that can't be executed is an error here and not a child that dies.
+The last one is in two parts, so that the loop can do something else between them.
 
 Descriptors are not closed one by one: all of the daemon's are close-on-exec, and a child that
 lists /proc/self/fd of a daemon with thousands of them would take milliseconds for nothing. But the
@@ -33,12 +34,20 @@ from functools import partial
 from opsvisor.core.outcome import SpawnFaultKind
 from opsvisor.core.spec import Pid, ProcessSpec, ResourceLimit, UserSpec
 from opsvisor.core.struct import Struct
-from opsvisor.runtime.forkserver import ForkServer, NotBornError, Order, fork_here, serve
+from opsvisor.runtime.forkserver import (
+    Birth,
+    ForkServer,
+    NotBornError,
+    Order,
+    fork_here,
+    serve,
+)
 from opsvisor.runtime.signals import PYTHON_IGNORES
 
 _LAST_STREAM = 2
 _RESERVE = 8  # descriptors
 _CROWDED = 8000  # descriptors
+_FAILURES = (NotBornError, OSError, ValueError, OverflowError, subprocess.SubprocessError)
 _make_in_group = partial(os.posix_spawn, setsigdef=PYTHON_IGNORES, setpgroup=0)
 _make_in_session = partial(os.posix_spawn, setsigdef=PYTHON_IGNORES, setsid=True)
 _FALLBACK_PATH = "/bin:/usr/bin:/usr/local/bin"  # what Supervisor searches without PATH
@@ -75,6 +84,21 @@ def expect(forks: ForkServer, spec: ProcessSpec, files: ChildFiles, cgroup: str 
         forks.expect()
 
 
+class Begun(Struct, frozen=True):
+    """A process that was ordered: its program has not begun, as far as we know."""
+
+    spec: ProcessSpec
+    executable: str
+    birth: Birth
+
+    def finish(self) -> Pid:
+        """Wait until its program begins. SpawnError if it doesn't."""
+        try:
+            return self.birth.finish()
+        except _FAILURES as error:
+            raise _spawn_error(self.spec, self.executable, error) from error
+
+
 def spawn(
     spec: ProcessSpec,
     files: ChildFiles,
@@ -87,6 +111,22 @@ def spawn(
 
     `cgroup` is the folder of one that it enters before its program begins. Without a fork server
     (`forks`) what needs a fork is forked here.
+    """
+    begun = begin(spec, files, base_environment, cgroup=cgroup, forks=forks)
+    return begun.finish() if isinstance(begun, Begun) else begun
+
+
+def begin(
+    spec: ProcessSpec,
+    files: ChildFiles,
+    base_environment: Mapping[str, str],
+    *,
+    cgroup: str | None = None,
+    forks: ForkServer | None = None,
+) -> Pid | Begun:
+    """As `spawn`, but where it is forked nobody has waited for its program yet.
+
+    The files stay open until that is finished.
     """
     environment = spec.environment_over(base_environment)
     executable = _given_path(spec)  # of one that is given the kernel says whether it is executable
@@ -105,13 +145,8 @@ def spawn(
         if is_plain and min(files.stdin, files.stdout, files.stderr) > _LAST_STREAM:
             return _posix_spawned(spec, files, way)
         return _popened(spec, files, way)
-    except NotBornError as error:
-        raise _not_born(spec, executable, error) from error
-    except OSError as error:
-        raise _failed(spec, executable, error) from error
-    except (ValueError, OverflowError, subprocess.SubprocessError) as error:
-        problem = _problem_of(executable)
-        raise problem or SpawnError(f"cannot start '{spec.id}': {error}") from error
+    except _FAILURES as error:
+        raise _spawn_error(spec, executable, error) from error
 
 
 def _is_limited(spec: ProcessSpec, cgroup: str | None) -> bool:
@@ -186,7 +221,7 @@ def _forked(
     user: UserSpec | None,
     cgroup: str | None,
     forks: ForkServer | None,
-) -> Pid:
+) -> Begun:
     order: Order = {
         "executable": os.fsencode(way.executable),
         "argv": [os.fsencode(word) for word in way.argv],
@@ -206,7 +241,8 @@ def _forked(
         "working_dir": spec.working_dir,
     }
     streams = (files.stdin, files.stdout, files.stderr)
-    return fork_here(order, streams).finish() if forks is None else forks.make(order, streams)
+    birth = fork_here(order, streams) if forks is None else forks.begin(order, streams)
+    return Begun(spec, way.executable, birth)
 
 
 def _rlimit(limit: ResourceLimit) -> tuple[str, int, int, int]:
@@ -312,6 +348,18 @@ def _problem_of(path: str) -> SpawnError | None:
     if not os.access(path, os.X_OK):
         return SpawnError(f"no permission to run command '{path}'", kind)
     return None
+
+
+def _spawn_error(spec: ProcessSpec, executable: str, error: Exception) -> SpawnError:
+    """What to say of this, which is one of _FAILURES."""
+    match error:
+        case NotBornError():
+            return _not_born(spec, executable, error)
+        case OSError():
+            return _failed(spec, executable, error)
+        case _:
+            found = _problem_of(executable)
+            return found or SpawnError(f"cannot start '{spec.id}': {error}")
 
 
 def _not_born(spec: ProcessSpec, executable: str, error: NotBornError) -> SpawnError:

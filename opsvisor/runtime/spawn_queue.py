@@ -1,6 +1,6 @@
 """Who is to be spawned next, when more are than one turn of the loop can make."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 
 from opsvisor.core.enums import HashedById
@@ -13,6 +13,9 @@ class Line(HashedById):
     SETTLED = "settled"
     AGAIN = "again"
     FIRST = "first"
+
+
+Place = tuple[Line, ProcessSpec]
 
 
 class SpawnQueue:
@@ -50,24 +53,26 @@ class SpawnQueue:
         del self._lines[line][process_id]
         return True
 
-    def take_settled(
-        self, count: int, *, may_be_made: Callable[[ProcessId], bool]
-    ) -> list[ProcessSpec]:
+    def take_settled(self, count: int, *, may_be_made: Callable[[ProcessId], bool]) -> list[Place]:
         """So many at most of those that ran for a while and may be made now. They wait no more."""
         return self._taken(islice(self._ready(self._lines[Line.SETTLED], may_be_made), count))
 
-    def take(self, count: int, *, may_be_made: Callable[[ProcessId], bool]) -> list[ProcessSpec]:
-        """The same of all the others."""
-        again = self._ready(self._lines[Line.AGAIN], may_be_made)
-        first = self._ready(self._lines[Line.FIRST], may_be_made)
+    def take(
+        self, count: int, lines: Collection[Line], *, may_be_made: Callable[[ProcessId], bool]
+    ) -> list[Place]:
+        """The same of all the others that are in these lines."""
+        again, first = (
+            self._ready(self._lines[line] if line in lines else {}, may_be_made)
+            for line in (Line.AGAIN, Line.FIRST)
+        )
         taken = list(islice(again, count // 2))
         taken += islice(first, count - len(taken))
         taken += islice(again, count - len(taken))
         return self._taken(taken)
 
-    def _taken(self, specs: Iterable[ProcessSpec]) -> list[ProcessSpec]:
-        taken = list(specs)
-        for spec in taken:
+    def _taken(self, specs: Iterable[ProcessSpec]) -> list[Place]:
+        taken = [(self._places[spec.id], spec) for spec in specs]
+        for _, spec in taken:
             self.discard(spec.id)
         return taken
 

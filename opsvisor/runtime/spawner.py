@@ -17,7 +17,7 @@ from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.marks import Marks
 from opsvisor.runtime.pidfd import Births, this_tick
 from opsvisor.runtime.sockets import Hold, SharedSockets, SocketError
-from opsvisor.runtime.spawn import ChildFiles, SpawnError, expect, spawn
+from opsvisor.runtime.spawn import Begun, ChildFiles, SpawnError, begin, expect
 from opsvisor.runtime.streams import ProcessStreams
 
 
@@ -45,8 +45,20 @@ class Made(Struct, frozen=True, kw_only=True):
     seconds: float
 
 
+class Ordered(Struct, frozen=True, kw_only=True):
+    """A process that was begun, and whose program has not: it is to be finished.
+
+    It was ordered after tick `since`, and `at` a monotonic instant.
+    """
+
+    prepared: Prepared
+    begun: Begun
+    since: int
+    at: float
+
+
 class Spawner:
-    """Makes processes. Between `prepare` and `make` it has to be remembered what is intended.
+    """Makes processes. Between `prepare` and `begin` it has to be remembered what is intended.
 
     Any number can be prepared, and remembered at once. `on_error` is told of bugs.
     """
@@ -104,35 +116,52 @@ class Spawner:
             seconds=time.monotonic() - began,
         )
 
-    def make(self, prepared: Prepared) -> Made | SpawnFault:
-        """Make the process, or tell why that can't be."""
-        began = time.monotonic()
+    def begin(self, prepared: Prepared) -> Made | Ordered | SpawnFault:
+        """Make the process, or have it made, or tell why that can't be."""
+        at = time.monotonic()
         spec = prepared.spec
         may_outlive = spec.stop.kill_mode is not KillMode.CGROUP
         since = this_tick()
         expect(self._forks, spec, prepared.files, prepared.cgroup)
         try:
             with self._marks.handed_on(spec.id, may_outlive=may_outlive):
-                pid = spawn(
+                begun = begin(
                     spec,
                     prepared.files,
                     self._environment,
                     cgroup=prepared.cgroup,
                     forks=self._forks,
                 )
-            self._marks.note(spec, pid)
         except Exception as error:  # noqa: BLE001 - likewise
-            prepared.streams.run_failed()
-            return _not_made(self._fault(spec, error), prepared.hold)
-        finally:
-            prepared.files.close()
+            return self._failed(prepared, error)
+        if isinstance(begun, Begun):
+            return Ordered(prepared=prepared, begun=begun, since=since, at=at)
+        return self._made(prepared, begun, since, at)
+
+    def finish(self, ordered: Ordered) -> Made | SpawnFault:
+        """Wait until its program begins, or tell why it doesn't."""
+        try:
+            pid = ordered.begun.finish()
+        except Exception as error:  # noqa: BLE001 - likewise
+            return self._failed(ordered.prepared, error)
+        return self._made(ordered.prepared, pid, ordered.since, ordered.at)
+
+    def _made(self, prepared: Prepared, pid: Pid, since: int, at: float) -> Made:
+        spec = prepared.spec
+        self._marks.note(spec, pid)
+        prepared.files.close()
         return Made(
             id=spec.id,
             pid=pid,
             born=self._births.of(pid, since),
             hold=prepared.hold,
-            seconds=prepared.seconds + time.monotonic() - began,
+            seconds=prepared.seconds + time.monotonic() - at,
         )
+
+    def _failed(self, prepared: Prepared, error: Exception) -> SpawnFault:
+        prepared.streams.run_failed()
+        prepared.files.close()
+        return _not_made(self._fault(prepared.spec, error), prepared.hold)
 
     def give_up(self, prepared: Prepared) -> None:
         """Close what was opened for a process that is not to be made after all.
@@ -141,6 +170,11 @@ class Spawner:
         """
         prepared.streams.run_failed()
         prepared.files.close()
+
+    def leave(self, ordered: Ordered) -> None:
+        """Hear no more of a process that was ordered; whoever comes after us finds it."""
+        ordered.begun.birth.close()
+        ordered.prepared.files.close()
 
     def _fault(self, spec: ProcessSpec, error: Exception) -> SpawnFault:
         match error:

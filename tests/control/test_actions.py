@@ -339,9 +339,10 @@ async def signalled(house: ControlRoom, *names: str) -> "asyncio.Task[list[Actio
 
 def hold_back(house: ControlRoom, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Have this one wait for the rest of an earlier run, as it were."""
-    may_be_made = house.room.engine._may_be_made
+    spawning = house.room.engine._spawning
+    may_be_made = spawning._may_be_made
     monkeypatch.setattr(
-        house.room.engine, "_may_be_made", lambda one: one != key(name) and may_be_made(one)
+        spawning, "_may_be_made", lambda one: one != key(name) and may_be_made(one)
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from engine_room import Room, engine_room
+from forks import Gate
 from orphans import orphans_are_ours
 from sampled import Victim, World, WorldOf
 
@@ -43,3 +44,9 @@ def world_of() -> Iterator[WorldOf]:
     yield make
     for world in made:
         world.sampler.close()
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    """One that is closed."""
+    return Gate(tmp_path)

@@ -53,6 +53,7 @@ from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.oom import OomWatch
 from opsvisor.runtime.readers import Readers
 from opsvisor.runtime.spawn import SpawnError
+from opsvisor.runtime.spawner import Prepared
 from opsvisor.runtime.trees import Tree, end_trees
 
 ALWAYS = RestartPolicy(mode=RestartMode.ALWAYS)
@@ -192,11 +193,16 @@ async def test_many_spawns_leave_the_loop_turns_for_others(room: Room) -> None:
     assert spawned == sorted(spawned), "spawned in the order of the plan"
 
 
+def prepared(room: Room) -> list[Prepared]:
+    """What has been opened for processes that are not made yet."""
+    return [one for some in room.engine._spawning._prepared.values() for one in some]
+
+
 async def test_what_was_prepared_and_waits_can_be_called_off_and_ended(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its pipes were opened in the turn before; a look for its leftovers must not find it."""
-    monkeypatch.setattr("opsvisor.runtime.engine._SPAWN_SLICE", 0.0)  # one in each turn
+    monkeypatch.setattr("opsvisor.runtime.spawning._SLICE", 0.0)  # one in each turn
     names = [f"web-{number}" for number in range(4)]
     room.apply(sleeper())
     await room.state(PublicState.RUNNING)
@@ -205,10 +211,10 @@ async def test_what_was_prepared_and_waits_can_be_called_off_and_ended(
     room.engine._streams._spares.close()
     before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names alone
     room.apply(*(sleeper(name) for name in names))
-    assert [one.spec.id.name for one in room.engine._prepared] == names[1:]
+    assert [one.spec.id.name for one in prepared(room)] == names[1:]
     room.engine.submit(Stop(key(names[1])))
     room.engine.end_leftovers(key(names[2]))
-    assert [one.spec.id.name for one in room.engine._prepared] == names[3:]
+    assert [one.spec.id.name for one in prepared(room)] == names[3:]
     await room.state(PublicState.STOPPED, names[1])
     for name in (names[0], *names[2:]):
         await room.state(PublicState.RUNNING, name)
@@ -223,14 +229,14 @@ async def test_no_more_than_a_few_are_prepared_and_each_in_its_turn(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who ran for a while waits for those alone that did so and ended before it."""
-    monkeypatch.setattr("opsvisor.runtime.engine._SPAWN_SLICE", 0.0)  # one in each turn
+    monkeypatch.setattr("opsvisor.runtime.spawning._SLICE", 0.0)  # one in each turn
     monkeypatch.setattr("opsvisor.runtime.engine._SETTLED_AFTER", -1.0)
     most = 0
     names = [f"web-{number:02}" for number in range(20)]
 
     def look(_event: Event) -> None:
         nonlocal most
-        most = max(most, len(room.engine._hurried) + len(room.engine._prepared))
+        most = max(most, len(prepared(room)))
 
     room.bus.listen(look)
     room.apply(*(sleeper(name, restart=ALWAYS) for name in names))
@@ -256,14 +262,14 @@ async def test_a_close_leaves_nothing_of_what_was_prepared(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """No descriptor; but the file of a socket stays for the next daemon, if it is asked to."""
-    monkeypatch.setattr("opsvisor.runtime.engine._SPAWN_SLICE", 0.0)  # one in each turn
+    monkeypatch.setattr("opsvisor.runtime.spawning._SLICE", 0.0)  # one in each turn
     others, before = children(), set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names alone
     room = Room(dict(os.environ))
     room.engine.open(room.observer())
     path = tmp_path / "socket"
     listener = UnixSocketSpec(path=str(path))
     room.apply(sleeper("first"), sleeper("listens", socket=listener))
-    assert [one.spec.id.name for one in room.engine._prepared] == ["listens"]
+    assert [one.spec.id.name for one in prepared(room)] == ["listens"]
     room.engine.close(leave_sockets=True)
     assert path.is_socket()
     room.engine._sockets.close()

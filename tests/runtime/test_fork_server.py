@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from daemon import eventually
 from engine_room import children, program
+from forks import Gate, until
 from procfs import descriptors_of, environment_of, is_alive, name_of
 
 from opsvisor.core.outcome import Outcome, Usage
@@ -53,7 +54,7 @@ class Bench:
 
     def make(self, *argv: str, **options: object) -> Pid:
         """A process of this command, watched as the engine does."""
-        pid = self.server.make(order(*argv, **options), STREAMS)
+        pid = self.server.begin(order(*argv, **options), STREAMS).finish()
         self.reaper.watch(pid)
         return pid
 
@@ -73,11 +74,6 @@ class Bench:
 
     def _orphan(self, orphan: Orphan) -> None:
         self.orphans.append(orphan)
-
-
-async def until(claim: Callable[[], object]) -> None:
-    """Let the loop turn until this is true."""
-    await asyncio.to_thread(eventually, lambda: bool(claim()))
 
 
 def order(*argv: str, **options: object) -> Order:
@@ -119,30 +115,6 @@ async def bench() -> AsyncIterator[Bench]:
 def parent_of(pid: int) -> int:
     """Who is told of its end."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-class Gate:
-    """A cgroup.procs that keeps whoever enters it, between fork and exec, until it is opened."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        os.mkfifo(folder / "cgroup.procs")
-
-    def has_newcomer(self) -> bool:
-        """Whether a child of ours that has not executed yet waits here."""
-        waiting = [pid for pid in children() if name_of(pid) == "opsvisor-forks"]
-        return any(Path(f"/proc/{pid}/wchan").read_text() == "wait_for_partner" for pid in waiting)
-
-    def open(self) -> None:
-        """Let it through."""
-        with (self.folder / "cgroup.procs").open("rb") as file:
-            assert file.read() == b"0"
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Gate:
-    """One that is closed."""
-    return Gate(tmp_path)
 
 
 class Telltale:
@@ -325,8 +297,8 @@ async def test_nothing_begins_for_a_daemon_that_is_gone(bench: Bench) -> None:
     """The next one would know nothing of it, or make it as well: nobody reads, so it ends."""
     server = await bench.ready()
     os.kill(server, signal.SIGSTOP)
-    birth = bench.server._order(order(*SLEEP), STREAMS)
-    os.close(birth._told)
+    birth = bench.server.begin(order(*SLEEP), STREAMS)
+    birth.close()
     os.kill(server, signal.SIGCONT)
     await until(lambda: bench.orphans)
     assert bench.orphans.pop().outcome.signum == signal.SIGPIPE
@@ -336,19 +308,22 @@ async def test_nobody_waits_for_a_server_that_was_stopped(bench: Bench) -> None:
     """After a while it is killed, and we fork ourselves."""
     server = await bench.ready()
     os.kill(server, signal.SIGSTOP)
-    with pytest.raises(ConnectionError):
-        bench.server._order(order(*SLEEP), STREAMS).finish(within=0.01)
-    await until(lambda: bench.server.pid is None)
-    await bench.end(bench.make(*SLEEP))
+    birth = bench.server.begin(order(*SLEEP), STREAMS)
+    birth.hurry(0.01)
+    pid = birth.finish()
+    assert bench.server.pid is None
+    bench.reaper.watch(pid)
+    await bench.end(pid)
 
 
 async def test_nobody_waits_for_who_does_not_come_to_its_program(bench: Bench, gate: Gate) -> None:
     """An executable on a file server that is gone, say: it is killed, and its end told."""
     await bench.ready()
-    birth = bench.server._order(order(*SLEEP, cgroup=str(gate.folder)), STREAMS)
+    birth = bench.server.begin(order(*SLEEP, cgroup=str(gate.folder)), STREAMS)
     await until(gate.has_newcomer)
+    birth.hurry(0.01)
     with pytest.raises(NotBornError, match=r"has not begun within 0\.01 s"):
-        birth.finish(within=0.01)
+        birth.finish()
     await until(lambda: bench.orphans)
     assert bench.orphans.pop().outcome.signum == signal.SIGKILL
     assert bench.server.is_ready
@@ -379,8 +354,10 @@ async def test_nobody_is_killed_for_a_server_that_stops_after_it_could_not_fork(
     """It says so with the pid 0, which to kill(2) would be all of us."""
     told, tell = os.pipe2(os.O_CLOEXEC)
     os.write(tell, bytes(4) + marshal.dumps(("fork", errno.EAGAIN, "no")))
+    birth = Birth(told, give_up=lambda: os.close(tell))
+    birth.hurry(0.01)
     with pytest.raises(NotBornError) as caught:
-        Birth(told, give_up=lambda: os.close(tell)).finish(within=0.01)
+        birth.finish()
     assert (caught.value.step, caught.value.code) == ("fork", errno.EAGAIN)
 
 

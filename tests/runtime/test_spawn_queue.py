@@ -2,8 +2,10 @@
 
 from engine_room import program
 
-from opsvisor.core.spec import ProcessId, ProcessSpec
-from opsvisor.runtime.spawn_queue import Line, SpawnQueue
+from opsvisor.core.spec import ProcessId
+from opsvisor.runtime.spawn_queue import Line, Place, SpawnQueue
+
+BOTH = (Line.AGAIN, Line.FIRST)
 
 
 def queue_of(*, first: int = 0, again: int = 0) -> SpawnQueue:
@@ -18,8 +20,13 @@ def queue_of(*, first: int = 0, again: int = 0) -> SpawnQueue:
 
 def take(queue: SpawnQueue, count: int, *, without: str = "") -> list[str]:
     """The names of those that are taken."""
-    taken = queue.take(count, may_be_made=lambda one: one.name != without)
-    return [spec.id.name for spec in taken]
+    return names(queue.take(count, BOTH, may_be_made=lambda one: one.name != without))
+
+
+def names(taken: list[Place]) -> list[str]:
+    """Their names. Each comes with the line that it was in."""
+    assert all(spec.id.name[0] == line.value[0] for line, spec in taken)
+    return [spec.id.name for _, spec in taken]
 
 
 def test_both_lines_move_whatever_the_length_of_the_other() -> None:
@@ -38,15 +45,23 @@ def test_no_place_stays_empty() -> None:
     assert take(queue_of(first=2), 4) == ["f0", "f1"]
 
 
+def test_of_one_line_alone_may_be_taken() -> None:
+    """While the other is held up."""
+    queue = queue_of(first=3, again=3)
+    assert names(queue.take(4, [Line.FIRST], may_be_made=_anyone)) == ["f0", "f1", "f2"]
+    assert names(queue.take(2, [Line.AGAIN], may_be_made=_anyone)) == ["a0", "a1"]
+    assert names(queue.take(2, [], may_be_made=_anyone)) == []
+
+
 def test_who_ran_for_a_while_waits_in_a_line_of_its_own() -> None:
     """To be taken first, whoever else waits, and for however long."""
     queue = queue_of(first=9, again=9)
     for n in range(3):
         queue.add(program(f"s{n}", "true"), Line.SETTLED)
     settled = queue.take_settled(2, may_be_made=lambda one: one.name != "s0")
-    assert [spec.id.name for spec in settled] == ["s1", "s2"]
+    assert names(settled) == ["s1", "s2"]
     assert take(queue, 4) == ["a0", "a1", "f0", "f1"]
-    assert [spec.id.name for spec in queue.take_settled(9, may_be_made=_anyone)] == ["s0"]
+    assert names(queue.take_settled(9, may_be_made=_anyone)) == ["s0"]
 
 
 def test_who_may_not_be_made_yet_keeps_its_place() -> None:
@@ -73,8 +88,7 @@ def test_the_last_spec_is_made() -> None:
     queue, specs = SpawnQueue(), [program("web", word) for word in ("true", "false")]
     for spec in specs:
         queue.add(spec, Line.FIRST)
-    made: list[ProcessSpec] = queue.take(2, may_be_made=_anyone)
-    assert made == specs[1:]
+    assert queue.take(2, BOTH, may_be_made=_anyone) == [(Line.FIRST, specs[1])]
 
 
 def _anyone(_: ProcessId) -> bool:

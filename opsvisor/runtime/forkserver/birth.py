@@ -32,66 +32,137 @@ class NotBornError(Exception):
         self.text = text
 
 
+Failure = NotBornError | ConnectionError
+
+
+def _raised(error: Failure) -> Pid:
+    raise error
+
+
 class Birth:
     """A process that was ordered. `told` is the end of a pipe to read what it tells: ours now.
 
     `pid` is given if it is known already. `give_up` ends whoever was to make it, when nothing is
-    heard for too long.
+    heard for too long. `instead` makes another one where this has failed, or raises the error.
+
+    Who waits for it `look`s when there is something to read, and has it `expire` when nothing was
+    told for as long as it has `patience`; when it is over, `finish` tells how. Or `finish` does
+    all of that.
     """
 
-    def __init__(self, told: int, *, pid: Pid | None = None, give_up: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        told: int,
+        *,
+        pid: Pid | None = None,
+        give_up: Callable[[], None],
+        instead: Callable[[Failure], Pid] = _raised,
+    ) -> None:
+        os.set_blocking(told, False)
         self._told = told
-        self._pid = pid
+        self._known_pid = pid
         self._give_up = give_up
+        self._instead = instead
+        self._within = _EXECUTED_WITHIN
+        self._report = b""
+        self._is_given_up = False
+        self._is_late = False
+        self._is_over = False
 
-    def finish(self, within: float = _EXECUTED_WITHIN) -> Pid:
-        """Wait until its program begins: the pid of a child of ours.
+    def fileno(self) -> int:
+        """What it tells can be read here."""
+        return self._told
+
+    @property
+    def pid(self) -> Pid | None:
+        """Who it is, None if that is not known yet, or there is nobody."""
+        return Pid(int.from_bytes(self._report[:PID_SIZE], "little")) or self._known_pid
+
+    @property
+    def patience(self) -> float:
+        """Seconds from the last that was heard of it until it is to `expire`."""
+        is_forked = self._is_given_up or self.pid is not None
+        return self._within if is_forked else min(self._within, _FORKED_WITHIN)
+
+    def look(self) -> bool:
+        """Read what was told; whether it is over: its program has begun, or never will."""
+        while not self._is_over:
+            try:
+                part = os.read(self._told, _REPORT_LIMIT)
+            except BlockingIOError:
+                break
+            self._report += part
+            self._is_over = not part
+        return self._is_over
+
+    def expire(self) -> None:
+        """It was not heard of for too long.
+
+        Whoever has not even forked within a second is given up. A child that has not come to its
+        program in ten is sent SIGKILL: whatever it waits for (a dead file server, as a rule), we
+        don't.
+        """
+        known = self.pid
+        if self.look() or self.pid != known:
+            return  # it was heard of, and nobody has listened
+        if pid := self.pid:
+            os.kill(pid, signal.SIGKILL)  # and the reaper finds it, however long that takes
+            self._is_late = self._is_over = True
+        elif self._is_given_up:
+            self._is_over = True
+        else:
+            self._give_up()  # then it has been forked, or never will be, and we hear of that
+            self._is_given_up = True
+
+    def hurry(self, within: float) -> None:
+        """Its program has to have begun within so many seconds from now."""
+        self._within = within
+
+    def has_ended(self) -> None:
+        """The child of this pid is a zombie, which tells no more: it is over."""
+        self.look()
+        self._is_over = True
+
+    def finish(self) -> Pid:
+        """Its pid, when its program has begun: a child of ours.
 
         NotBornError if it doesn't, and ConnectionError if whoever was to make it has ended before;
-        then nothing is left, or it dies. A child that has not come to its program in so many
-        seconds is sent SIGKILL: whatever it waits for (a dead file server, as a rule), we don't.
-        Whoever has not even forked within a second is given up.
+        then nothing is left, or it dies.
         """
         try:
-            report = self._report(within)
+            return self._finish()
+        except (NotBornError, ConnectionError) as error:
+            return self._instead(error)
+
+    def close(self) -> None:
+        """Hear no more of it: if it has not told who it is, it ends when it wants to."""
+        os.close(self._told)
+
+    def _finish(self) -> Pid:
+        try:
+            self._wait()
         finally:
-            os.close(self._told)
-        pid, why = _pid_in(report) or self._pid, report[PID_SIZE:]
+            self.close()
+        pid, why = self.pid, self._report[PID_SIZE:]
         if why:
             if pid:
                 os.waitpid(pid, 0)
             raise NotBornError(*marshal.loads(why))  # noqa: S302 - of a child, before its exec
+        if self._is_late:
+            text = f"its program has not begun within {self._within:.2g} s"
+            raise NotBornError(EXECUTE, 0, text)
         if not pid:
             raise ConnectionResetError(errno.ECONNRESET, "the fork server has ended")
         return pid
 
-    def _report(self, within: float) -> bytes:
-        """All that it tells, until it executes or ends."""
-        report = b""
-        patience = min(within, _FORKED_WITHIN)
-        is_given_up = False
+    def _wait(self) -> None:
+        if self.look():
+            return
         poll = select.poll()
         poll.register(self._told, select.POLLIN)
-        while True:
-            if poll.poll(patience * 1000):
-                part = os.read(self._told, _REPORT_LIMIT)
-                if not part:
-                    return report
-                report += part
-            elif pid := _pid_in(report) or self._pid:
-                os.kill(pid, signal.SIGKILL)  # and the reaper finds it, however long that takes
-                raise NotBornError(EXECUTE, 0, f"its program has not begun within {within:g} s")
-            elif is_given_up:
-                return b""
-            else:
-                self._give_up()  # then it has been forked, or never will be, and we hear of that
-                is_given_up = True
-            patience = within
-
-
-def _pid_in(report: bytes) -> Pid | None:
-    """Who reports, None if that is nobody, or not known yet."""
-    return Pid(int.from_bytes(report[:PID_SIZE], "little")) or None
+        while not self.look():
+            if not poll.poll(self.patience * 1000):
+                self.expire()
 
 
 def fork_here(order: Order, streams: tuple[int, int, int]) -> Birth:

@@ -21,11 +21,12 @@ import socket
 import struct
 import subprocess
 import time
+from functools import partial
 
 from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import Pid
 from opsvisor.runtime.forkserver import serve
-from opsvisor.runtime.forkserver.birth import Birth, NotBornError, fork_here
+from opsvisor.runtime.forkserver.birth import Birth, Failure, NotBornError, fork_here
 from opsvisor.runtime.forkserver.serve import FORK, HEADER, Order
 from opsvisor.runtime.reaper import Reaper
 from opsvisor.runtime.standalone import command_of
@@ -85,20 +86,15 @@ class ForkServer:
         if self._connection is None and (is_often or for_good) and not self._is_impossible:
             self._start()
 
-    def make(self, order: Order, streams: Streams) -> Pid:
-        """A process of this order has begun: its pid. NotBornError if not, OSError if it can't."""
-        if not self.is_ready:
-            return fork_here(order, streams).finish()
-        try:
-            return self._order(order, streams).finish()
-        except ConnectionError:
-            pass  # somebody has ended it
-        except NotBornError as error:
-            if error.step != FORK or error.code not in _REFUSED:
-                raise
-            self._is_impossible = True
-        self._end()
-        return fork_here(order, streams).finish()
+    def begin(self, order: Order, streams: Streams) -> Birth:
+        """Have a process of this order made. The streams stay open until that is finished.
+
+        OSError if it can't be.
+        """
+        if self.is_ready:
+            with contextlib.suppress(ConnectionError):  # somebody has ended it
+                return self._order(order, streams)
+        return fork_here(order, streams)
 
     def close(self) -> None:
         """End it, now. Another one is started if it is needed after all."""
@@ -132,22 +128,37 @@ class ForkServer:
             self._idle = self._loop.call_later(_IDLE_LIMIT, self._rest)
 
     def _order(self, order: Order, streams: Streams) -> Birth:
-        assert self._connection is not None
+        connection = self._connection
+        assert connection is not None
         text = marshal.dumps(order)
         told, tell = os.pipe2(os.O_CLOEXEC)
         try:
-            self._connection.settimeout(_TAKEN_WITHIN)
+            connection.settimeout(_TAKEN_WITHIN)
             header = len(text).to_bytes(HEADER, "little")
-            socket.send_fds(self._connection, [header], [*streams, tell])
-            self._connection.sendall(text)
+            socket.send_fds(connection, [header], [*streams, tell])
+            connection.sendall(text)
         except OSError as error:  # it was stopped, or has ended: what it has is no whole order
             os.close(told)
-            self._kill()
-            self._end()
+            self._give_up(connection)
             raise ConnectionResetError(errno.ECONNRESET, str(error)) from error
         finally:
             os.close(tell)
-        return Birth(told, give_up=self._kill)
+        return Birth(
+            told,
+            give_up=partial(self._kill, connection),
+            instead=partial(self._make_instead, connection, order, streams),
+        )
+
+    def _make_instead(
+        self, connection: socket.socket, order: Order, streams: Streams, error: Failure
+    ) -> Pid:
+        """Fork what the server at this connection could not, unless that was not to blame."""
+        if isinstance(error, NotBornError):
+            if error.step != FORK or error.code not in _REFUSED:
+                raise error
+            self._is_impossible = True
+        self._give_up(connection)
+        return fork_here(order, streams).finish()
 
     def _rest(self) -> None:
         """Do without, if there was nothing to do for long enough."""
@@ -159,9 +170,16 @@ class ForkServer:
         else:
             self._end()
 
-    def _kill(self) -> None:
-        if self._pid is not None:
+    def _kill(self, connection: socket.socket) -> None:
+        """End the server at this connection, if that is still the one that we have."""
+        if self._connection is connection and self._pid is not None:
             os.kill(self._pid, signal.SIGKILL)
+
+    def _give_up(self, connection: socket.socket) -> None:
+        """Do without the server at this connection, likewise."""
+        self._kill(connection)
+        if self._connection is connection:
+            self._end()
 
     def _ended(self, pid: Pid, _outcome: Outcome, _usage: Usage) -> None:
         if pid == self._pid:
