@@ -149,16 +149,27 @@ class Bench:
         finally:
             births.close()
 
-    def newborns(self, births: Births, replicas: int, children: int = 0) -> Job:
-        """A job of so many programs that report and then do nothing, as do their children."""
+    def newborns(self, births: Births, replicas: int, children: int = 0, *, user: str = "") -> Job:
+        """A job of so many programs that report and then do nothing, as do their children.
+
+        With `user` they are that user's, to whom all that they need is opened.
+        """
         words = [str(births.path), str(children)] if children else [str(births.path)]
-        return Job(programs=[self.program("p", self.programs.newborn, words, replicas)])
+        if user:
+            self.directory.chmod(0o711)
+            births.path.chmod(0o622)
+        return Job(programs=[self.program("p", self.programs.newborn, words, replicas, user)])
 
     def program(
-        self, name: str, command: Sequence[str], words: Sequence[str], replicas: int = 1
+        self,
+        name: str,
+        command: Sequence[str],
+        words: Sequence[str],
+        replicas: int = 1,
+        user: str = "",
     ) -> Program:
         """So many of one of our programs."""
-        return Program(name=name, command=[*command, *words], replicas=replicas)
+        return Program(name=name, command=[*command, *words], replicas=replicas, user=user)
 
     def daemon(self, peer: Peer, job: Job) -> Daemon:
         """A supervisor for this job, in a directory of its own."""

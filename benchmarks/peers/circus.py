@@ -59,12 +59,13 @@ class Circus(Peer):
         programs = (
             _PROGRAM.format(
                 here=directory,
-                name=name,
-                command=shlex.join(command),
+                name=program.name,
+                command=shlex.join(program.command),
                 rotate_size=job.rotate_size << 20,
                 rotated=ROTATED,
             )
-            for name, command in job.singles()
+            + (f"uid = {program.user}\n" if program.user else "")
+            for program in job.singles()
         )
         daemon = _DAEMON.format(here=directory, check_delay=1.0)
         (directory / "circus.ini").write_text(daemon + "".join(programs))

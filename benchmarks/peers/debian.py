@@ -1,13 +1,15 @@
 """runit and s6: a directory for each service, and a logger of its own for each.
 
-Their services begin without a shell where the program takes no more than one argument. Asked by
-their own commands: one for all with runit, one for each with s6, which has no other.
+Their services begin without a shell where the program takes no more than one argument, and with
+one where a command of theirs makes it another user's. Asked by their own commands: one for all
+with runit, one for each with s6, which has no other.
 """
 
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from pwd import getpwnam
 from signal import SIGHUP
 
 from benchmarks.peers.peer import PEERS_DIRECTORY, ROTATED, Job, Peer, Questions, run_file
@@ -85,14 +87,20 @@ class _ByDirectory(Peer):
 
     def configure(self, directory: Path, job: Job) -> None:
         """See Peer."""
-        for name, command in job.singles():
-            service, log = _services(directory) / name, directory / "log" / name
+        for program in job.singles():
+            service = _services(directory) / program.name
+            log = directory / "log" / program.name
             (service / "log").mkdir(parents=True)
             log.mkdir(parents=True)
-            run_file(service / "run", command)
+            as_user = self._becoming(program.user) if program.user else []
+            run_file(service / "run", [*as_user, *program.command])
             run_file(service / "log" / "run", self._logger(log, job.rotate_size << 20))
 
     def _logger(self, log: Path, size: int) -> Sequence[str]:
+        raise NotImplementedError
+
+    def _becoming(self, user: str) -> Sequence[str]:
+        """A command that becomes this user, and executes what follows."""
         raise NotImplementedError
 
     def logs(self, directory: Path) -> Iterator[Path]:
@@ -110,6 +118,9 @@ class Runit(_ByDirectory):
     def _logger(self, log: Path, size: int) -> Sequence[str]:
         (log / "config").write_text(f"s{size}\nn{ROTATED + 1}\n")
         return ["svlogd", "-b", "65536", str(log)]
+
+    def _becoming(self, user: str) -> Sequence[str]:
+        return ["chpst", "-u", user]
 
     def command(self, directory: Path, job: Job) -> list[str]:  # noqa: ARG002
         """See Peer."""
@@ -139,6 +150,10 @@ class S6(_ByDirectory):
     def _logger(self, log: Path, size: int) -> Sequence[str]:
         return ["s6-log", f"n{ROTATED}", f"s{size}", str(log)]
 
+    def _becoming(self, user: str) -> Sequence[str]:
+        found = getpwnam(user)  # `s6-setuidgid` looks for this one where it was to be installed
+        return ["s6-applyuidgid", "-u", str(found.pw_uid), "-g", str(found.pw_gid)]
+
     def command(self, directory: Path, job: Job) -> list[str]:
         """See Peer."""
         most = str(2 * job.count + 10)  # with the loggers
@@ -155,4 +170,4 @@ def _services(directory: Path) -> Path:
 
 
 def _all(directory: Path, job: Job) -> list[Path]:
-    return [_services(directory) / name for name, _ in job.singles()]
+    return [_services(directory) / program.name for program in job.singles()]

@@ -77,4 +77,4 @@ def _program(program: Program, rotate_size: int) -> str:
         replicas=program.replicas,
         rotate_size=rotate_size,
         rotated=ROTATED,
-    )
+    ) + (f'user = "{program.user}"\n' if program.user else "")

@@ -8,7 +8,7 @@ import shlex
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGTERM
 
@@ -29,11 +29,12 @@ FAILURES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """So many processes of one command line."""
+    """So many processes of one command line, of this user if one is named."""
 
     name: str
     command: Sequence[str]
     replicas: int = 1
+    user: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +49,11 @@ class Job:
         """How many processes that are."""
         return sum(program.replicas for program in self.programs)
 
-    def singles(self) -> Iterator[tuple[str, Sequence[str]]]:
-        """A name and a command line for each, for those who have no replicas."""
+    def singles(self) -> Iterator[Program]:
+        """A program for each, for those who have no replicas."""
         for program in self.programs:
             for number in range(program.replicas):
-                yield f"{program.name}_{number}", program.command
+                yield replace(program, name=f"{program.name}_{number}", replicas=1)
 
 
 class Questions(ABC):

@@ -41,23 +41,24 @@ class Pm2(Peer):
         (directory / "log").mkdir()
         apps = [
             {
-                "name": name,
-                "script": command[0],
-                "args": list(command[1:]),
+                "name": program.name,
+                "script": program.command[0],
+                "args": list(program.command[1:]),
                 "interpreter": "none",
                 "exec_mode": "fork",
                 "autorestart": True,
                 "max_restarts": 1_000_000_000,
                 "min_uptime": 0,
                 "restart_delay": 0,
-                "out_file": f"{directory}/log/{name}",
-                "error_file": f"{directory}/log/{name}",
-                "pid_file": f"{directory}/pid-{name}",
+                "out_file": f"{directory}/log/{program.name}",
+                "error_file": f"{directory}/log/{program.name}",
+                "pid_file": f"{directory}/pid-{program.name}",
                 "merge_logs": True,
                 "vizion": False,
                 "pmx": False,
+                **({"uid": program.user} if program.user else {}),
             }
-            for name, command in job.singles()
+            for program in job.singles()
         ]
         (directory / "programs.json").write_text(json.dumps({"apps": apps}))
 

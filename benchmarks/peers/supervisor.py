@@ -103,4 +103,4 @@ def _program(directory: Path, program: Program, rotate_size: int) -> str:
         replicas=program.replicas,
         rotate_size=rotate_size,
         rotated=ROTATED,
-    )
+    ) + (f"user = {program.user}\n" if program.user else "")

@@ -134,12 +134,14 @@ async def test_nobody_is_on_the_way_once_all_is_settled(held: Room, gate: Gate) 
     await held.settled()
 
 
-async def test_a_close_leaves_nothing_of_who_is_on_the_way(gate: Gate) -> None:
+async def test_a_close_leaves_nothing_of_who_is_on_the_way(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No descriptor. It goes its way, and the next daemon finds it."""
     others, before = children(), descriptors_of(os.getpid()).keys()
     room = Room(dict(os.environ))
     room.engine.open(room.observer())
-    room.engine.limits.prepare = lambda _spec: str(gate.folder)  # type: ignore[method-assign]
+    monkeypatch.setattr(room.engine.limits, "prepare", lambda _spec: str(gate.folder))
     room.apply(sleeper("held"))
     await until(gate.waiting)
     (pid,) = gate.waiting()
