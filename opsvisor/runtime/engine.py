@@ -183,7 +183,7 @@ class Engine:
             on_exit=self._groups.leader_exited,
             on_orphan=self._inherited,
             on_unwatch=lambda pid: self.legacy.pidfd(pid, None),
-            is_one_of_ours=self._is_on_the_way,
+            claim=lambda pid: self._spawning.claim(pid),  # noqa: PLW0108 - which comes after it
             all_told=self._ends_told,
         )
         self._forks = ForkServer(loop, self._reaper)
@@ -207,6 +207,7 @@ class Engine:
                 made=self._spawned,
                 failed=self._inputs.append,
                 hold_over=lambda *one: self._holds_over.append(one),
+                some_over=self._births_over,
                 go_on=self._go_on_soon,
             ),
         )
@@ -658,8 +659,10 @@ class Engine:
         self._commit()
         self.legacy.keep()
 
-    def _is_on_the_way(self, pid: Pid) -> bool:
-        return self._spawning.has_ended(pid)
+    def _births_over(self) -> None:
+        """Handle them in this turn, before anything that they print is read."""
+        if self._inputs and not self._draining:
+            self._drain()
 
     def _line_of(self, process_id: ProcessId) -> Line:
         if process_id in self._settled:
@@ -842,4 +845,5 @@ class Engine:
 async def _for_a_while(what: Awaitable[object], patience: float) -> None:
     """Wait for this, so many seconds at most."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(what, patience)
+        async with asyncio.timeout(patience):
+            await what

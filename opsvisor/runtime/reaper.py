@@ -63,9 +63,9 @@ class _Adopted(Struct, kw_only=True):
 class Reaper:
     """Watches processes; reports each end exactly once.
 
-    `is_one_of_ours` is asked before a child that has ended, and is not watched, is taken for an
-    orphan; if so it is watched by then, or collected. `all_told` is called when no other is known
-    to have ended by then.
+    `claim` is called before a child that has ended, and is not watched, is taken for an orphan:
+    whether it is somebody's after all, and is watched by now, or collected. `all_told` is called
+    when no other is known to have ended by then.
     """
 
     def __init__(
@@ -75,10 +75,10 @@ class Reaper:
         on_exit: OnExit,
         on_orphan: Callable[[Orphan], None],
         on_unwatch: Callable[[Pid], None] = lambda _pid: None,
-        is_one_of_ours: Callable[[Pid], bool] = lambda _pid: False,
+        claim: Callable[[Pid], bool] = lambda _pid: False,
         all_told: Callable[[], None] = lambda: None,
     ) -> None:
-        self._is_one_of_ours = is_one_of_ours
+        self._claim = claim
         self._on_unwatch = on_unwatch  # before a pidfd is closed
         self._loop = loop
         self._on_exit = on_exit
@@ -251,7 +251,7 @@ class Reaper:
             self._ended(pid)
         elif (adopted := self._adopted.get(pid)) is not None and _is_born(adopted):
             self._collect_adopted(adopted)
-        elif not self._is_one_of_ours(pid):
+        elif not self._claim(pid):
             self._collect_orphan(pid)
 
     def _collect_orphan(self, pid: Pid) -> None:

@@ -13,7 +13,7 @@ from opsvisor.runtime.all_streams import AllStreams
 from opsvisor.runtime.forkserver import ForkServer
 from opsvisor.runtime.legacy import Legacy
 from opsvisor.runtime.limits import Limits
-from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.capture import Stream, StreamCapture
 from opsvisor.runtime.marks import Marks
 from opsvisor.runtime.pidfd import Births, this_tick
 from opsvisor.runtime.sockets import Hold, SharedSockets, SocketError
@@ -48,13 +48,14 @@ class Made(Struct, frozen=True, kw_only=True):
 class Ordered(Struct, frozen=True, kw_only=True):
     """A process that was begun, and whose program has not: it is to be finished.
 
-    It was ordered after tick `since`, and `at` a monotonic instant.
+    It was ordered after tick `since`, and `at` a monotonic instant. `held` are read then.
     """
 
     prepared: Prepared
     begun: Begun
     since: int
     at: float
+    held: tuple[StreamCapture, ...]
 
 
 class Spawner:
@@ -135,11 +136,15 @@ class Spawner:
         except Exception as error:  # noqa: BLE001 - likewise
             return self._failed(prepared, error)
         if isinstance(begun, Begun):
-            return Ordered(prepared=prepared, begun=begun, since=since, at=at)
+            # What it prints is its own, and it has no pid yet by which anybody could know that.
+            held = prepared.streams.hold_back()
+            return Ordered(prepared=prepared, begun=begun, since=since, at=at, held=held)
         return self._made(prepared, begun, since, at)
 
     def finish(self, ordered: Ordered) -> Made | SpawnFault:
         """Wait until its program begins, or tell why it doesn't."""
+        for capture in ordered.held:
+            capture.go_on()
         try:
             pid = ordered.begun.finish()
         except Exception as error:  # noqa: BLE001 - likewise

@@ -11,7 +11,8 @@ and remembered by one write, and then made.
 
 Of a process that is forked nobody waits for the exec. A few are *on the way*, so that the fork
 server and its children have processors of their own meanwhile; one that takes its time, since its
-executable is far away, holds up none of the others.
+executable is far away, holds up others for a moment only. What it prints is read once its start
+has been told.
 """
 
 import asyncio
@@ -34,12 +35,13 @@ _SLICE = 0.001
 # Processes that are prepared together, and remembered by one write before they are made.
 _BATCH = 4
 
-# Processes that may be on the way for another one of this line to be ordered. Four keep a fork
-# server and two processors busy. Those that crash and start all the time are to leave some of that
-# to others: with four of them, a request or a healthy program's restart waits twice as long.
-_ROOM = {Line.SETTLED: 4, Line.FIRST: 4, Line.AGAIN: 1}
-_OTHERS = (Line.AGAIN, Line.FIRST)
+# Processes of each line that are on the way at once. Four keep a fork server and two processors
+# busy. Those that crash and start all the time are to leave some of that to others: with four of
+# them, a request or a healthy program's restart waits twice as long.
+_PLACES = {Line.SETTLED: 4, Line.FIRST: 4, Line.AGAIN: 1}
 
+# The lines of which some are prepared when all of the last ones are made.
+_SHARED = (Line.AGAIN, Line.FIRST)
 
 # Seconds for all who are on the way, when there is no turn of the loop left.
 _FINISHED_WITHIN = 1.0
@@ -48,13 +50,14 @@ _FINISHED_WITHIN = 1.0
 class Told(Struct, frozen=True, kw_only=True):
     """Who is told of what. `prepared`: these are to be remembered before they are made.
 
-    `go_on`: there is room for more, or more is known.
+    `some_over`: what was told in this turn is to be handled in it. `go_on`: more can be made.
     """
 
     prepared: Callable[[], None]
     made: Callable[[Made], None]
     failed: Callable[[SpawnFault], None]
     hold_over: Callable[[ProcessId, Hold], None]
+    some_over: Callable[[], None]
     go_on: Callable[[], None]
 
 
@@ -75,7 +78,8 @@ class Spawning:
         self._queue = SpawnQueue()
         self._prepared: dict[Line, deque[Prepared]] = {line: deque() for line in Line}
         self._on_the_way: dict[ProcessId, Ordered] = {}
-        self._awaited = Awaited(loop, on_slow=told.go_on)
+        self._places: dict[ProcessId, Line] = {}  # taken by those on the way that are not slow
+        self._awaited = Awaited(loop, some_over=told.some_over)
         self._until: float | None = None  # when this turn has spawned for long enough
 
     @property
@@ -125,10 +129,10 @@ class Spawning:
             return False
         self._prepare_some()
         # One takes a tenth of the slice, or several of them: until a processor is free for it.
-        while prepared := self._next():
-            self._begin(prepared)
+        while found := self._next():
+            self._begin(*found)
             if time.monotonic() >= self._until:
-                break
+                return not self._is_possible
         return True
 
     def pause(self) -> None:
@@ -139,12 +143,15 @@ class Spawning:
         """Others have theirs now."""
         self._until = None
 
-    def has_ended(self, pid: Pid) -> bool:
-        """A child that nobody knows has ended. Whether it is one of ours, and known by now."""
-        return self._awaited.ended(pid)
+    def claim(self, pid: Pid) -> bool:
+        """A child has ended that nobody knows. Whether it is one of ours, and known by now."""
+        return self._awaited.claim(pid)
 
     def finish(self) -> None:
-        """Stand still until nobody is on the way: for a second, all in all."""
+        """Stand still until nobody is on the way: a second, all in all.
+
+        Who has not come to its program by then has failed.
+        """
         until = time.monotonic() + _FINISHED_WITHIN
         for ordered in tuple(self._on_the_way.values()):
             self._awaited.drop(ordered.begun.birth)
@@ -159,22 +166,29 @@ class Spawning:
         for ordered in self._on_the_way.values():
             self._spawner.leave(ordered)
 
-    def _next(self) -> Prepared | None:
+    def _next(self) -> tuple[Line, Prepared] | None:
         """Who is to be made now; of those that ran for a while first."""
         for line, prepared in self._prepared.items():
-            if prepared and self._has_room(line):
-                return prepared.popleft()
+            if prepared and self._has_place(line):
+                return line, prepared.popleft()
         return None
 
-    def _has_room(self, line: Line) -> bool:
-        return self._awaited.swift < _ROOM[line]
+    @property
+    def _is_possible(self) -> bool:
+        """Whether others could be made, if there was time."""
+        return bool(self._queue) or any(
+            prepared and self._has_place(line) for line, prepared in self._prepared.items()
+        )
+
+    def _has_place(self, line: Line) -> bool:
+        return not self._places or list(self._places.values()).count(line) < _PLACES[line]
 
     def _prepare_some(self) -> None:
         """Have a few to be made; who ran for a while waits for none of the others."""
         room = _BATCH - len(self._prepared[Line.SETTLED])
         taken = self._queue.take_settled(room, may_be_made=self._may_be_made)
-        if not any(self._prepared[line] and self._has_room(line) for line in _OTHERS):
-            lines = [line for line in _OTHERS if not self._prepared[line]]
+        if not any(self._prepared[line] and self._has_place(line) for line in _SHARED):
+            lines = [line for line in _SHARED if not self._prepared[line]]
             taken += self._queue.take(room - len(taken), lines, may_be_made=self._may_be_made)
         for line, spec in taken:
             prepared = self._spawner.prepare(spec)
@@ -185,28 +199,32 @@ class Spawning:
         if taken:
             self._told.prepared()
 
-    def _begin(self, prepared: Prepared) -> None:
+    def _begin(self, line: Line, prepared: Prepared) -> None:
         begun = self._spawner.begin(prepared)
-        if isinstance(begun, Ordered):
-            self._wait_for(begun)
-        else:
+        if not isinstance(begun, Ordered):
             self._tell(begun)
-
-    def _wait_for(self, ordered: Ordered) -> None:
-        self._on_the_way[ordered.prepared.spec.id] = ordered
+            return
+        process_id = prepared.spec.id
+        self._on_the_way[process_id] = begun
+        self._places[process_id] = line
         try:
-            self._awaited.add(ordered.begun.birth, lambda: self._over(ordered))
-        except OSError:  # out of descriptors
-            self._finish(ordered)
+            self._awaited.add(
+                begun.begun.birth,
+                slow=lambda: self._is_slow(process_id),
+                over=lambda: self._finish(begun),
+            )
+        except OSError:  # nothing left to wait with
+            self._finish(begun)
 
-    def _over(self, ordered: Ordered) -> None:
-        self._finish(ordered)
+    def _is_slow(self, process_id: ProcessId) -> None:
+        del self._places[process_id]
         self._told.go_on()
 
     def _finish(self, ordered: Ordered) -> None:
-        made = self._spawner.finish(ordered)
-        del self._on_the_way[ordered.prepared.spec.id]
-        self._tell(made)
+        process_id = ordered.prepared.spec.id
+        del self._on_the_way[process_id]
+        self._places.pop(process_id, None)
+        self._tell(self._spawner.finish(ordered))
 
     def _tell(self, made: Made | SpawnFault) -> None:
         if isinstance(made, SpawnFault):

@@ -155,6 +155,13 @@ class ProcessStreams:
             raise
         return ChildFiles(stdin=stdin, stdout=stdout, stderr=stderr, own=tuple(opened))
 
+    def hold_back(self) -> tuple[StreamCapture, ...]:
+        """Read nothing of the run that was just opened: these captures are to `go_on`."""
+        captures = tuple(self.captures.values())
+        for capture in captures:
+            capture.hold_back()
+        return captures
+
     def run_failed(self) -> None:
         """No process was made: nobody is there to read its standard input."""
         self._close_stdin()

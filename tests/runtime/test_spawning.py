@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -18,12 +19,30 @@ from engine_room import (
 from forks import Gate, until
 from procfs import descriptors_of, name_of
 
-from opsvisor.core.events import ProcessExited, ProcessSpawned, SpawnFailed
+from opsvisor.core.events import Event, ProcessExited, ProcessSpawned, SpawnFailed
 from opsvisor.core.inputs import Stop
 from opsvisor.core.outcome import Outcome
-from opsvisor.core.spec import LinearBackoff, ProcessId, ProcessSpec, RestartMode, RestartPolicy
+from opsvisor.core.spec import (
+    LinearBackoff,
+    LogSpec,
+    ProcessId,
+    ProcessSpec,
+    RestartMode,
+    RestartPolicy,
+)
 from opsvisor.core.state import PublicState
+from opsvisor.runtime import engine, spawning
 from opsvisor.runtime.forkserver import Awaited, awaited, birth
+from opsvisor.runtime.logs.capture import Stream
+
+SOON = LinearBackoff(step=0.01)
+AGAIN = RestartPolicy(
+    mode=RestartMode.ALWAYS,
+    start_backoff=SOON,
+    run_backoff=SOON,
+    failed_starts_max=None,
+    limit=None,
+)
 
 
 @pytest.fixture(params=["server", "daemon"])
@@ -69,8 +88,11 @@ async def test_many_that_take_their_time_hold_up_nobody(held: Room, gate: Gate) 
 async def test_who_is_on_the_way_is_stopped_when_it_is_there(held: Room, gate: Gate) -> None:
     """There is nobody to signal before."""
     held.apply(sleeper("held"))
+    await until(gate.waiting)
     held.engine.submit(Stop(key("held")))
     held.engine.end_leftovers(key("held"))  # which it is not
+    held.engine._trees.when_idle(held.poke)
+    await held.until(lambda: not held.engine._trees.is_ending(key("held")))
     assert held.view("held").pid is None
     gate.open()
     view = await held.state(PublicState.STOPPED, "held")
@@ -82,17 +104,15 @@ async def test_who_never_comes_has_failed_to_start(
     held: Room, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is killed, and the next one has another chance."""
-    soon = RestartPolicy(start_backoff=LinearBackoff(step=0.01), limit=None)
     with monkeypatch.context() as impatient:
         impatient.setattr(birth, "_EXECUTED_WITHIN", 0.05)
-        held.apply(sleeper("held", restart=soon))
+        held.apply(sleeper("held", restart=AGAIN))
         failed = await held.next(SpawnFailed)
-        assert "has not begun within 0.05 s" in failed.reason
+        assert "has not begun within" in failed.reason
         await held.until(lambda: bool(held.orphans))
         assert held.orphans[0].outcome == Outcome(signum=signal.SIGKILL)
-    await until(gate.waiting)
-    gate.open()
-    await held.state(PublicState.RUNNING, "held")
+    with gate.opened():
+        await held.state(PublicState.RUNNING, "held")
 
 
 async def test_who_ends_before_that_was_heard_is_no_orphan(
@@ -117,21 +137,32 @@ async def test_what_fails_before_that_was_heard_is_told_once(
     held.apply(program("web", "/etc/passwd", nice=0))
     failed = await held.next(SpawnFailed)
     assert failed.reason == "command at '/etc/passwd' is not executable"
+    assert [type(event) for event in held.events].count(SpawnFailed) == 1
     assert not held.orphans
 
 
-async def test_nobody_is_on_the_way_once_all_is_settled(held: Room, gate: Gate) -> None:
+async def test_nobody_is_on_the_way_once_all_is_settled(held: Room) -> None:
     """Whoever takes our place by exec could not hear of them."""
-    held.apply(sleeper("held"), *(sleeper(f"web-{n}", nice=0) for n in range(3)))
+    held.apply(sleeper("web", nice=0))
+    assert held.engine._spawning.are_on_the_way
     held.engine.settle()
-    spawned = [event.id.name for event in held.events if isinstance(event, ProcessSpawned)]
-    failed = [event.id.name for event in held.events if isinstance(event, SpawnFailed)]
     assert not held.engine._spawning.are_on_the_way
-    assert failed == ["held"]
-    assert set(spawned) <= {"web-0", "web-1", "web-2"}
+    assert held.view("web").pid is not None
+
+
+async def test_who_hangs_when_all_is_settled_has_failed(
+    held: Room, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a second, not after ten: requests wait."""
+    monkeypatch.setattr(spawning, "_FINISHED_WITHIN", 0.2)
+    held.apply(sleeper("held"))
     await until(gate.waiting)
-    gate.open()
-    await held.settled()
+    began = time.monotonic()
+    held.engine.settle()
+    assert time.monotonic() - began < 5.0
+    assert [event.id.name for event in held.events if isinstance(event, SpawnFailed)] == ["held"]
+    with gate.opened():
+        await held.state(PublicState.RUNNING, "held")
 
 
 async def test_a_close_leaves_nothing_of_who_is_on_the_way(
@@ -157,7 +188,7 @@ async def test_those_that_crash_all_the_time_leave_room_for_others(
 ) -> None:
     """One of them is on the way at a time, and more of those that were not made before."""
     monkeypatch.setattr(awaited, "_SLOW_AFTER", 1000.0)
-    at_once = RestartPolicy(mode=RestartMode.ALWAYS, limit=None)
+    monkeypatch.setattr(engine, "_SETTLED_AFTER", 1000.0)
     been: set[ProcessId] = set()
 
     def folder_for(spec: ProcessSpec) -> str | None:
@@ -165,7 +196,7 @@ async def test_those_that_crash_all_the_time_leave_room_for_others(
         been.add(spec.id)
         return str(gate.folder) if is_again else None
 
-    crashing = [program(f"crashes-{n}", "true", nice=0, restart=at_once) for n in range(3)]
+    crashing = [program(f"crashes-{n}", "true", nice=0, restart=AGAIN) for n in range(3)]
     with monkeypatch.context() as patched:
         patched.setattr(held.engine.limits, "prepare", folder_for)
         held.apply(*crashing)
@@ -194,3 +225,98 @@ async def test_a_server_that_was_stopped_is_given_up(
     assert room.view("web").pid is None
     await room.state(PublicState.RUNNING, "web")
     assert room.engine._forks.pid != server
+
+
+async def test_those_that_are_started_hold_up_none_that_crash(
+    held: Room, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long their exec takes."""
+    monkeypatch.setattr(awaited, "_SLOW_AFTER", 1000.0)
+    monkeypatch.setattr(engine, "_SETTLED_AFTER", 1000.0)
+    held.apply(program("web", "true", nice=0, restart=AGAIN))
+    await held.next(ProcessExited)
+    crashing = program("web", "true", nice=0, restart=AGAIN)
+    held.apply(crashing, *(sleeper(f"held-{n}") for n in range(9)))
+    await until(lambda: len(gate.waiting()) == 4)
+    before = held.view("web").starts
+    await held.until(lambda: held.view("web").starts > before + 3)
+    assert len(gate.waiting()) == 4
+    with gate.opened():
+        await held.settled()
+
+
+async def test_four_are_on_the_way_however_long_an_order_takes(
+    held: Room, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fork of the daemon's own takes longer than its slice of a turn."""
+    monkeypatch.setattr(awaited, "_SLOW_AFTER", 1000.0)
+    monkeypatch.setattr(spawning, "_SLICE", 0.0)
+    held.apply(*(sleeper(f"held-{n}") for n in range(9)))
+    await until(lambda: len(gate.waiting()) == 4)
+    with gate.opened():
+        await held.settled()
+
+
+async def test_what_it_prints_is_told_with_its_pid(
+    held: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not with that of the run before, or with none, though it came before its birth was heard."""
+    monkeypatch.setattr(Awaited, "_look", lambda _self: None)
+    heard: list[tuple[int, bytes]] = []
+    held.engine.listen_to_output(lambda output: heard.append((output.pid, output.text)))
+    told = LogSpec(told=True)
+    held.apply(program("web", "sh", "-c", "echo hello", nice=0, restart=AGAIN, stdout=told))
+    await held.until(lambda: held.view("web").starts > 2)
+    pids = [event.pid for event in held.events if isinstance(event, ProcessSpawned)]
+    assert heard[:2] == [(pid, b"hello\n") for pid in pids[:2]]
+
+
+async def test_what_it_prints_is_read_while_it_runs(held: Room) -> None:
+    """It was held back until its birth was heard of, and not for longer."""
+    script = "echo hello; echo world >&2; exec sleep 1000"
+    held.apply(program("web", "sh", "-c", script, nice=0, stderr=LogSpec()))
+    assert await held.output("hello") == "hello\n"
+    assert await held.output("world", stream=Stream.STDERR) == "world\n"
+
+
+async def test_what_it_printed_is_read_after_it_was_told_of(
+    held: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A post-mortem takes what was read before for the words of an earlier run."""
+    monkeypatch.setattr(Awaited, "_look", lambda _self: None)
+    ends: list[int] = []
+
+    def look(event: Event) -> None:
+        if isinstance(event, ProcessSpawned):
+            capture = held.engine.streams(event.id).capture(Stream.STDOUT)
+            ends.append(-1 if capture is None else capture.ring.end)
+
+    held.bus.listen(look)
+    held.apply(program("web", "sh", "-c", "echo hello; exit 1", nice=0, restart=NEVER))
+    await held.next(ProcessExited)
+    assert ends == [0]
+    await held.output("hello")
+
+
+async def test_when_the_server_is_killed_who_hangs_keeps_nobody_waiting(
+    room: Room, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon forks what was ordered, and does not wait for that either."""
+    monkeypatch.setattr(room.engine.limits, "prepare", lambda _spec: str(gate.folder))
+    room.engine._forks.expect(for_good=True)
+    await until(lambda: room.engine._forks.is_ready)
+    server = room.engine._forks.pid
+    assert server is not None
+    os.kill(server, signal.SIGSTOP)
+    room.apply(*(sleeper(f"held-{n}") for n in range(3)))
+    os.kill(server, signal.SIGKILL)
+    await until(lambda: len(gate.waiting()) == 3)
+    monkeypatch.undo()
+    room.engine.submit(Stop(key("held-0")))
+    room.apply(*(sleeper(f"held-{n}") for n in range(3)), sleeper("other"))
+    await room.state(PublicState.RUNNING, "other")
+    assert room.view("held-1").pid is None
+    with gate.opened():
+        await room.state(PublicState.STOPPED, "held-0")
+        await room.state(PublicState.RUNNING, "held-2")
+    assert not [event for event in room.events if isinstance(event, SpawnFailed)]

@@ -5,6 +5,7 @@ on a file server that is gone, or the cgroup is frozen, in ten.
 """
 
 import asyncio
+import contextlib
 import select
 from collections.abc import Callable
 
@@ -12,68 +13,61 @@ from opsvisor.core.spec import Pid
 from opsvisor.core.struct import Struct
 from opsvisor.runtime.forkserver.birth import Birth
 
-# Seconds after which a birth holds up nobody any more.
-_SLOW_AFTER = 0.1
+# Seconds after which a birth is to hold up nobody any more.
+_SLOW_AFTER = 0.05
 # Of a pipe: that nobody can write any more. What was written by then nobody has to hear before.
 _END = 0
 
+Call = Callable[[], None]
+
 
 class _Waiting(Struct):
-    """`over` is called, once, when the birth is."""
+    """A birth, and who is told of it: when it is slow, and when it is over."""
 
     birth: Birth
-    over: Callable[[], None]
+    slow: Call
+    over: Call
     timer: asyncio.TimerHandle
-    is_slow: bool = False
 
 
 class Awaited:
-    """All births that somebody waits for. `on_slow` is told of each that takes its time."""
+    """All births that somebody waits for. `some_over` is called in the same turn, after `over`."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, *, on_slow: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, some_over: Call) -> None:
         self._loop = loop
-        self._on_slow = on_slow
+        self._some_over = some_over
         self._epoll: select.epoll | None = None  # for less than the loop takes for each
         self._waiting: dict[int, _Waiting] = {}  # by descriptor
-        self._slow = 0
 
-    def __len__(self) -> int:
-        """How many there are."""
-        return len(self._waiting)
+    def add(self, birth: Birth, *, slow: Call, over: Call) -> None:
+        """Call this when the birth takes its time, and that when it is over.
 
-    @property
-    def swift(self) -> int:
-        """How many of them are as young as births are, as a rule."""
-        return len(self._waiting) - self._slow
-
-    def add(self, birth: Birth, over: Callable[[], None]) -> None:
-        """Call this when the birth is over: `finish` returns at once then.
-
-        OSError if there is no descriptor left to wait with.
+        `finish` returns at once then. OSError if there is nothing left to wait with.
         """
-        if self._epoll is None:
-            self._epoll = select.epoll()
-            self._loop.add_reader(self._epoll, self._look)
-        descriptor = birth.fileno()
-        self._epoll.register(descriptor, _END)
-        timer = self._loop.call_later(_SLOW_AFTER, self._is_slow, descriptor)
-        self._waiting[descriptor] = _Waiting(birth, over, timer)
+        self._register(birth)
+        timer = self._loop.call_later(_SLOW_AFTER, self._is_slow, birth.fileno())
+        self._waiting[birth.fileno()] = _Waiting(birth, slow, over, timer)
 
     def drop(self, birth: Birth) -> None:
         """Wait no longer for this one: whoever has it does."""
         self._forget(birth.fileno())
 
-    def ended(self, pid: Pid) -> bool:
-        """A child has ended. Whether it is one of these, whose birth is over then."""
-        for descriptor, waiting in self._waiting.items():
-            waiting.birth.look()
-            if waiting.birth.pid == pid:
-                waiting.birth.has_ended()
+    def claim(self, pid: Pid) -> bool:
+        """A child has ended that nobody knows. Whether it is one of these: it is over then.
+
+        So are all others that have been heard of, one of which may know whose that child was.
+        """
+        is_ours = False
+        for descriptor, waiting in tuple(self._waiting.items()):
+            birth = waiting.birth
+            is_over = birth.look()
+            if birth.pid == pid:
+                birth.note_end()
+                is_ours = is_over = True
+            if is_over:
                 self._over(descriptor)
-                return True
-        return False
+        self._some_over()
+        return is_ours
 
     def close(self) -> None:
         """Wait for none of them any more. They are to be closed by whoever has them."""
@@ -85,42 +79,66 @@ class Awaited:
             self._epoll.close()
             self._epoll = None
 
+    def _register(self, birth: Birth) -> None:
+        if self._epoll is None:
+            epoll = select.epoll()
+            try:
+                self._loop.add_reader(epoll, self._look)
+            except BaseException:
+                epoll.close()
+                raise
+            self._epoll = epoll
+        self._epoll.register(birth.fileno(), _END)
+
     def _look(self) -> None:
-        if self._epoll is not None:
+        assert self._epoll is not None
+        try:
             for descriptor, _ in self._epoll.poll(0):
                 self._look_at(descriptor)
+        finally:
+            self._some_over()
 
     def _look_at(self, descriptor: int) -> None:
         waiting = self._waiting.get(descriptor)
-        if waiting is not None and waiting.birth.look():
-            self._over(descriptor)
-
-    def _is_slow(self, descriptor: int) -> None:
-        waiting = self._waiting[descriptor]
-        waiting.is_slow = True
-        self._slow += 1
-        self._wait(descriptor, waiting)
-        self._on_slow()
-
-    def _wait(self, descriptor: int, waiting: _Waiting) -> None:
-        waiting.birth.look()
-        waiting.timer = self._loop.call_later(waiting.birth.patience, self._expire, descriptor)
-
-    def _expire(self, descriptor: int) -> None:
-        waiting = self._waiting[descriptor]
-        waiting.birth.expire()
+        if waiting is None:
+            return
         if waiting.birth.look():
             self._over(descriptor)
         else:
-            self._wait(descriptor, waiting)
+            self._wait(descriptor)
+
+    def _is_slow(self, descriptor: int) -> None:
+        waiting = self._waiting[descriptor]
+        waiting.slow()
+        try:
+            self._look_at(descriptor)
+        finally:
+            self._some_over()
+
+    def _wait(self, descriptor: int) -> None:
+        waiting = self._waiting[descriptor]
+        waiting.timer.cancel()
+        waiting.timer = self._loop.call_later(waiting.birth.patience, self._expire, descriptor)
+
+    def _expire(self, descriptor: int) -> None:
+        self._waiting[descriptor].birth.expire()
+        try:
+            self._look_at(descriptor)
+        finally:
+            self._some_over()
 
     def _over(self, descriptor: int) -> None:
-        self._forget(descriptor).over()
+        """Tell of it, unless another one has begun in its place."""
+        waiting = self._forget(descriptor)
+        if waiting.birth.renew():
+            with contextlib.suppress(OSError):  # nothing left to wait with: `finish` does
+                self.add(waiting.birth, slow=waiting.slow, over=waiting.over)
+                return
+        waiting.over()
 
     def _forget(self, descriptor: int) -> _Waiting:
         assert self._epoll is not None
         waiting = self._waiting.pop(descriptor)
         waiting.timer.cancel()
-        self._slow -= waiting.is_slow
         self._epoll.unregister(descriptor)
         return waiting

@@ -1,10 +1,12 @@
 """What becomes of a process that was ordered: its pid, and whether it has executed."""
 
+import contextlib
 import errno
 import marshal
 import os
 import select
 import signal
+import time
 import warnings
 from collections.abc import Callable
 from typing import NoReturn
@@ -17,6 +19,7 @@ _REPORT_LIMIT = 65536
 # Seconds. A fork takes a thousandth of one, and an exec from a slow network some.
 _FORKED_WITHIN = 1.0
 _EXECUTED_WITHIN = 10.0
+_AT_LEAST = 0.1  # where there is a hurry
 
 
 class NotBornError(Exception):
@@ -32,22 +35,19 @@ class NotBornError(Exception):
         self.text = text
 
 
-Failure = NotBornError | ConnectionError
-
-
-def _raised(error: Failure) -> Pid:
-    raise error
+Failure = NotBornError | OSError
 
 
 class Birth:
     """A process that was ordered. `told` is the end of a pipe to read what it tells: ours now.
 
     `pid` is given if it is known already. `give_up` ends whoever was to make it, when nothing is
-    heard for too long. `instead` makes another one where this has failed, or raises the error.
+    heard for too long. `instead` begins another one where this has failed for no fault of its own,
+    or gives None; OSError if that can't be.
 
     Who waits for it `look`s when there is something to read, and has it `expire` when nothing was
-    told for as long as it has `patience`; when it is over, `finish` tells how. Or `finish` does
-    all of that.
+    told for as long as it has `patience`; when it is over, and there is none to `renew` it,
+    `finish` tells how. Or `finish` does all of that.
     """
 
     def __init__(
@@ -56,17 +56,19 @@ class Birth:
         *,
         pid: Pid | None = None,
         give_up: Callable[[], None],
-        instead: Callable[[Failure], Pid] = _raised,
+        instead: Callable[[Failure], "Birth | None"] | None = None,
     ) -> None:
         os.set_blocking(told, False)
         self._told = told
         self._known_pid = pid
         self._give_up = give_up
         self._instead = instead
-        self._within = _EXECUTED_WITHIN
+        self._trouble: OSError | None = None  # why there is none instead
+        self._until = float("inf")
+        self._heard_at = time.monotonic()
         self._report = b""
         self._is_given_up = False
-        self._is_late = False
+        self._late_after: float | None = None  # seconds; then it was killed
         self._is_over = False
 
     def fileno(self) -> int:
@@ -80,9 +82,13 @@ class Birth:
 
     @property
     def patience(self) -> float:
-        """Seconds from the last that was heard of it until it is to `expire`."""
-        is_forked = self._is_given_up or self.pid is not None
-        return self._within if is_forked else min(self._within, _FORKED_WITHIN)
+        """Seconds until it is to `expire`, if nothing is heard of it before."""
+        now = time.monotonic()
+        if self._is_given_up:  # who was to make it is dying, and the end of that will be heard
+            return self._heard_at + _FORKED_WITHIN - now
+        within = _FORKED_WITHIN if self.pid is None else _EXECUTED_WITHIN
+        until = max(self._until, self._heard_at + _AT_LEAST)
+        return max(0.0, min(self._heard_at + within, until) - now)
 
     def look(self) -> bool:
         """Read what was told; whether it is over: its program has begun, or never will."""
@@ -92,68 +98,94 @@ class Birth:
             except BlockingIOError:
                 break
             self._report += part
+            self._heard_at = time.monotonic()
             self._is_over = not part
         return self._is_over
 
     def expire(self) -> None:
-        """It was not heard of for too long.
+        """It was not heard of for too long, unless it just was.
 
         Whoever has not even forked within a second is given up. A child that has not come to its
         program in ten is sent SIGKILL: whatever it waits for (a dead file server, as a rule), we
         don't.
         """
-        known = self.pid
-        if self.look() or self.pid != known:
-            return  # it was heard of, and nobody has listened
+        if self.look() or self.patience > 0:
+            return
         if pid := self.pid:
-            os.kill(pid, signal.SIGKILL)  # and the reaper finds it, however long that takes
-            self._is_late = self._is_over = True
+            with contextlib.suppress(OSError):  # another user's, whom we may not kill
+                os.kill(pid, signal.SIGKILL)  # and the reaper finds it, however long that takes
+            self._late_after = time.monotonic() - self._heard_at
+            self._is_over = True
         elif self._is_given_up:
             self._is_over = True
         else:
             self._give_up()  # then it has been forked, or never will be, and we hear of that
             self._is_given_up = True
+            self._heard_at = time.monotonic()
 
     def hurry(self, within: float) -> None:
-        """Its program has to have begun within so many seconds from now."""
-        self._within = within
+        """Its program has to have begun within so many seconds from now, or very soon after."""
+        self._until = time.monotonic() + within
 
-    def has_ended(self) -> None:
+    def note_end(self) -> None:
         """The child of this pid is a zombie, which tells no more: it is over."""
         self.look()
         self._is_over = True
 
+    def renew(self) -> bool:
+        """It is over. Whether another one has begun in its place, to be told of elsewhere."""
+        failure, instead = self._failure(), self._instead
+        if failure is None or instead is None:
+            return False
+        self._instead = None
+        try:
+            other = instead(failure)
+        except OSError as error:
+            self._trouble = error
+            return False
+        if other is None:
+            return False
+        os.close(self._told)
+        vars(self).update(vars(other), _until=self._until)
+        return True
+
     def finish(self) -> Pid:
         """Its pid, when its program has begun: a child of ours.
 
-        NotBornError if it doesn't, and ConnectionError if whoever was to make it has ended before;
-        then nothing is left, or it dies.
+        NotBornError if it doesn't, ConnectionError if whoever was to make it has ended before, and
+        OSError if nobody can; then nothing is left, or it dies.
         """
         try:
-            return self._finish()
-        except (NotBornError, ConnectionError) as error:
-            return self._instead(error)
+            self._wait()
+            while self.renew():
+                self._wait()
+        finally:
+            self.close()
+        pid, failure = self.pid, self._failure()
+        if failure is not None:
+            if pid is not None and self._late_after is None:
+                os.waitpid(pid, 0)
+            raise failure
+        assert pid is not None
+        return pid
 
     def close(self) -> None:
         """Hear no more of it: if it has not told who it is, it ends when it wants to."""
         os.close(self._told)
 
-    def _finish(self) -> Pid:
-        try:
-            self._wait()
-        finally:
-            self.close()
-        pid, why = self.pid, self._report[PID_SIZE:]
+    def _failure(self) -> Failure | None:
+        """Why its program has not begun, None if it has."""
+        if self._trouble is not None:
+            return self._trouble
+        why = self._report[PID_SIZE:]
         if why:
-            if pid:
-                os.waitpid(pid, 0)
-            raise NotBornError(*marshal.loads(why))  # noqa: S302 - of a child, before its exec
-        if self._is_late:
-            text = f"its program has not begun within {self._within:.2g} s"
-            raise NotBornError(EXECUTE, 0, text)
-        if not pid:
-            raise ConnectionResetError(errno.ECONNRESET, "the fork server has ended")
-        return pid
+            return NotBornError(*marshal.loads(why))  # noqa: S302 - of a child, before its exec
+        if self._late_after is not None:
+            text = f"its program has not begun within {round(self._late_after, 1):g} s"
+            return NotBornError(EXECUTE, 0, text)
+        if self.pid is None:
+            return ConnectionResetError(errno.ECONNRESET, "the fork server has ended")
+        return None
 
     def _wait(self) -> None:
         if self.look():
@@ -161,7 +193,7 @@ class Birth:
         poll = select.poll()
         poll.register(self._told, select.POLLIN)
         while not self.look():
-            if not poll.poll(self.patience * 1000):
+            if not poll.poll(max(0.0, self.patience) * 1000):
                 self.expire()
 
 

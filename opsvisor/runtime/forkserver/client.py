@@ -146,19 +146,19 @@ class ForkServer:
         return Birth(
             told,
             give_up=partial(self._kill, connection),
-            instead=partial(self._make_instead, connection, order, streams),
+            instead=partial(self._begin_instead, connection, order, streams),
         )
 
-    def _make_instead(
-        self, connection: socket.socket, order: Order, streams: Streams, error: Failure
-    ) -> Pid:
+    def _begin_instead(
+        self, connection: socket.socket, order: Order, streams: Streams, failure: Failure
+    ) -> Birth | None:
         """Fork what the server at this connection could not, unless that was not to blame."""
-        if isinstance(error, NotBornError):
-            if error.step != FORK or error.code not in _REFUSED:
-                raise error
+        if isinstance(failure, NotBornError):
+            if failure.step != FORK or failure.code not in _REFUSED:
+                return None
             self._is_impossible = True
         self._give_up(connection)
-        return fork_here(order, streams).finish()
+        return fork_here(order, streams)
 
     def _rest(self) -> None:
         """Do without, if there was nothing to do for long enough."""

@@ -58,6 +58,14 @@ class Arrivals:
             raise
         self._readers[descriptor] = reader
 
+    def hold(self, descriptor: int) -> None:
+        """Tell nobody for the time being, of one that has nothing to be read yet."""
+        self._watch_for(descriptor, 0)
+
+    def release(self, descriptor: int) -> None:
+        """Tell again of one that was held."""
+        self._watch_for(descriptor, select.EPOLLIN)
+
     def remove(self, descriptor: int) -> None:
         """Tell nobody any more, if anybody was. Before it is closed."""
         if self._readers.pop(descriptor, None) is None:
@@ -76,6 +84,11 @@ class Arrivals:
             if self._later is not None:
                 self._later.cancel()
                 self._later = None
+
+    def _watch_for(self, descriptor: int, events: int) -> None:
+        is_watched = descriptor in self._readers and descriptor not in self._ends
+        if self._epoll is not None and is_watched:
+            self._epoll.modify(descriptor, events)
 
     def _tell(self) -> None:
         loop, epoll = self._loop, self._epoll

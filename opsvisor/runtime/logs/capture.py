@@ -310,6 +310,16 @@ class StreamCapture:
             raise
         return new.program_end
 
+    def hold_back(self) -> None:
+        """Read nothing of the pipe that was just opened, until `go_on`."""
+        if self._latest is not None:
+            self._plumbing.arrivals.hold(self._latest.fd)
+
+    def go_on(self) -> None:
+        """Read what has come since `hold_back`, and on."""
+        if self._latest is not None:
+            self._plumbing.arrivals.release(self._latest.fd)
+
     def adopt(self, reader: int) -> None:
         """Read on from a pipe that exists already, and own its descriptor.
 
