@@ -144,9 +144,9 @@ async def test_what_fails_before_that_was_heard_is_told_once(
 async def test_nobody_is_on_the_way_once_all_is_settled(held: Room) -> None:
     """Whoever takes our place by exec could not hear of them."""
     held.apply(sleeper("web", nice=0))
-    assert held.engine._spawning.are_on_the_way
+    assert held.engine._spawning.is_on_the_way(key("web"))
     held.engine.settle()
-    assert not held.engine._spawning.are_on_the_way
+    assert not held.engine._spawning.is_on_the_way(key("web"))
     assert held.view("web").pid is not None
 
 
