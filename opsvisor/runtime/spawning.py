@@ -217,7 +217,7 @@ class Spawning:
             self._finish(begun)
 
     def _is_slow(self, process_id: ProcessId) -> None:
-        del self._places[process_id]
+        self._places.pop(process_id, None)  # not there if it is one that was begun instead
         self._told.go_on()
 
     def _finish(self, ordered: Ordered) -> None:

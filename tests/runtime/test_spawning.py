@@ -320,3 +320,23 @@ async def test_when_the_server_is_killed_who_hangs_keeps_nobody_waiting(
         await room.state(PublicState.STOPPED, "held-0")
         await room.state(PublicState.RUNNING, "held-2")
     assert not [event for event in room.events if isinstance(event, SpawnFailed)]
+
+
+async def test_who_hangs_is_killed_whoever_had_to_fork_it(
+    room: Room, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that was stopped was slow already, and so is what the daemon makes instead."""
+    monkeypatch.setattr(room.engine.limits, "prepare", lambda _spec: str(gate.folder))
+    monkeypatch.setattr(birth, "_FORKED_WITHIN", 0.2)
+    monkeypatch.setattr(birth, "_EXECUTED_WITHIN", 0.3)
+    room.engine._forks.expect(for_good=True)
+    await until(lambda: room.engine._forks.is_ready)
+    server = room.engine._forks.pid
+    assert server is not None
+    os.kill(server, signal.SIGSTOP)
+    room.apply(sleeper("held"))
+    failed = await room.next(SpawnFailed)
+    assert "has not begun within" in failed.reason
+    monkeypatch.undo()
+    with gate.opened():
+        await room.state(PublicState.RUNNING, "held")
