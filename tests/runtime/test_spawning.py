@@ -25,6 +25,7 @@ from opsvisor.core.outcome import Outcome
 from opsvisor.core.spec import (
     LinearBackoff,
     LogSpec,
+    Pid,
     ProcessId,
     ProcessSpec,
     RestartMode,
@@ -45,6 +46,15 @@ AGAIN = RestartPolicy(
 )
 
 
+async def ready_server(room: Room) -> Pid:
+    """The pid of its fork server, which takes orders."""
+    forks = room.engine._forks
+    forks.expect(for_good=True)
+    await until(lambda: forks.is_ready)
+    assert forks.pid is not None
+    return forks.pid
+
+
 @pytest.fixture(params=["server", "daemon"])
 async def held(
     request: pytest.FixtureRequest, gate: Gate, monkeypatch: pytest.MonkeyPatch
@@ -52,8 +62,7 @@ async def held(
     """A room where who is called held-something comes to the gate, whoever forks."""
     async with engine_room() as room:
         if request.param == "server":
-            room.engine._forks.expect(for_good=True)
-            await until(lambda: room.engine._forks.is_ready)
+            await ready_server(room)
         else:
             room.engine._forks._is_impossible = True
 
@@ -215,10 +224,7 @@ async def test_a_server_that_was_stopped_is_given_up(
 ) -> None:
     """The daemon forks itself, and has done other things meanwhile."""
     monkeypatch.setattr(birth, "_FORKED_WITHIN", 0.2)
-    room.engine._forks.expect(for_good=True)
-    await until(lambda: room.engine._forks.is_ready)
-    server = room.engine._forks.pid
-    assert server is not None
+    server = await ready_server(room)
     os.kill(server, signal.SIGSTOP)
     room.apply(sleeper("web", nice=0), sleeper("other"))
     await room.state(PublicState.RUNNING, "other")
@@ -303,10 +309,7 @@ async def test_when_the_server_is_killed_who_hangs_keeps_nobody_waiting(
 ) -> None:
     """The daemon forks what was ordered, and does not wait for that either."""
     monkeypatch.setattr(room.engine.limits, "prepare", lambda _spec: str(gate.folder))
-    room.engine._forks.expect(for_good=True)
-    await until(lambda: room.engine._forks.is_ready)
-    server = room.engine._forks.pid
-    assert server is not None
+    server = await ready_server(room)
     os.kill(server, signal.SIGSTOP)
     room.apply(*(sleeper(f"held-{n}") for n in range(3)))
     os.kill(server, signal.SIGKILL)
@@ -329,10 +332,7 @@ async def test_who_hangs_is_killed_whoever_had_to_fork_it(
     monkeypatch.setattr(room.engine.limits, "prepare", lambda _spec: str(gate.folder))
     monkeypatch.setattr(birth, "_FORKED_WITHIN", 0.2)
     monkeypatch.setattr(birth, "_EXECUTED_WITHIN", 0.3)
-    room.engine._forks.expect(for_good=True)
-    await until(lambda: room.engine._forks.is_ready)
-    server = room.engine._forks.pid
-    assert server is not None
+    server = await ready_server(room)
     os.kill(server, signal.SIGSTOP)
     room.apply(sleeper("held"))
     failed = await room.next(SpawnFailed)
