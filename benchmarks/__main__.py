@@ -7,7 +7,6 @@ import platform
 import random
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from importlib import metadata
@@ -18,6 +17,7 @@ from benchmarks import (
     exporters,
     fleet,
     logs,
+    places,
     report,
     respawn,
     scrape,
@@ -70,10 +70,13 @@ def _measure(arguments: argparse.Namespace) -> Results:
     if missing:
         _say(f"not here: {', '.join(missing)}; `make bench-setup` gets what can be had")
     _say(f"seed {seed}")
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=arguments.directory) as name:
-        directory = Path(name)
+    with (
+        places.in_memory("bench-", arguments.directory) as directory,
+        places.on_disk("bench-", arguments.directory) as disk,
+    ):
         bench = Bench(
             directory=directory,
+            disk=disk,
             programs=build(directory),
             effort=QUICK if arguments.quick else FULL,
             chance=random.Random(seed),
@@ -90,6 +93,7 @@ def _measure(arguments: argparse.Namespace) -> Results:
         facts = {
             **_facts(bench.peers, seconds=time.monotonic() - began, quick=arguments.quick),
             "Supervised program": bench.programs.kind,
+            "Files": f"{places.file_system(directory)}; log throughput {places.file_system(disk)}",
             "Seed": str(seed),
             **({"Not measured, for want of it": ", ".join(missing)} if missing else {}),
             **({"Failed": "; ".join(bench.failures)} if bench.failures else {}),
@@ -135,7 +139,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--peers", nargs="+", choices=names, help="measure only these, and the bare loop")
     add("--json", type=Path, metavar="FILE", help="write every sample to this file")
     add("--seed", type=int, help="makes the random orders the same again")
-    add("--directory", help="where to work and log (default: the temporary directory)")
+    add(
+        "--directory",
+        help="where to work and log (default: in memory, but for log throughput)",
+    )
     add("--write-docs", type=Path, metavar="FILE", help="make docs/performance.md of a --json")
     return parser
 

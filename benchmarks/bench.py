@@ -5,9 +5,10 @@ import mmap
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 from benchmarks.peers import ALL, FAILURES, Daemon, Job, Peer, Program
 from benchmarks.programs import Births, Programs
@@ -124,10 +125,11 @@ class Bench:
     """The place where everything is measured. `peers`: those that are here, opsvisor first.
 
     `failures` says what went wrong: a contestant that fails in a measurement has no further turn
-    in it, and the others go on.
+    in it, and the others go on. `disk` is for what is about logs: see `on_disk`.
     """
 
     directory: Path
+    disk: Path
     programs: Programs
     effort: Effort
     chance: random.Random
@@ -135,6 +137,10 @@ class Bench:
     peers: Sequence[Peer] = ALL
     failures: list[str] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def on_disk(self) -> Self:
+        """The same where logs are as a rule: for measurements of what writing them costs."""
+        return replace(self, directory=self.disk)
 
     def fresh_directory(self) -> Path:
         """A directory that nobody has used, and that isn't there yet."""

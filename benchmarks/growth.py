@@ -16,7 +16,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,7 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Self
 
-from benchmarks import curves
+from benchmarks import curves, places
 from benchmarks.curves import Curve, Growth
 from benchmarks.programs import Birth, Births, build
 
@@ -39,6 +38,8 @@ _PATIENCE = 300.0
 _CPUCLOCK_SCHED = 2  # linux/posix-timers_types.h: the clock of a process, by its pid
 _FILES_EACH = 3  # its log, a pipe, and a pidfd
 _FILES_BESIDE = 512
+_CACHE_LINE = 64
+_FILLING = bytearray(128 << 20)  # more than the caches of a large server have
 
 # "a" comes before "p", so it is up while the others are being started.
 _CONFIG = """\
@@ -76,6 +77,7 @@ _CURVES = {
     "RSS of the daemon": ("MiB", True),
     "RSS of the daemon that was asked and scraped": ("MiB", True),
     "status of all by the API": ("ms", True),
+    "status of all, when others had the caches": ("ms", True),
     "status of one by the API": ("ms", False),
     "scrape with a sweep of its own": ("ms", True),
     "scrape": ("ms", True),
@@ -220,6 +222,17 @@ class _Client:
         self._connection.close()
 
 
+def _fill_caches() -> None:
+    """Leave nothing of anybody else's in the caches of any processor."""
+    allowed = os.sched_getaffinity(0)
+    try:
+        for processor in allowed:
+            os.sched_setaffinity(0, {processor})
+            _FILLING[::_CACHE_LINE] = bytes(len(_FILLING) // _CACHE_LINE)
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
 def _one_life(daemon: _Daemon, count: int, samples: _Samples) -> None:
     """All of it with one daemon that is started already."""
 
@@ -244,9 +257,12 @@ def _one_life(daemon: _Daemon, count: int, samples: _Samples) -> None:
     client = _Client(daemon.socket)
     gzipped = {"Accept-Encoding": "gzip"}
     note("scrape with a sweep of its own", client.ask("/metrics", **gzipped))
+    every, single = "/api/v1/processes", "/api/v1/processes/a"
+    note("status of all by the API", *(client.ask(every) for _ in range(_ASKED)))
+    note("status of one by the API", *(client.ask(single) for _ in range(_ASKED)))
     for _ in range(_ASKED):
-        note("status of all by the API", client.ask("/api/v1/processes"))
-        note("status of one by the API", client.ask("/api/v1/processes/a"))
+        _fill_caches()
+        note("status of all, when others had the caches", client.ask(every))
     client.ask("/metrics", **gzipped)  # with a sweep, if the last one is too long ago
     note("scrape", *(client.ask("/metrics", **gzipped) for _ in range(3)))
     client.close()
@@ -277,12 +293,13 @@ def measure(
     }
 
 
-def _facts(counts: Sequence[int], rounds: int) -> dict[str, str]:
+def _facts(counts: Sequence[int], rounds: int, directory: Path) -> dict[str, str]:
     today = dt.datetime.now(tz=dt.UTC).date().isoformat()
     return {
         "Date": today,
         "Versions": f"opsvisor {metadata.version('opsvisor')}, Python {platform.python_version()}",
         "Machine": f"Linux {platform.release().partition('-')[0]}, {os.cpu_count()} cores",
+        "Files": places.file_system(directory),
         "Load average at the end, 5 minutes": f"{os.getloadavg()[1]:.1f}",
         "Daemons": f"{rounds} with each of {', '.join(map(str, counts))} programs",
     }
@@ -306,10 +323,11 @@ def main() -> int:
         growth = curves.load(arguments.load)
     else:
         _enough_files(max(arguments.counts))
-        with tempfile.TemporaryDirectory(prefix="growth-", dir=arguments.directory) as name:
+        with places.in_memory("growth-", arguments.directory) as directory:
             chance = random.Random(arguments.seed)
-            found = measure(arguments.counts, arguments.rounds, Path(name), chance)
-        growth = Growth(facts=_facts(arguments.counts, arguments.rounds), curves=found)
+            found = measure(arguments.counts, arguments.rounds, directory, chance)
+            facts = _facts(arguments.counts, arguments.rounds, directory)
+        growth = Growth(facts=facts, curves=found)
     print(curves.table(growth))
     _write(arguments.json, lambda: curves.as_json(growth))
     if arguments.write_docs:
@@ -331,7 +349,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--load", type=Path, metavar="FILE", help="measure nothing: take such a file")
     add("--write-docs", action="store_true", help="make the page and the figure in docs")
     add("--seed", type=int, help="makes the random order the same again")
-    add("--directory", help="where to work and log (default: the temporary directory)")
+    add("--directory", help="where to work and log (default: memory)")
     return parser
 
 

@@ -46,7 +46,7 @@ class _Steady:
 
 def measure(bench: Bench) -> list[Series]:
     """One supervisor at a time."""
-    effort = bench.effort
+    bench, effort = bench.on_disk(), bench.effort
     floods = [
         _Flood(
             block=64 * 1024,
