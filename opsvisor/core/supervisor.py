@@ -78,6 +78,7 @@ from opsvisor.core.state import (
     StartCause,
     StopCause,
     Stopping,
+    pid_of,
     public_state,
 )
 from opsvisor.core.view import ProcessView
@@ -159,6 +160,10 @@ class Supervisor:
     def public_states(self) -> dict[ProcessId, PublicState]:
         """The state of every process, for whoever wants to know nothing else."""
         return {i: public_state(machine.state) for i, machine in self._machines.items()}
+
+    def alive(self) -> list[ProcessId]:
+        """All that have a pid, whose end nobody has told of yet, in order of group and name."""
+        return [i for i in self.ids() if pid_of(self._machines[i].state) is not None]
 
     def ends_whole_tree(self, process_id: ProcessId) -> bool:
         """Whether a stop of it is under way that is over only with all that came of it."""

@@ -110,7 +110,7 @@ class Ending:
 
     def _tell_progress(self) -> None:
         """Name what is still alive, at once and every few seconds while a shutdown lasts."""
-        alive = [view.id.name for view in self._engine.views() if view.pid is not None]
+        alive = [process_id.name for process_id in self._supervisor.alive()]
         if alive:
             self._log(LogLevel.INFO, f"waiting for {', '.join(alive)} to die")
             asyncio.get_running_loop().call_later(_PROGRESS_INTERVAL, self._tell_progress)

@@ -1,6 +1,5 @@
 """What is kept of every finished run, so that `why` has an answer later."""
 
-from collections import deque
 from collections.abc import Callable
 
 from opsvisor.core.events import (
@@ -72,7 +71,7 @@ class PostMortems:
         self._streams = streams
         self._size = size
         self._on_kept = on_kept
-        self._runs: dict[ProcessId, deque[FinishedRun]] = {}
+        self._runs: dict[ProcessId, tuple[FinishedRun, ...]] = {}  # deques take 700 bytes each
         self._failed_spawn: dict[ProcessId, SpawnFailed] = {}
         # Offsets into the rings, where these are not their beginnings.
         self._run_begins: dict[tuple[ProcessId, Stream], int] = {}
@@ -90,7 +89,7 @@ class PostMortems:
         return tuple(
             PostMortemMemento(
                 id=process_id,
-                runs=tuple(self._runs.get(process_id, ())),
+                runs=self._runs.get(process_id, ()),
                 begins=tuple(begins.get(process_id, ())),
                 failed_spawn=self._failed_spawn.get(process_id),
             )
@@ -100,7 +99,7 @@ class PostMortems:
     def recall(self, memento: PostMortemMemento) -> None:
         """Go on with what was kept of a process. Offsets mean something if its rings go on too."""
         if memento.runs:
-            self._runs[memento.id] = deque(memento.runs, maxlen=self._size)
+            self._runs[memento.id] = tuple(memento.runs[-self._size :])
         if memento.failed_spawn is not None:
             self._failed_spawn[memento.id] = memento.failed_spawn
         for stream, offset in memento.begins:
@@ -133,7 +132,7 @@ class PostMortems:
                 pass
 
     def _keep(self, process_id: ProcessId, run: FinishedRun) -> None:
-        self._runs.setdefault(process_id, deque(maxlen=self._size)).append(run)
+        self._runs[process_id] = (*self._runs.get(process_id, ()), run)[-self._size :]
         self._on_kept(process_id, run)
 
     def _of_exit(self, event: ProcessExited) -> FinishedRun:

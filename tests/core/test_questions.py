@@ -18,6 +18,17 @@ def test_states_alone() -> None:
     }
 
 
+def test_who_is_alive() -> None:
+    """From the pid that is told to the end that is: not what is only on its way."""
+    world = World(program("web"), program("db"))
+    world.play("start web; start db; spawned 100 of db")
+    assert world.supervisor.alive() == [process_id("db")]
+    world.play("spawned 101 of web; stop db")
+    assert world.supervisor.alive() == [process_id("db"), process_id("web")]
+    world.play("killed 100 TERM")
+    assert world.supervisor.alive() == [process_id("web")]
+
+
 def test_a_spec_is_the_same_object_until_there_is_another() -> None:
     """So whoever keeps it sees at a glance whether it has to be written anew."""
     old, new = program("web"), program("web", description="shop")
