@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,9 +10,11 @@ from daemon import eventually
 from engine_room import children
 from procfs import all_children_of, name_of
 
-from opsvisor.core.spec import Pid
+from opsvisor.core.spec import Pid, ProcessSpec
+from opsvisor.runtime.engine import Engine
 from opsvisor.runtime.forkserver import ForkServer
 from opsvisor.runtime.reaper import Reaper
+from opsvisor.runtime.spawn import Begun, ChildFiles, begin
 
 
 class Gate:
@@ -57,6 +59,15 @@ async def until(claim: Callable[[], object]) -> None:
     await asyncio.to_thread(eventually, lambda: bool(claim()))
 
 
+async def ready_server(engine: Engine) -> Pid:
+    """The pid of its fork server, which takes orders."""
+    forks = engine._forks
+    forks.expect(for_good=True)
+    await until(lambda: forks.is_ready)
+    assert forks.pid is not None
+    return forks.pid
+
+
 @contextmanager
 def fork_server() -> Iterator[ForkServer]:
     """One that is ready, and gone afterwards."""
@@ -71,6 +82,19 @@ def fork_server() -> Iterator[ForkServer]:
         server.close()
         reaper._readers.close()
         loop.close()
+
+
+def spawn(
+    spec: ProcessSpec,
+    files: ChildFiles,
+    environment: Mapping[str, str],
+    *,
+    cgroup: str | None = None,
+    forks: ForkServer | None = None,
+) -> Pid:
+    """Start a process, and wait for its program where that takes a fork."""
+    begun = begin(spec, files, environment, cgroup=cgroup, forks=forks)
+    return begun.finish() if isinstance(begun, Begun) else begun
 
 
 def forked_programs(count: int, command: str = "sleep 1000") -> str:

@@ -67,7 +67,7 @@ from opsvisor.runtime import clock
 from opsvisor.runtime.adoption import Adoption
 from opsvisor.runtime.all_streams import AllStreams
 from opsvisor.runtime.bus import EventBus
-from opsvisor.runtime.forkserver import ForkServer
+from opsvisor.runtime.forkserver import Awaited, ForkServer
 from opsvisor.runtime.groups import StoppedGroups
 from opsvisor.runtime.inheritance import EngineMemento, Inheritance
 from opsvisor.runtime.keeper import Keeper, names
@@ -178,12 +178,13 @@ class Engine:
         )
         self._holds: dict[Pid, Hold] = {}
         self._sockets = SharedSockets(self._tell_of_socket, self.legacy.socket)
+        self._births = Awaited(loop, some_over=self._births_over)
         self._reaper = Reaper(
             loop,
             on_exit=self._groups.leader_exited,
             on_orphan=self._inherited,
             on_unwatch=lambda pid: self.legacy.pidfd(pid, None),
-            claim=lambda pid: self._spawning.claim(pid),  # noqa: PLW0108 - which comes after it
+            claim=self._births.claim,
             all_told=self._ends_told,
         )
         self._forks = ForkServer(loop, self._reaper)
@@ -199,7 +200,7 @@ class Engine:
         )
         self._spawning = Spawning(
             self._spawner,
-            loop=loop,
+            awaited=self._births,
             # What is ending would be taken for a part of its tree; its turn comes after that.
             may_be_made=lambda process_id: not self._trees.is_ending(process_id),
             told=Told(
@@ -207,7 +208,6 @@ class Engine:
                 made=self._spawned,
                 failed=self._inputs.append,
                 hold_over=lambda *one: self._holds_over.append(one),
-                some_over=self._births_over,
                 go_on=self._go_on_soon,
             ),
         )
@@ -226,7 +226,9 @@ class Engine:
             ended=self._group_ended,
             submit=self.submit,
         )
-        self._commands = Commands(loop, environment, self._reaper.watch, self._forks)
+        self._commands = Commands(
+            loop, environment, self._reaper.watch, forks=self._forks, awaited=self._births
+        )
         self._probes = Probes(
             loop,
             functools.partial(ask, commands=self._commands, names=Names()),
@@ -256,6 +258,7 @@ class Engine:
             if handle is not None:
                 handle.cancel()
         self._probes.close()
+        self._births.close()
         self._commands.close()
         self._trees.close()
         self._forks.close()
@@ -343,7 +346,7 @@ class Engine:
         await _for_a_while(self._nothing_to_go_on_with(), _WORK_PATIENCE)  # after those trees
 
     async def _nothing_to_go_on_with(self) -> None:
-        while self._later is not None or self._spawning.are_on_the_way:  # noqa: ASYNC110 - no
+        while self._later is not None or self._births:  # noqa: ASYNC110 - no
             # event is worth its upkeep
             await asyncio.sleep(0 if self._later is not None else _LOOK_AGAIN_AFTER)
 
@@ -461,7 +464,7 @@ class Engine:
 
         Nor is any process half made after that: a second is waited for those, and none is begun.
         """
-        self._spawning.finish()
+        self._births.finish()
         if self._inputs:
             self._spawning.pause()
             self._drain()

@@ -77,7 +77,7 @@ class ChildFiles(Struct, frozen=True):
 
 
 def expect(forks: ForkServer, spec: ProcessSpec, files: ChildFiles, cgroup: str | None) -> None:
-    """Have the fork server started that `spawn` is about to need, if so. See its `expect`."""
+    """Have the fork server started that `begin` is about to need, if so. See its `expect`."""
     if _is_crowded(files):
         forks.expect(for_good=True)
     elif _is_limited(spec, cgroup) or (spec.user is not None and _must_change_to(spec.user)):
@@ -99,23 +99,6 @@ class Begun(Struct, frozen=True):
             raise _spawn_error(self.spec, self.executable, error) from error
 
 
-def spawn(
-    spec: ProcessSpec,
-    files: ChildFiles,
-    base_environment: Mapping[str, str],
-    *,
-    cgroup: str | None = None,
-    forks: ForkServer | None = None,
-) -> Pid:
-    """Start the process in a process group (or session) of its own. SpawnError if it can't be.
-
-    `cgroup` is the folder of one that it enters before its program begins. Without a fork server
-    (`forks`) what needs a fork is forked here.
-    """
-    begun = begin(spec, files, base_environment, cgroup=cgroup, forks=forks)
-    return begun.finish() if isinstance(begun, Begun) else begun
-
-
 def begin(
     spec: ProcessSpec,
     files: ChildFiles,
@@ -124,9 +107,11 @@ def begin(
     cgroup: str | None = None,
     forks: ForkServer | None = None,
 ) -> Pid | Begun:
-    """As `spawn`, but where it is forked nobody has waited for its program yet.
+    """Start the process in a process group (or session) of its own. SpawnError if it can't be.
 
-    The files stay open until that is finished.
+    Where it is forked nobody has waited for its program yet, and the files stay open until that
+    is finished. `cgroup` is the folder of one that it enters before its program begins. Without a
+    fork server (`forks`) what needs a fork is forked here.
     """
     environment = spec.environment_over(base_environment)
     executable = _given_path(spec)  # of one that is given the kernel says whether it is executable

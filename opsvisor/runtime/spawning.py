@@ -15,14 +15,13 @@ executable is far away, holds up others for a moment only. What it prints is rea
 has been told.
 """
 
-import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
 from itertools import chain
 
 from opsvisor.core.inputs import SpawnFault
-from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
+from opsvisor.core.spec import ProcessId, ProcessSpec
 from opsvisor.core.struct import Struct
 from opsvisor.runtime.forkserver import Awaited
 from opsvisor.runtime.sockets import Hold
@@ -43,21 +42,17 @@ _PLACES = {Line.SETTLED: 4, Line.FIRST: 4, Line.AGAIN: 1}
 # The lines of which some are prepared when all of the last ones are made.
 _SHARED = (Line.AGAIN, Line.FIRST)
 
-# Seconds for all who are on the way, when there is no turn of the loop left.
-_FINISHED_WITHIN = 1.0
-
 
 class Told(Struct, frozen=True, kw_only=True):
     """Who is told of what. `prepared`: these are to be remembered before they are made.
 
-    `some_over`: what was told in this turn is to be handled in it. `go_on`: more can be made.
+    `go_on`: more can be made.
     """
 
     prepared: Callable[[], None]
     made: Callable[[Made], None]
     failed: Callable[[SpawnFault], None]
     hold_over: Callable[[ProcessId, Hold], None]
-    some_over: Callable[[], None]
     go_on: Callable[[], None]
 
 
@@ -68,8 +63,8 @@ class Spawning:
         self,
         spawner: Spawner,
         *,
-        loop: asyncio.AbstractEventLoop,
         may_be_made: Callable[[ProcessId], bool],
+        awaited: Awaited,
         told: Told,
     ) -> None:
         self._spawner = spawner
@@ -79,18 +74,13 @@ class Spawning:
         self._prepared: dict[Line, deque[Prepared]] = {line: deque() for line in Line}
         self._on_the_way: dict[ProcessId, Ordered] = {}
         self._places: dict[ProcessId, Line] = {}  # taken by those on the way that are not slow
-        self._awaited = Awaited(loop, some_over=told.some_over)
+        self._awaited = awaited
         self._until: float | None = None  # when this turn has spawned for long enough
 
     @property
     def has_some(self) -> bool:
         """Whether there are any that nobody has begun to make."""
         return bool(self._queue) or any(self._prepared.values())
-
-    @property
-    def are_on_the_way(self) -> bool:
-        """Whether some were ordered, and are about to begin or to fail."""
-        return bool(self._on_the_way)
 
     def add(self, spec: ProcessSpec, line: Line) -> None:
         """Ask for a process of this spec."""
@@ -143,24 +133,8 @@ class Spawning:
         """Others have theirs now."""
         self._until = None
 
-    def claim(self, pid: Pid) -> bool:
-        """A child has ended that nobody knows. Whether it is one of ours, and known by now."""
-        return self._awaited.claim(pid)
-
-    def finish(self) -> None:
-        """Stand still until nobody is on the way: a second, all in all.
-
-        Who has not come to its program by then has failed.
-        """
-        until = time.monotonic() + _FINISHED_WITHIN
-        for ordered in tuple(self._on_the_way.values()):
-            self._awaited.drop(ordered.begun.birth)
-            ordered.begun.birth.hurry(max(0.0, until - time.monotonic()))
-            self._finish(ordered)
-
     def close(self) -> None:
         """Make none of them any more. Those on the way go their way."""
-        self._awaited.close()
         for prepared in chain.from_iterable(self._prepared.values()):
             self._spawner.give_up(prepared)
         for ordered in self._on_the_way.values():

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from daemon import eventually
 from engine_room import children, program
-from forks import Gate, until
+from forks import Gate, spawn, until
 from procfs import descriptors_of, environment_of, is_alive, name_of
 
 from opsvisor.core.outcome import Outcome, Usage
@@ -33,7 +33,7 @@ from opsvisor.runtime.forkserver import (
 )
 from opsvisor.runtime.marks import Marks, mark_of
 from opsvisor.runtime.reaper import Orphan, Reaper
-from opsvisor.runtime.spawn import ChildFiles, expect, spawn
+from opsvisor.runtime.spawn import ChildFiles, expect
 
 WEB = ProcessId("web", "web")
 STREAMS = (0, 1, 2)

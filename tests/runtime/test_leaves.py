@@ -10,6 +10,7 @@ import pytest
 from cells import can_have, cell
 from cgroup_tree import CgroupTree
 from daemon import eventually
+from forks import spawn
 from sampled import WEB, Victim, World, kill_and_reap
 
 from opsvisor.core.outcome import Usage
@@ -28,7 +29,7 @@ from opsvisor.runtime.leaves import (
 )
 from opsvisor.runtime.ledger import Ledger
 from opsvisor.runtime.oom import KillCount
-from opsvisor.runtime.spawn import ChildFiles, spawn
+from opsvisor.runtime.spawn import ChildFiles
 
 
 def seconds(usage: Usage) -> float:

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import pytest
 from engine_room import Options, program
-from forks import fork_server
+from forks import fork_server, spawn
 
 from opsvisor.core.outcome import SpawnFaultKind
 from opsvisor.core.spec import Pid, ProcessSpec, ResourceLimit, UserSpec
-from opsvisor.runtime.spawn import ChildFiles, SpawnError, find_executable, spawn
+from opsvisor.runtime.spawn import ChildFiles, SpawnError, find_executable
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "BASE": "base"}
 NOBODY = pwd.getpwnam("nobody")
@@ -213,14 +213,15 @@ def test_streams_with_low_numbers_dont_take_each_others_place(
     code = (
         "import os, sys\n"
         "from opsvisor.core.spec import ProcessId, ProcessSpec\n"
-        "from opsvisor.runtime.spawn import ChildFiles, spawn\n"
+        "from opsvisor.runtime.spawn import Begun, ChildFiles, begin\n"
         "told = os.dup2(1, 50, inheritable=False)\n"
         "for number in (0, 1, 2, 9):\n"
         "    os.dup2(os.memfd_create(str(number)), number, inheritable=False)\n"
         "argv = ('readlink', *(f'/proc/self/fd/{number}' for number in range(3)))\n"
         f"spec = ProcessSpec(id=ProcessId('a', 'a'), program='a', command='a', argv=argv{more})\n"
         "numbers = [int(word) for word in sys.argv[1:]]\n"
-        "os.waitpid(spawn(spec, ChildFiles(*numbers), {}), 0)\n"
+        "begun = begin(spec, ChildFiles(*numbers), {})\n"
+        "os.waitpid(begun.finish() if isinstance(begun, Begun) else begun, 0)\n"
         "os.write(told, os.pread(numbers[1], 999, 0))\n"
     )
     command = [sys.executable, "-c", code, *map(str, numbers)]
@@ -453,10 +454,10 @@ def test_root_that_may_not_become_another_says_so() -> None:
     """As in a container without the capability; the command is not to blame."""
     code = (
         "from opsvisor.core.spec import ProcessId, ProcessSpec, UserSpec\n"
-        "from opsvisor.runtime.spawn import ChildFiles, SpawnError, spawn\n"
+        "from opsvisor.runtime.spawn import ChildFiles, SpawnError, begin\n"
         "spec = ProcessSpec(id=ProcessId('a', 'a'), program='a', command='true', argv=('true',),"
         " user=UserSpec(name='daemon', uid=1, gid=1))\n"
-        "try:\n    spawn(spec, ChildFiles(0, 1, 2), {})\n"
+        "try:\n    begin(spec, ChildFiles(0, 1, 2), {}).finish()\n"
         "except SpawnError as error:\n    print(error.reason)\n"
     )
     without = ["setpriv", "--bounding-set=-setuid,-setgid"]

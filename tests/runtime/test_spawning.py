@@ -16,7 +16,7 @@ from engine_room import (
     release_children,
     sleeper,
 )
-from forks import Gate, until
+from forks import Gate, ready_server, until
 from procfs import descriptors_of, name_of
 
 from opsvisor.core.events import Event, ProcessExited, ProcessSpawned, SpawnFailed
@@ -25,7 +25,6 @@ from opsvisor.core.outcome import Outcome
 from opsvisor.core.spec import (
     LinearBackoff,
     LogSpec,
-    Pid,
     ProcessId,
     ProcessSpec,
     RestartMode,
@@ -46,15 +45,6 @@ AGAIN = RestartPolicy(
 )
 
 
-async def ready_server(room: Room) -> Pid:
-    """The pid of its fork server, which takes orders."""
-    forks = room.engine._forks
-    forks.expect(for_good=True)
-    await until(lambda: forks.is_ready)
-    assert forks.pid is not None
-    return forks.pid
-
-
 @pytest.fixture(params=["server", "daemon"])
 async def held(
     request: pytest.FixtureRequest, gate: Gate, monkeypatch: pytest.MonkeyPatch
@@ -62,7 +52,7 @@ async def held(
     """A room where who is called held-something comes to the gate, whoever forks."""
     async with engine_room() as room:
         if request.param == "server":
-            await ready_server(room)
+            await ready_server(room.engine)
         else:
             room.engine._forks._is_impossible = True
 
@@ -163,7 +153,7 @@ async def test_who_hangs_when_all_is_settled_has_failed(
     held: Room, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a second, not after ten: requests wait."""
-    monkeypatch.setattr(spawning, "_FINISHED_WITHIN", 0.2)
+    monkeypatch.setattr(awaited, "_FINISHED_WITHIN", 0.2)
     held.apply(sleeper("held"))
     await until(gate.waiting)
     began = time.monotonic()
@@ -224,7 +214,7 @@ async def test_a_server_that_was_stopped_is_given_up(
 ) -> None:
     """The daemon forks itself, and has done other things meanwhile."""
     monkeypatch.setattr(birth, "_FORKED_WITHIN", 0.2)
-    server = await ready_server(room)
+    server = await ready_server(room.engine)
     os.kill(server, signal.SIGSTOP)
     room.apply(sleeper("web", nice=0), sleeper("other"))
     await room.state(PublicState.RUNNING, "other")
@@ -309,7 +299,7 @@ async def test_when_the_server_is_killed_who_hangs_keeps_nobody_waiting(
 ) -> None:
     """The daemon forks what was ordered, and does not wait for that either."""
     monkeypatch.setattr(room.engine.limits, "prepare", lambda _spec: str(gate.folder))
-    server = await ready_server(room)
+    server = await ready_server(room.engine)
     os.kill(server, signal.SIGSTOP)
     room.apply(*(sleeper(f"held-{n}") for n in range(3)))
     os.kill(server, signal.SIGKILL)
@@ -332,7 +322,7 @@ async def test_who_hangs_is_killed_whoever_had_to_fork_it(
     monkeypatch.setattr(room.engine.limits, "prepare", lambda _spec: str(gate.folder))
     monkeypatch.setattr(birth, "_FORKED_WITHIN", 0.2)
     monkeypatch.setattr(birth, "_EXECUTED_WITHIN", 0.3)
-    server = await ready_server(room)
+    server = await ready_server(room.engine)
     os.kill(server, signal.SIGSTOP)
     room.apply(sleeper("held"))
     failed = await room.next(SpawnFailed)

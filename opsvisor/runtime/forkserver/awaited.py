@@ -7,6 +7,7 @@ on a file server that is gone, or the cgroup is frozen, in ten.
 import asyncio
 import contextlib
 import select
+import time
 from collections.abc import Callable
 
 from opsvisor.core.spec import Pid
@@ -15,6 +16,8 @@ from opsvisor.runtime.forkserver.birth import Birth
 
 # Seconds after which a birth is to hold up nobody any more.
 _SLOW_AFTER = 0.05
+# Seconds for all of them, when there is no turn of the loop left.
+_FINISHED_WITHIN = 1.0
 # Of a pipe: that nobody can write any more. What was written by then nobody has to hear before.
 _END = 0
 
@@ -42,15 +45,26 @@ class Awaited:
     def add(self, birth: Birth, *, slow: Call, over: Call) -> None:
         """Call this when the birth takes its time, and that when it is over.
 
-        `finish` returns at once then. OSError if there is nothing left to wait with.
+        Its `finish` returns at once then. OSError if there is nothing left to wait with.
         """
         self._register(birth)
         timer = self._loop.call_later(_SLOW_AFTER, self._is_slow, birth.fileno())
         self._waiting[birth.fileno()] = _Waiting(birth, slow, over, timer)
 
-    def drop(self, birth: Birth) -> None:
-        """Wait no longer for this one: whoever has it does."""
-        self._forget(birth.fileno())
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._waiting)
+
+    def finish(self) -> None:
+        """Stand still until all are over: a second, all in all.
+
+        Who has not come to its program by then has failed.
+        """
+        until = time.monotonic() + _FINISHED_WITHIN
+        for waiting in tuple(self._waiting.values()):
+            self._forget(waiting.birth.fileno())
+            waiting.birth.hurry(max(0.0, until - time.monotonic()))
+            waiting.over()
 
     def claim(self, pid: Pid) -> bool:
         """A child has ended that nobody knows. Whether it is one of these: it is over then.

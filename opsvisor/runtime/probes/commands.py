@@ -5,11 +5,13 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 
 from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import Pid, ProcessSpec
-from opsvisor.runtime.forkserver import ForkServer
-from opsvisor.runtime.spawn import ChildFiles, expect, spawn
+from opsvisor.core.struct import Struct
+from opsvisor.runtime.forkserver import Awaited, ForkServer
+from opsvisor.runtime.spawn import Begun, ChildFiles, SpawnError, begin, expect
 
 # What is kept of a command's output: its end. A pipe holds no more than a chunk (pipe(7)).
 _KEPT = 4096
@@ -18,10 +20,26 @@ _CHUNK = 65536
 OnExit = Callable[[Pid, Outcome, Usage], None]
 
 
+class _Running(Struct, frozen=True):
+    """A command, and how it will have ended."""
+
+    pid: Pid
+    ended: asyncio.Future[Outcome]
+
+
+class _OnTheWay(Struct, frozen=True):
+    """A command that was ordered: its program has not begun, as far as we know."""
+
+    begun: Begun
+    files: ChildFiles
+    born: asyncio.Future[_Running]
+
+
 class Commands:
     """Spawns commands, and sees to it that they are gone when nobody waits for them any more.
 
-    `watch` has the reaper report the end of a process.
+    `watch` has the reaper report the end of a process. `awaited` are all births that the loop
+    waits for.
     """
 
     def __init__(
@@ -29,12 +47,16 @@ class Commands:
         loop: asyncio.AbstractEventLoop,
         environment: Mapping[str, str],
         watch: Callable[[Pid, OnExit], None],
+        *,
         forks: ForkServer,
+        awaited: Awaited,
     ) -> None:
         self._loop = loop
         self._environment = environment
         self._watch = watch
         self._forks = forks
+        self._awaited = awaited
+        self._on_the_way: list[_OnTheWay] = []
         self._alive: dict[Pid, asyncio.Future[Outcome]] = {}
 
     async def run(self, spec: ProcessSpec) -> tuple[Outcome, bytes]:
@@ -44,13 +66,13 @@ class Commands:
         """
         output = _Output(self._loop)
         try:
-            pid = self._spawn(spec, output)
+            running = await self._spawned(spec, output)
             try:
-                outcome = await self._alive[pid]
+                outcome = await running.ended
             finally:
                 # Its descendants, and itself if it is alive. The number of the group stays its
                 # own until it is reaped, and is not given away again this soon.
-                _kill_group(pid)
+                _kill_group(running.pid)
             output.read()  # what it said just before its end
             return outcome, bytes(output.said)
         finally:
@@ -69,25 +91,56 @@ class Commands:
             _kill_group(pid)
 
     def close(self) -> None:
-        """End them all, now."""
+        """End them all, now. `awaited` is closed."""
         for pid in self._alive:
             _kill_group(pid)
+        for one in self._on_the_way:
+            child = one.begun.birth.pid
+            if child is not None:
+                _kill_group(child)
+            one.begun.birth.close()
+            one.files.close()
 
-    def _spawn(self, spec: ProcessSpec, output: "_Output") -> Pid:
+    async def _spawned(self, spec: ProcessSpec, output: "_Output") -> "_Running":
+        files = _files_with(output)
         try:
-            null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                files = ChildFiles(stdin=null, stdout=output.write_end, stderr=output.write_end)
-                expect(self._forks, spec, files, None)
-                pid = spawn(spec, files, self._environment, forks=self._forks)
-            finally:
-                os.close(null)
+            expect(self._forks, spec, files, None)
+            begun = begin(spec, files, self._environment, forks=self._forks)
+        except BaseException:
+            files.close()
+            raise
+        if not isinstance(begun, Begun):
+            files.close()
+            return self._note(begun)
+        one = _OnTheWay(begun, files, self._loop.create_future())
+        self._on_the_way.append(one)
+        try:
+            self._awaited.add(begun.birth, slow=_nothing, over=partial(self._over, one))
+        except OSError:  # nothing left to wait with
+            self._over(one)
+        try:
+            return await asyncio.shield(one.born)
+        except asyncio.CancelledError:
+            one.born.add_done_callback(_end)
+            raise
+
+    def _over(self, one: "_OnTheWay") -> None:
+        """Its program has begun, or never will."""
+        self._on_the_way.remove(one)
+        try:
+            pid = one.begun.finish()
+        except SpawnError as error:
+            one.born.set_exception(error)
+        else:
+            one.born.set_result(self._note(pid))
         finally:
-            os.close(output.write_end)
-        self._alive[pid] = self._loop.create_future()
+            one.files.close()
+
+    def _note(self, pid: Pid) -> "_Running":
+        ended = self._alive[pid] = self._loop.create_future()
         with suppress(OSError):  # out of descriptors: its end comes by SIGCHLD then
             self._watch(pid, self._ended)
-        return pid
+        return _Running(pid, ended)
 
     def _ended(self, pid: Pid, outcome: Outcome, _usage: Usage) -> None:
         waiting = self._alive.pop(pid)
@@ -118,6 +171,26 @@ class _Output:
         """Read no more."""
         self._loop.remove_reader(self._read_end)
         os.close(self._read_end)
+
+
+def _files_with(output: _Output) -> ChildFiles:
+    try:
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        os.close(output.write_end)
+        raise
+    end = output.write_end
+    return ChildFiles(stdin=null, stdout=end, stderr=end, own=(null, end))
+
+
+def _end(born: asyncio.Future[_Running]) -> None:
+    """Nobody waits for it any more."""
+    if not born.cancelled() and born.exception() is None:
+        _kill_group(born.result().pid)
+
+
+def _nothing() -> None:
+    """It is slow, and holds up nobody."""
 
 
 def _kill_group(leader: Pid) -> None:
