@@ -39,7 +39,7 @@ _CPUCLOCK_SCHED = 2  # linux/posix-timers_types.h: the clock of a process, by it
 _FILES_EACH = 3  # its log, a pipe, and a pidfd
 _FILES_BESIDE = 512
 _CACHE_LINE = 64
-_FILLING = bytearray(128 << 20)  # more than the caches of a large server have
+_FILLING = 128 << 20  # bytes; more than one processor's caches hold of anything
 
 # "a" comes before "p", so it is up while the others are being started.
 _CONFIG = """\
@@ -222,13 +222,13 @@ class _Client:
         self._connection.close()
 
 
-def _fill_caches() -> None:
+def _fill_caches(filling: bytearray) -> None:
     """Leave nothing of anybody else's in the caches of any processor."""
     allowed = os.sched_getaffinity(0)
     try:
         for processor in allowed:
             os.sched_setaffinity(0, {processor})
-            _FILLING[::_CACHE_LINE] = bytes(len(_FILLING) // _CACHE_LINE)
+            filling[::_CACHE_LINE] = bytes(len(filling) // _CACHE_LINE)
     finally:
         os.sched_setaffinity(0, allowed)
 
@@ -260,8 +260,9 @@ def _one_life(daemon: _Daemon, count: int, samples: _Samples) -> None:
     every, single = "/api/v1/processes", "/api/v1/processes/a"
     note("status of all by the API", *(client.ask(every) for _ in range(_ASKED)))
     note("status of one by the API", *(client.ask(single) for _ in range(_ASKED)))
+    filling = bytearray(_FILLING)
     for _ in range(_ASKED):
-        _fill_caches()
+        _fill_caches(filling)
         note("status of all, when others had the caches", client.ask(every))
     client.ask("/metrics", **gzipped)  # with a sweep, if the last one is too long ago
     note("scrape", *(client.ask("/metrics", **gzipped) for _ in range(3)))

@@ -162,7 +162,7 @@ class Supervisor:
         return {i: public_state(machine.state) for i, machine in self._machines.items()}
 
     def alive(self) -> list[ProcessId]:
-        """All that have a pid, whose end nobody has told of yet, in order of group and name."""
+        """Those whose main process lives, as far as was told, in order of group and name."""
         return [i for i in self.ids() if pid_of(self._machines[i].state) is not None]
 
     def ends_whole_tree(self, process_id: ProcessId) -> bool:

@@ -346,7 +346,7 @@ class Engine:
         await _for_a_while(self._nothing_to_go_on_with(), _WORK_PATIENCE)  # after those trees
 
     async def _nothing_to_go_on_with(self) -> None:
-        while self._later is not None or self._births:  # noqa: ASYNC110 - no
+        while self._later is not None or self._spawning.are_on_the_way:  # noqa: ASYNC110 - no
             # event is worth its upkeep
             await asyncio.sleep(0 if self._later is not None else _LOOK_AGAIN_AFTER)
 

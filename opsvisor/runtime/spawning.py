@@ -82,6 +82,11 @@ class Spawning:
         """Whether there are any that nobody has begun to make."""
         return bool(self._queue) or any(self._prepared.values())
 
+    @property
+    def are_on_the_way(self) -> bool:
+        """Whether some were ordered, and are about to begin or to fail."""
+        return bool(self._on_the_way)
+
     def add(self, spec: ProcessSpec, line: Line) -> None:
         """Ask for a process of this spec."""
         self._queue.add(spec, line)
@@ -134,7 +139,7 @@ class Spawning:
         self._until = None
 
     def close(self) -> None:
-        """Make none of them any more. Those on the way go their way."""
+        """Make none of them any more. Those on the way go their way, and `awaited` is closed."""
         for prepared in chain.from_iterable(self._prepared.values()):
             self._spawner.give_up(prepared)
         for ordered in self._on_the_way.values():

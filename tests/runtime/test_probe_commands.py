@@ -6,14 +6,27 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
-from engine_room import Room, children, engine_room, program, release_children
+from engine_room import (
+    Room,
+    children,
+    engine_room,
+    key,
+    program,
+    release_children,
+    sleeper,
+)
 from forks import Gate, ready_server, until
-from procfs import descriptors_of, name_of
+from procfs import descriptors_of, is_alive, name_of
 
+from opsvisor.core.events import HealthChanged
+from opsvisor.core.inputs import Stop
 from opsvisor.core.outcome import Outcome
+from opsvisor.core.probes import ExecProbe, ProbeSpec
 from opsvisor.core.spec import Pid, ProcessSpec
+from opsvisor.core.state import PublicState
 from opsvisor.runtime.forkserver import Awaited, awaited, birth
 from opsvisor.runtime.probes import commands
 from opsvisor.runtime.spawn import SpawnError, begin
@@ -56,6 +69,18 @@ async def is_at(gate: Gate) -> Pid:
     return pid
 
 
+def one_on_the_way(room: Room) -> commands._OnTheWay:
+    """The only one that there is."""
+    (one,) = room.engine._commands._on_the_way
+    return one
+
+
+async def nothing_is_left(room: Room) -> None:
+    """Until all commands are gone, and were collected."""
+    commands = room.engine._commands
+    await until(lambda: not commands._on_the_way and not commands.alive)
+
+
 async def gone(pid: Pid) -> None:
     """Until it is, and was collected."""
     await until(lambda: pid not in children())
@@ -75,15 +100,33 @@ async def test_the_time_for_an_answer_includes_the_way(held: Room, gate: Gate) -
     """It is not for the probe to wait until a file server is back. Nothing is left of it then."""
     with gate.opened():
         await run(held, "true")  # who waits for births stays
-    before = descriptors_of(os.getpid()).keys()
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.05):
-            await held.engine._commands.run(shell("exec sleep 1000"))
+    before, alive = descriptors_of(os.getpid()).keys(), set(children())
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await held.engine._commands.run(shell("exec sleep 1000"))
+        assert not gate.waiting()
+    await until(lambda: set(children()) <= alive)
+    assert descriptors_of(os.getpid()).keys() <= before
+    assert not held.orphans
+
+
+async def test_what_cannot_be_killed_keeps_its_place(
+    held: Room, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that not each question leaves one more of them. It is ended when it comes."""
+    asked = run(held, "exec sleep 1000")
     pid = await is_at(gate)
+    with monkeypatch.context() as patch:
+        patch.setattr(commands, "os", SimpleNamespace(**{**vars(os), "kill": lambda *_: None}))
+        patch.setattr(commands, "_kill_group", lambda _: None)
+        one = one_on_the_way(held)
+        asked.cancel()
+        await until(lambda: not one.is_wanted)
+    assert not asked.done()
     gate.open()
     await gone(pid)
-    await until(lambda: descriptors_of(os.getpid()).keys() <= before)
-    assert not held.orphans
+    assert asked.cancelled()
 
 
 async def test_who_is_there_when_nobody_waits_any_more_is_ended(
@@ -126,7 +169,7 @@ async def test_a_command_that_cannot_be_run_says_why(
     with pytest.raises(SpawnError, match=problem):
         await room.engine._commands.run(program("web", command, nice=0))
     assert descriptors_of(os.getpid()).keys() <= before
-    assert not room.engine._births
+    assert not room.engine._commands._on_the_way
 
 
 async def test_without_anything_to_wait_with_it_is_run_all_the_same(
@@ -148,8 +191,8 @@ async def test_a_server_that_was_stopped_keeps_no_answer(monkeypatch: pytest.Mon
         server = await ready_server(room.engine)
         os.kill(server, signal.SIGSTOP)
         asked = run(room, "echo hello")
-        await asyncio.sleep(0)
-        assert room.engine._births
+        await until(lambda: room.engine._commands._on_the_way)
+        assert not asked.done()
         assert await asked == (Outcome(code=0), b"hello\n")
 
 
@@ -177,19 +220,66 @@ async def test_a_command_that_hangs_when_all_is_settled_has_failed(
     await gone(pid)
 
 
+async def test_nobody_waits_for_one_that_nobody_wants(held: Room, gate: Gate) -> None:
+    """Whoever takes our place need not, either."""
+    asked = run(held, "exec sleep 1000")
+    await is_at(gate)
+    asked.cancel()
+    held.engine.settle()
+    await nothing_is_left(held)
+    assert asked.cancelled()
+    assert not gate.waiting()
+
+
+async def test_a_probe_whose_command_hangs_has_no_answer(held: Room, gate: Gate) -> None:
+    """As one whose command runs for too long; and when the process ends, so does the question."""
+    handler = ExecProbe(argv=("true",))
+    probe = ProbeSpec(handler=handler, period=0.1, timeout=0.1, failure_threshold=1)
+    held.apply(sleeper(readiness_probe=probe))
+    told = await held.next(HealthChanged)
+    assert (told.passing, told.detail) == (False, "no answer within 0.1 s")
+    await is_at(gate)
+    held.engine.submit(Stop(key("web")))
+    await held.state(PublicState.STOPPED)
+    await nothing_is_left(held)
+    assert not gate.waiting()
+
+
+async def test_programs_and_commands_are_finished_together(room: Room) -> None:
+    """Before an upgrade, and whoever comes first."""
+    asked = run(room, "exec sleep 1000")
+    await until(lambda: room.engine._commands._on_the_way or room.engine._commands.alive)
+    room.apply(sleeper("web", nice=0))
+    room.engine.settle()
+    assert room.view("web").pid is not None
+    assert len(room.engine._commands.alive) == 1
+    asked.cancel()
+    await nothing_is_left(room)
+
+
+@pytest.mark.parametrize("maker", ["server", "daemon"])
+@pytest.mark.parametrize("has_begun", [False, True])
 async def test_a_close_ends_what_is_on_the_way(
-    gate: Gate, monkeypatch: pytest.MonkeyPatch
+    gate: Gate, monkeypatch: pytest.MonkeyPatch, maker: str, *, has_begun: bool
 ) -> None:
-    """And leaves no descriptor."""
+    """Though nobody has looked at what it told. No descriptor is left."""
     monkeypatch.setattr(commands, "begin", partial(begin, cgroup=str(gate.folder)))
+    monkeypatch.setattr(Awaited, "_look", lambda _self: None)
+    monkeypatch.setattr(awaited, "_SLOW_AFTER", 1000.0)
     others, before = children(), descriptors_of(os.getpid()).keys()
     room = Room(dict(os.environ))
     room.engine.open(room.observer())
+    if maker == "server":
+        await ready_server(room.engine)
+    else:
+        room.engine._forks._is_impossible = True
     asked = run(room, "exec sleep 1000")
     pid = await is_at(gate)
-    asked.cancel()
-    await asyncio.wait([asked])
+    if has_begun:
+        gate.open()
+        await until(lambda: name_of(pid) == "sleep")
     room.engine.close()
+    await asyncio.wait([asked])
     assert descriptors_of(os.getpid()).keys() <= before
-    await until(lambda: not gate.waiting())  # it was killed
-    assert release_children(others) == [pid]
+    await until(lambda: not is_alive(pid))
+    assert pid in release_children(others)

@@ -51,10 +51,6 @@ class Awaited:
         timer = self._loop.call_later(_SLOW_AFTER, self._is_slow, birth.fileno())
         self._waiting[birth.fileno()] = _Waiting(birth, slow, over, timer)
 
-    def __bool__(self) -> bool:
-        """Whether there are any."""
-        return bool(self._waiting)
-
     def finish(self) -> None:
         """Stand still until all are over: a second, all in all.
 

@@ -1,4 +1,4 @@
-"""Runs the commands of exec probes: each in a process group of its own, none left behind."""
+"""Runs the commands of eyec probes: each in a process group of its own, none left behind."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import Pid, ProcessSpec
 from opsvisor.core.struct import Struct
 from opsvisor.runtime.forkserver import Awaited, ForkServer
-from opsvisor.runtime.spawn import Begun, ChildFiles, SpawnError, begin, expect
+from opsvisor.runtime.spawn import Begun, ChildFiles, begin, expect
 
 # What is kept of a command's output: its end. A pipe holds no more than a chunk (pipe(7)).
 _KEPT = 4096
@@ -27,12 +27,26 @@ class _Running(Struct, frozen=True):
     ended: asyncio.Future[Outcome]
 
 
-class _OnTheWay(Struct, frozen=True):
-    """A command that was ordered: its program has not begun, as far as we know."""
+class _OnTheWay(Struct, eq=False):
+    """A command that was ordered: its program has not begun, as far as we know.
+
+    `born` tells who it is when it has, or why it never will. It is cancelled if nobody wants it.
+    """
 
     begun: Begun
     files: ChildFiles
     born: asyncio.Future[_Running]
+    is_wanted: bool = True
+
+    def kill(self) -> None:
+        """End it, and what it may have become meanwhile. Not heard of yet: as soon as it is."""
+        self.is_wanted = False
+        self.begun.birth.look()
+        child = self.begun.birth.pid
+        if child is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(child, signal.SIGKILL)  # it may have no group of its own yet
+            _kill_group(child)
 
 
 class Commands:
@@ -56,7 +70,7 @@ class Commands:
         self._watch = watch
         self._forks = forks
         self._awaited = awaited
-        self._on_the_way: list[_OnTheWay] = []
+        self._on_the_way: set[_OnTheWay] = set()
         self._alive: dict[Pid, asyncio.Future[Outcome]] = {}
 
     async def run(self, spec: ProcessSpec) -> tuple[Outcome, bytes]:
@@ -91,17 +105,17 @@ class Commands:
             _kill_group(pid)
 
     def close(self) -> None:
-        """End them all, now. `awaited` is closed."""
+        """End them all, now. Before that, `awaited` is to be closed."""
         for pid in self._alive:
             _kill_group(pid)
         for one in self._on_the_way:
-            child = one.begun.birth.pid
-            if child is not None:
-                _kill_group(child)
+            one.kill()
             one.begun.birth.close()
             one.files.close()
+            one.born.cancel()
+        self._on_the_way.clear()
 
-    async def _spawned(self, spec: ProcessSpec, output: "_Output") -> "_Running":
+    async def _spawned(self, spec: ProcessSpec, output: "_Output") -> _Running:
         files = _files_with(output)
         try:
             expect(self._forks, spec, files, None)
@@ -111,32 +125,34 @@ class Commands:
             raise
         if not isinstance(begun, Begun):
             files.close()
-            return self._note(begun)
+            return self._watched(begun)
         one = _OnTheWay(begun, files, self._loop.create_future())
-        self._on_the_way.append(one)
+        self._on_the_way.add(one)
         try:
             self._awaited.add(begun.birth, slow=_nothing, over=partial(self._over, one))
         except OSError:  # nothing left to wait with
             self._over(one)
-        try:
-            return await asyncio.shield(one.born)
-        except asyncio.CancelledError:
-            one.born.add_done_callback(_end)
-            raise
+        return await _birth_of(one)
 
-    def _over(self, one: "_OnTheWay") -> None:
+    def _over(self, one: _OnTheWay) -> None:
         """Its program has begun, or never will."""
         self._on_the_way.remove(one)
         try:
-            pid = one.begun.finish()
-        except SpawnError as error:
-            one.born.set_exception(error)
+            running = self._watched(one.begun.finish())
+        except Exception as error:  # noqa: BLE001 - for whoever waits
+            if one.is_wanted:
+                one.born.set_exception(error)
         else:
-            one.born.set_result(self._note(pid))
+            if one.is_wanted:
+                one.born.set_result(running)
+            else:
+                _kill_group(running.pid)
         finally:
             one.files.close()
+            if not one.is_wanted:
+                one.born.cancel()
 
-    def _note(self, pid: Pid) -> "_Running":
+    def _watched(self, pid: Pid) -> _Running:
         ended = self._alive[pid] = self._loop.create_future()
         with suppress(OSError):  # out of descriptors: its end comes by SIGCHLD then
             self._watch(pid, self._ended)
@@ -183,10 +199,22 @@ def _files_with(output: _Output) -> ChildFiles:
     return ChildFiles(stdin=null, stdout=end, stderr=end, own=(null, end))
 
 
-def _end(born: asyncio.Future[_Running]) -> None:
-    """Nobody waits for it any more."""
-    if not born.cancelled() and born.exception() is None:
-        _kill_group(born.result().pid)
+async def _birth_of(one: _OnTheWay) -> _Running:
+    """Who it has become. Whoever stops waiting ends it, and waits until it is gone.
+
+    So there are no more on the way than may be asked at a time, whatever holds them up.
+    """
+    try:
+        await asyncio.wait([one.born])
+    except asyncio.CancelledError:
+        if one.born.done():
+            if one.born.exception() is None:
+                _kill_group(one.born.result().pid)
+        else:
+            one.kill()
+            await asyncio.wait([one.born])
+        raise
+    return one.born.result()
 
 
 def _nothing() -> None:
