@@ -3,9 +3,9 @@
 import os
 import signal
 
-from daemon import Daemon, StartDaemon, eventually
+from daemon import StartDaemon, eventually
+from keepers import keeper_of
 from orphans import orphans_are_ours
-from procfs import name_of
 
 TWO = """
     [program.web]
@@ -21,12 +21,6 @@ def end(pid: int) -> None:
     """End an orphan and reap it, so that nobody can tell how it ended."""
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-
-
-def keeper_of(daemon: Daemon) -> int:
-    """Whoever else would know the exit statuses."""
-    (keeper,) = [pid for pid in daemon.offspring() if name_of(pid) == "opsvisor-keeper"]
-    return keeper
 
 
 def test_an_end_that_nobody_saw_is_told_as_such(start_daemon: StartDaemon) -> None:

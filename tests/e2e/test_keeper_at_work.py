@@ -13,6 +13,7 @@ from cells import Cell, can_have, cell
 from daemon import Daemon, StartDaemon, eventually
 from home import Home
 from http_requests import free_port
+from keepers import keeper_of, keepers_of
 from procfs import descriptors_of, is_alive, own_pipes_of
 
 from opsvisor.client import Client
@@ -34,18 +35,6 @@ def box() -> Iterator[Cell]:
     """A cgroup for the programs of a daemon."""
     with cell("") as one:
         yield one
-
-
-def keepers_of(daemon: Daemon) -> list[int]:
-    """The keepers that come of a daemon."""
-    title = "opsvisord: keeper for "
-    return [pid for pid, command in daemon.offspring().items() if command.startswith(title)]
-
-
-def keeper_of(daemon: Daemon) -> int:
-    """Its keeper, of which there is one. It names itself a moment after it was started."""
-    (pid,) = eventually(lambda: keepers_of(daemon))
-    return pid
 
 
 def held_of_others(daemon: Daemon, keeper: int) -> int:

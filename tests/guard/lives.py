@@ -11,6 +11,7 @@ from pathlib import Path
 
 from daemon import PATIENCE, Daemon, eventually
 from home import Home, Programs
+from keepers import keeper_of
 from procfs import is_asleep
 from straced import SystemCalls, traced
 from tally import Tally
@@ -147,17 +148,6 @@ class Watched:
         self.life.deeds["stop"] = Tally.read(self._counts).since(before)
         self._births.close()
         self._counts.unlink()
-
-
-def keeper_of(daemon: Daemon) -> int:
-    """The process that keeps its descriptors. It names itself a moment after it was started."""
-
-    def look() -> list[int]:
-        title = "opsvisord: keeper for "
-        return [pid for pid, command in daemon.offspring().items() if command.startswith(title)]
-
-    (pid,) = eventually(look)
-    return pid
 
 
 def live(folder: Path, count: int) -> Life:

@@ -13,6 +13,12 @@ def keepers_of(daemon: Daemon) -> list[int]:
     return [pid for pid, command in daemon.offspring().items() if command.startswith(title)]
 
 
+def keeper_of(daemon: Daemon) -> int:
+    """Its keeper, of which there is one. It names itself a moment after it was started."""
+    (pid,) = eventually(lambda: keepers_of(daemon))
+    return pid
+
+
 def signal_keepers(daemon: Daemon, signum: signal.Signals) -> None:
     """Send this to all of them, as soon as there is any that has its name."""
     eventually(lambda: keepers_of(daemon))
