@@ -139,7 +139,7 @@ class Spawning:
         self._until = None
 
     def close(self) -> None:
-        """Make none of them any more. Those on the way go their way, and `awaited` is closed."""
+        """Make none of them any more. Those on the way go their way; `awaited` was closed."""
         for prepared in chain.from_iterable(self._prepared.values()):
             self._spawner.give_up(prepared)
         for ordered in self._on_the_way.values():

@@ -1,4 +1,4 @@
-"""Runs the commands of eyec probes: each in a process group of its own, none left behind."""
+"""Runs the commands of exec probes: each in a process group of its own, none left behind."""
 
 import asyncio
 import os
