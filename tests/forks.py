@@ -68,6 +68,14 @@ async def ready_server(engine: Engine) -> Pid:
     return forks.pid
 
 
+async def have_forks_by(engine: Engine, maker: str) -> None:
+    """Have its processes forked by a "server", or by the "daemon" itself."""
+    if maker == "server":
+        await ready_server(engine)
+    else:
+        engine._forks._is_impossible = True
+
+
 @contextmanager
 def fork_server() -> Iterator[ForkServer]:
     """One that is ready, and gone afterwards."""

@@ -18,7 +18,7 @@ from engine_room import (
     release_children,
     sleeper,
 )
-from forks import Gate, ready_server, until
+from forks import Gate, have_forks_by, ready_server, until
 from procfs import descriptors_of, is_alive, name_of
 
 from opsvisor.core.events import HealthChanged
@@ -38,10 +38,7 @@ Answered = asyncio.Task[tuple[Outcome, bytes]]
 async def room(request: pytest.FixtureRequest) -> AsyncIterator[Room]:
     """A room where commands are forked, by either."""
     async with engine_room() as room:
-        if request.param == "server":
-            await ready_server(room.engine)
-        else:
-            room.engine._forks._is_impossible = True
+        await have_forks_by(room.engine, request.param)
         yield room
 
 
@@ -269,10 +266,7 @@ async def test_a_close_ends_what_is_on_the_way(
     others, before = children(), descriptors_of(os.getpid()).keys()
     room = Room(dict(os.environ))
     room.engine.open(room.observer())
-    if maker == "server":
-        await ready_server(room.engine)
-    else:
-        room.engine._forks._is_impossible = True
+    await have_forks_by(room.engine, maker)
     asked = run(room, "exec sleep 1000")
     pid = await is_at(gate)
     if has_begun:

@@ -16,7 +16,7 @@ from engine_room import (
     release_children,
     sleeper,
 )
-from forks import Gate, ready_server, until
+from forks import Gate, have_forks_by, ready_server, until
 from procfs import descriptors_of, name_of
 
 from opsvisor.core.events import Event, ProcessExited, ProcessSpawned, SpawnFailed
@@ -51,10 +51,7 @@ async def held(
 ) -> AsyncIterator[Room]:
     """A room where who is called held-something comes to the gate, whoever forks."""
     async with engine_room() as room:
-        if request.param == "server":
-            await ready_server(room.engine)
-        else:
-            room.engine._forks._is_impossible = True
+        await have_forks_by(room.engine, request.param)
 
         def folder_for(spec: ProcessSpec) -> str | None:
             return str(gate.folder) if spec.id.name.startswith("held") else None
