@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -27,7 +28,14 @@ _STATE_OF_DAEMONS = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have all daemons of this run keep their state in a place of its own, and not in /run."""
+    """Have all daemons of this run keep their state in a place of its own, and not in /run.
+
+    And none of the programs that are run here inherit that signals are ignored, as a shell has its
+    background jobs do.
+    """
+    for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(signum) is signal.SIG_IGN:
+            signal.signal(signum, signal.SIG_DFL)
     place = tempfile.mkdtemp(prefix="opsvisor-tests-")
     config.stash[_STATE_OF_DAEMONS] = place
     os.environ["RUNTIME_DIRECTORY"] = place

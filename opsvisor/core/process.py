@@ -75,6 +75,7 @@ from opsvisor.core.restart import (
     decide,
     flapping_ends_at,
     is_flapping,
+    is_restarted_at_once,
     restarts_within,
 )
 from opsvisor.core.spec import KillMode, Pid, ProcessId, ProcessSpec
@@ -230,6 +231,20 @@ class ProcessMachine:
     def expected_running(self) -> bool:
         """Whether it should be up: wanted, and not over by an exit its policy calls success."""
         return self.wanted and not (isinstance(self.state, Exited) and self._record.last_expected)
+
+    def next_at_once(self, outcome: Outcome, now: Instant) -> ProcessSpec | None:
+        """The spec of which `exited` would ask for a process at once, if it ended so now.
+
+        None if it would not, or might not. Decides nothing.
+        """
+        state = self.state
+        if not isinstance(state, Running) or self._next_spec is not None or self._retired:
+            return None
+        uptime = now.mono - state.started_at
+        is_again = is_restarted_at_once(
+            self.spec.restart, self._tally, outcome, uptime=uptime, now=now.mono
+        )
+        return self.spec if is_again else None
 
     def view(self, now: Instant) -> ProcessView:
         """A frozen copy of everything worth showing."""

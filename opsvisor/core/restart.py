@@ -157,6 +157,24 @@ def decide(
     return again, count_restart(policy, tally, now)
 
 
+def is_restarted_at_once(
+    policy: RestartPolicy, tally: Tally, outcome: Outcome, *, uptime: float, now: float
+) -> bool:
+    """Whether `decide` would have a run that had come up followed by another without a delay.
+
+    Whether or not memory had run out. In a third of the steps, as somebody waits for the answer.
+    """
+    if policy.mode is RestartMode.NO or contains(policy.prevent, outcome):
+        return False
+    if policy.mode is RestartMode.ON_FAILURE and contains(policy.success, outcome):
+        return False
+    if policy.limit and restarts_within(tally, policy.limit.interval, now) >= policy.limit.count:
+        return False
+    if not tally.failures or uptime >= policy.backoff_reset:
+        return True
+    return next_delay(policy.run_backoff, tally.failures, 0.0) == 0  # as jitter adds nothing to it
+
+
 def _is_failed_start(run: EndedRun, cause: ExitCause) -> bool:
     """Whether it ended before it was up, so that the delays of failed starts apply."""
     return cause is ExitCause.START_FAILURE or (cause is ExitCause.HEALTH and not run.came_up)

@@ -68,7 +68,7 @@ from opsvisor.core.memento import (
     RememberedProcess,
     SupervisorMemento,
 )
-from opsvisor.core.outcome import exit_status
+from opsvisor.core.outcome import Outcome, exit_status
 from opsvisor.core.plan import Plan, diff
 from opsvisor.core.process import ProcessMachine
 from opsvisor.core.spec import KillMode, OnEnd, ProcessId, ProcessSpec, Startup
@@ -173,6 +173,13 @@ class Supervisor:
             and isinstance(machine.state, Stopping)
             and machine.spec.stop.kill_mode is KillMode.CGROUP
         )
+
+    def next_at_once(
+        self, process_id: ProcessId, outcome: Outcome, now: Instant
+    ) -> ProcessSpec | None:
+        """What would be made at once if the run of this process ended so now, None if nothing."""
+        machine = self._machines.get(process_id)
+        return None if machine is None else machine.next_at_once(outcome, now)
 
     def views(self, now: Instant) -> list[ProcessView]:
         """Every process as it is now, in order of group and name."""

@@ -208,6 +208,7 @@ class Parts:
             limits=self.measuring.limits,
             marks=self.marks,
             remember=self.survival.commit,
+            foretell=self.survival,
         )
         self._sampler.on_sweep(lambda _sweep: self.survival.swept())
 

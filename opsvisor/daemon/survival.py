@@ -22,6 +22,7 @@ from opsvisor.runtime.engine import Engine
 from opsvisor.runtime.keeper import Keeper, WhenAlone, names
 from opsvisor.runtime.ledger import LedgerMemento
 from opsvisor.runtime.marks import Marks
+from opsvisor.runtime.memory import foretold
 from opsvisor.runtime.memory.codec import Undecodable
 from opsvisor.runtime.memory.directory import StateDirectory
 from opsvisor.runtime.memory.file import (
@@ -33,6 +34,7 @@ from opsvisor.runtime.memory.file import (
     read_memory,
     set_aside,
 )
+from opsvisor.runtime.memory.foretold import Foretold, ForetoldRun, read_foretold
 from opsvisor.runtime.memory.identity import is_alive
 from opsvisor.runtime.post_mortem import FinishedRun, PostMortemMemento
 from opsvisor.runtime.reaper import OnExit
@@ -58,6 +60,8 @@ class Survival:
         self._is_behind = False  # it does not tell all
         self._memory: MemoryFile | None = None
         self._remembering: Remembering | None = None
+        self._early: ForetoldRun | None = None  # by an earlier daemon
+        self._foretold: Foretold | None = None  # by us
         self.keeper: Keeper | None = None
         self._keeps_for_us_alone = False
 
@@ -84,6 +88,7 @@ class Survival:
             return
         directory.lock()
         self._past = self._read(directory)
+        self._early = None if self._past is None else read_foretold(directory)
         if self._past is not None and self._on_crash is OnCrash.ADOPT:
             _have_descriptors_for(self._past.runs)  # before anything is taken back
         self.keeper = self._new_keeper(directory, watch)
@@ -205,6 +210,7 @@ class Survival:
         self._remember(directory, sources, past)
         if past is not None:
             self._resume(past, sources.supervisor, sources.engine, began)
+        self._foretold = Foretold(directory)  # what the last one told is remembered by now
         self.drop_unclaimed()
 
     def _resume(self, past: Past, supervisor: Supervisor, engine: Engine, began: float) -> None:
@@ -214,6 +220,7 @@ class Survival:
             Resume(past.memento),
             Adoption(
                 past.runs,
+                early=self._early,
                 claim=keeper.claim,
                 drop=keeper.drop,
                 marked=engine.marks.of_process,
@@ -263,6 +270,7 @@ class Survival:
             history={one.id: tuple(enumerate(one.runs, 1)) for one in histories},
         )
         self._remember(directory, sources, handed_over)
+        self._foretold = Foretold(directory)
 
     def _remember(self, directory: StateDirectory, sources: Sources, past: Past | None) -> None:
         """Begin a memory of our own, with what is known from before."""
@@ -283,6 +291,17 @@ class Survival:
         if self._remembering is not None:
             self._remembering.commit()
 
+    def tell(self, process_id: ProcessId, since: int, pipes: Iterable[int]) -> bool:
+        """See Foretell."""
+        if self._foretold is None:
+            return self._directory is None  # without one nobody comes after us
+        return self._foretold.tell(process_id, since, pipes)
+
+    def fulfil(self) -> None:
+        """See Foretell."""
+        if self._foretold is not None:
+            self._foretold.fulfil()
+
     def run_kept(self, process_id: ProcessId, run: FinishedRun) -> None:
         """Note that there is another run to be remembered."""
         if self._remembering is not None:
@@ -301,6 +320,9 @@ class Survival:
         self._remembering = None
         if self._memory is not None:
             self._memory.close()
+        if self._foretold is not None:
+            self._foretold.close()
+            self._foretold = None
         if self.keeper is not None:
             if is_leaving:
                 self.keeper.leave()
@@ -308,6 +330,7 @@ class Survival:
                 self._end_keeper(self.keeper)
         if self._directory is not None and self._memory is not None and not is_leaving:
             forget(self._directory)
+            foretold.forget(self._directory)
 
     def give_up(self, leave: Callable[[Pid], None]) -> None:
         """We don't begin. What an earlier daemon left is left; a keeper of ours alone is ended.

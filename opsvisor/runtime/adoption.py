@@ -28,6 +28,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.struct import Struct
 from opsvisor.runtime.keeper import names
+from opsvisor.runtime.memory.foretold import ForetoldRun
 from opsvisor.runtime.memory.identity import is_alive
 from opsvisor.runtime.pidfd import UNKNOWN, End, birth_of, end_of, has_ended
 from opsvisor.runtime.proctree import Stat, read_machine, read_stat
@@ -76,6 +77,7 @@ class Adoption:
 
     `claim` gives a descriptor that was kept under a name, if any; `drop` is told of the name
     before such a one is closed here. `is_exact`: what is remembered is all there is to know.
+    `early`: a run that was about to be made when that of `runs` had ended and was not told yet.
     """
 
     is_exact = False
@@ -84,11 +86,13 @@ class Adoption:
         self,
         runs: Iterable[RunMemento] = (),
         *,
+        early: ForetoldRun | None = None,
         claim: Claim = lambda _name: None,
         drop: Callable[[str], None] = lambda _name: None,
         marked: Callable[[ProcessId], list[Pid]] = lambda _id: [],
     ) -> None:
         self._runs = {run.id: run for run in runs}
+        self._early = early
         self._claim = claim
         self._drop = drop
         self._marked = marked
@@ -122,7 +126,9 @@ class Adoption:
             return None
         if self._spawned is None:
             intended = (one for one in self._runs.values() if one.is_intended)
-            self._spawned = _leaders_by_pipe({pipe for one in intended for pipe in one.own_pipes})
+            early = () if self._early is None else self._early.pipes
+            pipes = {*early, *(pipe for one in intended for pipe in one.own_pipes)}
+            self._spawned = _leaders_by_pipe(pipes)
         pids = {self._spawned[pipe] for pipe in run.own_pipes if pipe in self._spawned}
         stats = [stat for pid in pids if (stat := read_stat(pid)) is not None]
         stats += self._marked_since(run)
@@ -137,6 +143,26 @@ class Adoption:
 
         likeliest = min(living, key=unlikeliness, default=None)
         return None if likeliest is None else Found(likeliest.pid, likeliest.born, None)
+
+    def find_early(self, process_id: ProcessId) -> tuple[RunMemento, Found] | None:
+        """The run of this process that followed the one that is remembered, if it was made.
+
+        With the pipes of both.
+        """
+        early, last = self._early, self.run_of(process_id)
+        if early is None or early.id != process_id or last.is_intended:
+            return None
+        if last.own_pipes.intersection(early.pipes):  # it is the one that is remembered
+            return None
+        run = RunMemento(
+            id=process_id,
+            stdout=(*last.stdout, *early.pipes[:1]),
+            stderr=(*last.stderr, *early.pipes[1:]),
+            is_intended=True,
+            intended_at=early.since,
+        )
+        found = self.find_spawn(run)
+        return (run, found) if isinstance(found, Found) else None
 
     def _marked_since(self, run: RunMemento) -> list[Stat]:
         """Who may be this run, or come of it, whatever has become of its group and its pipes."""

@@ -8,9 +8,10 @@ from opsvisor.core.spec import ProcessId, ProcessSpec
 from opsvisor.runtime.inheritance import StreamMemento
 from opsvisor.runtime.keeper import names
 from opsvisor.runtime.keeper.names import NameOfPipe
+from opsvisor.runtime.logs.arrivals import Arrivals
 from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.logs.plumbing import Plumbing
-from opsvisor.runtime.logs.spares import SparePipes
+from opsvisor.runtime.logs.spares import NewPipe, SparePipes
 from opsvisor.runtime.logs.syslog import Syslog
 from opsvisor.runtime.output import OutputListeners
 from opsvisor.runtime.streams import Common, ProcessStreams
@@ -19,7 +20,8 @@ from opsvisor.runtime.streams import Common, ProcessStreams
 class AllStreams:
     """Whose streams are which; see `Common` for whom they tell what.
 
-    `on_spares` is called when `on_pipe` was told of pipes that no stream has asked for.
+    `on_spares` is called when `on_pipe` was told of pipes that no stream has asked for;
+    `before_ends` see Arrivals.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class AllStreams:
         on_problem: Callable[[ProcessId, Stream, str], None],
         on_pipe: Callable[[NameOfPipe, int, int, bool], None],
         on_spares: Callable[[], None] = lambda: None,
+        before_ends: Callable[[], object] = lambda: None,
     ) -> None:
         self._spares = SparePipes(
             loop, tell=functools.partial(on_pipe, names.of_output), told=on_spares
@@ -43,7 +46,7 @@ class AllStreams:
             output=output,
             on_problem=on_problem,
             on_pipe=on_pipe,
-            plumbing=Plumbing(spares=self._spares),
+            plumbing=Plumbing(arrivals=Arrivals(before_ends=before_ends), spares=self._spares),
         )
         self._streams: dict[ProcessId, ProcessStreams] = {}
         self._past: dict[ProcessId, list[StreamMemento]] = {}
@@ -63,6 +66,14 @@ class AllStreams:
         streams = self._streams.pop(process_id, None)
         if streams is not None:
             streams.close()
+
+    def make_ready(self) -> None:
+        """Have as many pipes ready as before some were taken, in a moment."""
+        self._spares.make_some_soon()
+
+    def let_go(self, pipes: Iterable[NewPipe]) -> None:
+        """Close pipes that were ready, and that no stream reads from."""
+        self._spares.let_go(pipes)
 
     def close(self) -> None:
         """Release everything."""

@@ -18,7 +18,8 @@ What has changed is remembered before anything reaches the outside: facts are pu
 all of it is committed at once, and only then is a process made or signalled. Whoever finds that
 memory, and no daemon, has never to do with less than was done; what of the last few microseconds
 was not done yet, the core asks for again. Lines of the log can wait for the end of all that: a
-program that has died is there again before they are written.
+program that has died is there again before they are written. Of those that ran for a while all of
+it can: where a restart at once is certain, the process is made before the end is handled (early.py).
 """
 
 import asyncio
@@ -67,6 +68,7 @@ from opsvisor.runtime import clock
 from opsvisor.runtime.adoption import Adoption
 from opsvisor.runtime.all_streams import AllStreams
 from opsvisor.runtime.bus import EventBus
+from opsvisor.runtime.early import EarlySpawns, Foretell, ToNobody
 from opsvisor.runtime.forkserver import Awaited, ForkServer
 from opsvisor.runtime.groups import StoppedGroups
 from opsvisor.runtime.inheritance import EngineMemento, Inheritance
@@ -78,6 +80,7 @@ from opsvisor.runtime.marks import Marks
 from opsvisor.runtime.observer import Observer
 from opsvisor.runtime.oom import OomWatch
 from opsvisor.runtime.output import Output, OutputListeners
+from opsvisor.runtime.pidfd import outcome_of_child
 from opsvisor.runtime.probes import Commands, Names, Probes, ask
 from opsvisor.runtime.reaper import OnExit, Orphan, Reaper
 from opsvisor.runtime.sockets import Hold, SharedSockets
@@ -130,6 +133,7 @@ class Engine:
         marks: Marks | None = None,
         limits: Limits | None = None,
         remember: Callable[[], None] = lambda: None,
+        foretell: Foretell | None = None,
     ) -> None:
         self._remember = remember
         self.legacy = Legacy()
@@ -165,6 +169,16 @@ class Engine:
             on_error=lambda error: self._observer.internal_error("trees", error),
             are_more_coming=lambda: self._reaper.has_more,
         )
+        self._births = Awaited(loop, some_over=self._births_over)
+        self._reaper = Reaper(
+            loop,
+            on_exit=self._groups.leader_exited,
+            on_orphan=self._inherited,
+            on_ending=self._ending,
+            on_unwatch=lambda pid: self.legacy.pidfd(pid, None),
+            claim=self._births.claim,
+            all_told=self._ends_told,
+        )
         self._streams = AllStreams(
             ring_size=ring_size,
             loop=loop,
@@ -175,19 +189,18 @@ class Engine:
             ),
             on_pipe=self.legacy.pipe,
             on_spares=self.legacy.keep,
+            before_ends=self._reaper.tell_now,
         )
         self._holds: dict[Pid, Hold] = {}
         self._sockets = SharedSockets(self._tell_of_socket, self.legacy.socket)
-        self._births = Awaited(loop, some_over=self._births_over)
-        self._reaper = Reaper(
-            loop,
-            on_exit=self._groups.leader_exited,
-            on_orphan=self._inherited,
-            on_unwatch=lambda pid: self.legacy.pidfd(pid, None),
-            claim=self._births.claim,
-            all_told=self._ends_told,
-        )
         self._forks = ForkServer(loop, self._reaper)
+        self._early = EarlySpawns(
+            environment,
+            streams=self._streams,
+            limits=self.limits,
+            marks=self._marks,
+            foretell=ToNobody() if foretell is None else foretell,
+        )
         self._spawner = Spawner(
             environment,
             streams=self._streams,
@@ -197,6 +210,7 @@ class Engine:
             legacy=self.legacy,
             forks=self._forks,
             on_error=lambda error: self._observer.internal_error("engine", error),
+            early=self._early,
         )
         self._spawning = Spawning(
             self._spawner,
@@ -225,6 +239,7 @@ class Engine:
             adopted=self._run_adopted,
             ended=self._group_ended,
             submit=self.submit,
+            on_error=lambda error: self._observer.internal_error("engine", error),
         )
         self._commands = Commands(
             loop, environment, self._reaper.watch, forks=self._forks, awaited=self._births
@@ -491,8 +506,12 @@ class Engine:
                     self._handle_some()
         finally:
             self._draining = False
+            if (unwanted := self._early.settle()) is not None:
+                error = RuntimeError(f"{unwanted} was made early, and not asked for")
+                self._observer.internal_error("engine", error)
             if self._is_uncommitted:
                 self._commit()
+            self._early.fulfil()
             self._spawning.end_turn()
             self.legacy.keep()
             self._arm()
@@ -627,7 +646,8 @@ class Engine:
             case Publish():
                 self._publish(effect.event)
             case Spawn():
-                self._spawning.add(effect.spec, self._line_of(effect.spec.id))
+                if not self._taking_back.take_early(effect.spec):
+                    self._spawning.add(effect.spec, self._line_of(effect.spec.id))
             case Adopt():
                 self._taking_back.adopt(effect.spec, effect.pid)
             case FindSpawn():
@@ -802,6 +822,27 @@ class Engine:
 
     # -- deaths ------------------------------------------------------------------------------
 
+    def _ending(self, pid: Pid) -> None:
+        """Make the next process before this end is told, if it is certain that there is one.
+
+        Not while there is anything else to do, as that might change it; and not after a short run,
+        since those come in crowds.
+        """
+        is_busy = self._draining or self._inputs or self._later is not None
+        if is_busy or not self._spawning.is_idle:
+            return
+        now, process_id = clock.now(), self._ids.get(pid)
+        is_settled = now.mono - self._since.get(pid, now.mono) > _SETTLED_AFTER
+        if process_id is None or not is_settled or self._trees.is_ending(process_id):
+            return
+        try:
+            outcome = outcome_of_child(pid)
+            spec = outcome and self._supervisor.next_at_once(process_id, outcome, now)
+            if spec:
+                self._early.begin(spec, self._spawner.null_input)
+        except Exception as error:  # noqa: BLE001 - the end has to be told all the same
+            self._observer.internal_error("engine", error)
+
     def _group_ended(self, pid: Pid, outcome: Outcome, usage: Usage) -> None:
         process_id = self._ids.pop(pid)
         if self._loop.time() - self._since.pop(pid) > _SETTLED_AFTER:
@@ -835,10 +876,14 @@ class Engine:
             process_id, pid, outcome, killed_by_us=pid in self._killed
         )
         self._killed.discard(pid)
-        self._submit_soon(Exited(process_id, pid, outcome, usage, oom_killed))
         if hold is not None:
             self._holds_over.append((process_id, hold))
         self._reaped_in.append(time.monotonic() - began)
+        exited = Exited(process_id, pid, outcome, usage, oom_killed)
+        if self._early.has_one:
+            self.submit(exited)  # before anything else can happen
+        else:
+            self._submit_soon(exited)
 
     def _inherited(self, orphan: Orphan) -> None:
         self._observer.orphan_reaped(orphan)

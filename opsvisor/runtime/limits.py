@@ -45,12 +45,16 @@ class Limits:
         """Why its limits are not enforced, "" if they are or there are none."""
         return self._problems.get(process_id, "")
 
+    def has_any(self, spec: ProcessSpec) -> bool:
+        """Whether a run of this spec may have to enter a leaf before it begins."""
+        return spec.resources != _NONE or bool(self._set.get(spec.id))
+
     def prepare(self, spec: ProcessSpec) -> str | None:
         """Before a run: the leaf to enter, with its limits set. None: it needs none, or has none.
 
         A program without limits is moved to its leaf a moment after it began, for less.
         """
-        if spec.resources == _NONE and not self._set.get(spec.id):
+        if not self.has_any(spec):
             self._problems.pop(spec.id, None)
             return None
         leaf = None if self._leaves is None else self._leaves.prepare(spec.id)

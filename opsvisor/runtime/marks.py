@@ -32,9 +32,9 @@ from contextlib import AbstractContextManager, suppress
 from hashlib import blake2b
 from typing import NewType
 
-from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
+from opsvisor.core.spec import KillMode, Pid, ProcessId, ProcessSpec
 
-__all__ = ["Mark", "Marks", "bearers", "mark_of"]
+__all__ = ["Mark", "Marks", "bearers", "mark_of", "may_outlive"]
 
 Mark = NewType("Mark", int)
 
@@ -46,6 +46,11 @@ _DAEMON_BITS = 20
 _OUTLIVING = 1 << 41
 _PROCESS_BITS = 41
 _DAEMON = ((1 << _DAEMON_BITS) - 1) << (_PROCESS_BITS + 1)
+
+
+def may_outlive(spec: ProcessSpec) -> bool:
+    """Whether what a process leaves behind is nobody's business, and its mark is to say so."""
+    return spec.stop.kill_mode is not KillMode.CGROUP
 
 
 class Marks:
@@ -129,9 +134,11 @@ class _HandedOn:
 
     def __enter__(self) -> None:
         before = resource.getrlimit(_LIMIT)
-        with suppress(OSError, ValueError):  # the hard limit is lower
+        try:
             resource.setrlimit(_LIMIT, (self._mark, before[1]))
-            self._before = before
+        except (OSError, ValueError):  # the hard limit is lower
+            return
+        self._before = before
 
     def __exit__(self, *_: object) -> None:
         if self._before is not None:

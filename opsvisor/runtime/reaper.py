@@ -65,7 +65,8 @@ class Reaper:
 
     `claim` is called before a child that has ended, and is not watched, is taken for an orphan:
     whether it is somebody's after all, and is watched by now, or collected. `all_told` is called
-    when no other is known to have ended by then.
+    when no other is known to have ended by then; `on_ending` before one is collected that is
+    watched, and seems to have ended.
     """
 
     def __init__(
@@ -74,11 +75,13 @@ class Reaper:
         *,
         on_exit: OnExit,
         on_orphan: Callable[[Orphan], None],
+        on_ending: Callable[[Pid], None] = lambda _pid: None,
         on_unwatch: Callable[[Pid], None] = lambda _pid: None,
         claim: Callable[[Pid], bool] = lambda _pid: False,
         all_told: Callable[[], None] = lambda: None,
     ) -> None:
         self._claim = claim
+        self._on_ending = on_ending
         self._on_unwatch = on_unwatch  # before a pidfd is closed
         self._loop = loop
         self._on_exit = on_exit
@@ -123,6 +126,10 @@ class Reaper:
         """Watch this child no longer: who asks for that collects it."""
         self._watched.pop(pid, None)
         self._unwatch(pid)
+
+    def tell_now(self) -> None:
+        """Tell of some who have ended, if any have, without waiting for a turn of the loop."""
+        self._readers.call_ready()
 
     def look_around(self) -> None:
         """Collect who ended while nobody looked, soon."""
@@ -210,6 +217,7 @@ class Reaper:
             os.close(adopted.pidfd)
 
     def _ended(self, pid: Pid) -> None:
+        self._on_ending(pid)
         reaped, status, usage = os.wait4(pid, os.WNOHANG)
         if not reaped:
             return  # readable for another reason; it will be again

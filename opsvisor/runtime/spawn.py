@@ -84,6 +84,13 @@ def expect(forks: ForkServer, spec: ProcessSpec, files: ChildFiles, cgroup: str 
         forks.expect()
 
 
+def is_made_here(spec: ProcessSpec, files: ChildFiles) -> bool:
+    """Whether `begin` makes this process by itself, without a fork, if it enters no cgroup."""
+    if _is_crowded(files) or _is_limited(spec, None):
+        return False
+    return spec.user is None or not _must_change_to(spec.user)
+
+
 class Begun(Struct, frozen=True):
     """A process that was ordered: its program has not begun, as far as we know."""
 
@@ -113,25 +120,33 @@ def begin(
     is finished. `cgroup` is the folder of one that it enters before its program begins. Without a
     fork server (`forks`) what needs a fork is forked here.
     """
-    environment = spec.environment_over(base_environment)
-    executable = _given_path(spec)  # of one that is given the kernel says whether it is executable
-    if executable is None:
-        executable = find_executable(spec, environment)
+    way = _way_of(spec, base_environment)
     user = identity_to_take(spec)
-    way = _Way(executable, spec.argv, environment)
     try:
         _leave_some(files)
         if user is not None or _is_limited(spec, cgroup):
             return _forked(spec, files, way, user=user, cgroup=cgroup, forks=forks)
         if forks is not None and _is_crowded(files) and forks.is_ready:
             return _forked(spec, files, way, user=None, cgroup=None, forks=forks)
-        # With other numbers no stream takes another's place before that was handed on.
-        is_plain = spec.working_dir is None and spec.umask is None
-        if is_plain and min(files.stdin, files.stdout, files.stderr) > _LAST_STREAM:
-            return _posix_spawned(spec, files, way)
-        return _popened(spec, files, way)
+        return _made_here(spec, files, way)
     except _FAILURES as error:
-        raise _spawn_error(spec, executable, error) from error
+        raise _spawn_error(spec, way.executable, error) from error
+
+
+def begin_here(spec: ProcessSpec, files: ChildFiles, base_environment: Mapping[str, str]) -> Pid:
+    """As `begin`, for what `is_made_here` and somebody waits for; with the last descriptors, too.
+
+    Its program may have begun already.
+    """
+    way = _way_of(spec, base_environment)
+    try:
+        pid = _made_here(spec, files, way)
+    except _FAILURES as error:
+        raise _spawn_error(spec, way.executable, error) from error
+    # Its exec has woken us up, on its processor as a rule: it would go on when we are done with
+    # all that follows, a millisecond later.
+    os.sched_yield()
+    return pid
 
 
 def _is_limited(spec: ProcessSpec, cgroup: str | None) -> bool:
@@ -161,6 +176,22 @@ class _Way(Struct, frozen=True):
     executable: str
     argv: tuple[str, ...]
     environment: Mapping[str, str]
+
+
+def _way_of(spec: ProcessSpec, base_environment: Mapping[str, str]) -> _Way:
+    environment = spec.environment_over(base_environment)
+    executable = _given_path(spec)  # of one that is given the kernel says whether it is executable
+    if executable is None:
+        executable = find_executable(spec, environment)
+    return _Way(executable, spec.argv, environment)
+
+
+def _made_here(spec: ProcessSpec, files: ChildFiles, way: _Way) -> Pid:
+    # With other numbers no stream takes another's place before that was handed on.
+    is_plain = spec.working_dir is None and spec.umask is None
+    if is_plain and min(files.stdin, files.stdout, files.stderr) > _LAST_STREAM:
+        return _posix_spawned(spec, files, way)
+    return _popened(spec, files, way)
 
 
 def _posix_spawned(spec: ProcessSpec, files: ChildFiles, way: _Way) -> Pid:

@@ -6,15 +6,16 @@ import time
 from collections.abc import Callable, Mapping
 
 from opsvisor.core.inputs import SpawnFault
-from opsvisor.core.spec import KillMode, Pid, ProcessId, ProcessSpec
+from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
 from opsvisor.core.struct import Struct
 from opsvisor.runtime.adoption import RunMemento
 from opsvisor.runtime.all_streams import AllStreams
+from opsvisor.runtime.early import Early, EarlySpawns
 from opsvisor.runtime.forkserver import ForkServer
 from opsvisor.runtime.legacy import Legacy
 from opsvisor.runtime.limits import Limits
 from opsvisor.runtime.logs.capture import Stream, StreamCapture
-from opsvisor.runtime.marks import Marks
+from opsvisor.runtime.marks import Marks, may_outlive
 from opsvisor.runtime.pidfd import Births, this_tick
 from opsvisor.runtime.sockets import Hold, SharedSockets, SocketError
 from opsvisor.runtime.spawn import Begun, ChildFiles, SpawnError, begin, expect
@@ -22,7 +23,10 @@ from opsvisor.runtime.streams import ProcessStreams
 
 
 class Prepared(Struct, frozen=True, kw_only=True):
-    """A process that is about to be made, with what it is given. `seconds`: what that took."""
+    """A process that is about to be made, with what it is given. `seconds`: what that took.
+
+    `early`: it is there already.
+    """
 
     spec: ProcessSpec
     streams: ProcessStreams
@@ -30,6 +34,7 @@ class Prepared(Struct, frozen=True, kw_only=True):
     hold: Hold | None
     cgroup: str | None
     seconds: float
+    early: Early | None = None
 
 
 class Made(Struct, frozen=True, kw_only=True):
@@ -74,6 +79,7 @@ class Spawner:
         marks: Marks,
         legacy: Legacy,
         forks: ForkServer,
+        early: EarlySpawns,
         on_error: Callable[[Exception], None],
     ) -> None:
         self._environment = environment
@@ -84,28 +90,36 @@ class Spawner:
         self._legacy = legacy
         self._forks = forks
         self._on_error = on_error
-        self._null_input = -1
+        self._early = early
+        self.null_input = -1
         self._births = Births()
 
     def open(self) -> None:
         """Make ready."""
-        self._null_input = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self.null_input = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def close(self) -> None:
         """Make nothing any more."""
-        os.close(self._null_input)
+        self._early.settle()
+        os.close(self.null_input)
 
     def prepare(self, spec: ProcessSpec) -> Prepared | SpawnFault:
         """Open what a process of this spec is given, and note it; or tell why that can't be."""
         began = time.monotonic()
         hold: Hold | None = None
+        early = self._early.take(spec)
         try:
             streams = self._streams.of(spec)
             if spec.socket is not None:
                 hold = self._sockets.take(spec)
             cgroup = self._limits.prepare(spec)
-            files = streams.open_for_run(self._null_input if hold is None else hold.descriptor)
+            files = streams.open_for_run(
+                self.null_input if hold is None else hold.descriptor,
+                None if early is None else early.pipes,
+            )
         except Exception as error:  # noqa: BLE001 - one spec must not cost the others their daemon
+            if early is not None:
+                self._early.end(early)
             return _not_made(self._fault(spec, error), hold)
         self._legacy.note(_intended(spec.id, streams))
         return Prepared(
@@ -115,17 +129,19 @@ class Spawner:
             hold=hold,
             cgroup=cgroup,
             seconds=time.monotonic() - began,
+            early=early,
         )
 
     def begin(self, prepared: Prepared) -> Made | Ordered | SpawnFault:
         """Make the process, or have it made, or tell why that can't be."""
+        spec, early = prepared.spec, prepared.early
+        if early is not None:
+            return self._made(prepared, early.pid, early.born, early.seconds)
         at = time.monotonic()
-        spec = prepared.spec
-        may_outlive = spec.stop.kill_mode is not KillMode.CGROUP
         since = this_tick()
         expect(self._forks, spec, prepared.files, prepared.cgroup)
         try:
-            with self._marks.handed_on(spec.id, may_outlive=may_outlive):
+            with self._marks.handed_on(spec.id, may_outlive=may_outlive(spec)):
                 begun = begin(
                     spec,
                     prepared.files,
@@ -139,7 +155,7 @@ class Spawner:
             # What it prints is its own, and it has no pid yet by which anybody could know that.
             held = prepared.streams.hold_back()
             return Ordered(prepared=prepared, begun=begun, since=since, at=at, held=held)
-        return self._made(prepared, begun, since, at)
+        return self._made(prepared, begun, self._births.of(begun, since), time.monotonic() - at)
 
     def finish(self, ordered: Ordered) -> Made | SpawnFault:
         """Wait until its program begins, or tell why it doesn't."""
@@ -149,18 +165,19 @@ class Spawner:
             pid = ordered.begun.finish()
         except Exception as error:  # noqa: BLE001 - likewise
             return self._failed(ordered.prepared, error)
-        return self._made(ordered.prepared, pid, ordered.since, ordered.at)
+        born = self._births.of(pid, ordered.since)
+        return self._made(ordered.prepared, pid, born, time.monotonic() - ordered.at)
 
-    def _made(self, prepared: Prepared, pid: Pid, since: int, at: float) -> Made:
+    def _made(self, prepared: Prepared, pid: Pid, born: int, seconds: float) -> Made:
         spec = prepared.spec
         self._marks.note(spec, pid)
         prepared.files.close()
         return Made(
             id=spec.id,
             pid=pid,
-            born=self._births.of(pid, since),
+            born=born,
             hold=prepared.hold,
-            seconds=prepared.seconds + time.monotonic() - at,
+            seconds=prepared.seconds + seconds,
         )
 
     def _failed(self, prepared: Prepared, error: Exception) -> SpawnFault:
@@ -173,6 +190,8 @@ class Spawner:
 
         Its hold of a socket is whoever's who asks for this.
         """
+        if prepared.early is not None:
+            self._early.end(prepared.early)
         prepared.streams.run_failed()
         prepared.files.close()
 

@@ -83,6 +83,11 @@ class Spawning:
         return bool(self._queue) or any(self._prepared.values())
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing is to be made, nor on the way."""
+        return not (self._on_the_way or self.has_some)
+
+    @property
     def are_on_the_way(self) -> bool:
         """Whether some were ordered, and are about to begin or to fail."""
         return bool(self._on_the_way)
@@ -169,13 +174,16 @@ class Spawning:
         if not any(self._prepared[line] and self._has_place(line) for line in _SHARED):
             lines = [line for line in _SHARED if not self._prepared[line]]
             taken += self._queue.take(room - len(taken), lines, may_be_made=self._may_be_made)
+        is_early = True
         for line, spec in taken:
             prepared = self._spawner.prepare(spec)
             if isinstance(prepared, SpawnFault):
                 self._told.failed(prepared)
+                is_early = False
             else:
                 self._prepared[line].append(prepared)
-        if taken:
+                is_early = is_early and prepared.early is not None
+        if taken and not is_early:  # that was foretold
             self._told.prepared()
 
     def _begin(self, line: Line, prepared: Prepared) -> None:

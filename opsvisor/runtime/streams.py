@@ -12,6 +12,7 @@ from opsvisor.runtime.keeper.names import NameOfPipe
 from opsvisor.runtime.logs.audience import Audience
 from opsvisor.runtime.logs.capture import Stream, StreamCapture, StreamStats
 from opsvisor.runtime.logs.plumbing import Plumbing
+from opsvisor.runtime.logs.spares import NewPipe
 from opsvisor.runtime.logs.syslog import Syslog
 from opsvisor.runtime.output import OutputListeners
 from opsvisor.runtime.spawn import ChildFiles
@@ -124,20 +125,26 @@ class ProcessStreams:
         """What is wrong with the logs, "" while nothing is."""
         return "; ".join(c.problem for c in self.captures.values() if c.problem)
 
-    def open_for_run(self, given_input: int) -> ChildFiles:
+    def take_ready(self) -> list[NewPipe]:
+        """Pipes for the outputs of a run that is opened later, none if not enough are ready."""
+        spares = self._common.plumbing.spares
+        return [] if spares is None else spares.take_ready(1 if self._stderr is None else 2)
+
+    def open_for_run(self, given_input: int, ready: list[NewPipe] | None = None) -> ChildFiles:
         """The child's ends for a new run; whoever asks closes them, `run_failed` or not.
 
         `given_input` is for a process whose standard input isn't a pipe: nothing, or its socket.
+        `ready` are pipes for its outputs that it has already; they are taken out of the list.
         Raises OSError when descriptors run out; nothing is left open then.
         """
         self._close_stdin()
         opened: list[int] = []
         try:
-            stdout = self._stdout.open_pipe()
+            stdout = self._stdout.open_pipe(ready.pop(0) if ready else None)
             opened.append(stdout)
             stderr = stdout
             if self._stderr is not None:
-                stderr = self._stderr.open_pipe()
+                stderr = self._stderr.open_pipe(ready.pop(0) if ready else None)
                 opened.append(stderr)
             if (user := self._spec.user) is not None and os.geteuid() == 0:
                 # A pipe belongs to who made it; to open /dev/stdout, the program must own it.

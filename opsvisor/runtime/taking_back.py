@@ -4,8 +4,10 @@
 pieces of a new run come: its streams, then the run itself, then whoever watches it.
 """
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from signal import SIGKILL
 
 from opsvisor.core.inputs import Adopted, Input, Spawned, SpawnLost
 from opsvisor.core.outcome import Outcome, Usage
@@ -18,7 +20,7 @@ from opsvisor.runtime.legacy import Legacy
 from opsvisor.runtime.limits import Limits
 from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.marks import Marks
-from opsvisor.runtime.pidfd import End
+from opsvisor.runtime.pidfd import UNKNOWN, End
 from opsvisor.runtime.reaper import Reaper
 from opsvisor.runtime.sockets import Hold, SharedSockets
 from opsvisor.runtime.trees import StoppedTrees
@@ -50,6 +52,7 @@ class TakingBack:
         adopted: Callable[[ProcessId, Pid, Hold | None], None],
         ended: Callable[[Pid, Outcome, Usage], None],
         submit: Callable[[Input], None],
+        on_error: Callable[[Exception], None],
     ) -> None:
         self._streams = streams
         self._sockets = sockets
@@ -64,7 +67,9 @@ class TakingBack:
         self._adopted = adopted
         self._ended = ended
         self._submit = submit
+        self._on_error = on_error
         self._adoption = Adoption()
+        self._early: dict[ProcessId, tuple[RunMemento, Found]] = {}
 
     @contextmanager
     def what_is_found_by(self, adoption: Adoption) -> Iterator[None]:
@@ -72,6 +77,11 @@ class TakingBack:
         self._adoption = adoption
         yield
         self._adoption = Adoption()
+        for process_id, (_, found) in self._early.items():
+            self._on_error(RuntimeError(f"{process_id} was made early, and is not asked for"))
+            with suppress(ProcessLookupError):
+                os.kill(found.pid, SIGKILL)
+        self._early.clear()
 
     def adopt(self, spec: ProcessSpec, pid: Pid) -> None:
         """Take back a run, or find out how it ended."""
@@ -82,6 +92,11 @@ class TakingBack:
             self._submit(Adopted(spec.id, pid))
             return
         found = self._adoption.look_at(run, pid)
+        early = self._adoption.find_early(spec.id)
+        if early is not None:
+            # Its end had been seen, or this one would not be there.
+            self._early[spec.id] = early
+            found = self._ended_already(pid, found)
         if isinstance(found, Found):
             self._take_back(spec, run, found)
             self._submit(Adopted(spec.id, pid))
@@ -93,9 +108,30 @@ class TakingBack:
         if self._trees.holds(spec.id, pid):  # its end is told when the rest of its tree is gone
             self._submit(Adopted(spec.id, pid))
 
+    def take_early(self, spec: ProcessSpec) -> bool:
+        """Whether the process that is asked for was made by the daemon before us already."""
+        early = self._early.pop(spec.id, None)
+        if early is None:
+            return False
+        self._take_back_made(spec, *early)
+        return True
+
+    def _ended_already(self, pid: Pid, found: Found | End) -> End:
+        """How this run ended, if whoever collects it hasn't yet."""
+        if isinstance(found, End):
+            return found
+        if found.pidfd is not None:
+            self._legacy.pidfd(pid, None)
+            os.close(found.pidfd)
+        return UNKNOWN
+
     def find_spawn(self, spec: ProcessSpec) -> None:
         """Find the process that was asked for, if it was made."""
         run = self._adoption.run_of(spec.id)
+        early = self._adoption.find_early(spec.id)
+        if early is not None:
+            self._take_back_made(spec, *early)
+            return
         found = self._adoption.find_spawn(run)
         if found is None:
             self._take_back_streams(spec, run, None)  # of earlier runs
@@ -109,6 +145,10 @@ class TakingBack:
             self._submit(Spawned(spec.id, run.pid))
             self._ended(run.pid, found.outcome, found.usage)
             return
+        self._take_back_made(spec, run, found)
+
+    def _take_back_made(self, spec: ProcessSpec, run: RunMemento, found: Found) -> None:
+        """Take back a run of which the core has not heard."""
         self._legacy.note(replace(run, pid=found.pid, born=found.born, is_intended=False))
         self._take_back(spec, run, found)
         self._submit(Spawned(spec.id, found.pid))

@@ -1,6 +1,9 @@
 """Again? When? Why? The policy as tables."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pasts import KINDS
 
 from opsvisor.core.outcome import ExitCause, Outcome
 from opsvisor.core.restart import (
@@ -17,6 +20,7 @@ from opsvisor.core.restart import (
     decide,
     flapping_ends_at,
     is_flapping,
+    is_restarted_at_once,
     next_delay,
     restarts_within,
 )
@@ -292,3 +296,31 @@ def test_flapping_ends_when_it_says() -> None:
     assert not is_flapping(policy, tally, ends_at)
     assert restarts_within(tally, 0.1, ends_at) == 2
     assert flapping_ends_at(policy, Tally()) == 0.0
+
+
+TALLIES = st.builds(
+    Tally,
+    failures=st.integers(0, 3),
+    restarts=st.lists(st.sampled_from([900.0, 941.0, 999.0]), max_size=4).map(sorted).map(tuple),
+)
+ENDS = st.builds(
+    EndedRun,
+    uptime=st.sampled_from([0.0, 4.9, 5.0, 1000.0]),
+    came_up=st.just(True),
+    outcome=st.sampled_from([OK, BAD, KILLED, Outcome(code=78), Outcome()]),
+    oom_killed=st.booleans(),
+)
+
+
+@given(st.sampled_from(sorted(KINDS)), TALLIES, ENDS, st.sampled_from([0.0, 1.0]))
+def test_a_restart_at_once_is_foreseen(
+    kind: str, tally: Tally, run: EndedRun, jitter: float
+) -> None:
+    """The short way comes to the same end as the long one."""
+    policy, outcome = KINDS[kind].restart, run.outcome
+    assert outcome is not None
+    decision, _ = decide(policy, run, tally, now=1000.0, jitter=jitter)
+    is_at_once = isinstance(decision, Again) and decision.delay == 0
+    assert is_at_once == is_restarted_at_once(
+        policy, tally, outcome, uptime=run.uptime, now=1000.0
+    )

@@ -454,7 +454,14 @@ class World:
     ) -> None:
         """A child ends."""
         owner = self.kernel.alive.pop(pid)
-        self.happens(inputs.Exited(owner, pid, outcome, Usage(), oom_killed), told_as)
+        was_running = self._states.get(owner) is PublicState.RUNNING
+        spec = self.supervisor.spec_of(owner)
+        foreseen = self.supervisor.next_at_once(owner, outcome, self.now)
+        effects = self.happens(inputs.Exited(owner, pid, outcome, Usage(), oom_killed), told_as)
+        asked_for = [effect.spec for effect in effects if isinstance(effect, ask.Spawn)]
+        if was_running and spec in asked_for:
+            assert foreseen is spec, f"nobody foresaw that {owner} is started at once"
+        assert foreseen is None or asked_for == [foreseen], f"{owner} was said to be started"
 
     def answered(
         self, name: str, kind: ProbeKind, *, ok: bool, detail: str = "", told_as: str = "probe"

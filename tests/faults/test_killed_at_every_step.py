@@ -19,6 +19,7 @@ from opsvisor.client import NoDaemon
 
 STRIDE = int(os.environ.get("STEP_STRIDE", "5"))
 FIRST = int(os.environ.get("STEP_FIRST", str(1 + random.SystemRandom().randrange(STRIDE))))
+A_MOMENT = 0.3  # seconds
 OF_A_BEGINNING = 15  # steps, more or less: then it goes on as others do
 
 MOVED = Bystanders(folder=Path(), name="moved", count=2).names
@@ -55,6 +56,16 @@ def die_by_themselves(daemon: Daemon) -> None:
     daemon.client.daemon()
 
 
+def die_after_a_while(daemon: Daemon) -> None:
+    """Have one killed that nobody had to do with for a moment, so that the next is made early."""
+    name = MOVED[0]
+    eventually(lambda: daemon.has_ended or (daemon.status(name).uptime or 0.0) > A_MOMENT)
+    (pid,) = live_tickers(daemon, name)
+    os.kill(pid, 9)
+    eventually(lambda: daemon.has_ended or daemon.status(name).pid not in {None, pid})
+    daemon.client.daemon()
+
+
 @pytest.mark.parametrize(
     ("deed", "more"),
     [
@@ -62,6 +73,7 @@ def die_by_themselves(daemon: Daemon) -> None:
         (stop_and_start, ""),
         (change, ""),
         (die_by_themselves, ""),
+        (die_after_a_while, ""),
         (die_by_themselves, "nice = 1\n"),  # forked, and not by the daemon as a rule
     ],
 )

@@ -20,6 +20,8 @@ from opsvisor.client import NoDaemon
 from opsvisor.core.spec import Pid
 from opsvisor.runtime.pidfd import birth_of, this_tick
 
+A_MOMENT = 0.3  # seconds after which a process is made before the end of the last one is told
+
 # Leaves its process group for that of a child, and has none of its three streams any more.
 SHY = """
 import os, select, sys
@@ -75,6 +77,49 @@ def test_a_shy_program_is_found(start_daemon: StartDaemon, tmp_path: Path, kill_
     check_ticks(lines)
     daemon.client.act("stop", ["shy"])
     eventually(lambda: not any("shy.py" in command for command in daemon.offspring().values()))
+
+
+@pytest.mark.parametrize("step", ["wait4", "pidfd_open"])
+@pytest.mark.parametrize("keeps", [True, False], ids=["kept", "without a keeper"])
+def test_a_shy_program_that_was_made_early_is_found(
+    start_daemon: StartDaemon, tmp_path: Path, step: str, *, keeps: bool
+) -> None:
+    """The end of the run before it was not told, and perhaps nobody has collected it yet."""
+    steps = Steps(tmp_path)
+    (tmp_path / "shy.py").write_text(SHY)
+    daemon = start_daemon(
+        """
+        [program.shy]
+        command = "$PYTHON $HERE/shy.py $HERE/said"
+        min_uptime = "0s"
+        restart = "always"
+        """,
+        wrapper=steps.wrapper,
+    )
+    eventually(lambda: (daemon.status("shy").uptime or 0.0) > A_MOMENT)
+    first = daemon.status("shy").pid
+    assert first is not None
+    said = tmp_path / "said"
+    steps.arm(1, step)
+    os.kill(first, signal.SIGKILL)
+    daemon.wait()
+    assert steps.disarm() == f"before {step}"
+    eventually(lambda: pids_in(said) > {first})
+    if not keeps:
+        signal_keepers(daemon, signal.SIGKILL)
+    daemon.begin_again()
+    status = daemon.status("shy")
+    assert ({first, status.pid}, status.restarts) == (pids_in(said), 1)
+    before = len(whole_lines(said))
+    eventually(lambda: len(whole_lines(said)) > before + 5)
+    assert pids_in(said) == {first, status.pid}
+    daemon.client.act("stop", ["shy"])
+    eventually(lambda: not any("shy.py" in command for command in daemon.offspring().values()))
+
+
+def pids_in(said: Path) -> set[int]:
+    """Who has written lines to it."""
+    return {int(line.split()[0]) for line in whole_lines(said)}
 
 
 # Its first run leaves a process behind that has nothing of it any more, and forks when told to.

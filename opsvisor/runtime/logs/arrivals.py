@@ -12,6 +12,7 @@ again. A restart came up to 0.15 ms later (of 1.43) for what we did with its pip
 
 import asyncio
 import select
+from collections.abc import Callable
 from itertools import islice
 from typing import Protocol
 
@@ -29,9 +30,14 @@ class Reader(Protocol):
 
 
 class Arrivals:
-    """Who is to be told of which pipe."""
+    """Who is to be told of which pipe.
 
-    def __init__(self) -> None:
+    `before_ends` is called before anything is done for pipes that are at their end: whoever had
+    them may have ended by now, and nothing is left to be done for them when that was told first.
+    """
+
+    def __init__(self, *, before_ends: Callable[[], object] = lambda: None) -> None:
+        self._before_ends = before_ends
         self._loop: asyncio.AbstractEventLoop | None = None
         self._epoll: select.epoll | None = None
         self._readers: dict[int, Reader] = {}
@@ -94,7 +100,15 @@ class Arrivals:
         loop, epoll = self._loop, self._epoll
         if loop is None or epoll is None:  # given back in this turn
             return
-        for descriptor, events in epoll.poll(0, _AT_ONCE):
+        arrived = epoll.poll(0, _AT_ONCE)
+        for _, events in arrived:
+            if events == select.EPOLLHUP:
+                self._before_ends()
+                if self._epoll is None:  # given back meanwhile
+                    return
+                arrived = epoll.poll(0, _AT_ONCE)  # a number may be another pipe's by now
+                break
+        for descriptor, events in arrived:
             if descriptor not in self._readers:  # one before it has removed this one
                 continue
             if events == select.EPOLLHUP:

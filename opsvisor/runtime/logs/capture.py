@@ -295,14 +295,16 @@ class StreamCapture:
             if not isinstance(target, FileTarget):
                 target.close()
 
-    def open_pipe(self) -> int:
+    def open_pipe(self, new: NewPipe | None = None) -> int:
         """A pipe for a new run: returns the program's end. The caller closes it after the spawn.
 
         Reading starts at once, and the target is opened, so that `problem` is known before the
-        first output. Raises OSError when descriptors run out; nothing is left open then.
+        first output. Raises OSError when descriptors run out; nothing is left open then. `new` is
+        one that the run has already, and ours from here on.
         """
-        spares = self._plumbing.spares
-        new = NewPipe.make() if spares is None else spares.take()
+        if new is None:
+            spares = self._plumbing.spares
+            new = NewPipe.make() if spares is None else spares.take()
         try:
             self._read_from(new.reader, new.inode)
         except BaseException:

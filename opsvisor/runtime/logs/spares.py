@@ -11,7 +11,7 @@ starts a process must see by the numbers that it gets how many are left.
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from opsvisor.runtime.logs.pipes import open_pipe
@@ -67,19 +67,39 @@ class SparePipes:
 
     def take(self) -> NewPipe:
         """One of them, or one that nobody was told of. OSError when descriptors run out."""
-        if self._timer is None:
-            self._timer = self._loop.call_later(_MOMENT, self._make_some)
+        self.make_some_soon()
         if self._ready and _are_there_others(self._ready[-1]):
             return self._ready.pop()
         return NewPipe.make()
+
+    def take_ready(self, count: int) -> list[NewPipe]:
+        """So many of them, or none at all: for who is about to close as many others.
+
+        Whoever takes them has others made soon.
+        """
+        if len(self._ready) < count:
+            return []
+        taken = self._ready[-count:]
+        del self._ready[-count:]
+        return taken
+
+    def make_some_soon(self) -> None:
+        """Have as many as are needed again in a moment."""
+        if self._timer is None:
+            self._timer = self._loop.call_later(_MOMENT, self._make_some)
+
+    def let_go(self, pipes: Iterable[NewPipe]) -> None:
+        """Close some that were taken and told nobody else of."""
+        for pipe in pipes:
+            self._close(pipe)
 
     def close(self) -> None:
         """Close those that are ready."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._ready:
-            self._close(self._ready.pop())
+        self.let_go(self._ready)
+        self._ready.clear()
 
     def _make_some(self) -> None:
         self._timer = None

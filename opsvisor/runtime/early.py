@@ -1,0 +1,168 @@
+"""Processes that are made before the end of the run before them is handled.
+
+Theory of operation
+-------------------
+Whoever waits for a program that has died waits for the next process, and not for what is noted,
+counted and written about the last one. That takes half a millisecond where the daemon had nothing
+to do for a while, and so did its caches forget all of it: more than to make a process. So if it is
+certain what will be decided, the process comes first. Nothing else may be going on that could
+change that; the core is asked (`next_at_once`), and then handles the end as any other. It comes
+to the same decision at the same instant; what it asks for is there already then.
+
+Only what is ready is used, which is a pipe or two, and only what the daemon makes by itself, as
+most programs are: no socket, no pipe to its input, no fork, no cgroup.
+
+The next daemon has to know of it before it is there, as of any process: it is foretold by one
+write(2) of its own (memory/foretold.py), which takes a quarter of a commit. Until the commit that
+follows, the run before it is remembered as alive; whoever finds that one dead and this one there
+takes it for its next run.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Protocol
+
+from opsvisor.core.spec import Pid, ProcessId, ProcessSpec, StdinMode
+from opsvisor.core.struct import Struct
+from opsvisor.runtime.all_streams import AllStreams
+from opsvisor.runtime.limits import Limits
+from opsvisor.runtime.logs.spares import NewPipe
+from opsvisor.runtime.marks import Marks, may_outlive
+from opsvisor.runtime.pidfd import Births, this_tick
+from opsvisor.runtime.spawn import ChildFiles, begin_here, is_made_here
+
+
+class Foretell(Protocol):
+    """Has the next daemon know of a run that nobody has decided on yet."""
+
+    def tell(self, process_id: ProcessId, since: int, pipes: Iterable[int]) -> bool:
+        """It is about to be made, after this tick, with these pipes; whether that is known."""
+
+    def fulfil(self) -> None:
+        """What came of it is remembered."""
+
+
+class ToNobody(Foretell):
+    """There is no next daemon, or none that takes anything back."""
+
+    def tell(self, process_id: ProcessId, since: int, pipes: Iterable[int]) -> bool:  # noqa: ARG002
+        """Nobody will look for it."""
+        return True
+
+    def fulfil(self) -> None:
+        """Nothing is to be done for that."""
+
+
+class Early(Struct, frozen=True, kw_only=True):
+    """A process that is there early. `born`: in which tick after boot; `seconds`: what it took.
+
+    `pipes`: for its outputs, the program's ends open, and nobody reads them yet.
+    """
+
+    spec: ProcessSpec
+    pid: Pid
+    born: int
+    pipes: list[NewPipe]
+    seconds: float
+
+
+class EarlySpawns:
+    """Makes them, one at a time: `begin`, and before anything else happens `take` or `settle`."""
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        *,
+        streams: AllStreams,
+        limits: Limits,
+        marks: Marks,
+        foretell: Foretell,
+    ) -> None:
+        self._environment = environment
+        self._streams = streams
+        self._limits = limits
+        self._marks = marks
+        self._foretell = foretell
+        self._births = Births()
+        self._early: Early | None = None
+        self._has_foretold = False
+
+    @property
+    def has_one(self) -> bool:
+        """Whether one is there that nobody has taken."""
+        return self._early is not None
+
+    def begin(self, spec: ProcessSpec, null_input: int) -> None:
+        """Make the next process of this spec now, if that takes nothing but what is ready.
+
+        If it can't be made nobody is told: whoever makes it in its turn finds out.
+        """
+        began = time.monotonic()
+        streams = self._streams.get(spec.id)
+        is_simple = spec.socket is None and spec.stdin is StdinMode.NULL
+        # Without a mark the next daemon would not find it if it has closed its pipes.
+        if not is_simple or self._limits.has_any(spec) or self._marks.is_missing(spec.id):
+            return
+        pipes = [] if streams is None else streams.take_ready()
+        if not pipes:
+            return
+        since = this_tick()
+        files = ChildFiles(null_input, pipes[0].program_end, pipes[-1].program_end)
+        pid = self._make(spec, files, pipes, since)
+        if pid is None:
+            self._streams.let_go(pipes)
+        else:
+            self._early = Early(
+                spec=spec,
+                pid=pid,
+                born=self._births.of(pid, since),
+                pipes=pipes,
+                seconds=time.monotonic() - began,
+            )
+        self._streams.make_ready()
+
+    def _make(
+        self, spec: ProcessSpec, files: ChildFiles, pipes: list[NewPipe], since: int
+    ) -> Pid | None:
+        if not is_made_here(spec, files):
+            return None
+        self._has_foretold = True
+        try:
+            if not self._foretell.tell(spec.id, since, [pipe.inode for pipe in pipes]):
+                return None
+            with self._marks.handed_on(spec.id, may_outlive=may_outlive(spec)):
+                return begin_here(spec, files, self._environment)
+        except Exception:  # noqa: BLE001 - it is tried again, and told of then
+            return None
+
+    def take(self, spec: ProcessSpec) -> Early | None:
+        """The one of this spec, if it is there. Whoever takes it has it, and its pipes."""
+        early = self._early
+        if early is None or early.spec is not spec:
+            return None
+        self._early = None
+        return early
+
+    def end(self, early: Early) -> None:
+        """Have no need of one that was taken: kill it, and close what is left of its pipes."""
+        with suppress(ProcessLookupError):  # nobody has collected it; it may have left its group
+            os.killpg(early.pid, signal.SIGKILL)
+        self._streams.let_go(early.pipes)
+        early.pipes.clear()
+
+    def settle(self) -> ProcessId | None:
+        """End the one that nobody has taken, if there is one; whose it was."""
+        early, self._early = self._early, None
+        if early is None:
+            return None
+        self.end(early)
+        return early.spec.id
+
+    def fulfil(self) -> None:
+        """All that has happened is remembered."""
+        if self._has_foretold:
+            self._has_foretold = False
+            self._foretell.fulfil()

@@ -1,0 +1,109 @@
+"""What is about to be made and that nobody has decided yet: one line beside the memory.
+
+A process that is made before the end of the last one is handled (runtime/early.py) has to be
+known to the next daemon before it is there, as any other. But a commit to the memory takes nearly
+as long as to make it, where nothing was done for a while, and somebody waits. So this one fact has
+a file of its own, in which it is written over the last one by a single write(2):
+
+    918273 4711 4712 ["web","web_0"]
+
+The tick after boot that it is not born before, the inodes of the pipes that it prints to, and
+which process it is. Once it is in the memory, the line is crossed out. It counts beside the memory
+that it was written with, and never without one.
+"""
+
+import contextlib
+import json
+import os
+import re
+import stat
+from collections.abc import Iterable
+from json.encoder import encode_basestring_ascii as _in_json
+
+from opsvisor.core.spec import ProcessId
+from opsvisor.core.struct import Struct
+from opsvisor.runtime.memory.directory import StateDirectory
+
+NAME = "foretold"
+_LONGEST = 4096  # bytes; one page is written whole or not at all
+_CROSSED_OUT = b"-"
+_LINE = re.compile(rb'(\d{1,18}(?: \d{1,18}){1,2}) (\["[^\n]*"\])')
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_MAKE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class ForetoldRun(Struct, frozen=True):
+    """A run of this process that may have been made, not before that tick after boot."""
+
+    id: ProcessId
+    since: int
+    pipes: tuple[int, ...]
+
+
+class Foretold:
+    """The line of this daemon. `tell` and `fulfil` raise nothing."""
+
+    def __init__(self, directory: StateDirectory) -> None:
+        self._file = -1
+        with contextlib.suppress(OSError):
+            forget(directory)  # not ours, perhaps, nor a file
+            self._file = os.open(NAME, _MAKE, 0o600, dir_fd=directory.descriptor)
+
+    def tell(self, process_id: ProcessId, since: int, pipes: Iterable[int]) -> bool:
+        """Have this known from now on; whether that was possible."""
+        inodes = " ".join(map(str, pipes))
+        name = f"[{_in_json(process_id.group)},{_in_json(process_id.name)}]"
+        line = f"{since} {inodes} {name}\n".encode("ascii")
+        try:
+            return len(line) <= _LONGEST and os.pwrite(self._file, line, 0) == len(line)
+        except OSError:
+            return False
+
+    def fulfil(self) -> None:
+        """All that came of it is known."""
+        with contextlib.suppress(OSError):
+            os.pwrite(self._file, _CROSSED_OUT, 0)
+
+    def close(self) -> None:
+        """Tell nothing any more. What was told stays."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def read_foretold(directory: StateDirectory) -> ForetoldRun | None:
+    """What an earlier daemon was about to make, None if nothing, or if nobody can tell."""
+    try:
+        file = os.open(NAME, _READ, dir_fd=directory.descriptor)
+    except OSError:
+        return None
+    try:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid not in directory.owners:
+            return None
+        line, newline, _ = os.pread(file, _LONGEST, 0).partition(b"\n")
+    except OSError:
+        return None
+    finally:
+        os.close(file)
+    return _run_of(line) if newline else None
+
+
+def forget(directory: StateDirectory) -> None:
+    """Remove the line: there is nothing that a next daemon should know."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(NAME, dir_fd=directory.descriptor)
+
+
+def _run_of(line: bytes) -> ForetoldRun | None:
+    found = _LINE.fullmatch(line)
+    if found is None:
+        return None
+    since, *pipes = (int(number) for number in found[1].split())
+    try:
+        group, name = json.loads(found[2])
+    except ValueError:  # not in JSON, or not as many
+        return None
+    if not (isinstance(group, str) and isinstance(name, str)):
+        return None
+    return ForetoldRun(ProcessId(group, name), since, tuple(pipes))

@@ -1,0 +1,351 @@
+"""The next process is made before the end of the last one is told, where that is certain."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from daemon import eventually
+from engine_room import NEVER, Room, obedient, program, sleeper
+
+from opsvisor.core.events import ProcessExited, ProcessSpawned, StateChanged
+from opsvisor.core.inputs import Stop
+from opsvisor.core.spec import (
+    ExitSet,
+    LinearBackoff,
+    Pid,
+    ProcessId,
+    ProcessSpec,
+    ResourceLimit,
+    RestartMode,
+    RestartPolicy,
+)
+from opsvisor.core.state import PublicState, StopCause
+from opsvisor.core.struct import replace
+from opsvisor.runtime.early import Foretell
+from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.pidfd import this_tick
+
+ALWAYS = RestartPolicy(mode=RestartMode.ALWAYS, run_backoff=LinearBackoff(step=0.0))
+WEB = ProcessId("web", "web")
+SAYS = program("web", "sh", "-c", "echo $$; echo oops $$ >&2; exec sleep 1000", restart=ALWAYS)
+
+
+@dataclass
+class Notes(Foretell):
+    """What was foretold, and what was told by then. `refuses`: nothing can be."""
+
+    room: Room
+    refuses: bool = False
+    told: list[tuple[ProcessId, int, tuple[int, ...]]] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)  # how many had been told each time
+    fulfilled: int = 0
+
+    def tell(self, process_id: ProcessId, since: int, pipes: Iterable[int]) -> bool:
+        """Note who, since when and which pipes; and how many ends had been told by then."""
+        self.told.append((process_id, since, tuple(pipes)))
+        self.ends.append(self._ends)
+        return not self.refuses
+
+    def fulfil(self) -> None:
+        """Note that it was called."""
+        self.fulfilled += 1
+
+    @property
+    def _ends(self) -> int:
+        return sum(isinstance(event, ProcessExited) for event in self.room.events)
+
+
+@pytest.fixture
+async def notes(room: Room, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Notes]:
+    """Of a room where every run counts as one of a while."""
+    monkeypatch.setattr("opsvisor.runtime.engine._SETTLED_AFTER", -1.0)
+    notes = Notes(room)
+    room.engine._early._foretell = notes
+    yield notes
+    assert not room.engine._early.has_one
+    assert len(notes.told) == notes.fulfilled
+
+
+def descriptors() -> int:
+    """How many are open."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def end(*pids: Pid) -> None:
+    """Kill these, and return when all of them can be collected. Nobody is told meanwhile."""
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+async def is_up(room: Room, *specs: ProcessSpec, name: str = "web") -> Pid:
+    """Have these run, with pipes ready for whoever comes next."""
+    room.apply(*specs)
+    await room.state(PublicState.RUNNING, name)
+    await ready(room)
+    return room.pid(name)
+
+
+async def ready(room: Room) -> None:
+    """Wait for pipes that are ready."""
+    spares = room.engine._streams._spares
+    await asyncio.to_thread(eventually, lambda: len(spares._ready) == 2)
+
+
+async def is_there_again(room: Room, pid: Pid, name: str = "web") -> Pid:
+    """Kill it, and wait for the process after it."""
+    os.kill(pid, signal.SIGKILL)
+    await room.until(lambda: room.view(name).pid not in (None, pid))
+    return room.pid(name)
+
+
+async def test_it_is_made_before_the_end_is_told(room: Room, notes: Notes) -> None:
+    """And found in time; all that follows is as it always is."""
+    pid = await is_up(room, SAYS)
+    before = this_tick()
+    ready_pipes = [pipe.inode for pipe in room.engine._streams._spares._ready]
+    room.events.clear()
+    new = await is_there_again(room, pid)
+    ((whose, since, pipes),) = notes.told
+    assert (whose, notes.ends) == (WEB, [0])
+    assert before <= since <= this_tick()
+    assert sorted(pipes) == sorted(ready_pipes)
+    await room.state(PublicState.RUNNING)
+    kinds = [type(event) for event in room.events]
+    assert kinds.index(ProcessExited) < kinds.index(ProcessSpawned)
+    changes = [event.new for event in room.events if isinstance(event, StateChanged)]
+    assert changes == [PublicState.EXITED, PublicState.STARTING, PublicState.RUNNING]
+    view = room.view()
+    assert (view.pid, view.restarts, view.starts) == (new, 1, 2)
+    said = await room.output(f"{new}\n")
+    assert said.splitlines() == [str(pid), str(new)]
+    run = room.engine.legacy.run_of(WEB)
+    assert (run.pid, run.is_intended) == (new, False)
+    assert {run.stdout[-1], run.stderr[-1]} == set(pipes)
+    assert os.getpgid(new) == new
+
+
+async def test_its_streams_are_its_own(room: Room, notes: Notes) -> None:
+    """Output and errors come where they belong, of both runs in their order."""
+    pid = await is_up(room, SAYS)
+    new = await is_there_again(room, pid)
+    said = await room.output(f"oops {new}\n", stream=Stream.STDERR)
+    assert said.splitlines() == [f"oops {pid}", f"oops {new}"]
+    assert len(notes.told) == 1
+
+
+async def test_one_pipe_is_enough_for_merged_streams(room: Room, notes: Notes) -> None:
+    """The other one stays ready."""
+    pid = await is_up(room, replace(SAYS, stderr=None))
+    new = await is_there_again(room, pid)
+    said = await room.output(f"oops {new}\n")
+    assert said.splitlines() == [str(pid), f"oops {pid}", str(new), f"oops {new}"]
+    ((_, _, pipes),) = notes.told
+    assert len(pipes) == 1
+
+
+async def test_again_and_again(room: Room, notes: Notes) -> None:
+    """Nothing is left of it, however often."""
+    pid = await is_up(room, SAYS)
+    pid = await is_there_again(room, pid)
+    await ready(room)
+    before = descriptors()
+    for _ in range(5):
+        pid = await is_there_again(room, pid)
+        await room.output(f"{pid}\n")
+        await ready(room)
+    assert len(notes.told) == 6
+    assert descriptors() == before
+
+
+@pytest.mark.parametrize("restart", [NEVER, replace(ALWAYS, run_backoff=LinearBackoff(step=5.0))])
+async def test_not_if_it_may_not_follow_at_once(
+    room: Room, notes: Notes, restart: RestartPolicy
+) -> None:
+    """Because nothing follows, or only after a while."""
+    pid = await is_up(room, replace(SAYS, restart=restart))
+    if restart is not NEVER:
+        pid = await is_there_again(room, pid)  # the first failure is forgiven
+        await ready(room)
+        notes.told.clear()
+        notes.fulfilled = 0
+    os.kill(pid, signal.SIGKILL)
+    await room.until(lambda: room.view().pid is None)
+    assert not notes.told
+
+
+async def test_not_after_an_exit_that_is_to_prevent_it(room: Room, notes: Notes) -> None:
+    """It is known how it has ended, before anybody collects it."""
+    prevent = replace(ALWAYS, prevent=ExitSet(codes=frozenset({7})))
+    ends = "trap 'exit 7' USR1; trap 'exit 8' USR2; echo up; while :; do sleep 0.01; done"
+    pid = await is_up(room, program("web", "sh", "-c", ends, restart=prevent))
+    await room.output("up\n")
+    os.kill(pid, signal.SIGUSR2)
+    await room.until(lambda: room.view().pid not in (None, pid))
+    assert len(notes.told) == 1
+    await room.output("up\nup\n")
+    await ready(room)
+    os.kill(room.pid(), signal.SIGUSR1)
+    await room.state(PublicState.FATAL)
+    assert len(notes.told) == 1
+
+
+async def test_not_where_it_is_being_stopped(room: Room, notes: Notes) -> None:
+    """Its end is what was asked for."""
+    await is_up(room, SAYS)
+    room.engine.submit(Stop(WEB, StopCause.MANUAL))
+    await room.state(PublicState.STOPPED)
+    assert not notes.told
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        obedient(then="exit 3", restart=ALWAYS),
+        replace(SAYS, nice=1),
+        replace(SAYS, rlimits=(ResourceLimit(name="core", soft=0, hard=0),)),
+    ],
+    ids=["it has a pipe to its input", "it is nice", "it has limits"],
+)
+async def test_not_if_that_takes_more_than_is_ready(
+    room: Room, notes: Notes, spec: ProcessSpec
+) -> None:
+    """It is made as ever."""
+    await is_there_again(room, await is_up(room, spec))
+    assert not notes.told
+
+
+async def test_not_without_pipes_that_are_ready(room: Room, notes: Notes) -> None:
+    """They are made in a moment."""
+    pid = await is_up(room, SAYS)
+    room.engine._streams._spares.take_ready(1)[0].close()
+    await is_there_again(room, pid)
+    assert not notes.told
+
+
+async def test_not_without_a_mark(room: Room, notes: Notes) -> None:
+    """Nobody would find it after a crash."""
+    pid = await is_up(room, SAYS)
+    room.engine._marks._missing.add(WEB)
+    await is_there_again(room, pid)
+    assert not notes.told
+
+
+async def test_not_after_a_short_run(
+    room: Room, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those come in crowds, and take their turns."""
+    monkeypatch.setattr("opsvisor.runtime.engine._SETTLED_AFTER", 1000.0)
+    await is_there_again(room, await is_up(room, SAYS))
+    assert not notes.told
+
+
+async def test_not_while_another_is_to_be_made(room: Room, notes: Notes) -> None:
+    """What is to be done already might change what follows."""
+    pid = await is_up(room, SAYS)
+    room.engine._spawning.pause()
+    room.apply(SAYS, sleeper("other"))
+    assert room.engine._spawning.has_some
+    end(pid)
+    room.engine._reaper.tell_now()
+    assert not notes.told
+    await room.state(PublicState.RUNNING, "other")
+    await room.until(lambda: room.view().pid not in (None, pid))
+
+
+async def test_two_that_end_together(room: Room, notes: Notes) -> None:
+    """One of them is made early, the other as ever; both are there once."""
+    other = replace(SAYS, id=ProcessId("other", "other"))
+    pid = await is_up(room, SAYS, other)
+    others = await is_up(room, SAYS, other, name="other")
+    end(pid, others)
+    room.engine._reaper.tell_now()
+    await room.until(lambda: room.view().restarts == room.view("other").restarts == 1)
+    assert len(notes.told) == 1
+    assert len(room.engine.live()) == 2
+
+
+async def test_what_can_not_be_foretold_is_made_as_ever(room: Room, notes: Notes) -> None:
+    """A disk that is full costs a restart some time, and no more."""
+    pid = await is_up(room, SAYS)
+    notes.refuses = True
+    new = await is_there_again(room, pid)
+    assert [len(pipes) for _, _, pipes in notes.told] == [2]
+    await room.output(f"{new}\n")
+    await ready(room)
+    before = descriptors()
+    new = await is_there_again(room, new)
+    await room.output(f"{new}\n")
+    await ready(room)
+    assert descriptors() == before
+
+
+async def test_what_can_not_be_made_is_told_once(room: Room, notes: Notes, tmp_path: Path) -> None:
+    """By whoever makes it as ever."""
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\nexec sleep 1000\n")
+    script.chmod(0o755)
+    pid = await is_up(room, program("web", str(script), restart=ALWAYS))
+    script.unlink()
+    os.kill(pid, signal.SIGKILL)
+    await room.until(lambda: bool(room.view().spawn_error))
+    assert "can't find command" in room.view().spawn_error
+    assert len(notes.told) == 1
+    assert not room.errors
+
+
+def _always(spec: ProcessSpec) -> Callable[..., ProcessSpec]:
+    return lambda *_: spec
+
+
+async def test_who_is_not_wanted_after_all_ends(
+    room: Room, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the core is of another opinion then, that is a bug, and nothing is left of it."""
+    spec = replace(SAYS, restart=NEVER)
+    pid = await is_up(room, spec)
+    monkeypatch.setattr(room.supervisor, "next_at_once", _always(room.supervisor.spec_of(WEB)))
+    os.kill(pid, signal.SIGKILL)
+    await room.state(PublicState.EXITED)
+    ((component, error),) = room.errors
+    assert (component, str(error)) == ("engine", "web was made early, and not asked for")
+    await room.until(lambda: bool(room.orphans))
+    assert room.orphans[0].outcome.signum == signal.SIGKILL
+    assert len(notes.told) == 1
+    room.errors.clear()
+
+
+async def test_an_error_on_the_way_loses_no_end(
+    room: Room, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told, and the process is made as ever."""
+
+    def fail(*_: object) -> ProcessSpec:
+        raise RuntimeError("a bug of ours")
+
+    pid = await is_up(room, SAYS)
+    monkeypatch.setattr(room.supervisor, "next_at_once", fail)
+    await is_there_again(room, pid)
+    ((component, error),) = room.errors
+    assert (component, str(error)) == ("engine", "a bug of ours")
+    assert not notes.told
+    room.errors.clear()
+
+
+@pytest.fixture
+def crowded() -> Iterator[None]:
+    """As if there were thousands of descriptors."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("opsvisor.runtime.spawn._CROWDED", 3)
+        yield
+
+
+async def test_not_in_a_crowd_of_descriptors(room: Room, notes: Notes, crowded: None) -> None:
+    """The fork server makes it for less; it is made as ever."""
+    del crowded
+    await is_there_again(room, await is_up(room, SAYS))
+    assert not notes.told

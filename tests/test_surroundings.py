@@ -1,0 +1,39 @@
+"""Tests come to the same end wherever they are started."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+_TEST = """
+import signal
+
+
+def test_nothing_is_ignored():
+    ignored = [signum for signum in (1, 2, 3) if signal.getsignal(signum) == signal.SIG_IGN]
+    assert not ignored
+"""
+
+
+def _ignore() -> None:
+    for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(signum, signal.SIG_IGN)
+
+
+def test_signals_that_are_ignored_are_not_inherited(tmp_path: Path) -> None:
+    """As by `nohup`, and in the background of a shell: programs under test would ignore them."""
+    (tmp_path / "conftest.py").write_bytes(Path(__file__).with_name("conftest.py").read_bytes())
+    (tmp_path / "test_signals.py").write_text(_TEST)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        preexec_fn=_ignore,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
