@@ -163,17 +163,17 @@ def pid_of(state: State) -> Pid | None:
 
 def deadline_of(state: State) -> float | None:
     """When this state wants to be looked at again, None where only an input can end it."""
-    match state:
-        case Starting():
-            return state.up_at
+    match state:  # what comes oftest first
         case Running():
             return state.settled_at
-        case Backoff() | Fatal():
-            return state.retry_at
+        case Spawning() | Stopped() | Exited() | Unknown():
+            return None
+        case Starting():
+            return state.up_at
         case Stopping():
             return state.kill_at
-        case Stopped() | Spawning() | Exited() | Unknown():
-            return None
+        case Backoff() | Fatal():
+            return state.retry_at
         case never:
             assert_never(never)
 

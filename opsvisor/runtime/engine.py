@@ -18,8 +18,8 @@ What has changed is remembered before anything reaches the outside: facts are pu
 all of it is committed at once, and only then is a process made or signalled. Whoever finds that
 memory, and no daemon, has never to do with less than was done; what of the last few microseconds
 was not done yet, the core asks for again. Lines of the log can wait for the end of all that: a
-program that has died is there again before they are written. Of those that ran for a while all of
-it can: where a restart at once is certain, the process is made before the end is handled (early.py).
+program that has died is there again before they are written. If it had run for a while, all of it
+can: where a restart at once is certain, the process is made before the end is handled (early.py).
 """
 
 import asyncio

@@ -17,6 +17,7 @@ from itertools import islice
 from typing import Protocol
 
 _AT_ONCE = 64  # in one turn of the loop; the kernel begins with the others in the next
+_OF_ONE = 2  # pipes
 # Seconds until somebody is told of an end: long enough for a process to end on a busy machine, and
 # nothing for who closes its output and lives on.
 _LATER = 0.05
@@ -32,8 +33,8 @@ class Reader(Protocol):
 class Arrivals:
     """Who is to be told of which pipe.
 
-    `before_ends` is called before anything is done for pipes that are at their end: whoever had
-    them may have ended by now, and nothing is left to be done for them when that was told first.
+    `before_ends` is called before anything is done for the pipes of one that are at their end: it
+    may have ended by now, and nothing is left to be done for them when that was told first.
     """
 
     def __init__(self, *, before_ends: Callable[[], object] = lambda: None) -> None:
@@ -101,13 +102,11 @@ class Arrivals:
         if loop is None or epoll is None:  # given back in this turn
             return
         arrived = epoll.poll(0, _AT_ONCE)
-        for _, events in arrived:
-            if events == select.EPOLLHUP:
-                self._before_ends()
-                if self._epoll is None:  # given back meanwhile
-                    return
-                arrived = epoll.poll(0, _AT_ONCE)  # a number may be another pipe's by now
-                break
+        if 0 < len(arrived) <= _OF_ONE and arrived[0][1] == select.EPOLLHUP:
+            self._before_ends()
+            if self._epoll is None:  # given back meanwhile
+                return
+            arrived = epoll.poll(0, _AT_ONCE)  # a number may be another pipe's by now
         for descriptor, events in arrived:
             if descriptor not in self._readers:  # one before it has removed this one
                 continue
