@@ -208,7 +208,7 @@ class Parts:
             limits=self.measuring.limits,
             marks=self.marks,
             remember=self.survival.commit,
-            foretell=self.survival,
+            foretold=self.survival.foretold,
         )
         self._sampler.on_sweep(lambda _sweep: self.survival.swept())
 

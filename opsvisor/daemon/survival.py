@@ -61,7 +61,7 @@ class Survival:
         self._memory: MemoryFile | None = None
         self._remembering: Remembering | None = None
         self._early: ForetoldRun | None = None  # by an earlier daemon
-        self._foretold: Foretold | None = None  # by us
+        self.foretold = Foretold(self._directory)  # by us
         self.keeper: Keeper | None = None
         self._keeps_for_us_alone = False
 
@@ -210,7 +210,7 @@ class Survival:
         self._remember(directory, sources, past)
         if past is not None:
             self._resume(past, sources.supervisor, sources.engine, began)
-        self._foretold = Foretold(directory)  # what the last one told is remembered by now
+        self.foretold.open()  # what the last one told is remembered by now
         self.drop_unclaimed()
 
     def _resume(self, past: Past, supervisor: Supervisor, engine: Engine, began: float) -> None:
@@ -270,7 +270,7 @@ class Survival:
             history={one.id: tuple(enumerate(one.runs, 1)) for one in histories},
         )
         self._remember(directory, sources, handed_over)
-        self._foretold = Foretold(directory)
+        self.foretold.open()
 
     def _remember(self, directory: StateDirectory, sources: Sources, past: Past | None) -> None:
         """Begin a memory of our own, with what is known from before."""
@@ -291,17 +291,6 @@ class Survival:
         if self._remembering is not None:
             self._remembering.commit()
 
-    def tell(self, process_id: ProcessId, since: int, pipes: Iterable[int]) -> bool:
-        """See Foretell."""
-        if self._foretold is None:
-            return self._directory is None  # without one nobody comes after us
-        return self._foretold.tell(process_id, since, pipes)
-
-    def fulfil(self) -> None:
-        """See Foretell."""
-        if self._foretold is not None:
-            self._foretold.fulfil()
-
     def run_kept(self, process_id: ProcessId, run: FinishedRun) -> None:
         """Note that there is another run to be remembered."""
         if self._remembering is not None:
@@ -320,9 +309,7 @@ class Survival:
         self._remembering = None
         if self._memory is not None:
             self._memory.close()
-        if self._foretold is not None:
-            self._foretold.close()
-            self._foretold = None
+        self.foretold.close()
         if self.keeper is not None:
             if is_leaving:
                 self.keeper.leave()

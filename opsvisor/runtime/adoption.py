@@ -118,8 +118,11 @@ class Adoption:
         # It may have been that of an earlier process, whose number was given away again.
         return _look_for(run) if is_alive(run.pid, run.born) else end
 
-    def find_spawn(self, run: RunMemento) -> Found | End | None:
-        """The process that was made with the pipes of this run, None if there is none."""
+    def find_spawn(self, run: RunMemento, after: Pid = _NOBODY) -> Found | End | None:
+        """The process that was made with the pipes of this run, None if there is none.
+
+        `after`: the pid that the run before it had, if that is known.
+        """
         if run.pid:  # it was made, and that was noted: but not yet what followed
             return self.look_at(run, run.pid)
         if not run.is_intended:
@@ -131,7 +134,7 @@ class Adoption:
             self._spawned = _leaders_by_pipe(pipes)
         pids = {self._spawned[pipe] for pipe in run.own_pipes if pipe in self._spawned}
         stats = [stat for pid in pids if (stat := read_stat(pid)) is not None]
-        stats += self._marked_since(run)
+        stats += self._marked_since(run, after)
         living = [stat for stat in stats if not stat.is_zombie]
         found = {stat.pid for stat in living}
 
@@ -152,8 +155,8 @@ class Adoption:
         early, last = self._early, self.run_of(process_id)
         if early is None or early.id != process_id or last.is_intended:
             return None
-        if last.own_pipes.intersection(early.pipes):  # it is the one that is remembered
-            return None
+        if last.pid not in {early.last, _NOBODY} or last.own_pipes.intersection(early.pipes):
+            return None  # an old story, or it is the one that is remembered
         run = RunMemento(
             id=process_id,
             stdout=(*last.stdout, *early.pipes[:1]),
@@ -161,15 +164,16 @@ class Adoption:
             is_intended=True,
             intended_at=early.since,
         )
-        found = self.find_spawn(run)
+        found = self.find_spawn(run, after=early.last)
         return (run, found) if isinstance(found, Found) else None
 
-    def _marked_since(self, run: RunMemento) -> list[Stat]:
+    def _marked_since(self, run: RunMemento, after: Pid) -> list[Stat]:
         """Who may be this run, or come of it, whatever has become of its group and its pipes."""
         if not run.intended_at:
             return []
         marked = [stat for pid in self._marked(run.id) if (stat := read_stat(pid)) is not None]
-        left = _LeftBehind(run, [stat for stat in marked if stat.born < run.intended_at])
+        elders = [stat for stat in marked if stat.born < run.intended_at]
+        left = _LeftBehind(run, elders, after)
         since = (stat for stat in marked if stat.born >= run.intended_at)
         return [stat for stat in since if not left.has_made(stat)]
 
@@ -194,11 +198,11 @@ class Adoption:
 class _LeftBehind:
     """What earlier runs of a process left behind, and may have forked since."""
 
-    def __init__(self, run: RunMemento, elders: Iterable[Stat]) -> None:
+    def __init__(self, run: RunMemento, elders: Collection[Stat], leader: Pid) -> None:
         self._run = run
         self._earlier_pipes = {*run.stdout, *run.stderr} - run.own_pipes
-        self._groups = {elder.group for elder in elders}
-        self._pids = {elder.pid for elder in elders}
+        self._groups = {leader, *(elder.group for elder in elders)} - {_NOBODY}
+        self._pids = {leader, *(elder.pid for elder in elders)} - {_NOBODY}
 
     def has_made(self, stat: Stat) -> bool:
         """Whether this one, born after the latest run was intended, comes of them, not of it."""

@@ -10,7 +10,8 @@ change that; the core is asked (`next_at_once`), and then handles the end as any
 to the same decision at the same instant; what it asks for is there already then.
 
 Only what is ready is used, which is a pipe or two, and only what the daemon makes by itself, as
-most programs are: no socket, no pipe to its input, no fork, no cgroup.
+most programs are: no socket, no pipe to its input, no fork, no cgroup. The last one is collected
+before: a program that finds the pid of a living process in its pid file would not begin.
 
 The next daemon has to know of it before it is there, as of any process: it is foretold by one
 write(2) of its own (memory/foretold.py), which takes a quarter of a commit. Until the commit that
@@ -21,9 +22,8 @@ takes it for its next run.
 import os
 import signal
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Protocol
 
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec, StdinMode
 from opsvisor.core.struct import Struct
@@ -31,40 +31,21 @@ from opsvisor.runtime.all_streams import AllStreams
 from opsvisor.runtime.limits import Limits
 from opsvisor.runtime.logs.spares import NewPipe
 from opsvisor.runtime.marks import Marks, may_outlive
-from opsvisor.runtime.pidfd import Births, this_tick
+from opsvisor.runtime.memory.foretold import Foretold, ForetoldRun
+from opsvisor.runtime.pidfd import this_tick
 from opsvisor.runtime.spawn import ChildFiles, begin_here, is_made_here
 
 
-class Foretell(Protocol):
-    """Has the next daemon know of a run that nobody has decided on yet."""
-
-    def tell(self, process_id: ProcessId, since: int, pipes: Iterable[int]) -> bool:
-        """It is about to be made, after this tick, with these pipes; whether that is known."""
-
-    def fulfil(self) -> None:
-        """What came of it is remembered."""
-
-
-class ToNobody(Foretell):
-    """There is no next daemon, or none that takes anything back."""
-
-    def tell(self, process_id: ProcessId, since: int, pipes: Iterable[int]) -> bool:  # noqa: ARG002
-        """Nobody will look for it."""
-        return True
-
-    def fulfil(self) -> None:
-        """Nothing is to be done for that."""
-
-
 class Early(Struct, frozen=True, kw_only=True):
-    """A process that is there early. `born`: in which tick after boot; `seconds`: what it took.
+    """A process that is there early, made after tick `since`. `seconds`: what that took.
 
-    `pipes`: for its outputs, the program's ends open, and nobody reads them yet.
+    `pipes`: for its outputs, the program's ends open, and nobody reads them yet. Whoever does
+    takes them out of the list, and owns them; what is in it belongs to whoever has this.
     """
 
     spec: ProcessSpec
     pid: Pid
-    born: int
+    since: int
     pipes: list[NewPipe]
     seconds: float
 
@@ -79,14 +60,13 @@ class EarlySpawns:
         streams: AllStreams,
         limits: Limits,
         marks: Marks,
-        foretell: Foretell,
+        foretold: Foretold,
     ) -> None:
         self._environment = environment
         self._streams = streams
         self._limits = limits
         self._marks = marks
-        self._foretell = foretell
-        self._births = Births()
+        self._foretold = foretold
         self._early: Early | None = None
         self._has_foretold = False
 
@@ -95,8 +75,8 @@ class EarlySpawns:
         """Whether one is there that nobody has taken."""
         return self._early is not None
 
-    def begin(self, spec: ProcessSpec, null_input: int) -> None:
-        """Make the next process of this spec now, if that takes nothing but what is ready.
+    def begin(self, spec: ProcessSpec, last: Pid, null_input: int) -> None:
+        """Make the process after the `last` one of this spec now, if nothing is needed for it.
 
         If it can't be made nobody is told: whoever makes it in its turn finds out.
         """
@@ -111,27 +91,20 @@ class EarlySpawns:
             return
         since = this_tick()
         files = ChildFiles(null_input, pipes[0].program_end, pipes[-1].program_end)
-        pid = self._make(spec, files, pipes, since)
+        run = ForetoldRun(spec.id, last, since, tuple([pipe.inode for pipe in pipes]))
+        pid = self._make(spec, files, run) if is_made_here(spec, files) else None
         if pid is None:
             self._streams.let_go(pipes)
+            self.fulfil()  # or it might be looked for
         else:
-            self._early = Early(
-                spec=spec,
-                pid=pid,
-                born=self._births.of(pid, since),
-                pipes=pipes,
-                seconds=time.monotonic() - began,
-            )
+            seconds = time.monotonic() - began
+            self._early = Early(spec=spec, pid=pid, since=since, pipes=pipes, seconds=seconds)
         self._streams.make_ready()
 
-    def _make(
-        self, spec: ProcessSpec, files: ChildFiles, pipes: list[NewPipe], since: int
-    ) -> Pid | None:
-        if not is_made_here(spec, files):
-            return None
+    def _make(self, spec: ProcessSpec, files: ChildFiles, run: ForetoldRun) -> Pid | None:
         self._has_foretold = True
         try:
-            if not self._foretell.tell(spec.id, since, [pipe.inode for pipe in pipes]):
+            if not self._foretold.tell(run):
                 return None
             with self._marks.handed_on(spec.id, may_outlive=may_outlive(spec)):
                 return begin_here(spec, files, self._environment)
@@ -148,7 +121,8 @@ class EarlySpawns:
 
     def end(self, early: Early) -> None:
         """Have no need of one that was taken: kill it, and close what is left of its pipes."""
-        with suppress(ProcessLookupError):  # nobody has collected it; it may have left its group
+        os.kill(early.pid, signal.SIGKILL)  # nobody has collected it
+        with suppress(ProcessLookupError):  # it has left its group, and so has everybody else
             os.killpg(early.pid, signal.SIGKILL)
         self._streams.let_go(early.pipes)
         early.pipes.clear()
@@ -165,4 +139,4 @@ class EarlySpawns:
         """All that has happened is remembered."""
         if self._has_foretold:
             self._has_foretold = False
-            self._foretell.fulfil()
+            self._foretold.fulfil()

@@ -68,7 +68,7 @@ from opsvisor.runtime import clock
 from opsvisor.runtime.adoption import Adoption
 from opsvisor.runtime.all_streams import AllStreams
 from opsvisor.runtime.bus import EventBus
-from opsvisor.runtime.early import EarlySpawns, Foretell, ToNobody
+from opsvisor.runtime.early import EarlySpawns
 from opsvisor.runtime.forkserver import Awaited, ForkServer
 from opsvisor.runtime.groups import StoppedGroups
 from opsvisor.runtime.inheritance import EngineMemento, Inheritance
@@ -77,10 +77,10 @@ from opsvisor.runtime.legacy import Legacy
 from opsvisor.runtime.limits import Limits
 from opsvisor.runtime.logs.syslog import Syslog
 from opsvisor.runtime.marks import Marks
+from opsvisor.runtime.memory.foretold import Foretold
 from opsvisor.runtime.observer import Observer
 from opsvisor.runtime.oom import OomWatch
 from opsvisor.runtime.output import Output, OutputListeners
-from opsvisor.runtime.pidfd import outcome_of_child
 from opsvisor.runtime.probes import Commands, Names, Probes, ask
 from opsvisor.runtime.reaper import OnExit, Orphan, Reaper
 from opsvisor.runtime.sockets import Hold, SharedSockets
@@ -133,7 +133,7 @@ class Engine:
         marks: Marks | None = None,
         limits: Limits | None = None,
         remember: Callable[[], None] = lambda: None,
-        foretell: Foretell | None = None,
+        foretold: Foretold | None = None,
     ) -> None:
         self._remember = remember
         self.legacy = Legacy()
@@ -174,7 +174,7 @@ class Engine:
             loop,
             on_exit=self._groups.leader_exited,
             on_orphan=self._inherited,
-            on_ending=self._ending,
+            on_ended=self._ended_just_now,
             on_unwatch=lambda pid: self.legacy.pidfd(pid, None),
             claim=self._births.claim,
             all_told=self._ends_told,
@@ -199,7 +199,7 @@ class Engine:
             streams=self._streams,
             limits=self.limits,
             marks=self._marks,
-            foretell=ToNobody() if foretell is None else foretell,
+            foretold=Foretold(None) if foretold is None else foretold,
         )
         self._spawner = Spawner(
             environment,
@@ -509,9 +509,8 @@ class Engine:
             if (unwanted := self._early.settle()) is not None:
                 error = RuntimeError(f"{unwanted} was made early, and not asked for")
                 self._observer.internal_error("engine", error)
-            if self._is_uncommitted:
-                self._commit()
-            self._early.fulfil()
+            if not self._is_uncommitted or self._commit():
+                self._early.fulfil()
             self._spawning.end_turn()
             self.legacy.keep()
             self._arm()
@@ -627,13 +626,15 @@ class Engine:
             self._observer.internal_error("engine", error)
         self._bus.publish(event)
 
-    def _commit(self) -> None:
-        """Have remembered what has changed."""
+    def _commit(self) -> bool:
+        """Have remembered what has changed; False if that fails, which would be a bug."""
         self._is_uncommitted = False
         try:
             self._remember()
         except Exception as error:  # noqa: BLE001 - what is alive needs us more than our successor
             self._observer.internal_error("memory", error)
+            return False
+        return True
 
     def _perform_or_report(self, effect: Effect) -> None:
         try:
@@ -822,8 +823,8 @@ class Engine:
 
     # -- deaths ------------------------------------------------------------------------------
 
-    def _ending(self, pid: Pid) -> None:
-        """Make the next process before this end is told, if it is certain that there is one.
+    def _ended_just_now(self, pid: Pid, outcome: Outcome) -> None:
+        """Make the next process before this end is handled, if it is certain that there is one.
 
         Not while there is anything else to do, as that might change it; and not after a short run,
         since those come in crowds.
@@ -836,10 +837,9 @@ class Engine:
         if process_id is None or not is_settled or self._trees.is_ending(process_id):
             return
         try:
-            outcome = outcome_of_child(pid)
-            spec = outcome and self._supervisor.next_at_once(process_id, outcome, now)
-            if spec:
-                self._early.begin(spec, self._spawner.null_input)
+            spec = self._supervisor.next_at_once(process_id, outcome, now)
+            if spec is not None:
+                self._early.begin(spec, pid, self._spawner.null_input)
         except Exception as error:  # noqa: BLE001 - the end has to be told all the same
             self._observer.internal_error("engine", error)
 

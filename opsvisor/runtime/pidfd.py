@@ -48,16 +48,6 @@ def outcome_of(status: int) -> Outcome:
     return Outcome(code=os.WEXITSTATUS(status))
 
 
-def outcome_of_child(pid: Pid) -> Outcome | None:
-    """How this child of ours ended, None if it has not. Whoever collects it is told again."""
-    found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    if found is None:
-        return None
-    if found.si_code == os.CLD_EXITED:
-        return Outcome(code=found.si_status)
-    return Outcome(signum=found.si_status, core_dumped=found.si_code == os.CLD_DUMPED)
-
-
 def has_ended(pidfd: int) -> bool:
     """Whether the process is over, reaped or not."""
     poll = select.poll()

@@ -65,8 +65,8 @@ class Reaper:
 
     `claim` is called before a child that has ended, and is not watched, is taken for an orphan:
     whether it is somebody's after all, and is watched by now, or collected. `all_told` is called
-    when no other is known to have ended by then; `on_ending` before one is collected that is
-    watched, and seems to have ended.
+    when no other is known to have ended by then; `on_ended` before anything else is done for a
+    child that was collected just now, and whose end is told to `on_exit`.
     """
 
     def __init__(
@@ -75,13 +75,13 @@ class Reaper:
         *,
         on_exit: OnExit,
         on_orphan: Callable[[Orphan], None],
-        on_ending: Callable[[Pid], None] = lambda _pid: None,
+        on_ended: Callable[[Pid, Outcome], None] = lambda _pid, _outcome: None,
         on_unwatch: Callable[[Pid], None] = lambda _pid: None,
         claim: Callable[[Pid], bool] = lambda _pid: False,
         all_told: Callable[[], None] = lambda: None,
     ) -> None:
         self._claim = claim
-        self._on_ending = on_ending
+        self._on_ended = on_ended
         self._on_unwatch = on_unwatch  # before a pidfd is closed
         self._loop = loop
         self._on_exit = on_exit
@@ -217,13 +217,15 @@ class Reaper:
             os.close(adopted.pidfd)
 
     def _ended(self, pid: Pid) -> None:
-        self._on_ending(pid)
         reaped, status, usage = os.wait4(pid, os.WNOHANG)
         if not reaped:
             return  # readable for another reason; it will be again
+        outcome = outcome_of(status)
         on_exit = self._watched.pop(pid)
+        if on_exit is self._on_exit:  # and not somebody else's
+            self._on_ended(pid, outcome)
         self._unwatch(pid)
-        on_exit(pid, outcome_of(status), usage_of(usage))
+        on_exit(pid, outcome, usage_of(usage))
 
     def _unwatch(self, pid: Pid) -> None:
         pidfd = self._pidfds.pop(pid, None)

@@ -28,6 +28,7 @@ import os
 import resource
 import stat
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 
@@ -47,6 +48,7 @@ from opsvisor.runtime.signals import PYTHON_IGNORES
 _LAST_STREAM = 2
 _RESERVE = 8  # descriptors
 _CROWDED = 8000  # descriptors
+_HEAD_START = 0.0001  # seconds of a processor for who is waited for
 _FAILURES = (NotBornError, OSError, ValueError, OverflowError, subprocess.SubprocessError)
 _make_in_group = partial(os.posix_spawn, setsigdef=PYTHON_IGNORES, setpgroup=0)
 _make_in_session = partial(os.posix_spawn, setsigdef=PYTHON_IGNORES, setsid=True)
@@ -144,8 +146,9 @@ def begin_here(spec: ProcessSpec, files: ChildFiles, base_environment: Mapping[s
     except _FAILURES as error:
         raise _spawn_error(spec, way.executable, error) from error
     # Its exec has woken us up, on its processor as a rule: it would go on when we are done with
-    # all that follows, a millisecond later.
-    os.sched_yield()
+    # all that follows, a millisecond later. sched_yield(2) would be less where nobody else wants
+    # that processor, and a slice of each where somebody does.
+    time.sleep(_HEAD_START)
     return pid
 
 

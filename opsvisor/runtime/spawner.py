@@ -121,7 +121,8 @@ class Spawner:
             if early is not None:
                 self._early.end(early)
             return _not_made(self._fault(spec, error), hold)
-        self._legacy.note(_intended(spec.id, streams))
+        since = this_tick() if early is None else early.since
+        self._legacy.note(_intended(spec.id, streams, since))
         return Prepared(
             spec=spec,
             streams=streams,
@@ -136,7 +137,8 @@ class Spawner:
         """Make the process, or have it made, or tell why that can't be."""
         spec, early = prepared.spec, prepared.early
         if early is not None:
-            return self._made(prepared, early.pid, early.born, early.seconds)
+            born = self._births.of(early.pid, early.since)
+            return self._made(prepared, early.pid, born, early.seconds)
         at = time.monotonic()
         since = this_tick()
         expect(self._forks, spec, prepared.files, prepared.cgroup)
@@ -213,7 +215,7 @@ class Spawner:
                 return SpawnFault(spec.id, f"cannot start '{spec.id}': {error}")
 
 
-def _intended(process_id: ProcessId, streams: ProcessStreams) -> RunMemento:
+def _intended(process_id: ProcessId, streams: ProcessStreams, since: int) -> RunMemento:
     """By what a process that is about to be made can be found."""
     return RunMemento(
         id=process_id,
@@ -221,7 +223,7 @@ def _intended(process_id: ProcessId, streams: ProcessStreams) -> RunMemento:
         stderr=streams.pipes_of(Stream.STDERR),
         stdin=streams.stdin_pipe,
         is_intended=True,
-        intended_at=this_tick(),
+        intended_at=since,
     )
 
 

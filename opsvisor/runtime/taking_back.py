@@ -7,7 +7,7 @@ pieces of a new run come: its streams, then the run itself, then whoever watches
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from signal import SIGKILL
+from signal import SIGKILL, pidfd_send_signal
 
 from opsvisor.core.inputs import Adopted, Input, Spawned, SpawnLost
 from opsvisor.core.outcome import Outcome, Usage
@@ -20,7 +20,7 @@ from opsvisor.runtime.legacy import Legacy
 from opsvisor.runtime.limits import Limits
 from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.marks import Marks
-from opsvisor.runtime.pidfd import UNKNOWN, End
+from opsvisor.runtime.pidfd import UNKNOWN, End, birth_of, has_ended
 from opsvisor.runtime.reaper import Reaper
 from opsvisor.runtime.sockets import Hold, SharedSockets
 from opsvisor.runtime.trees import StoppedTrees
@@ -79,8 +79,7 @@ class TakingBack:
         self._adoption = Adoption()
         for process_id, (_, found) in self._early.items():
             self._on_error(RuntimeError(f"{process_id} was made early, and is not asked for"))
-            with suppress(ProcessLookupError):
-                os.kill(found.pid, SIGKILL)
+            _kill(found)
         self._early.clear()
 
     def adopt(self, spec: ProcessSpec, pid: Pid) -> None:
@@ -93,8 +92,7 @@ class TakingBack:
             return
         found = self._adoption.look_at(run, pid)
         early = self._adoption.find_early(spec.id)
-        if early is not None:
-            # Its end had been seen, or this one would not be there.
+        if early is not None and not _lives(found):  # or what was foretold is an old story
             self._early[spec.id] = early
             found = self._ended_already(pid, found)
         if isinstance(found, Found):
@@ -191,3 +189,21 @@ class TakingBack:
         hold = self._take_back_socket(spec, None)
         if hold is not None:
             self._later(_HOLD_FOR_NEXT, hold.let_go)
+
+
+def _kill(found: Found) -> None:
+    """Kill a process that is not our child, and its group if that is its own."""
+    with suppress(OSError):  # it has ended
+        pidfd = os.pidfd_open(found.pid) if found.pidfd is None else found.pidfd
+        try:
+            if birth_of(found.pid) == found.born:  # asked while the pidfd holds whom it names
+                with suppress(ProcessLookupError):
+                    os.killpg(found.pid, SIGKILL)
+                pidfd_send_signal(pidfd, SIGKILL)
+        finally:
+            os.close(pidfd)
+
+
+def _lives(found: Found | End) -> bool:
+    """Whether this run has not ended, collected or not, as far as can be seen."""
+    return isinstance(found, Found) and (found.pidfd is None or not has_ended(found.pidfd))

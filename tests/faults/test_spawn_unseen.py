@@ -79,12 +79,16 @@ def test_a_shy_program_is_found(start_daemon: StartDaemon, tmp_path: Path, kill_
     eventually(lambda: not any("shy.py" in command for command in daemon.offspring().values()))
 
 
-@pytest.mark.parametrize("step", ["wait4", "pidfd_open"])
+@pytest.mark.parametrize(
+    ("step", "number"),
+    [("pidfd_open", 1), ("pwrite", 2), ("pwrite", 3)],
+    ids=["before it is watched", "before the commit", "before it is crossed out"],
+)
 @pytest.mark.parametrize("keeps", [True, False], ids=["kept", "without a keeper"])
 def test_a_shy_program_that_was_made_early_is_found(
-    start_daemon: StartDaemon, tmp_path: Path, step: str, *, keeps: bool
+    start_daemon: StartDaemon, tmp_path: Path, step: str, number: int, *, keeps: bool
 ) -> None:
-    """The end of the run before it was not told, and perhaps nobody has collected it yet."""
+    """It was foretold; and is not taken for its own successor if it is remembered by then."""
     steps = Steps(tmp_path)
     (tmp_path / "shy.py").write_text(SHY)
     daemon = start_daemon(
@@ -100,7 +104,7 @@ def test_a_shy_program_that_was_made_early_is_found(
     first = daemon.status("shy").pid
     assert first is not None
     said = tmp_path / "said"
-    steps.arm(1, step)
+    steps.arm(number, step)
     os.kill(first, signal.SIGKILL)
     daemon.wait()
     assert steps.disarm() == f"before {step}"
@@ -164,7 +168,8 @@ def test_what_an_earlier_run_left_is_not_the_next(
     )
     said = {what: tmp_path / what for what in ("ran", "left", "forked")}
     eventually(lambda: said["ran"].exists() and said["left"].exists())
-    first = daemon.until("leaver", "RUNNING").pid
+    eventually(lambda: (daemon.status("leaver").uptime or 0.0) > A_MOMENT)
+    first = daemon.status("leaver").pid
     assert first is not None
     left = Pid(int(said["left"].read_text()))
     born = birth_of(left)
@@ -183,6 +188,30 @@ def test_what_an_earlier_run_left_is_not_the_next(
     assert is_alive(left)
     daemon.client.act("stop", ["leaver"])
     eventually(lambda: not any("leaver.py" in command for command in daemon.offspring().values()))
+
+
+def test_what_was_foretold_is_an_old_story(start_daemon: StartDaemon, tmp_path: Path) -> None:
+    """Of a process that lives no next one is looked for, whatever else bears its mark.
+
+    It may be that of another daemon, or could not be crossed out.
+    """
+    (tmp_path / "leaver.py").write_text(LEAVER)
+    daemon = start_daemon(
+        """
+        [program.leaver]
+        command = "$PYTHON -I -S $HERE/leaver.py $HERE"
+        min_uptime = "0s"
+        """
+    )
+    eventually(lambda: (tmp_path / "ran").exists() and (tmp_path / "left").exists())
+    before = daemon.until("leaver", "RUNNING")
+    state = daemon.state_directory
+    daemon.crash()
+    (state / "foretold").write_text(f'{before.pid} 1 4711 ["leaver","leaver"]\n')
+    daemon.begin_again()
+    after = daemon.until("leaver", "RUNNING")
+    assert (after.pid, after.restarts) == (before.pid, before.restarts)
+    assert (state / "foretold").read_bytes() == b""
 
 
 def test_the_socket_of_a_run_that_was_not_made(start_daemon: StartDaemon, tmp_path: Path) -> None:

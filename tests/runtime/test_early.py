@@ -3,8 +3,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,8 +25,8 @@ from opsvisor.core.spec import (
 )
 from opsvisor.core.state import PublicState, StopCause
 from opsvisor.core.struct import replace
-from opsvisor.runtime.early import Foretell
 from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.memory.foretold import Foretold, ForetoldRun
 from opsvisor.runtime.pidfd import this_tick
 
 ALWAYS = RestartPolicy(mode=RestartMode.ALWAYS, run_backoff=LinearBackoff(step=0.0))
@@ -34,29 +34,26 @@ WEB = ProcessId("web", "web")
 SAYS = program("web", "sh", "-c", "echo $$; echo oops $$ >&2; exec sleep 1000", restart=ALWAYS)
 
 
-@dataclass
-class Notes(Foretell):
-    """What was foretold, and what was told by then. `refuses`: nothing can be."""
+class Notes(Foretold):
+    """What was foretold, and how many ends had been told by then. `refuses`: nothing can be."""
 
-    room: Room
-    refuses: bool = False
-    told: list[tuple[ProcessId, int, tuple[int, ...]]] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)  # how many had been told each time
-    fulfilled: int = 0
+    def __init__(self, room: Room) -> None:
+        super().__init__(None)
+        self._room = room
+        self.refuses = False
+        self.told: list[ForetoldRun] = []
+        self.ends: list[int] = []
+        self.fulfilled = 0
 
-    def tell(self, process_id: ProcessId, since: int, pipes: Iterable[int]) -> bool:
-        """Note who, since when and which pipes; and how many ends had been told by then."""
-        self.told.append((process_id, since, tuple(pipes)))
-        self.ends.append(self._ends)
+    def tell(self, run: ForetoldRun) -> bool:
+        """Take a note of it."""
+        self.told.append(run)
+        self.ends.append(sum(isinstance(event, ProcessExited) for event in self._room.events))
         return not self.refuses
 
     def fulfil(self) -> None:
         """Note that it was called."""
         self.fulfilled += 1
-
-    @property
-    def _ends(self) -> int:
-        return sum(isinstance(event, ProcessExited) for event in self.room.events)
 
 
 @pytest.fixture
@@ -64,7 +61,7 @@ async def notes(room: Room, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[No
     """Of a room where every run counts as one of a while."""
     monkeypatch.setattr("opsvisor.runtime.engine._SETTLED_AFTER", -1.0)
     notes = Notes(room)
-    room.engine._early._foretell = notes
+    room.engine._early._foretold = notes
     yield notes
     assert not room.engine._early.has_one
     assert len(notes.told) == notes.fulfilled
@@ -110,10 +107,10 @@ async def test_it_is_made_before_the_end_is_told(room: Room, notes: Notes) -> No
     ready_pipes = [pipe.inode for pipe in room.engine._streams._spares._ready]
     room.events.clear()
     new = await is_there_again(room, pid)
-    ((whose, since, pipes),) = notes.told
-    assert (whose, notes.ends) == (WEB, [0])
-    assert before <= since <= this_tick()
-    assert sorted(pipes) == sorted(ready_pipes)
+    (run,) = notes.told
+    assert (run.id, run.last, notes.ends) == (WEB, pid, [0])
+    assert before <= run.since <= this_tick()
+    assert sorted(run.pipes) == sorted(ready_pipes)
     await room.state(PublicState.RUNNING)
     kinds = [type(event) for event in room.events]
     assert kinds.index(ProcessExited) < kinds.index(ProcessSpawned)
@@ -123,9 +120,9 @@ async def test_it_is_made_before_the_end_is_told(room: Room, notes: Notes) -> No
     assert (view.pid, view.restarts, view.starts) == (new, 1, 2)
     said = await room.output(f"{new}\n")
     assert said.splitlines() == [str(pid), str(new)]
-    run = room.engine.legacy.run_of(WEB)
-    assert (run.pid, run.is_intended) == (new, False)
-    assert {run.stdout[-1], run.stderr[-1]} == set(pipes)
+    remembered = room.engine.legacy.run_of(WEB)
+    assert (remembered.pid, remembered.is_intended) == (new, False)
+    assert (remembered.stdout[-1], remembered.stderr[-1]) == run.pipes
     assert os.getpgid(new) == new
 
 
@@ -144,8 +141,8 @@ async def test_one_pipe_is_enough_for_merged_streams(room: Room, notes: Notes) -
     new = await is_there_again(room, pid)
     said = await room.output(f"oops {new}\n")
     assert said.splitlines() == [str(pid), f"oops {pid}", str(new), f"oops {new}"]
-    ((_, _, pipes),) = notes.told
-    assert len(pipes) == 1
+    (run,) = notes.told
+    assert len(run.pipes) == 1
 
 
 async def test_again_and_again(room: Room, notes: Notes) -> None:
@@ -180,9 +177,11 @@ async def test_not_if_it_may_not_follow_at_once(
 
 async def test_not_after_an_exit_that_is_to_prevent_it(room: Room, notes: Notes) -> None:
     """It is known how it has ended, before anybody collects it."""
-    prevent = replace(ALWAYS, prevent=ExitSet(codes=frozenset({7})))
-    ends = "trap 'exit 7' USR1; trap 'exit 8' USR2; echo up; while :; do sleep 0.01; done"
-    pid = await is_up(room, program("web", "sh", "-c", ends, restart=prevent))
+    prevent = replace(ALWAYS, prevent=ExitSet(codes=frozenset({signal.SIGUSR1})))
+    ends = "import signal, sys; print('up', flush=True); sys.exit(signal.sigwait([10, 12]))"
+    ready_to_end = f"import signal; signal.pthread_sigmask(0, [10, 12]); {ends}"
+    spec = program("web", sys.executable, "-I", "-S", "-c", ready_to_end, restart=prevent)
+    pid = await is_up(room, spec)
     await room.output("up\n")
     os.kill(pid, signal.SIGUSR2)
     await room.until(lambda: room.view().pid not in (None, pid))
@@ -258,7 +257,7 @@ async def test_not_while_another_is_to_be_made(room: Room, notes: Notes) -> None
 
 
 async def test_two_that_end_together(room: Room, notes: Notes) -> None:
-    """One of them is made early, the other as ever; both are there once."""
+    """One of them is made early, with both pipes that are ready, the other as ever."""
     other = replace(SAYS, id=ProcessId("other", "other"))
     pid = await is_up(room, SAYS, other)
     others = await is_up(room, SAYS, other, name="other")
@@ -269,12 +268,24 @@ async def test_two_that_end_together(room: Room, notes: Notes) -> None:
     assert len(room.engine.live()) == 2
 
 
+async def test_it_finds_its_predecessor_gone(room: Room, notes: Notes, tmp_path: Path) -> None:
+    """Who finds a living process in its pid file, a zombie as well, would not begin."""
+    once = f"""
+    old=$(cat {tmp_path}/pid 2>/dev/null) && kill -0 $old && echo $old lives
+    echo $$ > {tmp_path}/pid; echo $$; exec sleep 1000
+    """
+    pid = await is_up(room, program("web", "sh", "-c", once, restart=ALWAYS))
+    new = await is_there_again(room, pid)
+    assert (await room.output(f"{new}\n")).splitlines() == [str(pid), str(new)]
+    assert len(notes.told) == 1
+
+
 async def test_what_can_not_be_foretold_is_made_as_ever(room: Room, notes: Notes) -> None:
     """A disk that is full costs a restart some time, and no more."""
     pid = await is_up(room, SAYS)
     notes.refuses = True
     new = await is_there_again(room, pid)
-    assert [len(pipes) for _, _, pipes in notes.told] == [2]
+    assert [len(run.pipes) for run in notes.told] == [2]
     await room.output(f"{new}\n")
     await ready(room)
     before = descriptors()
@@ -315,6 +326,48 @@ async def test_who_is_not_wanted_after_all_ends(
     assert (component, str(error)) == ("engine", "web was made early, and not asked for")
     await room.until(lambda: bool(room.orphans))
     assert room.orphans[0].outcome.signum == signal.SIGKILL
+    assert len(notes.told) == 1
+    room.errors.clear()
+
+
+# Leaves its process group for that of a child, which ends with it.
+MOVES = """
+import os, select
+parent = os.getpid()
+child = os.fork()
+if child == 0:
+    while os.getppid() == parent:
+        select.select([], [], [], 0.05)
+    os._exit(0)
+os.setpgid(child, child)
+os.setpgid(0, child)
+select.select([], [], [])
+"""
+
+
+async def test_who_is_not_wanted_ends_wherever_it_has_gone(
+    room: Room, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leads no group by then, or none that it is in."""
+    early = room.engine._early
+    settle = early.settle
+
+    def has_moved() -> bool:
+        return early._early is None or os.getpgid(early._early.pid) != early._early.pid
+
+    def settle_late() -> ProcessId | None:
+        eventually(has_moved)
+        return settle()
+
+    await is_up(room, program("web", sys.executable, "-I", "-S", "-c", MOVES, restart=NEVER))
+    pid = room.pid()
+    await asyncio.to_thread(eventually, lambda: os.getpgid(pid) != pid)
+    monkeypatch.setattr(room.supervisor, "next_at_once", _always(room.supervisor.spec_of(WEB)))
+    monkeypatch.setattr(early, "settle", settle_late)
+    os.kill(pid, signal.SIGKILL)
+    await room.state(PublicState.EXITED)
+    await room.until(lambda: any(one.outcome.signum == signal.SIGKILL for one in room.orphans))
+    assert [str(error) for _, error in room.errors] == ["web was made early, and not asked for"]
     assert len(notes.told) == 1
     room.errors.clear()
 

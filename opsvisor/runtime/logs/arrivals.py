@@ -104,7 +104,7 @@ class Arrivals:
         arrived = epoll.poll(0, _AT_ONCE)
         if 0 < len(arrived) <= _OF_ONE and arrived[0][1] == select.EPOLLHUP:
             self._before_ends()
-            if self._epoll is None:  # given back meanwhile
+            if self._epoll is not epoll:  # given back meanwhile
                 return
             arrived = epoll.poll(0, _AT_ONCE)  # a number may be another pipe's by now
         for descriptor, events in arrived:

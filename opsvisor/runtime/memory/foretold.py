@@ -5,11 +5,11 @@ known to the next daemon before it is there, as any other. But a commit to the m
 as long as to make it, where nothing was done for a while, and somebody waits. So this one fact has
 a file of its own, in which it is written over the last one by a single write(2):
 
-    918273 4711 4712 ["web","web_0"]
+    314 918273 4711 4712 ["web","web_0"]
 
-The tick after boot that it is not born before, the inodes of the pipes that it prints to, and
-which process it is. Once it is in the memory, the line is crossed out. It counts beside the memory
-that it was written with, and never without one.
+The pid that the last run had, the tick after boot that this one is not born before, the inodes of
+the pipes that it prints to, and which process it is. Once it is in the memory, the line is crossed
+out. It counts beside a memory that has that last run, and never without one.
 """
 
 import contextlib
@@ -17,43 +17,53 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable
 from json.encoder import encode_basestring_ascii as _in_json
 
-from opsvisor.core.spec import ProcessId
+from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.struct import Struct
 from opsvisor.runtime.memory.directory import StateDirectory
 
 NAME = "foretold"
 _LONGEST = 4096  # bytes; one page is written whole or not at all
 _CROSSED_OUT = b"-"
-_LINE = re.compile(rb'(\d{1,18}(?: \d{1,18}){1,2}) (\["[^\n]*"\])')
+_LINE = re.compile(rb'(\d{1,18}(?: \d{1,18}){2,3}) (\["[^\n]*"\])')
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _MAKE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class ForetoldRun(Struct, frozen=True):
-    """A run of this process that may have been made, not before that tick after boot."""
+    """A run of this process that may have been made, after that of pid `last` had ended.
+
+    Not before the tick `since` after boot. `pipes`: of its outputs, by inode, one or two.
+    """
 
     id: ProcessId
+    last: Pid
     since: int
     pipes: tuple[int, ...]
 
 
 class Foretold:
-    """The line of this daemon. `tell` and `fulfil` raise nothing."""
+    """The line of this daemon. Raises nothing. Without a directory there is no next daemon."""
 
-    def __init__(self, directory: StateDirectory) -> None:
+    def __init__(self, directory: StateDirectory | None) -> None:
+        self._directory = directory
         self._file = -1
-        with contextlib.suppress(OSError):
-            forget(directory)  # not ours, perhaps, nor a file
-            self._file = os.open(NAME, _MAKE, 0o600, dir_fd=directory.descriptor)
 
-    def tell(self, process_id: ProcessId, since: int, pipes: Iterable[int]) -> bool:
-        """Have this known from now on; whether that was possible."""
-        inodes = " ".join(map(str, pipes))
-        name = f"[{_in_json(process_id.group)},{_in_json(process_id.name)}]"
-        line = f"{since} {inodes} {name}\n".encode("ascii")
+    def open(self) -> None:
+        """Begin a line, in place of that of an earlier daemon."""
+        if self._directory is not None:
+            forget(self._directory)  # it is not ours, perhaps, nor a file
+            with contextlib.suppress(OSError):
+                self._file = os.open(NAME, _MAKE, 0o600, dir_fd=self._directory.descriptor)
+
+    def tell(self, run: ForetoldRun) -> bool:
+        """Have this known from now on; whether that was possible, or nobody needs to."""
+        if self._directory is None:
+            return True
+        inodes = " ".join(map(str, run.pipes))
+        name = f"[{_in_json(run.id.group)},{_in_json(run.id.name)}]"
+        line = f"{run.last} {run.since} {inodes} {name}\n".encode("ascii")
         try:
             return len(line) <= _LONGEST and os.pwrite(self._file, line, 0) == len(line)
         except OSError:
@@ -91,7 +101,7 @@ def read_foretold(directory: StateDirectory) -> ForetoldRun | None:
 
 def forget(directory: StateDirectory) -> None:
     """Remove the line: there is nothing that a next daemon should know."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         os.unlink(NAME, dir_fd=directory.descriptor)
 
 
@@ -99,11 +109,11 @@ def _run_of(line: bytes) -> ForetoldRun | None:
     found = _LINE.fullmatch(line)
     if found is None:
         return None
-    since, *pipes = (int(number) for number in found[1].split())
+    last, since, *pipes = (int(number) for number in found[1].split())
     try:
         group, name = json.loads(found[2])
     except ValueError:  # not in JSON, or not as many
         return None
     if not (isinstance(group, str) and isinstance(name, str)):
         return None
-    return ForetoldRun(ProcessId(group, name), since, tuple(pipes))
+    return ForetoldRun(ProcessId(group, name), Pid(last), since, tuple(pipes))
