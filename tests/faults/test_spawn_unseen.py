@@ -214,6 +214,30 @@ def test_what_was_foretold_is_an_old_story(start_daemon: StartDaemon, tmp_path: 
     assert (state / "foretold").read_bytes() == b""
 
 
+def test_what_was_foretold_of_another_run(start_daemon: StartDaemon, tmp_path: Path) -> None:
+    """It was never crossed out. What that one left behind is not the next of this one."""
+    (tmp_path / "leaver.py").write_text(LEAVER)
+    daemon = start_daemon(
+        """
+        [program.leaver]
+        command = "$PYTHON -I -S $HERE/leaver.py $HERE"
+        min_uptime = "0s"
+        """
+    )
+    ran, left = tmp_path / "ran", tmp_path / "left"
+    eventually(lambda: ran.exists() and left.exists())
+    before = daemon.until("leaver", "RUNNING")
+    assert before.pid is not None
+    state = daemon.state_directory
+    daemon.crash()
+    os.kill(before.pid, signal.SIGKILL)
+    (state / "foretold").write_text('4194303 1 4711 ["leaver","leaver"]\n')
+    daemon.begin_again()
+    eventually(lambda: ran.read_text() == str(daemon.status("leaver").pid))
+    assert daemon.status("leaver").pid not in {before.pid, int(left.read_text())}
+    assert is_alive(Pid(int(left.read_text())))
+
+
 def test_the_socket_of_a_run_that_was_not_made(start_daemon: StartDaemon, tmp_path: Path) -> None:
     """It was kept, and the next run goes on with it: who has connected meanwhile is answered."""
     steps = Steps(tmp_path)
