@@ -6,6 +6,8 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 from daemon import eventually
@@ -29,8 +31,10 @@ from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.memory.foretold import Foretold, ForetoldRun
 from opsvisor.runtime.pidfd import this_tick
 
+TraceFunction = Callable[[FrameType, str, Any], Any]
 ALWAYS = RestartPolicy(mode=RestartMode.ALWAYS, run_backoff=LinearBackoff(step=0.0))
 WEB = ProcessId("web", "web")
+LINES_BEFORE = 120  # of Python
 SAYS = program("web", "sh", "-c", "echo $$; echo oops $$ >&2; exec sleep 1000", restart=ALWAYS)
 
 
@@ -124,6 +128,32 @@ async def test_it_is_made_before_the_end_is_told(room: Room, notes: Notes) -> No
     assert (remembered.pid, remembered.is_intended) == (new, False)
     assert (remembered.stdout[-1], remembered.stderr[-1]) == run.pipes
     assert os.getpgid(new) == new
+
+
+async def test_little_precedes_it(room: Room, notes: Notes) -> None:
+    """Somebody waits: a commit, or the handling of the end, would be hundreds of lines more."""
+    argv = ("/bin/sh", *SAYS.argv[1:])  # PATH is not searched
+    pid = await is_up(room, replace(SAYS, argv=argv))
+    lines: list[str] = []
+    calls: list[str] = []
+
+    def in_call(frame: FrameType, event: str, _: object) -> TraceFunction:
+        if event == "line" and "_posix_spawned" not in calls:
+            lines.append(f"{frame.f_code.co_qualname}:{frame.f_lineno}")
+        return in_call
+
+    def on_call(frame: FrameType, _event: str, _: object) -> TraceFunction | None:
+        calls.append(frame.f_code.co_qualname)
+        return in_call if "Reaper._ended" in calls else None
+
+    sys.settrace(on_call)
+    try:
+        await is_there_again(room, pid)
+    finally:
+        sys.settrace(None)
+    assert calls.index("_posix_spawned") < calls.index("Engine._tree_ended")
+    assert len(lines) <= LINES_BEFORE, "\n".join(lines)
+    assert len(notes.told) == 1
 
 
 async def test_its_streams_are_its_own(room: Room, notes: Notes) -> None:
