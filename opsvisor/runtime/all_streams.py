@@ -71,6 +71,10 @@ class AllStreams:
         """Have as many pipes ready as before some were taken, in a moment."""
         self._spares.make_some_soon()
 
+    def give_back(self, pipes: Iterable[NewPipe]) -> None:
+        """Have pipes ready again that nobody was given after all."""
+        self._spares.give_back(pipes)
+
     def let_go(self, pipes: Iterable[NewPipe]) -> None:
         """Close pipes that were ready, and that no stream reads from."""
         self._spares.let_go(pipes)

@@ -33,7 +33,7 @@ from opsvisor.runtime.logs.spares import NewPipe
 from opsvisor.runtime.marks import Marks, may_outlive
 from opsvisor.runtime.memory.foretold import Foretold, ForetoldRun
 from opsvisor.runtime.pidfd import this_tick
-from opsvisor.runtime.spawn import ChildFiles, begin_here, is_made_here
+from opsvisor.runtime.spawn import ChildFiles, begin_here, is_crowded, is_made_here
 
 
 class Early(Struct, frozen=True, kw_only=True):
@@ -82,7 +82,7 @@ class EarlySpawns:
         """
         began = time.monotonic()
         streams = self._streams.get(spec.id)
-        is_simple = spec.socket is None and spec.stdin is StdinMode.NULL
+        is_simple = spec.socket is None and spec.stdin is StdinMode.NULL and is_made_here(spec)
         # Without a mark the next daemon would not find it if it has closed its pipes.
         if not is_simple or self._limits.has_any(spec) or self._marks.is_missing(spec.id):
             return
@@ -92,13 +92,13 @@ class EarlySpawns:
         since = this_tick()
         files = ChildFiles(null_input, pipes[0].program_end, pipes[-1].program_end)
         run = ForetoldRun(spec.id, last, since, tuple([pipe.inode for pipe in pipes]))
-        pid = self._make(spec, files, run) if is_made_here(spec, files) else None
+        pid = None if is_crowded(files) else self._make(spec, files, run)
         if pid is None:
-            self._streams.let_go(pipes)
+            self._streams.give_back(pipes)
             self.fulfil()  # or it might be looked for
-        else:
-            seconds = time.monotonic() - began
-            self._early = Early(spec=spec, pid=pid, since=since, pipes=pipes, seconds=seconds)
+            return
+        seconds = time.monotonic() - began
+        self._early = Early(spec=spec, pid=pid, since=since, pipes=pipes, seconds=seconds)
         self._streams.make_ready()
 
     def _make(self, spec: ProcessSpec, files: ChildFiles, run: ForetoldRun) -> Pid | None:

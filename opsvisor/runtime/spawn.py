@@ -80,15 +80,18 @@ class ChildFiles(Struct, frozen=True):
 
 def expect(forks: ForkServer, spec: ProcessSpec, files: ChildFiles, cgroup: str | None) -> None:
     """Have the fork server started that `begin` is about to need, if so. See its `expect`."""
-    if _is_crowded(files):
+    if is_crowded(files):
         forks.expect(for_good=True)
     elif _is_limited(spec, cgroup) or (spec.user is not None and _must_change_to(spec.user)):
         forks.expect()
 
 
-def is_made_here(spec: ProcessSpec, files: ChildFiles) -> bool:
-    """Whether `begin` makes this process by itself, without a fork, if it enters no cgroup."""
-    if _is_crowded(files) or _is_limited(spec, None):
+def is_made_here(spec: ProcessSpec) -> bool:
+    """Whether `begin` makes this process by itself, without a fork.
+
+    If it enters no cgroup, and there are not so many descriptors that it `is_crowded`.
+    """
+    if _is_limited(spec, None):
         return False
     return spec.user is None or not _must_change_to(spec.user)
 
@@ -128,7 +131,7 @@ def begin(
         _leave_some(files)
         if user is not None or _is_limited(spec, cgroup):
             return _forked(spec, files, way, user=user, cgroup=cgroup, forks=forks)
-        if forks is not None and _is_crowded(files) and forks.is_ready:
+        if forks is not None and is_crowded(files) and forks.is_ready:
             return _forked(spec, files, way, user=None, cgroup=None, forks=forks)
         return _made_here(spec, files, way)
     except _FAILURES as error:
@@ -158,7 +161,7 @@ def _is_limited(spec: ProcessSpec, cgroup: str | None) -> bool:
     return has_own or bool(spec.rlimits or cgroup)
 
 
-def _is_crowded(files: ChildFiles) -> bool:
+def is_crowded(files: ChildFiles) -> bool:
     """Whether there are so many descriptors that a process is better made by whoever has few.
 
     The kernel gives the lowest number that is free.

@@ -243,9 +243,14 @@ async def test_not_where_it_is_being_stopped(room: Room, notes: Notes) -> None:
 async def test_not_if_that_takes_more_than_is_ready(
     room: Room, notes: Notes, spec: ProcessSpec
 ) -> None:
-    """It is made as ever."""
-    await is_there_again(room, await is_up(room, spec))
+    """It is made as ever, with what is ready for everybody."""
+    pid = await is_up(room, spec)
+    spares = list(room.engine._streams._spares._ready)
+    await is_there_again(room, pid)
     assert not notes.told
+    assert room.view().restarts == 1
+    stdout = room.engine.legacy.run_of(WEB).stdout
+    assert stdout[-1] in {pipe.inode for pipe in spares}
 
 
 async def test_not_without_pipes_that_are_ready(room: Room, notes: Notes) -> None:
@@ -428,7 +433,10 @@ def crowded() -> Iterator[None]:
 
 
 async def test_not_in_a_crowd_of_descriptors(room: Room, notes: Notes, crowded: None) -> None:
-    """The fork server makes it for less; it is made as ever."""
+    """The fork server makes it for less; it is made as ever, with the pipes that are ready."""
     del crowded
-    await is_there_again(room, await is_up(room, SAYS))
+    pid = await is_up(room, SAYS)
+    spares = {pipe.inode for pipe in room.engine._streams._spares._ready}
+    await is_there_again(room, pid)
     assert not notes.told
+    assert set(room.engine.legacy.run_of(WEB).stdout[-1:]) < spares

@@ -83,6 +83,10 @@ class SparePipes:
         del self._ready[-count:]
         return taken
 
+    def give_back(self, pipes: Iterable[NewPipe]) -> None:
+        """Have some ready again that were taken, and that no process was given."""
+        self._ready.extend(pipes)
+
     def make_some_soon(self) -> None:
         """Have as many as are needed again in a moment."""
         if self._timer is None:
