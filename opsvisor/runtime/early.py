@@ -103,13 +103,15 @@ class EarlySpawns:
 
     def _make(self, spec: ProcessSpec, files: ChildFiles, run: ForetoldRun) -> Pid | None:
         self._has_foretold = True
-        try:
-            if not self._foretold.tell(run):
-                return None
-            with self._marks.handed_on(spec.id, may_outlive=may_outlive(spec)):
-                return begin_here(spec, files, self._environment)
-        except Exception:  # noqa: BLE001 - it is tried again, and told of then
+        if not self._foretold.tell(run):
             return None
+        made: Pid | None = None
+        try:
+            with self._marks.handed_on(spec.id, may_outlive=may_outlive(spec)):
+                made = begin_here(spec, files, self._environment)
+        except Exception:  # noqa: BLE001, S110 - it is tried again, and told of then
+            pass
+        return made
 
     def take(self, spec: ProcessSpec) -> Early | None:
         """The one of this spec, if it is there. Whoever takes it has it, and its pipes."""
