@@ -4,6 +4,7 @@ Theory of operation
 -------------------
 Of each run it is remembered which process it is (pid and the tick it was born in) and which pipes
 it was given (inodes). Before a process is made, its pipes are remembered: that is the intention.
+Or it was foretold with them, while the run before it is remembered as if it still were.
 
 * A run that has ended is told from one that lives by a pidfd which the keeper held for us, or else
   by pid and birth. A pid alone may be anybody's by now.
@@ -160,7 +161,7 @@ class Adoption:
         run = RunMemento(
             id=process_id,
             stdout=(*last.stdout, *early.pipes[:1]),
-            stderr=(*last.stderr, *early.pipes[1:]),
+            stderr=(*last.stderr, early.pipes[1]) if len(early.pipes) > 1 else (),
             is_intended=True,
             intended_at=early.since,
         )

@@ -7,16 +7,17 @@ counted and written about the last one. That takes half a millisecond where the 
 to do for a while, and so did its caches forget all of it: more than to make a process. So if it is
 certain what will be decided, the process comes first. Nothing else may be going on that could
 change that; the core is asked (`next_at_once`), and then handles the end as any other. It comes
-to the same decision at the same instant; what it asks for is there already then.
+to the same decision a moment later, as time makes a restart only more certain: the run was longer,
+and earlier restarts are longer ago. What it asks for is there already then.
 
 Only what is ready is used, which is a pipe or two, and only what the daemon makes by itself, as
 most programs are: no socket, no pipe to its input, no fork, no cgroup. The last one is collected
 before: a program that finds the pid of a living process in its pid file would not begin.
 
 The next daemon has to know of it before it is there, as of any process: it is foretold by one
-write(2) of its own (memory/foretold.py), which takes a quarter of a commit. Until the commit that
-follows, the run before it is remembered as alive; whoever finds that one dead and this one there
-takes it for its next run.
+write(2) of its own (memory/foretold.py), which takes less than half of a commit. Until the commit
+that follows, the run before it is remembered as alive; whoever finds that one dead and this one
+there takes it for its next run.
 """
 
 import os
@@ -84,7 +85,7 @@ class EarlySpawns:
         streams = self._streams.get(spec.id)
         is_simple = spec.socket is None and spec.stdin is StdinMode.NULL and is_made_here(spec)
         # Without a mark the next daemon would not find it if it has closed its pipes.
-        if not is_simple or self._limits.has_any(spec) or self._marks.is_missing(spec.id):
+        if not is_simple or self._limits.has_any(spec) or self._marks.is_unmarked(spec.id):
             return
         pipes = [] if streams is None else streams.take_ready()
         if not pipes:
@@ -123,8 +124,9 @@ class EarlySpawns:
 
     def end(self, early: Early) -> None:
         """Have no need of one that was taken: kill it, and close what is left of its pipes."""
-        os.kill(early.pid, signal.SIGKILL)  # nobody has collected it
-        with suppress(ProcessLookupError):  # it has left its group, and so has everybody else
+        with suppress(OSError):  # it has become somebody whom we may not signal
+            os.kill(early.pid, signal.SIGKILL)  # nobody has collected it
+        with suppress(OSError):  # likewise, or it has left its group, and so has everybody else
             os.killpg(early.pid, signal.SIGKILL)
         self._streams.let_go(early.pipes)
         early.pipes.clear()

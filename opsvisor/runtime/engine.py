@@ -172,7 +172,7 @@ class Engine:
         self._births = Awaited(loop, some_over=self._births_over)
         self._reaper = Reaper(
             loop,
-            on_exit=self._groups.leader_exited,
+            on_exit=self._leader_exited,
             on_orphan=self._inherited,
             on_ended=self._ended_just_now,
             on_unwatch=lambda pid: self.legacy.pidfd(pid, None),
@@ -829,7 +829,7 @@ class Engine:
         Not while there is anything else to do, as that might change it; and not after a short run,
         since those come in crowds.
         """
-        is_busy = self._draining or self._inputs or self._later is not None
+        is_busy = self._draining or self._inputs or self._later is not None or self._early.has_one
         if is_busy or not self._spawning.is_idle:
             return
         now, process_id = clock.now(), self._ids.get(pid)
@@ -842,6 +842,13 @@ class Engine:
                 self._early.begin(spec, pid, self._spawner.null_input)
         except Exception as error:  # noqa: BLE001 - the end has to be told all the same
             self._observer.internal_error("engine", error)
+
+    def _leader_exited(self, pid: Pid, outcome: Outcome, usage: Usage) -> None:
+        try:
+            self._groups.leader_exited(pid, outcome, usage)
+        finally:
+            if self._early.has_one and not self._draining:  # an error has kept it from being told
+                self._drain()
 
     def _group_ended(self, pid: Pid, outcome: Outcome, usage: Usage) -> None:
         process_id = self._ids.pop(pid)

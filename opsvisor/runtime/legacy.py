@@ -91,8 +91,8 @@ class Legacy:
             self.keeper.keep_all({n: fd for n, fd in self._new.items() if held.get(n) != fd})
             self._new.clear()
         else:
-            # It is busy with that while we make a process: where that begins on the keeper's
-            # processor, it is awake by then. A restart comes 0.08 ms earlier (of 0.87).
+            # It is busy with that while we make a process, unless that was made early: where that
+            # begins on the keeper's processor, it is awake by then. 0.08 ms earlier (of 0.87).
             self.keeper.flush()
 
     def _drop(self, name: str) -> None:

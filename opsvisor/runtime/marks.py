@@ -59,6 +59,7 @@ class Marks:
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed or secrets.randbits(64) or 1
         self._missing: set[ProcessId] = set()
+        self._unmarked: set[ProcessId] = set()  # of these, who bears it in no form
 
     @property
     def seed(self) -> int:
@@ -92,19 +93,30 @@ class Marks:
     def note(self, spec: ProcessSpec, pid: Pid) -> None:
         """See whether the run of this process bears its mark, and could not change it."""
         sets_it = any(limit.name == "rttime" for limit in spec.rlimits)
-        if sets_it or mark_of(pid) != self.of(spec.id):
-            self._missing.add(spec.id)
-        else:
+        found, mark = None if sets_it else mark_of(pid), self.of(spec.id)
+        if found == mark:
             self._missing.discard(spec.id)
+            self._unmarked.discard(spec.id)
+            return
+        self._missing.add(spec.id)
+        if found is not None and found & ~_OUTLIVING == mark:
+            self._unmarked.discard(spec.id)
+        else:
+            self._unmarked.add(spec.id)
 
     def is_missing(self, process_id: ProcessId) -> bool:
-        """Whether the latest run of this process can't be told by its mark."""
+        """Whether a stop can't tell the latest run of this process by the mark for stops."""
         return process_id in self._missing
+
+    def is_unmarked(self, process_id: ProcessId) -> bool:
+        """Whether the latest run of this process can't be found by its mark, in either form."""
+        return process_id in self._unmarked
 
     def forget(self, process_id: ProcessId) -> None:
         """The process is gone for good."""
         self._known.pop(process_id, None)
         self._missing.discard(process_id)
+        self._unmarked.discard(process_id)
 
     def of_process(self, process_id: ProcessId) -> list[Pid]:
         """Who bears the mark of this process, in either form. Zombies may be among them."""

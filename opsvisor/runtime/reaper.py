@@ -66,7 +66,7 @@ class Reaper:
     `claim` is called before a child that has ended, and is not watched, is taken for an orphan:
     whether it is somebody's after all, and is watched by now, or collected. `all_told` is called
     when no other is known to have ended by then; `on_ended` before anything else is done for a
-    child that was collected just now, and whose end is told to `on_exit`.
+    child that was collected here just now, and whose end is told to `on_exit`.
     """
 
     def __init__(
@@ -201,7 +201,10 @@ class Reaper:
 
     def _collect_adopted(self, adopted: _Adopted) -> None:
         _, status, usage = os.wait4(adopted.pid, os.WNOHANG)
-        self._tell_adopted(adopted, End(outcome_of(status), usage_of(usage)))
+        outcome = outcome_of(status)
+        if adopted.on_exit is self._on_exit:
+            self._on_ended(adopted.pid, outcome)
+        self._tell_adopted(adopted, End(outcome, usage_of(usage)))
 
     def _tell_adopted(self, adopted: _Adopted, end: End) -> None:
         del self._adopted[adopted.pid]

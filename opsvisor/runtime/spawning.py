@@ -7,7 +7,7 @@ a time, for a millisecond or so; then others have some turns of the loop: 1,000 
 leave the API answering and other deaths noticed. A single restart is done at once.
 
 Before a process is made its pipes are remembered, together with why it is made: a few are prepared
-and remembered by one write, and then made.
+and remembered by one write, and then made. One may have been foretold and made already (early.py).
 
 Of a process that is forked nobody waits for the exec. A few are *on the way*, so that the fork
 server and its children have processors of their own meanwhile; one that takes its time, since its

@@ -115,7 +115,7 @@ class TakingBack:
         return True
 
     def _ended_already(self, pid: Pid, found: Found | End) -> End:
-        """How this run ended, if whoever collects it hasn't yet."""
+        """How this run ended; unknown if whoever is to collect it hasn't yet."""
         if isinstance(found, End):
             return found
         if found.pidfd is not None:

@@ -84,19 +84,30 @@ def test_a_shy_program_is_found(start_daemon: StartDaemon, tmp_path: Path, kill_
     [("pidfd_open", 1), ("pwrite", 2), ("pwrite", 3)],
     ids=["before it is watched", "before the commit", "before it is crossed out"],
 )
-@pytest.mark.parametrize("keeps", [True, False], ids=["kept", "without a keeper"])
+@pytest.mark.parametrize(
+    ("kill_mode", "keeps"),
+    [("cgroup", True), ("cgroup", False), ("process", False)],
+    ids=["kept", "without a keeper", "of which a part may outlive a stop"],
+)
 def test_a_shy_program_that_was_made_early_is_found(
-    start_daemon: StartDaemon, tmp_path: Path, step: str, number: int, *, keeps: bool
+    start_daemon: StartDaemon,
+    tmp_path: Path,
+    step: str,
+    number: int,
+    kill_mode: str,
+    *,
+    keeps: bool,
 ) -> None:
     """It was foretold; and is not taken for its own successor if it is remembered by then."""
     steps = Steps(tmp_path)
     (tmp_path / "shy.py").write_text(SHY)
     daemon = start_daemon(
-        """
+        f"""
         [program.shy]
         command = "$PYTHON $HERE/shy.py $HERE/said"
         min_uptime = "0s"
         restart = "always"
+        kill_mode = "{kill_mode}"
         """,
         wrapper=steps.wrapper,
     )

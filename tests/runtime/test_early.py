@@ -14,9 +14,11 @@ from daemon import eventually
 from engine_room import NEVER, Room, obedient, program, sleeper
 
 from opsvisor.core.events import ProcessExited, ProcessSpawned, StateChanged
-from opsvisor.core.inputs import Stop
+from opsvisor.core.inputs import Exited, Stop
+from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import (
     ExitSet,
+    KillMode,
     LinearBackoff,
     Pid,
     ProcessId,
@@ -104,9 +106,12 @@ async def is_there_again(room: Room, pid: Pid, name: str = "web") -> Pid:
     return room.pid(name)
 
 
-async def test_it_is_made_before_the_end_is_told(room: Room, notes: Notes) -> None:
+@pytest.mark.parametrize("kill_mode", KillMode)
+async def test_it_is_made_before_the_end_is_told(
+    room: Room, notes: Notes, kill_mode: KillMode
+) -> None:
     """And found in time; all that follows is as it always is."""
-    pid = await is_up(room, SAYS)
+    pid = await is_up(room, replace(SAYS, stop=replace(SAYS.stop, kill_mode=kill_mode)))
     before = this_tick()
     ready_pipes = [pipe.inode for pipe in room.engine._streams._spares._ready]
     room.events.clear()
@@ -206,7 +211,7 @@ async def test_not_if_it_may_not_follow_at_once(
 
 
 async def test_not_after_an_exit_that_is_to_prevent_it(room: Room, notes: Notes) -> None:
-    """It is known how it has ended, before anybody collects it."""
+    """It is known how it has ended."""
     prevent = replace(ALWAYS, prevent=ExitSet(codes=frozenset({signal.SIGUSR1})))
     ends = "import signal, sys; print('up', flush=True); sys.exit(signal.sigwait([10, 12]))"
     ready_to_end = f"import signal; signal.pthread_sigmask(0, [10, 12]); {ends}"
@@ -264,7 +269,7 @@ async def test_not_without_pipes_that_are_ready(room: Room, notes: Notes) -> Non
 async def test_not_without_a_mark(room: Room, notes: Notes) -> None:
     """Nobody would find it after a crash."""
     pid = await is_up(room, SAYS)
-    room.engine._marks._missing.add(WEB)
+    room.engine._marks._unmarked.add(WEB)
     await is_there_again(room, pid)
     assert not notes.told
 
@@ -405,6 +410,29 @@ async def test_who_is_not_wanted_ends_wherever_it_has_gone(
     assert [str(error) for _, error in room.errors] == ["web was made early, and not asked for"]
     assert len(notes.told) == 1
     room.errors.clear()
+
+
+async def test_who_is_there_when_an_end_can_not_be_told_ends(
+    room: Room, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would supervise it, and it would be in the way of the next one."""
+
+    def fail(*_: object, **__: object) -> bool:
+        raise RuntimeError("a bug of ours")
+
+    pid = await is_up(room, SAYS)
+    monkeypatch.setattr(room.engine._oom, "run_ended", fail)
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+    os.kill(pid, signal.SIGKILL)
+    await room.until(lambda: bool(room.errors))
+    assert [str(error) for _, error in room.errors] == ["web was made early, and not asked for"]
+    await room.until(lambda: any(one.outcome.signum == signal.SIGKILL for one in room.orphans))
+    room.errors.clear()
+    monkeypatch.undo()
+    room.engine.submit(Exited(WEB, pid, Outcome(signum=9), Usage()))  # which was lost
+    monkeypatch.setattr("opsvisor.runtime.engine._SETTLED_AFTER", -1.0)
+    await room.until(lambda: room.view().pid not in (None, pid))
+    assert len(notes.told) == 1
 
 
 async def test_an_error_on_the_way_loses_no_end(

@@ -36,10 +36,12 @@ class Watch:
     def __init__(self) -> None:
         self.told: asyncio.Queue[Told] = asyncio.Queue()
         self.orphans: list[Orphan] = []
+        self.collected: list[tuple[Pid, Outcome]] = []  # told of before all else
         self.reaper = Reaper(
             asyncio.get_running_loop(),
             on_exit=lambda *what: self.told.put_nowait(Told(*what)),
             on_orphan=self.orphans.append,
+            on_ended=lambda *what: self.collected.append(what),
         )
 
     def adopt(self, one: Foreigner, descriptor: int | None = None) -> None:
@@ -236,6 +238,7 @@ async def test_a_child_of_ours_is_adopted_as_well(watch: Watch) -> None:
     told = await watch.next()
     assert told[:2] == (pid, Outcome(code=3))
     assert told.usage.max_rss_bytes > 0
+    assert watch.collected == [(pid, Outcome(code=3))]
     assert not watch.orphans
 
 
