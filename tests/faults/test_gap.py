@@ -102,7 +102,7 @@ def give_away(memory: Path, pid: int, to: int) -> None:
     head, *lines, _ = memory.read_bytes().split(b"\n")
     said = [json.loads(line[9:].replace(b"%d" % pid, b"%d" % to)) for line in lines]
     written = [
-        records.batch({k: records.entry(k, records.in_json(v)) for k, v in one["put"].items()})
+        records.batch({k: records.entry(k, records.in_json(v)) for k, v in one["put"].items()})[0]
         for one in said
     ]
     memory.write_bytes(head + b"\n" + b"".join(written))

@@ -243,7 +243,7 @@ def whole_file() -> tuple[bytes, list[dict[str, int]]]:
     text = records.header(HERE)
     states: list[dict[str, int]] = [{}]
     for put, drop in (({"a": 1, "b": 1}, []), ({"a": 2}, ["b"]), ({"c": 3}, [])):
-        line = records.batch({k: records.entry(k, b"%d" % v) for k, v in put.items()}, drop)
+        line, _ = records.batch({k: records.entry(k, b"%d" % v) for k, v in put.items()}, drop)
         text += line
         states.append({k: v for k, v in states[-1].items() if k not in drop} | put)
     return text, states
@@ -322,7 +322,7 @@ def test_the_format_is_what_it_was() -> None:
     found = records.read(GOLDEN.read_bytes(), HERE)
     assert found.values == {"daemon": "0.1.0", "plan": {"generation": 3}, "run/x": {"pid": 42}}
     assert not found.is_torn
-    line = records.batch({"daemon": b'"daemon":"0.1.0"', "old": records.entry("old", b"1")})
+    line, _ = records.batch({"daemon": b'"daemon":"0.1.0"', "old": records.entry("old", b"1")})
     _, _, after_header = GOLDEN.read_bytes().partition(b"\n")
     assert after_header.startswith(line)
 

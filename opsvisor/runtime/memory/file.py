@@ -149,13 +149,11 @@ class _Copy(Struct, kw_only=True):
 
     def add(self, entries: Mapping[str, bytes], drop: Iterable[str] = ()) -> None:
         """Write a batch to it."""
-        line = records.batch(entries, drop)
+        line, starts = records.batch(entries, drop)
         _write_all(self.file, line, self.size)
-        start = self.size + records.BEFORE_ENTRIES
-        for key, one in entries.items():
+        for (key, one), start in zip(entries.items(), starts, strict=True):
             self.where.pop(key, None)
-            self.where[key] = _piece(start, len(one))
-            start += len(one) + 1
+            self.where[key] = _piece(self.size + start, len(one))
         self.size += len(line)
 
 
@@ -282,22 +280,20 @@ class MemoryFile:
 
     def _append(self) -> None:
         assert self._file is not None
-        line = records.batch(self._put, self._drop)
+        line, starts = records.batch(self._put, self._drop)
         try:
             _write_all(self._file, line, self._size)
         except OSError:
             # Half a line would be taken for the end of the file, also with others behind it.
             os.ftruncate(self._file, self._size)
             raise
-        where, held, start = self._where, self._held, self._size + records.BEFORE_ENTRIES
+        where, size, held = self._where, self._size, self._held
         for key in self._drop:
             held -= _length(where.pop(key, _NOWHERE))
-        for key, one in self._put.items():
+        for (key, one), start in zip(self._put.items(), starts, strict=True):
             length = len(one)
-            # As `_length` says; five times for each restart.
-            held += length - (where.pop(key, _NOWHERE) & _LENGTH_MASK)
-            where[key] = _piece(start, length)
-            start += length + 1
+            held += length - _length(where.pop(key, _NOWHERE))
+            where[key] = _piece(size + start, length)
         self._held = held
         self._size += len(line)
         if self._copy is not None:

@@ -15,6 +15,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -32,7 +33,7 @@ _ENCODER = msgspec.json.Encoder()
 _ENCODER_OF_ALL = json.JSONEncoder(separators=(",", ":"))  # json.dumps would make one each time
 _CHECKSUM = re.compile(rb"[0-9a-f]{8} ")
 _AFTER_CHECKSUM = 9
-BEFORE_ENTRIES = _AFTER_CHECKSUM + len('{"put":{')
+_BEFORE_ENTRIES = _AFTER_CHECKSUM + len('{"put":{')
 
 
 class DamagedError(ValueError):
@@ -80,13 +81,12 @@ def entry(key: str, text: bytes) -> bytes:
     return b"%b:%b" % (in_json(key), text)
 
 
-def batch(put: Mapping[str, bytes], drop: Iterable[str] = ()) -> bytes:
-    """The line that puts these entries by their keys, and drops these keys.
-
-    The first of them begins after BEFORE_ENTRIES, each other one after a comma.
-    """
-    dropped = in_json(list(drop)) if drop else b"[]"
-    return _line(b'{"put":{%b},"drop":%b}' % (b",".join(put.values()), dropped))
+def batch(put: Mapping[str, bytes], drop: Iterable[str] = ()) -> tuple[bytes, list[int]]:
+    """The line that puts these entries by their keys, and drops these keys; where each begins."""
+    lengths = [_BEFORE_ENTRIES, *(len(one) + 1 for one in put.values())]  # and a comma
+    dropped = in_json(list(drop))
+    said = b'{"put":{%b},"drop":%b}' % (b",".join(put.values()), dropped)
+    return _line(said), list(accumulate(lengths[:-1]))
 
 
 def check_header(line: bytes, world: World) -> None:
