@@ -72,9 +72,8 @@ def test_a_shy_program_is_found(start_daemon: StartDaemon, tmp_path: Path, kill_
     pid = daemon.until("shy", "RUNNING").pid
     before = len(whole_lines(said))
     eventually(lambda: len(whole_lines(said)) > before + 5)
-    lines = whole_lines(said)
-    assert {int(line.split()[0]) for line in lines} == {pid}
-    check_ticks(lines)
+    assert pids_in(said) == {pid}
+    check_ticks(whole_lines(said))
     daemon.client.act("stop", ["shy"])
     eventually(lambda: not any("shy.py" in command for command in daemon.offspring().values()))
 

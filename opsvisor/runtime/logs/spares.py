@@ -6,7 +6,8 @@ are kept ready, as many as a run needs, and others are made in their place a mom
 is restarted in a crowd makes its own: there is nobody to do it beforehand.
 
 Where descriptors are scarce those that are ready stay where they are, and none is made: whoever
-starts a process must see by the numbers that it gets how many are left.
+starts a process must see by the numbers that it gets how many are left. But for who is about to
+give as many back, since the process before it has ended (`take_ready`).
 """
 
 import asyncio
