@@ -299,6 +299,7 @@ class Engine:
             for remembered in past.memento.processes:
                 self.legacy.note(adoption.run_of(remembered.spec.id))
             self.submit(past)
+        self._streams.make_ready()  # nobody has taken any from us yet
 
     def inherit(self, past: Resume, inheritance: Inheritance) -> None:
         """Go on where another process was that became us by exec. Like `resume`, and exact."""

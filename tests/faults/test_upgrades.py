@@ -1,5 +1,6 @@
 """`opsvisorctl upgrade`: another process image, and nobody notices but for the version."""
 
+import os
 import signal
 import socket
 import threading
@@ -22,6 +23,7 @@ from opsvisor import __version__
 from opsvisor.client import ApiError, Client
 from opsvisor.wire import Event
 
+A_WHILE = 0.3  # seconds after which a process is made before the end of the last one is handled
 UPGRADED = f"Upgraded opsvisord (pid {{}}) from {__version__} to {__version__}; requests waited"
 
 
@@ -185,6 +187,27 @@ def test_a_stop_in_progress(start_daemon: StartDaemon) -> None:
     (run,) = daemon.client.history("deaf").runs
     assert run.exit_signal == "SIGKILL"
     assert daemon.log.count("killing 'deaf'") == 1
+
+
+def test_what_dies_next_is_there_again_first(start_daemon: StartDaemon) -> None:
+    """Its next process is made before its end is handled, though none was made since."""
+    daemon = start_daemon(
+        """
+        [program.web]
+        command = "sleep 1000"
+        min_uptime = "0s"
+        """
+    )
+    pid = daemon.until("web", "RUNNING").pid
+    assert pid is not None
+    upgrade(daemon)
+    foretold = daemon.state_directory / "foretold"
+    began = time.monotonic()
+    eventually(lambda: time.monotonic() - began > A_WHILE)
+    assert foretold.read_bytes() == b""
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: daemon.status("web").pid not in (None, pid))
+    assert foretold.read_bytes().startswith(b"-")  # it was made early, and that is over
 
 
 def test_a_retry_that_is_due_while_there_is_no_daemon(start_daemon: StartDaemon) -> None:

@@ -1,9 +1,10 @@
 """Pipes that are made before there is need of them.
 
 Whoever restarts a program is waited for, and a new pipe takes five system calls and a message to
-the keeper: an eighth of what a restart takes us, where nothing of all that was done lately. So two
-are kept ready, as many as a run needs, and others are made in their place a moment later. Whoever
-is restarted in a crowd makes its own: there is nobody to do it beforehand.
+the keeper: an eighth of what a restart takes us, where nothing of all that was done lately. So
+some are kept ready, as many as two runs need, and others are made in their place a moment later:
+programs that depend on each other die one soon after the other. Whoever is restarted in a crowd
+makes its own: there is nobody to do it beforehand.
 
 Where descriptors are scarce those that are ready stay where they are, and none is made: whoever
 starts a process must see by the numbers that it gets how many are left. But for who is about to
@@ -18,8 +19,8 @@ from typing import NamedTuple
 from opsvisor.runtime.logs.pipes import open_pipe
 from opsvisor.runtime.logs.resting import are_scarce
 
-_KEPT = 2
-_MOMENT = 0.05  # seconds until others are made: whatever is under way is over by then
+_KEPT = 4
+_MOMENT = 0.01  # seconds until others are made: whatever is under way is over by then
 
 
 class NewPipe(NamedTuple):
