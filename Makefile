@@ -21,6 +21,7 @@ test: $(VENV)/.dev
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/run_tests.sh
 
 check: $(VENV)/.dev
+	@tools/system_packages.sh fonts-inter
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
@@ -39,6 +40,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix $(SOURCES)
 
 docs: $(VENV)/.dev
+	@tools/system_packages.sh fonts-inter
 	$(BIN)/python tools/gen_reference.py
 	$(BIN)/python tools/gen_wire_types.py
 	$(BIN)/python tools/gen_compatibility.py

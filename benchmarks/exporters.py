@@ -12,7 +12,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Protocol
@@ -32,7 +32,10 @@ _SWEEP_IS_OLD = 5.1  # seconds, see Sampler: each scrape looks into /proc anew
 _SETTLED = 0.5  # seconds, in which supervisors have looked at what their programs did
 _AWAKE = " awake"
 _PATIENCE = 60.0
-_LONGEST_PAUSE = 0.02
+_LONGEST_PAUSE = 0.02  # between kills during a scrape
+_LONGEST_PAUSE_IN_PEACE = 0.05  # after which caches and processors have begun to forget
+_KILLS_IN_PEACE = 12
+_DEADLY_SCRAPES = 2  # for each by itself
 _LATER = 5.0  # ms, at p99, by which a scrape may delay a restart
 _HEADERS = {
     "Accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5",
@@ -159,25 +162,25 @@ class _Side:
         """Programs are killed one after the other as long as a scrape goes on."""
         thread = threading.Thread(target=scraped.scrape, daemon=True)
         thread.start()
-        self.kill(samples, "restart scraped", thread.is_alive)
+        is_under_way = True
+        while is_under_way:
+            self.kill(samples, "restart scraped", _LONGEST_PAUSE)
+            is_under_way = thread.is_alive()
         thread.join()
 
     def kill_in_peace(self, samples: Samples) -> None:
         """A few programs are killed while nobody scrapes."""
-        end = time.monotonic() + 0.2
-        self.kill(samples, "restart", lambda: time.monotonic() < end)
+        for _ in range(_KILLS_IN_PEACE):
+            self.kill(samples, "restart", _LONGEST_PAUSE_IN_PEACE)
 
-    def kill(self, samples: Samples, quantity: str, more: Callable[[], bool]) -> None:
-        """One after the other, at least one."""
-        while True:
-            time.sleep(self._bench.chance.uniform(0, _LONGEST_PAUSE))
-            killed = time.monotonic_ns()
-            os.kill(self._pids.pop(0), signal.SIGKILL)
-            at, pid = self._births.next()
-            self._pids.append(pid)
-            samples.keep(quantity, self._name, (at - killed) / 1e6)
-            if not more():
-                return
+    def kill(self, samples: Samples, quantity: str, longest_pause: float) -> None:
+        """One of them, after a pause."""
+        time.sleep(self._bench.chance.uniform(0, longest_pause))
+        killed = time.monotonic_ns()
+        os.kill(self._pids.pop(0), signal.SIGKILL)
+        at, pid = self._births.next()
+        self._pids.append(pid)
+        samples.keep(quantity, self._name, (at - killed) / 1e6)
 
 
 def measure(bench: Bench) -> list[Series]:
@@ -199,8 +202,9 @@ def measure(bench: Bench) -> list[Series]:
                 time.sleep(_SWEEP_IS_OLD)
                 side.scrape(scraped, samples)
                 side.kill_in_peace(samples)
-                time.sleep(_SWEEP_IS_OLD)
-                side.kill_meanwhile(scraped, samples)
+                for _ in range(_DEADLY_SCRAPES):
+                    time.sleep(_SWEEP_IS_OLD)
+                    side.kill_meanwhile(scraped, samples)
                 time.sleep(_SWEEP_IS_OLD)
                 side.scrape_awake(scraped, samples)
 

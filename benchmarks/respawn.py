@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from benchmarks.bench import Bench, Samples
@@ -13,6 +14,7 @@ from benchmarks.stats import Goal, Series
 # started less than a second ago, and programs that live no longer are what the storm is for.
 _PROGRAMS = 10
 _KILLS_A_TURN = 7  # of those who need no second for it
+_NOTING = ("opsvisor", "runit", "s6")  # who write down for others what they have just done
 _LONGEST_PAUSE = 0.05  # between kills, so that they don't keep step with anybody's timer
 
 
@@ -41,9 +43,29 @@ class _Victims:
 
 
 def measure(bench: Bench) -> list[Series]:
+    """With all files in memory; and on a disk, for those who note what they do."""
+    noting = [peer for peer in bench.peers if peer.name in _NOTING]
+    return [
+        _restarts(
+            bench,
+            [*bench.peers, FLOOR],
+            "SIGKILL of a program → first instruction of its replacement",
+            [Goal(bound=2, of=FLOOR.name), Goal(bound=1, of="runit")],
+        ),
+        _restarts(
+            bench.on_disk(),
+            [*noting, FLOOR],
+            "SIGKILL → first instruction of the replacement, all files on a disk",
+            [Goal(bound=1, of="runit")],
+        ),
+    ]
+
+
+def _restarts(
+    bench: Bench, contestants: Sequence[Peer], title: str, goals: Sequence[Goal]
+) -> Series:
     """All supervisors run at once and are idle, except the one whose turn it is."""
     samples, victims = Samples(), {}
-    contestants = [*bench.peers, FLOOR]
     with ExitStack() as stack:
 
         def begin(peer: Peer) -> None:
@@ -52,13 +74,11 @@ def measure(bench: Bench) -> list[Series]:
         bench.each(begin, contestants)
         time.sleep(bench.effort.settle_seconds)
         bench.interleaved({name: one.turn for name, one in victims.items()}, bench.effort.kills)
-    return [
-        Series(
-            measurement="respawn",
-            title="SIGKILL of a program → first instruction of its replacement",
-            unit="ms",
-            samples=samples.of("delay", [peer.name for peer in contestants]),
-            tail=True,
-            goals=[Goal(bound=2, of=FLOOR.name), Goal(bound=1, of="runit")],
-        )
-    ]
+    return Series(
+        measurement="respawn",
+        title=title,
+        unit="ms",
+        samples=samples.of("delay", [peer.name for peer in contestants]),
+        tail=True,
+        goals=goals,
+    )
