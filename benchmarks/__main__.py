@@ -93,7 +93,8 @@ def _measure(arguments: argparse.Namespace) -> Results:
         facts = {
             **_facts(bench.peers, seconds=time.monotonic() - began, quick=arguments.quick),
             "Supervised program": bench.programs.kind,
-            "Files": f"{places.file_system(directory)}; log throughput {places.file_system(disk)}",
+            "Files": f"{places.file_system(directory)};"
+            f" log throughput, and what is said to be on a disk: {places.file_system(disk)}",
             "Seed": str(seed),
             **({"Not measured, for want of it": ", ".join(missing)} if missing else {}),
             **({"Failed": "; ".join(bench.failures)} if bench.failures else {}),
@@ -141,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, help="makes the random orders the same again")
     add(
         "--directory",
-        help="where to work and log (default: in memory, but for log throughput)",
+        help="where to work and log (default: in memory, but for what is about writing)",
     )
     add("--write-docs", type=Path, metavar="FILE", help="make docs/performance.md of a --json")
     return parser

@@ -125,7 +125,7 @@ class Bench:
     """The place where everything is measured. `peers`: those that are here, opsvisor first.
 
     `failures` says what went wrong: a contestant that fails in a measurement has no further turn
-    in it, and the others go on. `disk` is for what is about logs: see `on_disk`.
+    in it, and the others go on. `disk` is for what is about files: see `on_disk`.
     """
 
     directory: Path
@@ -139,7 +139,7 @@ class Bench:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def on_disk(self) -> Self:
-        """The same where logs are as a rule: for measurements of what writing them costs."""
+        """The same where logs are as a rule: for measurements of what writing files costs."""
         return replace(self, directory=self.disk)
 
     def fresh_directory(self) -> Path:

@@ -32,10 +32,10 @@ _SWEEP_IS_OLD = 5.1  # seconds, see Sampler: each scrape looks into /proc anew
 _SETTLED = 0.5  # seconds, in which supervisors have looked at what their programs did
 _AWAKE = " awake"
 _PATIENCE = 60.0
-_LONGEST_PAUSE = 0.02  # between kills during a scrape
-_LONGEST_PAUSE_IN_PEACE = 0.05  # after which caches and processors have begun to forget
-_KILLS_IN_PEACE = 12
-_DEADLY_SCRAPES = 2  # for each by itself
+_LONGEST_PAUSE = 0.05  # between kills, after which caches have begun to forget
+_KILLS_IN_PEACE = 15
+_DEADLY_SCRAPES = 4  # for each that is by itself
+_FEW = 2  # of either, for who needs a second to restart
 _LATER = 5.0  # ms, at p99, by which a scrape may delay a restart
 _HEADERS = {
     "Accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5",
@@ -139,11 +139,14 @@ class _Theirs:
 class _Side:
     """One side: its programs are scraped, and killed meanwhile."""
 
-    def __init__(self, bench: Bench, name: str, births: Births, pids: Sequence[int]) -> None:
+    def __init__(self, bench: Bench, peer: Peer, births: Births, pids: Sequence[int]) -> None:
         self._bench = bench
-        self._name = name
+        self._name = peer.name if peer is OPSVISOR else _THEIRS
         self._births = births
         self._pids = list(pids)
+        is_slow = peer.restarts_in_seconds
+        self._kills = _FEW if is_slow else _KILLS_IN_PEACE
+        self.deadly_scrapes = _FEW if is_slow else _DEADLY_SCRAPES
 
     def scrape(self, scraped: _Scraped, samples: Samples, after: str = "") -> None:
         """One scrape by itself."""
@@ -162,20 +165,19 @@ class _Side:
         """Programs are killed one after the other as long as a scrape goes on."""
         thread = threading.Thread(target=scraped.scrape, daemon=True)
         thread.start()
-        is_under_way = True
-        while is_under_way:
-            self.kill(samples, "restart scraped", _LONGEST_PAUSE)
-            is_under_way = thread.is_alive()
+        self.kill(samples, "restart scraped")
+        while thread.is_alive():
+            self.kill(samples, "restart scraped")
         thread.join()
 
     def kill_in_peace(self, samples: Samples) -> None:
         """A few programs are killed while nobody scrapes."""
-        for _ in range(_KILLS_IN_PEACE):
-            self.kill(samples, "restart", _LONGEST_PAUSE_IN_PEACE)
+        for _ in range(self._kills):
+            self.kill(samples, "restart")
 
-    def kill(self, samples: Samples, quantity: str, longest_pause: float) -> None:
+    def kill(self, samples: Samples, quantity: str) -> None:
         """One of them, after a pause."""
-        time.sleep(self._bench.chance.uniform(0, longest_pause))
+        time.sleep(self._bench.chance.uniform(0, _LONGEST_PAUSE))
         killed = time.monotonic_ns()
         os.kill(self._pids.pop(0), signal.SIGKILL)
         at, pid = self._births.next()
@@ -194,15 +196,14 @@ def measure(bench: Bench) -> list[Series]:
             daemon = stack.enter_context(bench.daemon(peer, job))
             pids = [birth.pid for birth in births.collect(bench.effort.fleet)]
             daemon.wait_for_answer()
-            is_ours = peer is OPSVISOR
-            scraped: _Scraped = _Ours(daemon) if is_ours else _Theirs(daemon, stack)
-            side = _Side(bench, peer.name if is_ours else _THEIRS, births, pids)
+            scraped: _Scraped = _Ours(daemon) if peer is OPSVISOR else _Theirs(daemon, stack)
+            side = _Side(bench, peer, births, pids)
             scraped.scrape()  # whatever is made once
             for _ in range(bench.effort.scrapes):
                 time.sleep(_SWEEP_IS_OLD)
                 side.scrape(scraped, samples)
                 side.kill_in_peace(samples)
-                for _ in range(_DEADLY_SCRAPES):
+                for _ in range(side.deadly_scrapes):
                     time.sleep(_SWEEP_IS_OLD)
                     side.kill_meanwhile(scraped, samples)
                 time.sleep(_SWEEP_IS_OLD)

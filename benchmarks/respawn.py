@@ -55,7 +55,7 @@ def measure(bench: Bench) -> list[Series]:
         _restarts(
             bench.on_disk(),
             [*noting, FLOOR],
-            "SIGKILL → first instruction of the replacement, all files on a disk",
+            "SIGKILL → first instruction of the replacement, files of the supervisor on a disk",
             [Goal(bound=1, of="runit")],
         ),
     ]

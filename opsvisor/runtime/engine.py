@@ -299,7 +299,8 @@ class Engine:
             for remembered in past.memento.processes:
                 self.legacy.note(adoption.run_of(remembered.spec.id))
             self.submit(past)
-        self._streams.make_ready()  # nobody has taken any from us yet
+        if self._ids:
+            self._streams.make_ready()  # or the first restart would find none: none was begun here
 
     def inherit(self, past: Resume, inheritance: Inheritance) -> None:
         """Go on where another process was that became us by exec. Like `resume`, and exact."""
@@ -840,7 +841,9 @@ class Engine:
         try:
             spec = self._supervisor.next_at_once(process_id, outcome, now)
             if spec is not None:
-                self._early.begin(spec, pid, self._spawner.null_input)
+                # Of several that have ended that of the last: not to stand still for each of them.
+                running = 0 if self._reaper.has_more else len(self._ids)
+                self._early.begin(spec, pid, self._spawner.null_input, running=running)
         except Exception as error:  # noqa: BLE001 - the end has to be told all the same
             self._observer.internal_error("engine", error)
 

@@ -28,7 +28,6 @@ import os
 import resource
 import stat
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 
@@ -48,8 +47,6 @@ from opsvisor.runtime.signals import PYTHON_IGNORES
 _LAST_STREAM = 2
 _RESERVE = 8  # descriptors
 _CROWDED = 8000  # descriptors
-_HEAD_START = 0.0001  # seconds of a processor for who is waited for
-_CLOSING = 0.3e-6  # seconds, what it takes to close a descriptor at exec, with cold caches
 _FAILURES = (NotBornError, OSError, ValueError, OverflowError, subprocess.SubprocessError)
 _make_in_group = partial(os.posix_spawn, setsigdef=PYTHON_IGNORES, setpgroup=0)
 _make_in_session = partial(os.posix_spawn, setsigdef=PYTHON_IGNORES, setsid=True)
@@ -146,22 +143,9 @@ def begin_here(spec: ProcessSpec, files: ChildFiles, base_environment: Mapping[s
     """
     way = _way_of(spec, base_environment)
     try:
-        pid = _made_here(spec, files, way)
+        return _made_here(spec, files, way)
     except _FAILURES as error:
         raise _spawn_error(spec, way.executable, error) from error
-    time.sleep(head_start(files))
-    return pid
-
-
-def head_start(files: ChildFiles) -> float:
-    """Seconds until who was made with these is likely to execute its first instruction.
-
-    Its exec has woken us up, on its processor as a rule: it would go on when we are done with all
-    that follows, a millisecond later. Before it begins it closes what it has of our descriptors:
-    about as many as the highest number says. sched_yield(2) would be less where nobody else wants
-    that processor, and a slice of each where somebody does.
-    """
-    return _HEAD_START + _CLOSING * max(files.stdin, files.stdout, files.stderr)
 
 
 def _is_limited(spec: ProcessSpec, cgroup: str | None) -> bool:

@@ -29,6 +29,7 @@ from opsvisor.core.spec import (
 )
 from opsvisor.core.state import PublicState, StopCause
 from opsvisor.core.struct import replace
+from opsvisor.runtime.early import head_start
 from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.logs.spares import _KEPT
 from opsvisor.runtime.memory.foretold import Foretold, ForetoldRun
@@ -173,7 +174,7 @@ async def test_its_streams_are_its_own(room: Room, notes: Notes) -> None:
 
 
 async def test_one_pipe_is_enough_for_merged_streams(room: Room, notes: Notes) -> None:
-    """The other one stays ready."""
+    """The others stay ready."""
     pid = await is_up(room, replace(SAYS, stderr=None))
     new = await is_there_again(room, pid)
     said = await room.output(f"oops {new}\n")
@@ -299,14 +300,36 @@ async def test_not_while_another_is_to_be_made(room: Room, notes: Notes) -> None
     await room.until(lambda: room.view().pid not in (None, pid))
 
 
-async def test_some_that_end_together(room: Room, notes: Notes) -> None:
-    """As many are made early as there are pipes ready for, and the last one as ever."""
+async def test_some_that_end_together(
+    room: Room, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many are made early as there are pipes ready for, and the last one as ever.
+
+    The loop stands still once for all of them, as long as suits those that run, or not for long.
+    """
+    beside: list[int] = []
+
+    def noted(running: int) -> float:
+        beside.append(running)
+        return head_start(running)
+
+    monkeypatch.setattr("opsvisor.runtime.early.head_start", noted)
     specs = [replace(SAYS, id=ProcessId(name, name)) for name in ("one", "two", "three")]
     end(*[await is_up(room, *specs, name=spec.id.name) for spec in specs])
     room.engine._reaper.tell_now()
     await room.until(lambda: all(room.view(spec.id.name).restarts == 1 for spec in specs))
     assert len(notes.told) == _KEPT // 2
     assert len(room.engine.live()) == len(specs)
+    assert beside == [0, 0]
+    await ready(room)
+    await is_there_again(room, room.pid("one"), "one")
+    assert beside == [0, 0, len(specs)]
+
+
+def test_the_head_start_is_longer_where_there_is_more_to_close() -> None:
+    """And never long."""
+    assert 0.0001 <= head_start(0) < head_start(300) < head_start(1000)
+    assert head_start(10_000) == head_start(1_000_000) == 0.0025
 
 
 async def test_it_finds_its_predecessor_gone(room: Room, notes: Notes, tmp_path: Path) -> None:

@@ -19,13 +19,7 @@ from forks import fork_server, spawn
 
 from opsvisor.core.outcome import SpawnFaultKind
 from opsvisor.core.spec import Pid, ProcessSpec, ResourceLimit, UserSpec
-from opsvisor.runtime.spawn import (
-    ChildFiles,
-    SpawnError,
-    find_executable,
-    head_start,
-    is_crowded,
-)
+from opsvisor.runtime.spawn import ChildFiles, SpawnError, find_executable
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "BASE": "base"}
 NOBODY = pwd.getpwnam("nobody")
@@ -528,11 +522,3 @@ def test_a_deleted_working_directory_of_the_daemon_stops_no_absolute_command(
         assert failure(program("web", "./run")).reason == "can't find command './run'"
     finally:
         os.chdir(here)
-
-
-def test_the_head_start_is_longer_where_there_is_more_to_close() -> None:
-    """And the loop never stands still for long: whoever has more is made by somebody else."""
-    few, many = ChildFiles(3, 20, 20), ChildFiles(3, 7999, 7999)
-    assert not is_crowded(many)
-    assert 0.0001 <= head_start(few) < 0.00012
-    assert 0.002 < head_start(many) < 0.003

@@ -20,10 +20,11 @@ from daemon import PATIENCE, Daemon, StartDaemon, eventually
 from procfs import descriptors_of, own_pipes_of, status_of
 
 from opsvisor.client import Client, EventGap, NoDaemon
+from opsvisor.runtime.logs.spares import _KEPT
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
 SEED = int(os.environ.get("SOAK_SEED", str(random.SystemRandom().randrange(1 << 32))))
-OWN_PIPES = 3  # one that wakes the loop, and two that are ready for the next run
+OWN_PIPES = 1 + _KEPT  # one that wakes the loop, and those that are ready for the next runs
 WARM_UP = 0.2  # of that time: rings, histories and remembered events are full by then
 WARM_UP_MIN = 30.0  # seconds; it takes so long at least
 
