@@ -196,7 +196,9 @@ def _followers(pid: int, name: str) -> int:
 def following(daemon: Daemon, *words: str) -> Following:
     """The real supervisorctl with a command that goes on until Ctrl-C."""
     command = [str(BIN / "supervisorctl"), "-c", str(daemon.home.config), *words]
-    return Following(command, daemon.home.directory, environment("none"))
+    # It does not flush its first words, and nobody would see them who has no terminal.
+    surroundings = {**environment("none"), "PYTHONUNBUFFERED": "1"}
+    return Following(command, daemon.home.directory, surroundings)
 
 
 def test_tail_as_it_grows(daemon: Daemon) -> None:
