@@ -6,8 +6,6 @@ can do.
 """
 
 import http.client
-import os
-import signal
 import socket
 import subprocess
 import threading
@@ -177,12 +175,8 @@ class _Side:
 
     def kill(self, samples: Samples, quantity: str) -> None:
         """One of them, after a pause."""
-        time.sleep(self._bench.chance.uniform(0, _LONGEST_PAUSE))
-        killed = time.monotonic_ns()
-        os.kill(self._pids.pop(0), signal.SIGKILL)
-        at, pid = self._births.next()
-        self._pids.append(pid)
-        samples.keep(quantity, self._name, (at - killed) / 1e6)
+        pause = self._bench.chance.uniform(0, _LONGEST_PAUSE)
+        samples.keep(quantity, self._name, self._births.after_kill(self._pids, pause))
 
 
 def measure(bench: Bench) -> list[Series]:

@@ -4,9 +4,11 @@ import fcntl
 import os
 import select
 import shutil
+import signal
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -84,6 +86,18 @@ class Births:
     def collect(self, count: int) -> list[Birth]:
         """So many reports."""
         return [self.next() for _ in range(count)]
+
+    def after_kill(self, pids: list[int], pause: float) -> float:
+        """Kill the first of these after a pause; ms until its replacement began, now the last.
+
+        Seconds, the pause. TimeoutError as `next`.
+        """
+        time.sleep(pause)
+        killed = time.monotonic_ns()
+        os.kill(pids.pop(0), signal.SIGKILL)
+        at, pid = self.next()
+        pids.append(pid)
+        return (at - killed) / 1e6
 
     def drain(self) -> int:
         """How many reports have come since the last look; they are gone then."""

@@ -1,7 +1,5 @@
 """How long a killed program is gone."""
 
-import os
-import signal
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -14,7 +12,6 @@ from benchmarks.stats import Goal, Series
 # started less than a second ago, and programs that live no longer are what the storm is for.
 _PROGRAMS = 10
 _KILLS_A_TURN = 7  # of those who need no second for it
-_NOTING = ("opsvisor", "runit", "s6")  # who write down for others what they have just done
 _LONGEST_PAUSE = 0.05  # between kills, so that they don't keep step with anybody's timer
 
 
@@ -34,17 +31,14 @@ class _Victims:
     def turn(self) -> None:
         """Kill some, and wait for the replacement of each."""
         for _ in range(self._kills):
-            time.sleep(self._bench.chance.uniform(0, _LONGEST_PAUSE))
-            killed = time.monotonic_ns()
-            os.kill(self._pids.pop(0), signal.SIGKILL)
-            at, pid = self._births.next()
-            self._pids.append(pid)
-            self._samples.keep("delay", self._peer.name, (at - killed) / 1e6)
+            pause = self._bench.chance.uniform(0, _LONGEST_PAUSE)
+            took = self._births.after_kill(self._pids, pause)
+            self._samples.keep("delay", self._peer.name, took)
 
 
 def measure(bench: Bench) -> list[Series]:
     """With all files in memory; and on a disk, for those who note what they do."""
-    noting = [peer for peer in bench.peers if peer.name in _NOTING]
+    noting = [peer for peer in bench.peers if peer.notes_restarts]
     return [
         _restarts(
             bench,

@@ -73,6 +73,8 @@ class _Commands(Questions):
 class _ByDirectory(Peer):
     """What the two have in common."""
 
+    notes_restarts = True
+
     def version(self) -> str:
         """See Peer."""
         return debian_version(self.name)

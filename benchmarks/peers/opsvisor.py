@@ -39,6 +39,7 @@ class Opsvisor(Peer):
 
     name = "opsvisor"
     may_clog = True
+    notes_restarts = True
 
     def version(self) -> str:
         """See Peer."""

@@ -82,6 +82,7 @@ class Peer(ABC):
     stop_signal = SIGTERM
     may_clog = False  # whether its questions know how
     restarts_in_seconds = False  # its restarts wait for a timer: it is asked less often
+    notes_restarts = False  # in files, for others to see
     most_programs = 1_000_000  # what it can bear
 
     @abstractmethod
