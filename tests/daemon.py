@@ -15,8 +15,10 @@ from typing import Protocol, TypeVar
 from commands import BIN, Following, Ran, environment, kill_marked, marked, run_program
 from home import Home, Programs
 from http_requests import Answer, UnixHttp, request
+from procfs import own_pipes_of
 
 from opsvisor.client import Client, EventGap, NoDaemon, StreamName
+from opsvisor.runtime.logs.spares import _KEPT
 from opsvisor.wire import Event, ProcessStatus
 
 # Longer than anything here takes on a busy machine. Only a failure ever waits for so long.
@@ -210,6 +212,11 @@ class Daemon:
             for path in base.glob(f"{self.home.config.stem}-*/lock")
             if path.read_text().split()[0] == str(self.pid)
         )
+
+    @property
+    def has_pipes_ready(self) -> bool:
+        """Whether it has what it keeps for the next runs, beside the pipe that wakes its loop."""
+        return len(own_pipes_of(self.pid)) > _KEPT
 
     def offspring(self) -> dict[int, str]:
         """Everything alive that comes of this daemon or an earlier one, and its command lines."""

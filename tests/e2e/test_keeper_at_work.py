@@ -17,7 +17,6 @@ from keepers import keeper_of, keepers_of
 from procfs import descriptors_of, is_alive, own_pipes_of
 
 from opsvisor.client import Client
-from opsvisor.runtime.logs.spares import _KEPT
 
 PROGRAM = """
     [program.web]
@@ -215,8 +214,7 @@ def test_an_upgrade_keeps_its_keeper_and_all_it_holds(
     pid = daemon.until("web", "RUNNING").pid
     daemon.until_says("web", "000005000")
     keeper = keeper_of(daemon)
-    # One that wakes the loop, and those that are ready for the next runs.
-    eventually(lambda: len(own_pipes_of(daemon.pid)) > _KEPT)
+    eventually(lambda: daemon.has_pipes_ready)
     held = held_of_others(daemon, keeper)
     upgraded = daemon.ctl("upgrade")
     assert upgraded.status == 0, upgraded

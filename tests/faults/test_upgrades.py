@@ -15,13 +15,12 @@ from bystanders import Bystanders
 from daemon import PATIENCE, Daemon, StartDaemon, eventually
 from home import Dialect, Programs
 from http_requests import free_port
-from procfs import descriptors_of, own_pipes_of, status_of
+from procfs import descriptors_of, status_of
 from releases import Releases
 from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped]  # it has no types
 
 from opsvisor import __version__
 from opsvisor.client import ApiError, Client
-from opsvisor.runtime.logs.spares import _KEPT
 from opsvisor.wire import Event
 
 A_WHILE = 0.2  # seconds; a tenth is long enough for the next process to be made first
@@ -204,7 +203,7 @@ def test_what_dies_next_is_there_again_first(start_daemon: StartDaemon) -> None:
     upgrade(daemon)
     upgraded = time.monotonic()
     foretold = daemon.state_directory / "foretold"
-    eventually(lambda: len(own_pipes_of(daemon.pid)) > _KEPT)
+    eventually(lambda: daemon.has_pipes_ready)
     eventually(lambda: time.monotonic() - upgraded > A_WHILE)
     assert foretold.read_bytes() == b""
     os.kill(pid, signal.SIGKILL)
@@ -464,7 +463,7 @@ def test_many_upgrades_cost_nothing(start_daemon: StartDaemon, tmp_path: Path) -
     def size() -> tuple[int, int]:
         with Client(f"unix://{daemon.home.socket}") as client:
             client.processes()
-            eventually(lambda: len(own_pipes_of(daemon.pid)) > _KEPT)  # ready for the next runs
+            eventually(lambda: daemon.has_pipes_ready)
             return len(descriptors_of(daemon.pid)), int(status_of(daemon.pid)["VmRSS"].split()[0])
 
     upgrade(daemon)

@@ -305,7 +305,7 @@ async def test_some_that_end_together(
 ) -> None:
     """As many are made early as there are pipes ready for, and the last one as ever.
 
-    The loop stands still once for all of them, as long as suits those that run, or not for long.
+    Only for the last of those that have ended the loop stands still for as long as suits all.
     """
     beside: list[int] = []
 

@@ -17,14 +17,12 @@ from pathlib import Path
 
 import pytest
 from daemon import PATIENCE, Daemon, StartDaemon, eventually
-from procfs import descriptors_of, own_pipes_of, status_of
+from procfs import descriptors_of, status_of
 
 from opsvisor.client import Client, EventGap, NoDaemon
-from opsvisor.runtime.logs.spares import _KEPT
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
 SEED = int(os.environ.get("SOAK_SEED", str(random.SystemRandom().randrange(1 << 32))))
-OWN_PIPES = 1 + _KEPT  # one that wakes the loop, and those that are ready for the next runs
 WARM_UP = 0.2  # of that time: rings, histories and remembered events are full by then
 WARM_UP_MIN = 30.0  # seconds; it takes so long at least
 
@@ -320,9 +318,7 @@ def settled(daemon: Daemon) -> Size:
     daemon.client.act("start", [f"steady:steady_{number}" for number in range(STEADY)])
 
     def quiet() -> Size | None:
-        if (
-            len(own_pipes_of(daemon.pid)) < OWN_PIPES
-        ):  # some are made a moment after the last start
+        if not daemon.has_pipes_ready:  # some are made a moment after the last start
             return None
         # An answer comes in a turn of the loop in which it hears of all that hung up before.
         one, other = size_of(daemon), size_of(daemon)
