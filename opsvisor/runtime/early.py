@@ -29,6 +29,7 @@ from contextlib import suppress
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec, StdinMode
 from opsvisor.core.struct import Struct
 from opsvisor.runtime.all_streams import AllStreams
+from opsvisor.runtime.clock import stand_still
 from opsvisor.runtime.limits import Limits
 from opsvisor.runtime.logs.spares import NewPipe
 from opsvisor.runtime.marks import Marks, may_outlive
@@ -107,7 +108,7 @@ class EarlySpawns:
             return
         seconds = time.monotonic() - began
         self._early = Early(spec=spec, pid=pid, since=since, pipes=pipes, seconds=seconds)
-        time.sleep(head_start(running))
+        stand_still(head_start(running))
         self._streams.make_ready()
 
     def _make(self, spec: ProcessSpec, files: ChildFiles, run: ForetoldRun) -> Pid | None:

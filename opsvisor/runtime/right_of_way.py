@@ -12,10 +12,11 @@ goes on after a while.
 """
 
 import asyncio
-import select
 import threading
 import time
 from typing import Any
+
+from opsvisor.runtime.clock import stand_still
 
 # All in seconds. A look at an idle loop is a wake-up of it, some 30 us.
 _LOOK_EVERY = 0.005
@@ -67,7 +68,7 @@ class RightOfWay:
             return
         if is_busy and self._is_closed and self._is_waiting:
             self._open()
-            _stand_still(_TURN_OF_THREAD)
+            stand_still(_TURN_OF_THREAD)
             has_come_on = True
         if is_busy:
             self._shut()
@@ -95,8 +96,3 @@ class RightOfWay:
         # Not to be had where the thread was interrupted just as it went through: then next time.
         if not self._is_closed:
             self._is_closed = self._gate.acquire(blocking=False)
-
-
-def _stand_still(seconds: float) -> None:
-    # Not time.sleep(), which waits for a point in time: libfaketime refuses that.
-    select.select((), (), (), seconds)

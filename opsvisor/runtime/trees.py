@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Protocol
 from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.struct import Struct
+from opsvisor.runtime.clock import stand_still
 from opsvisor.runtime.marks import Mark, bearers, mark_of
 from opsvisor.runtime.proctree import output_pipes, read_file, read_machine, read_stat
 from opsvisor.runtime.workers import worker
@@ -413,7 +414,7 @@ def _kill_members(folder: str) -> None:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
         # What was killed stays a member until it has ended, so this ends when they have.
-        time.sleep(0.001)
+        stand_still(0.001)
 
 
 def _members(folder: str) -> list[Pid]:

@@ -1,5 +1,7 @@
 """The wall clock is set under a running daemon, by libfaketime: nothing hangs on it."""
 
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -82,3 +84,21 @@ def test_clock_is_stepped(start_daemon: StartDaemon, tmp_path: Path, clock: Path
     daemon.client.act("restart", ["patient"])
     bystanders.tick_on()
     bystanders.check(daemon, pids)
+
+
+def test_restart_at_once_under_a_clock_of_its_own(start_daemon: StartDaemon, clock: Path) -> None:
+    """The next process has its head start, though libfaketime refuses time.sleep()."""
+    daemon = start_daemon(
+        """
+        [program.web]
+        command = ["sleep", "1000"]
+        min_uptime = "0s"
+        """,
+        wrapper=with_clock(clock),
+    )
+    first = daemon.until("web", "RUNNING").pid
+    assert first is not None
+    eventually(lambda: daemon.has_pipes_ready and daemon.status("web").uptime > 0.2)
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: daemon.status("web").pid not in (None, first))
+    assert daemon.metric("opsvisor_internal_errors_total", component="engine") == 0

@@ -107,7 +107,7 @@ async def test_beside_a_busy_loop_the_thread_works_in_its_turns_alone() -> None:
 async def test_an_idle_loop_leaves_the_thread_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody stands still for it, nor does it have to wait for anybody."""
     stood_still: list[float] = []
-    monkeypatch.setattr(right_of_way, "_stand_still", stood_still.append)
+    monkeypatch.setattr(right_of_way, "stand_still", stood_still.append)
     gc.disable()  # a collection would keep the loop busy
     try:
         with _reading(RightOfWay()) as (reader, work):
@@ -137,7 +137,7 @@ async def test_who_goes_away_leaves_the_way_open() -> None:
 async def test_a_thread_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """An idle loop sleeps longer and longer, and a busy one does not stand still for it."""
     stood_still: list[float] = []
-    monkeypatch.setattr(right_of_way, "_stand_still", stood_still.append)
+    monkeypatch.setattr(right_of_way, "stand_still", stood_still.append)
     way, loop = _Way(), asyncio.get_running_loop()
     hangs, may_go_on = threading.Event(), threading.Event()
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from opsvisor.core.spec import Pid, UserSpec
 from opsvisor.core.struct import Struct
+from opsvisor.runtime.clock import stand_still
 from opsvisor.runtime.memory.identity import born, is_alive
 
 LOCK = "lock"
@@ -84,7 +85,7 @@ class StateDirectory:
             if not holder or is_alive(Pid(holder), born_at) or time.monotonic() > giving_up:
                 raise LockedError(self.path, holder)
             # The daemon is dead: a child that it had just forked has the lock until its exec.
-            time.sleep(_LOOK_AGAIN_AFTER)
+            stand_still(_LOOK_AGAIN_AFTER)
         self._lock = lock
         self._sign(lock)
 
