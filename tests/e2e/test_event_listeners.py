@@ -73,7 +73,7 @@ def test_a_listener_is_told_a_whole_life(start_daemon: StartDaemon, book: Path) 
             "eventname": event.name,
             "len": str(len(event.payload)),
         }
-    assert "event 0 sent to listener lis" in daemon.log
+    daemon.until_logged("event 0 sent to listener lis")
 
 
 def _pid(events: list[Told], name: str) -> str:
@@ -243,7 +243,7 @@ def test_junk_makes_a_listener_unknown(start_daemon: StartDaemon, book: Path) ->
         "WARN lis: has entered the UNKNOWN state and will no longer receive events, this usually"
         " indicates the process violated the eventlistener protocol"
     )
-    assert "WARN lis: bad result line: 'what was that?'" in daemon.log
+    daemon.until_logged("WARN lis: bad result line: 'what was that?'")
     assert daemon.status("lis").state == "RUNNING"
     daemon.ctl("restart", "lis")
     eventually(lambda: len(told(book)) == 2)
@@ -370,7 +370,7 @@ def test_a_listener_that_closed_its_input_is_passed_over(
     eventually(lambda: daemon.log.count("ACKNOWLEDGED -> READY") == 2)
     daemon.ctl("start", "job")
     until_told(book, "job")
-    assert "epipe occurred while sending event 0 to listener l0" in daemon.log
+    daemon.until_logged("epipe occurred while sending event 0 to listener l0")
 
 
 # -- changes and ends ----------------------------------------------------------------------------

@@ -203,7 +203,7 @@ def test_a_half_made_child_of_a_dead_daemon_is_waited_for(tmp_path: Path, opened
                 child.wait(10)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("time.sleep", look_again)
+            patch.setattr("opsvisor.runtime.memory.directory.stand_still", look_again)
             directory.lock()
         assert looks >= 3
     assert (place.path / "lock").read_text().split()[0] == str(os.getpid())
