@@ -4,7 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
+
+from packaging.specifiers import SpecifierSet
+
+DEBIAN_12 = "3.11.2"  # its Python
+_PINNED = Path(__file__).parents[1] / "constraints/dev.txt"
 
 _TEST = """
 import signal
@@ -37,3 +43,18 @@ def test_signals_that_are_ignored_are_not_inherited(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
+
+
+def test_what_is_pinned_can_be_installed_on_debian_12() -> None:
+    """A release may refuse an early patch level of a Python: 3.11.5, say, where 3.11.2 is had."""
+    pinned = [line.partition("==")[0] for line in _PINNED.read_text().splitlines()]
+    demanded = {
+        dist.name.lower().replace("_", "-"): str(dist.metadata.json.get("requires_python", ""))
+        for dist in metadata.distributions()
+    }
+    known = {name: demanded.get(name.lower().replace("_", "-"), "") for name in pinned}
+    assert any(known.values())
+    refuses = [
+        f"{name} ({spec})" for name, spec in known.items() if DEBIAN_12 not in SpecifierSet(spec)
+    ]
+    assert not refuses
