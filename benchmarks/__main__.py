@@ -122,9 +122,14 @@ def _facts(peers: Sequence[Peer], *, seconds: float, quick: bool) -> dict[str, s
     return {
         "Date": f"{today}, {seconds:.0f} s" + (", too quick to mean much" if quick else ""),
         "Versions": ", ".join(versions),
-        "Python": platform.python_version(),
+        "Python": f"{platform.python_version()}, {_built_by()}",
         "Machine": f"Linux {kernel}, {platform.machine()}, {os.cpu_count()} cores",
     }
+
+
+def _built_by() -> str:
+    """Distributions let a profile guide the compiler; what else is built is slower as a rule."""
+    return "the distribution's" if sys.base_prefix == "/usr" else "built from source"
 
 
 def _say(text: str) -> None:

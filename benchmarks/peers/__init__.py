@@ -31,5 +31,6 @@ FLOOR = Floor()
 LOG_FLOORS = (
     LogFloor(FLOOR.name, "splice"),
     LogFloor(f"{FLOOR.name}, read and write", "copy"),
+    LogFloor(f"{FLOOR.name}, counting lines", "look"),
 )
 ALL: tuple[Peer, ...] = (OPSVISOR, SUPERVISOR, Circus(), Runit(), S6(), Pm2())

@@ -34,7 +34,7 @@ class Floor(Peer):
 
 
 class LogFloor(Peer):
-    """The least for the output of a single program. `way`: "splice" or "copy"."""
+    """The least for the output of a single program. `way`: "splice", "copy" or "look"."""
 
     def __init__(self, name: str, way: str) -> None:
         self.name = name

@@ -1,8 +1,12 @@
 """The least that a supervisor in Python can do with output: move it into files, and rotate them.
 
-Started as a script: floor_logs.py splice|copy FILE BYTES KEEP PROGRAM [ARGUMENT...].
+By splice(2); by read and write; or by splice(2) once it has looked at what comes and has counted
+its lines.
+
+Started as a script: floor_logs.py splice|copy|look FILE BYTES KEEP PROGRAM [ARGUMENT...].
 """
 
+import ctypes
 import fcntl
 import itertools
 import os
@@ -11,6 +15,9 @@ import sys
 from pathlib import Path
 
 _PIPE = 1 << 20
+_LOOK = 512 * 1024
+# Large blocks from a heap that is not cut off: or most of the time would go into page faults.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _ENOUGH = -1, -3, 8 << 20
 
 
 def _open(path: Path) -> int:
@@ -26,6 +33,26 @@ def _rotate(path: Path, keep: int) -> None:
             newer.rename(older)
 
 
+class _Looker:
+    """Shows what is in a pipe by way of another one, and counts its lines."""
+
+    def __init__(self) -> None:
+        library = ctypes.PyDLL(None)
+        for setting in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
+            library.mallopt(setting, _ENOUGH)
+        self.lines = 0
+        self._tee = library.tee
+        self._reader, self._writer = os.pipe()
+        fcntl.fcntl(self._writer, fcntl.F_SETPIPE_SZ, _PIPE)
+
+    def look(self, source: int, limit: int) -> int:
+        """How many bytes it has seen, 0 at the end. Waits for some."""
+        count: int = self._tee(source, self._writer, min(_LOOK, limit), 0)
+        seen = os.read(self._reader, count) if count > 0 else b""
+        self.lines += len(seen) - len(seen.replace(b"\n", b""))
+        return len(seen)
+
+
 def main() -> None:
     way, file, size, keep, *words = sys.argv[1:]
     path, limit = Path(file), int(size)
@@ -36,8 +63,12 @@ def main() -> None:
     pid = os.posix_spawn(words[0], words, os.environ, file_actions=outputs)
     os.close(theirs)
     target, written = _open(path), 0
+    looker = _Looker() if way == "look" else None
     while True:
-        if way == "splice":
+        if looker is not None:
+            seen = looker.look(source, limit - written)
+            moved = os.splice(source, target, seen) if seen else 0
+        elif way == "splice":
             moved = os.splice(source, target, min(_PIPE, limit - written))
         else:
             moved = os.write(target, os.read(source, min(_PIPE, limit - written)))
