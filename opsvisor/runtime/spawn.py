@@ -159,14 +159,19 @@ def is_crowded(files: ChildFiles) -> bool:
 
     The kernel gives the lowest number that is free.
     """
-    return max(files.stdin, files.stdout, files.stderr) >= _CROWDED
+    return _highest(files) >= _CROWDED
 
 
 def _leave_some(files: ChildFiles) -> None:
     """Don't make a process with the last descriptors: somebody will ask us what is the matter."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if max(files.stdin, files.stdout, files.stderr) >= soft - _RESERVE:
+    if _highest(files) >= soft - _RESERVE:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def _highest(files: ChildFiles) -> int:
+    # Not of the input: that may be /dev/null, opened once, when there were more or fewer.
+    return max(files.stdout, files.stderr)
 
 
 class _Way(Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -492,3 +493,21 @@ async def test_not_in_a_crowd_of_descriptors(room: Room, notes: Notes, crowded: 
     await is_there_again(room, pid)
     assert not notes.told
     assert set(room.engine.legacy.run_of(WEB).stdout[-1:]) < spares
+
+
+async def test_a_crowd_that_is_over_is_forgotten(room: Room, notes: Notes) -> None:
+    """Where thousands were taken back after a crash, /dev/null got its number beside them."""
+    spawner = room.engine._spawner
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(9000, hard), hard))
+    low, high = spawner.null_input, os.dup2(spawner.null_input, 8999, inheritable=False)
+    try:
+        spawner.null_input = high
+        pid = await is_up(room, SAYS)
+        await is_there_again(room, pid)
+        assert len(notes.told) == 1
+        assert room.engine._spawner._forks.pid is None
+    finally:
+        spawner.null_input = low
+        os.close(high)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
