@@ -25,6 +25,7 @@ _DURATION = re.compile(
 )
 _SIZE = re.compile(r"(\d{1,400})(?:([KMG])I?)?B?", re.ASCII | re.IGNORECASE)
 _SIZE_UNITS = {"G": 1024**3, "M": 1024**2, "K": 1024}
+_FEW = 4  # words that are suggested at once
 _OCTAL = re.compile(r"[0-7]{1,4}", re.ASCII)
 
 
@@ -41,13 +42,22 @@ class Refused(ValueError):  # noqa: N818 - it reads as what happened: a value wa
 
 
 def did_you_mean(word: str, known: Iterable[str], rule: str = "") -> str:
-    """A question that names the known word nearest to `word`, if one comes near, then `rule`."""
+    """A question that names the known word nearest to `word`, if one comes near, then `rule`.
+
+    Or the few that it is a part of: `probes` of `readiness_probe` and the other two.
+    """
     import difflib  # noqa: PLC0415 - only after a typing error: 0.2 MiB
 
-    near = difflib.get_close_matches(word, list(known), n=1)
-    if not near:
+    words = list(known)
+    part = word.removesuffix("s")
+    near = difflib.get_close_matches(word, words, n=1) or [
+        one for one in words if part in one.split("_")
+    ]
+    if not near or len(near) > _FEW:
         return rule
-    question = f"did you mean '{near[0]}'?"
+    *others, last = [f"'{one}'" for one in near]
+    before = f"{', '.join(others)} or " if others else ""
+    question = f"did you mean {before}{last}?"
     return f"{question} {rule[0].upper()}{rule[1:]}" if rule else question
 
 

@@ -196,3 +196,19 @@ def test_exits_go_round(codes: frozenset[int], signals: frozenset[int]) -> None:
 def test_did_you_mean(word: str, rule: str, hint: str) -> None:
     """A suggestion only where one is near; the rule in any case."""
     assert units.did_you_mean(word, ["replicas", "nice"], rule) == hint
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("probes", "did you mean 'startup_probe', 'readiness_probe' or 'liveness_probe'?"),
+        ("liveness", "did you mean 'liveness_probe'?"),
+        ("log", ""),  # a part of too many
+        ("s", ""),
+    ],
+)
+def test_did_you_mean_one_of_these(word: str, hint: str) -> None:
+    """What is a part of a few names is a question for one of them."""
+    known = ["nice", "startup_probe", "readiness_probe", "liveness_probe"]
+    many = [f"where_the_log_{verb}" for verb in ("begins", "ends", "is", "was", "goes")]
+    assert units.did_you_mean(word, [*known, *many]) == hint
