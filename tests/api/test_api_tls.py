@@ -144,7 +144,8 @@ async def test_nothing_but_tls_is_spoken(serve: Serve, authority: Authority) -> 
     old = trusting(authority)
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         old.maximum_version = ssl.TLSVersion.TLSv1_1
-    with pytest.raises(ssl.SSLError):
+    # Debian 12's asyncio hangs up without a word where later ones say why.
+    with pytest.raises((ssl.SSLError, ConnectionResetError)):
         await status(one, old)
     with pytest.raises(ssl.SSLCertVerificationError):
         await status(one, ssl.create_default_context())

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -74,8 +73,7 @@ def test_a_wheel_from_an_sdist_tells_the_commit_of_the_sdist(
     others.mkdir()
     git(others, "init", "--quiet")
     git(others, "commit", "--quiet", "--allow-empty", "--message", "another project")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(others, filter="data")
+    subprocess.run(["tar", "-xf", sdist, "-C", others], check=True)
     (source,) = (path for path in others.iterdir() if path.name != ".git")
     wheel = build(source, "wheel", tmp_path / "wheel")
     assert revision_in(wheel, tmp_path / "a") == commit
