@@ -7,6 +7,7 @@ import platform
 import random
 import signal
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Sequence
 from importlib import metadata
@@ -128,8 +129,11 @@ def _facts(peers: Sequence[Peer], *, seconds: float, quick: bool) -> dict[str, s
 
 
 def _built_by() -> str:
-    """Distributions let a profile guide the compiler; what else is built is slower as a rule."""
-    return "the distribution's" if sys.base_prefix == "/usr" else "built from source"
+    """Whose compiler was guided by a profile, as those of distributions, takes a fifth less."""
+    if sys.base_prefix == "/usr":
+        return "the distribution's"
+    is_guided = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    return f"built {'with' if is_guided else 'without'} a profile"
 
 
 def _say(text: str) -> None:

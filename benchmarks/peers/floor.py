@@ -1,7 +1,7 @@
 """No peers, but what is left of a supervisor without everything that makes it one.
 
 The bare loop spawns, waits for a pidfd and spawns again; for logs it moves what one program writes
-into files that it rotates, by splice or by read and write.
+into files that it rotates: by splice, by read and write, or by splice once it has counted lines.
 """
 
 import platform

@@ -7,6 +7,7 @@ Started as a script: floor_logs.py splice|copy|look FILE BYTES KEEP PROGRAM [ARG
 """
 
 import ctypes
+import errno
 import fcntl
 import itertools
 import os
@@ -37,7 +38,8 @@ class _Looker:
     """Shows what is in a pipe by way of another one, and counts its lines."""
 
     def __init__(self) -> None:
-        library = ctypes.PyDLL(None)
+        # It keeps the interpreter's lock while it waits, which nobody else here wants.
+        library = ctypes.PyDLL(None, use_errno=True)
         for setting in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
             library.mallopt(setting, _ENOUGH)
         self.lines = 0
@@ -47,8 +49,12 @@ class _Looker:
 
     def look(self, source: int, limit: int) -> int:
         """How many bytes it has seen, 0 at the end. Waits for some."""
-        count: int = self._tee(source, self._writer, min(_LOOK, limit), 0)
-        seen = os.read(self._reader, count) if count > 0 else b""
+        while (count := self._tee(source, self._writer, min(_LOOK, limit), 0)) < 0:
+            code = ctypes.get_errno()
+            if code != errno.EINTR:
+                raise OSError(code, os.strerror(code))
+        seen = os.read(self._reader, count) if count else b""
+        # As opsvisor does it, see line_count.py.
         self.lines += len(seen) - len(seen.replace(b"\n", b""))
         return len(seen)
 

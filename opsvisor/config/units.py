@@ -49,9 +49,9 @@ def did_you_mean(word: str, known: Iterable[str], rule: str = "") -> str:
     import difflib  # noqa: PLC0415 - only after a typing error: 0.2 MiB
 
     words = list(known)
-    part = word.removesuffix("s")
+    parts = {word, word.removesuffix("s")} - {""}
     near = difflib.get_close_matches(word, words, n=1) or [
-        one for one in words if part in one.split("_")
+        one for one in words if not parts.isdisjoint(one.split("_"))
     ]
     if not near or len(near) > _FEW:
         return rule

@@ -1,4 +1,7 @@
-"""Both clocks, read at once. The only place where time enters the daemon's decisions."""
+"""Both clocks, read at once, and how a thread lets time pass.
+
+The only place where time enters the daemon's decisions.
+"""
 
 import select
 import time

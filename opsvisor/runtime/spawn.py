@@ -170,8 +170,8 @@ def _leave_some(files: ChildFiles) -> None:
 
 
 def _highest(files: ChildFiles) -> int:
-    # Not of the input: that may be /dev/null, opened once, when there were more or fewer.
-    return max(files.stdout, files.stderr)
+    # Of what was opened for it: /dev/null was once, when there were more or fewer.
+    return max(files.stdout, files.stderr, *files.own)
 
 
 class _Way(Struct, frozen=True):

@@ -202,13 +202,16 @@ def test_did_you_mean(word: str, rule: str, hint: str) -> None:
     ("word", "hint"),
     [
         ("probes", "did you mean 'startup_probe', 'readiness_probe' or 'liveness_probe'?"),
-        ("liveness", "did you mean 'liveness_probe'?"),
+        ("failure", "did you mean 'failure_threshold'?"),
+        ("success", "did you mean 'success_threshold'?"),
         ("log", ""),  # a part of too many
         ("s", ""),
+        ("", ""),
     ],
 )
 def test_did_you_mean_one_of_these(word: str, hint: str) -> None:
     """What is a part of a few names is a question for one of them."""
-    known = ["nice", "startup_probe", "readiness_probe", "liveness_probe"]
+    known = ["_ssh", "startup_probe", "readiness_probe", "liveness_probe"]
+    known += ["success_threshold", "failure_threshold"]
     many = [f"where_the_log_{verb}" for verb in ("begins", "ends", "is", "was", "goes")]
     assert units.did_you_mean(word, [*known, *many]) == hint

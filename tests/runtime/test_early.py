@@ -500,14 +500,15 @@ async def test_a_crowd_that_is_over_is_forgotten(room: Room, notes: Notes) -> No
     spawner = room.engine._spawner
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(9000, hard), hard))
-    low, high = spawner.null_input, os.dup2(spawner.null_input, 8999, inheritable=False)
+    low = spawner.null_input
     try:
-        spawner.null_input = high
+        spawner.null_input = os.dup2(low, 8999, inheritable=False)
         pid = await is_up(room, SAYS)
         await is_there_again(room, pid)
         assert len(notes.told) == 1
-        assert room.engine._spawner._forks.pid is None
+        assert spawner._forks.pid is None
     finally:
+        if spawner.null_input != low:
+            os.close(spawner.null_input)
         spawner.null_input = low
-        os.close(high)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

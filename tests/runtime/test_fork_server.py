@@ -33,7 +33,7 @@ from opsvisor.runtime.forkserver import (
 )
 from opsvisor.runtime.marks import Marks, mark_of
 from opsvisor.runtime.reaper import Orphan, Reaper
-from opsvisor.runtime.spawn import ChildFiles, expect
+from opsvisor.runtime.spawn import ChildFiles, expect, is_crowded
 
 WEB = ProcessId("web", "web")
 STREAMS = (0, 1, 2)
@@ -476,6 +476,8 @@ async def test_beside_thousands_of_descriptors_it_makes_them_all(bench: Bench) -
     high = os.dup2(1, 8500, inheritable=False)
     try:
         crowded = ChildFiles(0, high, 2)
+        assert is_crowded(ChildFiles(high, 1, 2, own=(high,)))  # a pipe to its input
+        assert not is_crowded(ChildFiles(high, 1, 2))  # /dev/null, which is older than it
         spec = program("web", "true")
         expect(bench.server, spec, files, None)
         before = bench.server.pid

@@ -67,7 +67,7 @@ def told(pid: Pid) -> tuple[Stat, Spent, int]:
 def until_asleep(pid: Pid) -> None:
     """A victim that has answered is on its way to its next order, and may be at work till then."""
     while not is_asleep(pid):
-        time.sleep(0)
+        time.sleep(0)  # noqa: TID251 - gives its processor away
 
 
 ORDERS = (
