@@ -4,12 +4,17 @@ Every process of theirs has the token in its command line, whatever else it shed
 on its standard output when all that it makes is where it wants to be.
 """
 
+import math
 import os
+import select
 import signal
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 
 _MANY = 60
+_LIFE = 0.1  # seconds
 
 
 def main() -> None:
@@ -87,28 +92,28 @@ def deaf() -> None:
 
 
 def bomb() -> None:
-    """It forks without end, each into a session of its own; the oldest end to make room.
+    """Its processes fork without end, each into a session of its own; the oldest end to make room.
 
     A pipe of so many tokens bounds how many there are at a time.
     """
     tokens, back = os.pipe()
     os.write(back, b"t" * _MANY)
+    os.set_blocking(tokens, False)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
     def breed() -> None:
-        while True:
-            os.read(tokens, 1)
-            if os.fork() == 0:
-                os.setsid()
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
-                signal.signal(signal.SIGALRM, lambda *_: None)
-                signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        ends = math.inf  # but for the first, which goes with the group
+        while (left := ends - time.monotonic()) > 0:
+            select.select([tokens], [], [], min(left, _LIFE))
+            with suppress(BlockingIOError):
+                os.read(tokens, 1)
                 if os.fork() == 0:
-                    signal.setitimer(signal.ITIMER_REAL, 0.1)
-                    signal.pause()
-                    os.write(back, b"t")
-                    os._exit(0)
+                    os.setsid()
+                    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                    ends = time.monotonic() + _LIFE
+        os.write(back, b"t")
+        os._exit(0)
 
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     if os.fork() == 0:
         breed()
 

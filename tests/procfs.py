@@ -21,8 +21,16 @@ def is_alive(pid: int) -> bool:
 
 
 def is_asleep(pid: int) -> bool:
-    """Whether its main thread waits for something that may be interrupted."""
-    return status_of(pid)["State"].startswith("S")
+    """Whether all its threads wait for something that may be interrupted, and none is ending."""
+    threads = [int(name) for name in os.listdir(f"/proc/{pid}/task")]  # noqa: PTH208 - numbers
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return all(_state_of(pid, thread) == "S" for thread in threads)
+    return False
+
+
+def _state_of(pid: int, thread: int) -> str:
+    line = Path(f"/proc/{pid}/task/{thread}/stat").read_text()
+    return line[line.rindex(")") + 2]
 
 
 def is_gone(pid: int) -> bool:

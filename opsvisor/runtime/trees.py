@@ -11,11 +11,13 @@ and `cgroup.kill` ends them in one go, also those that are being made (Linux 5.1
 member is signalled). Its mark (marks.py) is what it has where there is no leaf; and with one it
 finds what got away before it was moved there. Descendants of whoever is found belong to it, too.
 
-What is found is frozen by SIGSTOP first, and looked for again until nobody new turns up: a process
-that gets a signal can't finish a fork any more, so the last look sees everybody. Only then SIGKILL
-goes out. So a program that forks without end is caught as long as its processes live long enough
-to be seen once; one whose every process forks, leaves its session and ends within less than that
-(some 0.3 ms) can outrun this, and needs a cgroup.
+What is found is frozen by SIGSTOP first, and looked for again until nobody new turns up. Only then
+SIGKILL goes out. A fork that is under way when SIGSTOP comes is finished all the same (fork(2)
+gives up for SIGKILL only), and its child may turn up after the last look. So when all that were
+found are dead there is one more look, and whoever it finds is treated likewise. A program that
+forks without end is thus caught as long as its processes live long enough to be seen once; one
+whose every process forks, leaves its session and ends within less than that (some 0.3 ms) can
+outrun this, and needs a cgroup.
 
 All of that happens in a thread, for all processes at once that wait for it: one pass takes 4 us
 for each process of the machine, whether one program was stopped or 500. Passes are kept apart so
@@ -228,14 +230,12 @@ class StoppedTrees:
 
 
 def end_trees(trees: Sequence[Tree]) -> Mapping[ProcessId, int]:
-    """Kill all of these trees; how many of each are alive yet. Takes a second at the most."""
+    """Kill all of these trees; how many of each are alive yet. Takes a second or so at most."""
     for tree in trees:
         if tree.folder is not None:
             _kill_leaf(tree.folder)
     found = _Found(trees)
-    is_complete = found.freeze()
-    found.kill()
-    found.wait()
+    is_complete = found.end()
     left = {tree.id: found.alive(tree.id) for tree in trees}
     if not is_complete:  # there were more and more of them: look again at all that found any
         left = {one: count or int(found.has_any(one)) for one, count in left.items()}
@@ -253,13 +253,22 @@ class _Found:
         self._members: dict[ProcessId, dict[Pid, int]] = {tree.id: {} for tree in trees}
         self._of_marks = {tree.mark: tree.id for tree in trees}
 
-    def freeze(self) -> bool:
-        """Stop all there are; whether they were all found."""
+    def end(self) -> bool:
+        """Kill all there are; whether they were all found."""
         until = time.monotonic() + _TO_FREEZE
         for tree in self._trees:
             for pid, born in tree.known:
                 self._take(tree.id, pid, born)
         self._look_harder()
+        is_complete = self._freeze(until)
+        self._kill()
+        while is_complete and any(self._members.values()) and (self._look_harder() | self._look()):
+            is_complete = self._freeze(until) and time.monotonic() < until
+            self._kill()
+        return is_complete
+
+    def _freeze(self, until: float) -> bool:
+        """Stop all there are; whether they were all found by then."""
         while self._look():
             if time.monotonic() > until:
                 return False
@@ -281,11 +290,12 @@ class _Found:
                 is_new |= self._take(process_id, pid, born)
         return is_new
 
-    def _look_harder(self) -> None:
-        """For those who bear no mark, as far as they are known by anything else."""
+    def _look_harder(self) -> bool:
+        """Look for those who bear no mark, as far as they are known by anything else."""
         unmarked = [tree for tree in self._trees if tree.unmarked]
         if not unmarked:
-            return
+            return False
+        is_new = False
         sessions = {tree.leader: tree.id for tree in unmarked}
         pipes = {pipe: tree.id for tree in unmarked for pipe in tree.pipes}
         ours = os.getpid()
@@ -295,7 +305,8 @@ class _Found:
                 held = output_pipes(stat.pid) & pipes.keys()
                 process_id = next((pipes[pipe] for pipe in held), None)
             if process_id is not None:
-                self._take(process_id, stat.pid, stat.born)
+                is_new |= self._take(process_id, stat.pid, stat.born)
+        return is_new
 
     def _take(self, process_id: ProcessId, pid: Pid, born: int) -> bool:
         """Stop this one; whether it was alive, and not found before."""
@@ -305,14 +316,11 @@ class _Found:
         members[pid] = born
         return True
 
-    def kill(self) -> None:
-        """Kill all that were found."""
+    def _kill(self) -> None:
+        """Kill all that were found, and wait for a while until they are dead."""
         for members in self._members.values():
             for pid, born in members.items():
                 _signal(pid, born, signal.SIGKILL)
-
-    def wait(self) -> None:
-        """Wait for a while until they are dead."""
         until = time.monotonic() + _PATIENCE
         for members in self._members.values():
             for pid, born in members.items():

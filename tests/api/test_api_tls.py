@@ -199,6 +199,7 @@ async def test_whose_certificates_are_asked_for(
     assert await status(one, trusting(authority, mine)) == 200
     for nobody in (trusting(authority), trusting(authority, foreign)):
         assert await is_refused(one, nobody)
+    await one.house.room.until(lambda: len(one.told) == 2)
     assert one.told[0].endswith("it showed no certificate")
     assert "its certificate is refused: " in one.told[1]
     clients.file.write_bytes(strangers.file.read_bytes())

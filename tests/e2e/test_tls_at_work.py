@@ -182,7 +182,7 @@ def test_what_does_not_fit_is_explained(site: Site) -> None:
     none = site.ctl(*mine, "metrics")
     # asyncio hangs up without the alert that TLS has for it; the daemon's log says which it was.
     assert "if it asks for a certificate there, show one: --cert FILE" in none.err
-    assert "it showed no certificate" in site.daemon.log
+    site.daemon.until_logged("it showed no certificate")
     for words, complaint in (
         (("--ca-file", "none.pem"), "can't read the certificates of 'none.pem': No such file"),
         (("--ca-file", "key.pem"), "there is no certificate (PEM) in 'key.pem'"),

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,23 @@ WEB, API, DB = (ProcessId("web", name) for name in ("web", "api", "db"))
 # Deaf to SIGTERM, with a child in another session; ends when nobody reads from its pipe any more.
 PROGRAM = "trap '' TERM; setsid sleep 1000 & echo; wait"
 
+# A fork of it takes a millisecond: that long its memory is copied, page by page.
+FORKER = """if True:
+    import mmap, os, signal
+    memory = mmap.mmap(-1, 64 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_NOHUGEPAGE)
+    for at in range(0, len(memory), mmap.PAGESIZE):
+        memory[at] = 1
+    os.write(1, b".")
+    os.read(0, 1)
+    if os.fork() == 0:
+        os.setsid()
+        os.write(1, b".")
+    while True:
+        signal.pause()
+"""
+_FORKING_TIMES = 12
+
 
 class Stage:
     """Programs of one daemon, all of them gone at the end."""
@@ -31,6 +49,7 @@ class Stage:
     def __init__(self) -> None:
         self.marks = Marks()
         self.leaders: list[subprocess.Popen[bytes]] = []
+        self.ends: list[int] = []
 
     def begin(self, process_id: ProcessId, *, marked: bool = True, text: str = PROGRAM) -> Pid:
         """A program with a child, as soon as it has that."""
@@ -51,16 +70,38 @@ class Stage:
         leader.stdout.readline()
         return Pid(leader.pid)
 
+    def fork(self, process_id: ProcessId) -> None:
+        """Programs that fork, as soon as the first of them have; most are in the middle of it."""
+        begin, now = os.pipe()
+        hearing, telling = os.pipe()
+        words = [sys.executable, "-I", "-S", "-c", FORKER]
+        with self.marks.handed_on(process_id):
+            leaders = [subprocess.Popen(words, stdin=begin, stdout=telling) for _ in range(10)]
+        self.leaders += leaders
+        os.close(begin)
+        os.close(telling)
+        for _ in leaders:
+            assert os.read(hearing, 1)
+        os.write(now, b"!" * len(leaders))
+        for _ in range(2):
+            assert os.read(hearing, 1)
+        self.ends += [now, hearing]  # or whoever is later than that would end with an error
+
     def tree(self, process_id: ProcessId, **facts: object) -> Tree:
         """What is known of a process's tree."""
         return Tree(id=process_id, mark=self.marks.of(process_id), **facts)  # type: ignore[arg-type]  # whatever a test knows
 
     def end(self) -> None:
-        """Leave nothing."""
+        """Leave nothing, and be ready for more."""
         for leader in self.leaders:
             for pid in (*(pid for pid, _ in descendants([Pid(leader.pid)])), leader.pid):
                 os.kill(pid, signal.SIGKILL)
             leader.communicate()
+        for pid in self.marks.of_daemon(may_outlive=True):
+            os.kill(pid, signal.SIGKILL)
+        for end in self.ends:
+            os.close(end)
+        self.leaders, self.ends = [], []
 
 
 def _command(pid: int) -> str:
@@ -113,13 +154,41 @@ def test_who_comes_while_it_is_looked_is_found_by_looking_again(
 
     monkeypatch.setattr(module, "bearers", some)
     assert end_trees([stage.tree(WEB)]) == {WEB: 0}
-    assert looks == 4
+    assert looks == 5  # the last one when all that were found are dead
     assert not any(map(is_alive, everybody_there))
     monkeypatch.setattr(module, "_TO_FREEZE", -1.0)
     monkeypatch.setattr(module, "bearers", real)
     stage.begin(WEB)
     assert end_trees([stage.tree(WEB)]) == {WEB: 1}  # it has not looked to the end
     assert end_trees([stage.tree(WEB)]) == {WEB: 0}
+
+
+def test_who_is_born_after_the_last_look_is_found_by_one_more(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGSTOP lets a fork that is under way finish: here its child can't be seen until then."""
+    first, late = everybody(stage.begin(WEB)), everybody(stage.begin(WEB))
+    real = bearers
+
+    def some(marks: Collection[Mark]) -> dict[Mark, list[Pid]]:
+        hidden = late if is_alive(first[0]) else []
+        return {
+            mark: [pid for pid in found if pid not in hidden]
+            for mark, found in real(marks).items()
+        }
+
+    monkeypatch.setattr(module, "bearers", some)
+    assert end_trees([stage.tree(WEB)]) == {WEB: 0}
+    assert not any(map(is_alive, first + late))
+
+
+def test_forks_under_way_are_no_way_out(stage: Stage) -> None:
+    """With some memory to copy they take long enough to be met by SIGSTOP, now and then."""
+    for _ in range(_FORKING_TIMES):
+        stage.fork(WEB)
+        assert end_trees([stage.tree(WEB)]) == {WEB: 0}
+        assert [pid for pid in stage.marks.of_process(WEB) if is_alive(pid)] == []
+        stage.end()
 
 
 def test_descendants_belong_to_it_whatever_they_bear(stage: Stage) -> None:
