@@ -91,10 +91,7 @@ from opsvisor.runtime.spawning import Spawning, Told
 from opsvisor.runtime.streams import ProcessStreams
 from opsvisor.runtime.taking_back import TakingBack
 from opsvisor.runtime.trees import NOBODY, HeldEnd, StoppedTrees, Tree, descendants
-
-# Turns of the loop that others have before more is spawned: a request takes some, and would else
-# wait for as many slices.
-_TURNS_OF_OTHERS = 4
+from opsvisor.runtime.turns import TURNS_OF_OTHERS, Later
 
 # After a run of so many seconds a process is not one that crashes and starts all the time.
 _SETTLED_AFTER = 0.1
@@ -148,7 +145,7 @@ class Engine:
         self._draining = False
         self._is_uncommitted = False  # whether something may have changed since the last commit
         self._input_listeners: list[Callable[[Input], None]] = []
-        self._later: asyncio.Handle | None = None  # goes on with inputs and spawns
+        self._later = Later(loop, self._drain)  # goes on with inputs and spawns
         self._holds_over: list[tuple[ProcessId, Hold]] = []  # of runs that have ended
         self._reaped_in: list[float] = []  # seconds; told when those that ended are there again
         self._timer: asyncio.TimerHandle | None = None
@@ -165,7 +162,7 @@ class Engine:
         self._trees = StoppedTrees(
             self._held_end_over,
             loop=loop,
-            on_gone=self._go_on_soon,
+            on_gone=self._later.ask,
             on_error=lambda error: self._observer.internal_error("trees", error),
             are_more_coming=lambda: self._reaper.has_more,
         )
@@ -222,7 +219,7 @@ class Engine:
                 made=self._spawned,
                 failed=self._inputs.append,
                 hold_over=lambda *one: self._holds_over.append(one),
-                go_on=self._go_on_soon,
+                go_on=self._later.ask,
             ),
         )
         self._taking_back = TakingBack(
@@ -269,9 +266,9 @@ class Engine:
 
         `leave_sockets`: the files of sockets that they share stay where they are, too.
         """
-        for handle in (self._timer, self._later):
-            if handle is not None:
-                handle.cancel()
+        self._later.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         self._probes.close()
         self._births.close()
         self._commands.close()
@@ -363,9 +360,9 @@ class Engine:
         await _for_a_while(self._nothing_to_go_on_with(), _WORK_PATIENCE)  # after those trees
 
     async def _nothing_to_go_on_with(self) -> None:
-        while self._later is not None or self._spawning.are_on_the_way:  # noqa: ASYNC110 - no
-            # event is worth its upkeep
-            await asyncio.sleep(0 if self._later is not None else _LOOK_AGAIN_AFTER)
+        while self._later.is_due or self._spawning.are_on_the_way:  # noqa: ASYNC110 - no event
+            # is worth its upkeep
+            await asyncio.sleep(0 if self._later.is_due else _LOOK_AGAIN_AFTER)
 
     def end_fork_server(self) -> None:
         """End it, at once. Who becomes us by exec would find it among its children."""
@@ -462,19 +459,7 @@ class Engine:
     def _submit_soon(self, happened: Input) -> None:
         """As `submit`, together with whatever else happens in this turn of the loop."""
         self._inputs.append(happened)
-        self._go_on_soon()
-
-    def _go_on_soon(self, turns: int = 0) -> None:
-        """In the next turn of the loop, or after so many that belong to others."""
-        if self._later is None:
-            self._later = self._loop.call_soon(self._go_on, turns)
-
-    def _go_on(self, turns: int) -> None:
-        self._later = None
-        if turns:
-            self._go_on_soon(turns - 1)
-        else:
-            self._drain()
+        self._later.ask()
 
     def settle(self) -> None:
         """Handle what is known to have ended, as it would be in the next turn of the loop.
@@ -494,9 +479,7 @@ class Engine:
         """
         if not self._inputs or self._draining or self._spawning.has_some or self._was_soon_over:
             return
-        if self._later is not None:
-            self._later.cancel()
-            self._later = None
+        self._later.cancel()
         self._drain()
 
     def _drain(self) -> None:
@@ -674,10 +657,10 @@ class Engine:
 
     def _spawn_some(self) -> bool:
         """Spawn a few, and tell whether that led to inputs."""
-        if self._later is not None or not self._spawning.has_some:
+        if self._later.is_due or not self._spawning.has_some:
             return False
         if not self._spawning.do_some():
-            self._go_on_soon(_TURNS_OF_OTHERS)
+            self._later.ask(TURNS_OF_OTHERS)
         return bool(self._inputs)
 
     def _prepared(self) -> None:
@@ -831,7 +814,7 @@ class Engine:
         Not while there is anything else to do, as that might change it; and not after a short run,
         since those come in crowds.
         """
-        is_busy = self._draining or self._inputs or self._later is not None or self._early.has_one
+        is_busy = self._draining or self._inputs or self._later.is_due or self._early.has_one
         if is_busy or not self._spawning.is_idle:
             return
         now, process_id = clock.now(), self._ids.get(pid)

@@ -15,12 +15,11 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import TypeVar
 
-# Descriptors that are called in one turn of the loop, and turns that others have before the next
-# ones are. An end of a process and its restart take 0.4 ms: of 200 that crash all the time there
-# would always be more to do, and a request, which takes some turns of the loop, would wait for all
-# of them in each.
+from opsvisor.runtime.turns import TURNS_OF_OTHERS, Later
+
+# Descriptors that are called in one turn of the loop; then others have theirs. An end of a process
+# and its restart take 0.4 ms: of 200 that crash all the time there would always be more to do.
 _AT_ONCE = 4
-_TURNS_OF_OTHERS = 4
 
 _SEEN = 4096  # of those that are ready
 _ONCE = select.EPOLLIN | select.EPOLLONESHOT
@@ -41,7 +40,7 @@ class Readers:
         self._calls: dict[int, tuple[int, Callable[..., object], object]] = {}
         self._added = 0
         self._ready: list[tuple[int, int]] = []  # a heap of who waits, by when it was added
-        self._later: asyncio.Handle | None = None  # while others have their turns
+        self._later: Later | None = None
 
     def add(
         self, loop: asyncio.AbstractEventLoop, descriptor: int, call: Callable[[T], object], of: T
@@ -54,6 +53,7 @@ class Readers:
         if self._epoll is None:
             self._epoll = select.epoll()
             self._loop = loop
+            self._later = Later(loop, self.call_ready)  # while others have their turns
             loop.add_reader(self._epoll, self.call_ready)
         self._epoll.register(descriptor, _ONCE)
         self._added += 1
@@ -86,27 +86,20 @@ class Readers:
 
         What runs for long has its turn before what ends as soon as it has begun.
         """
-        if self._epoll is None or self._loop is None:
+        if self._epoll is None or self._later is None:
             return True
         self._gather(self._epoll)
-        if self._later is not None:
+        if self._later.is_due:
             return False
         count = min(_AT_ONCE, len(self._ready))
         for _ in range(count):
             if self._ready:  # one of them may have closed us
                 self._call(*heappop(self._ready))
-        if self._ready and self._loop is not None:
-            self._later = self._loop.call_soon(self._go_on, _TURNS_OF_OTHERS)
+        if self._ready:
+            self._later.ask(TURNS_OF_OTHERS)
         elif count and self._loop is not None:
             self._guarded(self._all_called)
         return not self._ready
-
-    def _go_on(self, turns: int) -> None:
-        self._later = None
-        if turns and self._loop is not None:
-            self._later = self._loop.call_soon(self._go_on, turns - 1)
-        else:
-            self.call_ready()
 
     def _gather(self, epoll: select.epoll) -> None:
         """Note who has become ready."""

@@ -365,7 +365,7 @@ async def test_what_can_not_be_made_gets_no_signal(
     house.room.engine.submit(Start(key("web")))
     waiting = await signalled(house, "web")
     monkeypatch.undo()
-    house.room.engine._go_on_soon()
+    house.room.engine._later.ask()
     (outcome,) = await waiting
     assert (outcome.result, outcome.reason) == (Result.NOT_RUNNING, "is BACKOFF")
 
@@ -384,7 +384,7 @@ async def test_a_signal_waits_for_who_is_made_after_all(
     await asyncio.wait([waiting], timeout=0)
     assert not waiting.done()
     monkeypatch.undo()
-    house.room.engine._go_on_soon()
+    house.room.engine._later.ask()
     (outcome,) = await waiting
     assert outcome.reason == f"SIGCONT sent to pid {house.room.pid()}"
 
@@ -405,7 +405,7 @@ async def test_nobody_waits_for_another_to_be_made(
     )
     assert [one.reason for one in briefly] == ["is STARTING"]
     monkeypatch.undo()
-    house.room.engine._go_on_soon()
+    house.room.engine._later.ask()
     assert [one.result for one in await waiting] == [Result.OK, Result.OK]
 
 

@@ -183,7 +183,7 @@ async def test_of_a_crowd_a_few_are_called_and_then_others_have_their_turn(
 ) -> None:
     """Those first that were added first, whatever became ready before."""
     monkeypatch.setattr("opsvisor.runtime.readers._AT_ONCE", 2)
-    monkeypatch.setattr("opsvisor.runtime.readers._TURNS_OF_OTHERS", 3)
+    monkeypatch.setattr("opsvisor.runtime.readers.TURNS_OF_OTHERS", 3)
     loop = asyncio.get_running_loop()
     made = [os.pipe() for _ in range(6)]
     called: list[int] = []
