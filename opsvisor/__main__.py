@@ -1,13 +1,21 @@
-"""`python -m opsvisor ctl …` is opsvisorctl; `python -m opsvisor [daemon] …` is opsvisord."""
+"""Where our programs begin: opsvisord, opsvisorctl, opsvisor-pidproxy and echo_opsvisord_conf.
+
+`python -m opsvisor ctl …` is opsvisorctl; `python -m opsvisor [daemon] …` is opsvisord.
+"""
 
 import gc
+import io
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn
 
-_NOT_WRITTEN = 120  # Python's exit status when the last of its output has gone nowhere
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_FAILED = 1
 
 
 def opsvisord(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -22,16 +30,15 @@ def opsvisord(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     if os.getpid() == 1:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    from opsvisor.daemon import main as daemon  # noqa: PLC0415 - see above
 
-    status = daemon(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except AttributeError:
-            pass  # whoever started us had closed it
-        except (OSError, ValueError):
-            status = status or _NOT_WRITTEN
+    def run() -> int:
+        from opsvisor.daemon import main as daemon  # noqa: PLC0415 - see above
+
+        return daemon(arguments)
+
+    status = _with_streams("opsvisord", run)
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
     os._exit(status)
 
 
@@ -41,15 +48,34 @@ def opsvisorctl(arguments: Sequence[str] | None = None) -> int:
     What it imports stays to its end. Not to look for garbage among that, neither meanwhile nor as
     the interpreter ends, takes 16 ms off the 78 of a `status`.
     """
-    gc.disable()
-    from opsvisor.ctl.main import main as ctl  # noqa: PLC0415 - see above
 
-    gc.freeze()
-    gc.enable()
-    try:
-        return ctl(arguments)
-    finally:
+    def run() -> int:
+        gc.disable()
+        _import_msgspec()
+        from opsvisor.ctl.main import main as ctl  # noqa: PLC0415 - see above
+
         gc.freeze()
+        gc.enable()
+        try:
+            return ctl(arguments)
+        finally:
+            gc.freeze()
+
+    return _with_streams("opsvisorctl", run)
+
+
+def pidproxy() -> int:
+    """Run opsvisor-pidproxy."""
+    from opsvisor import pidproxy as program  # noqa: PLC0415 - each program only its own
+
+    return _with_streams("opsvisor-pidproxy", program.main)
+
+
+def echo_conf() -> int:
+    """Run echo_opsvisord_conf."""
+    from opsvisor import samples as program  # noqa: PLC0415 - each program only its own
+
+    return _with_streams("echo_opsvisord_conf", program.main)
 
 
 def main() -> int:
@@ -59,6 +85,92 @@ def main() -> int:
             return opsvisorctl(arguments)
         case ["daemon", *arguments] | arguments:
             opsvisord(arguments)
+
+
+def _import_msgspec() -> None:
+    """Have msgspec without typing_extensions, if nobody has imported either.
+
+    It takes three things from there that typing has as well, and asks typing where there is no
+    such module: 6 of the 20 ms that its import takes. A daemon has it for aiohttp.
+    """
+    name = "typing_extensions"
+    if name in sys.modules:
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # None is for that, in the manual
+    try:
+        import msgspec  # noqa: F401, PLC0415
+    except ImportError:
+        pass  # whoever imports it next says why
+    finally:
+        del sys.modules[name]
+
+
+# -- standard streams ------------------------------------------------------------------------
+
+
+def _with_streams(name: str, program: Callable[[], int]) -> int:
+    """The exit status of a program, 1 if what it says on standard output goes nowhere.
+
+    A full disk is told on standard error; a reader that has seen enough (`| head`) is not.
+    """
+    _open_missing()
+    output = _watched_output()
+    try:
+        status = program()
+        sys.stdout.flush()
+    except OSError as error:
+        if error is not output.lost:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())  # takes what is left of it
+        if not isinstance(error, BrokenPipeError):
+            reason = error.strerror or error
+            sys.stderr.write(f"{name}: can't write standard output: {reason}\n")
+        return _FAILED
+    return status
+
+
+class _Output(io.FileIO):
+    """Standard output, which remembers why it takes nothing any more."""
+
+    def __init__(self) -> None:
+        super().__init__(1, "w", closefd=False)
+        self.lost: OSError | None = None
+
+    def write(self, text: "ReadableBuffer", /) -> int:
+        """As that of io.FileIO."""
+        try:
+            return super().write(text)
+        except OSError as error:
+            self.lost = error
+            raise
+
+
+def _watched_output() -> _Output:
+    """Have a standard output that can be asked whether an error was its own."""
+    before, output = sys.stdout, _Output()
+    assert isinstance(before, io.TextIOWrapper)
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(output),
+        encoding=before.encoding,
+        errors=before.errors,
+        line_buffering=before.line_buffering,
+        write_through=before.write_through,
+    )
+    return output
+
+
+def _open_missing() -> None:
+    """Have /dev/null where whoever started us had closed a standard stream.
+
+    What is opened first would get its number, and be read or written in its place.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free
+            mode = "w" if number else "r"
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - for good
 
 
 if __name__ == "__main__":

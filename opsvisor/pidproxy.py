@@ -83,8 +83,11 @@ def _relay(signum: int, pid_file: str) -> bool:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except OSError:  # signals are passed on all the same
+        pass
 
 
 if __name__ == "__main__":

@@ -32,7 +32,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # programs say what terminals can't show
     try:
         status = _run(sys.argv[1:] if arguments is None else arguments)
-        sys.stdout.flush()
     except BadFlags as error:
         sys.stderr.write(f"Error: {error}\nFor help, use {_PROGRAM} -h\n")
         return Exit.BAD_ARGUMENTS
@@ -50,10 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, EOFError):
         sys.stderr.write("\n\ninterrupted: what was asked for goes on in the daemon\n")
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        # The reader has seen enough (`| head`). Python would complain on the last flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.FAILED
     return int(status)
 
 

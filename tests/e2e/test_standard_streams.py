@@ -1,0 +1,147 @@
+"""Programs of ours that are started with streams which are closed, full, or read by nobody."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commands import BIN, Ran
+from daemon import StartDaemon, eventually
+from home import Home
+
+PROGRAM = """
+    [program.web]
+    command = "$VICTIM 'say hello'"
+    min_uptime = "0s"
+    """
+# What each says on standard output, and how that ends where it can be said.
+SPEAKERS = {
+    ("opsvisord", "--version"): 0,
+    ("opsvisord", "--help"): 0,
+    ("opsvisord", "--check", "opsvisor.toml"): 0,
+    ("opsvisorctl", "--version"): 0,
+    ("opsvisorctl", "--help"): 0,
+    ("opsvisorctl", "-s", "unix:///none", "status"): 4,
+    ("opsvisor-pidproxy",): 1,
+    ("echo_opsvisord_conf",): 0,
+    ("echo_opsvisord_conf", "--toml"): 0,
+}
+NO_SPACE = "can't write standard output: No space left on device\n"
+
+
+@pytest.fixture
+def full() -> Iterator[int]:
+    """A standard output on a disk that has no room left."""
+    end = os.open("/dev/full", os.O_WRONLY)
+    yield end
+    os.close(end)
+
+
+@pytest.fixture
+def unread() -> Iterator[int]:
+    """A standard output whose reader has seen enough."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    yield writer
+    os.close(writer)
+
+
+def run(
+    words: tuple[str, ...], directory: Path, stdout: int = subprocess.PIPE, **variables: str
+) -> Ran:
+    """One of our programs, whatever its standard output is."""
+    done = subprocess.run(
+        [BIN / words[0], *words[1:]],
+        cwd=directory,
+        env={**os.environ, **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout or "", done.stderr)
+
+
+@pytest.fixture
+def directory(home: Home) -> Path:
+    """Where there is a configuration that can be checked."""
+    (home.directory / "opsvisor.toml").write_text("schema = 1\n")
+    return home.directory
+
+
+@pytest.mark.parametrize("words", SPEAKERS, ids=" ".join)
+def test_a_full_disk_is_told_as_one(directory: Path, full: int, words: tuple[str, ...]) -> None:
+    """In a line and by the exit status, also where Python does not put anything off."""
+    for unbuffered in ("", "1"):
+        done = run(words, directory, full, PYTHONUNBUFFERED=unbuffered)
+        assert (done.status, done.err) == (1, f"{words[0]}: {NO_SPACE}")
+
+
+@pytest.mark.parametrize("words", SPEAKERS, ids=" ".join)
+def test_a_reader_that_has_seen_enough_is_told_nothing(
+    directory: Path, unread: int, words: tuple[str, ...]
+) -> None:
+    """As in `| head`: that is no mistake of anybody's."""
+    done = run(words, directory, unread)
+    assert (done.status, done.err) == (1, "")
+
+
+@pytest.mark.parametrize("words", SPEAKERS, ids=" ".join)
+def test_streams_that_are_closed_are_no_error(directory: Path, words: tuple[str, ...]) -> None:
+    """Whoever closed them wants to hear nothing. What was asked for is done, its status told."""
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        script = f'exec "$@" {closed}'
+        done = subprocess.run(
+            ["sh", "-c", script, "sh", BIN / words[0], *words[1:]],
+            cwd=directory,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == SPEAKERS[words], (closed, done)
+        assert "Traceback" not in done.stderr, closed
+        assert bool(done.stdout) == (">&-" not in closed.replace("2>&-", "")), closed
+
+
+def test_an_error_of_another_kind_is_not_taken_for_one_of_the_output(directory: Path) -> None:
+    """A bug is told with all that Python has to say about it."""
+    script = """
+import sys
+from opsvisor import __main__ as programs
+
+def fail():
+    open("/dev/full", "w").write("x")
+    raise OSError(28, "No space left on device")
+
+sys.exit(programs._with_streams("opsvisord", fail))
+"""
+    done = subprocess.run(
+        [BIN / "python", "-c", script], cwd=directory, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" in done.stderr
+    assert "standard output" not in done.stderr
+
+
+def test_a_daemon_without_streams_keeps_its_programs_output_to_them(
+    start_daemon: StartDaemon, home: Home
+) -> None:
+    """What it opens does not get the numbers of its streams, which its log would be written to."""
+    wrapper = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    daemon = start_daemon(PROGRAM, wrapper=wrapper)
+    daemon.until("web", "RUNNING")
+    assert daemon.until_says("web", "hello") == "hello\n"
+    streams = {Path(f"/proc/{daemon.pid}/fd/{number}").readlink() for number in range(3)}
+    assert streams == {Path(os.devnull)}
+    assert home.output.read_text() == ""
+
+
+def test_a_daemon_whose_output_takes_nothing_goes_on(start_daemon: StartDaemon) -> None:
+    """It has a log, and programs to look after."""
+    daemon = start_daemon(PROGRAM, wrapper=["sh", "-c", 'exec "$@" >/dev/full 2>&1', "sh"])
+    first = daemon.until("web", "RUNNING").pid
+    assert first is not None
+    os.kill(first, 9)
+    eventually(lambda: daemon.status("web").pid not in (None, first))
+    assert daemon.until("web", "RUNNING").starts == 2
