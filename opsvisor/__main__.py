@@ -9,16 +9,17 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn
 
+TYPE_CHECKING = False  # typing would be a tenth of what opsvisor-pidproxy has in memory
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from _typeshed import ReadableBuffer
 
 _FAILED = 1
 
 
-def opsvisord(arguments: Sequence[str] | None = None) -> NoReturn:
+def opsvisord(arguments: Sequence[str] | None = None) -> "NoReturn":
     """Run opsvisord, by default with the arguments of this process, and end with it.
 
     The first process of a container has no default actions: a SIGTERM that comes before there is a
@@ -36,9 +37,11 @@ def opsvisord(arguments: Sequence[str] | None = None) -> NoReturn:
 
         return daemon(arguments)
 
-    status = _with_streams("opsvisord", run)
-    with suppress(OSError, ValueError):
+    status = _run("opsvisord", run)
+    try:  # noqa: SIM105 - contextlib is not for pidproxy, see above
         sys.stderr.flush()
+    except (OSError, ValueError):
+        pass
     os._exit(status)
 
 
@@ -61,21 +64,21 @@ def opsvisorctl(arguments: Sequence[str] | None = None) -> int:
         finally:
             gc.freeze()
 
-    return _with_streams("opsvisorctl", run)
+    return _run("opsvisorctl", run)
 
 
 def pidproxy() -> int:
     """Run opsvisor-pidproxy."""
     from opsvisor import pidproxy as program  # noqa: PLC0415 - each program only its own
 
-    return _with_streams("opsvisor-pidproxy", program.main)
+    return _run("opsvisor-pidproxy", program.main)
 
 
 def echo_conf() -> int:
     """Run echo_opsvisord_conf."""
     from opsvisor import samples as program  # noqa: PLC0415 - each program only its own
 
-    return _with_streams("echo_opsvisord_conf", program.main)
+    return _run("echo_opsvisord_conf", program.main)
 
 
 def main() -> int:
@@ -84,7 +87,7 @@ def main() -> int:
         case ["ctl", *arguments]:
             return opsvisorctl(arguments)
         case ["daemon", *arguments] | arguments:
-            opsvisord(arguments)
+            return opsvisord(arguments)
 
 
 def _import_msgspec() -> None:
@@ -108,13 +111,14 @@ def _import_msgspec() -> None:
 # -- standard streams ------------------------------------------------------------------------
 
 
-def _with_streams(name: str, program: Callable[[], int]) -> int:
-    """The exit status of a program, 1 if what it says on standard output goes nowhere.
+def _run(name: str, program: Callable[[], int]) -> int:
+    """Run a program that finds its standard streams open; gives its exit status.
 
-    A full disk is told on standard error; a reader that has seen enough (`| head`) is not.
+    1 if what it says on standard output goes nowhere. A full disk is told on standard error; a
+    reader that has seen enough (`| head`) is not.
     """
     _open_missing()
-    output = _watched_output()
+    output = _watched_stdout()
     try:
         status = program()
         sys.stdout.flush()
@@ -129,7 +133,7 @@ def _with_streams(name: str, program: Callable[[], int]) -> int:
     return status
 
 
-class _Output(io.FileIO):
+class _Stdout(io.FileIO):
     """Standard output, which remembers why it takes nothing any more."""
 
     def __init__(self) -> None:
@@ -137,20 +141,32 @@ class _Output(io.FileIO):
         self.lost: OSError | None = None
 
     def write(self, text: "ReadableBuffer", /) -> int:
-        """As that of io.FileIO."""
+        """Write all of it, also where somebody who shares the file has set O_NONBLOCK."""
+        rest = whole = memoryview(text).cast("B")
         try:
-            return super().write(text)
+            while rest:
+                rest = rest[self._write_some(rest) :]
         except OSError as error:
             self.lost = error
             raise
+        return len(whole)
+
+    def _write_some(self, text: memoryview) -> int:
+        written: int | None = super().write(text)  # as io.RawIOBase has it
+        if written is None:
+            from select import select  # noqa: PLC0415 - hardly ever
+
+            select((), (self,), ())
+        return written or 0
 
 
-def _watched_output() -> _Output:
+def _watched_stdout() -> _Stdout:
     """Have a standard output that can be asked whether an error was its own."""
-    before, output = sys.stdout, _Output()
+    before, output = sys.stdout, _Stdout()
     assert isinstance(before, io.TextIOWrapper)
     sys.stdout = io.TextIOWrapper(
-        io.BufferedWriter(output),
+        # As Python has it: with -u nothing is put off.
+        output if before.write_through else io.BufferedWriter(output),
         encoding=before.encoding,
         errors=before.errors,
         line_buffering=before.line_buffering,
@@ -170,7 +186,8 @@ def _open_missing() -> None:
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free
             mode = "w" if number else "r"
-            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - for good
+            stream = open(number, mode, errors="backslashreplace", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)  # for good
 
 
 if __name__ == "__main__":

@@ -86,8 +86,8 @@ def _say(text: str) -> None:
     try:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
-    except OSError:  # signals are passed on all the same
-        pass
+    except OSError:  # signals are passed on all the same, and it says nothing any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 if __name__ == "__main__":

@@ -76,6 +76,10 @@ _SIGNALS = (
 )
 DAEMON_EXIT = (
     ("0", "After a shutdown, or for a good `--check`."),
+    (
+        "1",
+        "What it says, as by `--check`, can't be written: a full disk, or a reader that has gone.",
+    ),
     ("2", "It could not start: bad flags, a bad configuration, or an address that is taken."),
     ("another", "That of the program that ended it (`essential`, `on_fatal`, `on_exit`)."),
 )

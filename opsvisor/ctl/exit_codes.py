@@ -40,7 +40,7 @@ MEANINGS = (
         Exit.FAILED,
         "",
         "Refused, failed, or no command of this name. Of several processes, the last failure"
-        " counts.",
+        " counts. Also if what it says can't be written: a full disk, or a reader has gone.",
     ),
     Meaning(
         Exit.BAD_ARGUMENTS,

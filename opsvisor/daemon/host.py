@@ -53,16 +53,6 @@ def return_to(directory: int | None) -> None:
         os.close(directory)
 
 
-def have_standard_streams() -> None:
-    """Open what whoever started us has closed of 0, 1 and 2.
-
-    Otherwise the next socket would get such a number, and be taken for standard output.
-    """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - standard error
-        os.set_inheritable(descriptor, True)
-    os.close(descriptor)
-
-
 def why_not(settings: DaemonSettings) -> str:
     """What forbids this process to be what these settings ask for, "" if nothing does."""
     is_root = os.geteuid() == 0

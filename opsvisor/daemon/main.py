@@ -22,7 +22,6 @@ from opsvisor.daemon.hand_over import HandOver, HandOverError, announced
 from opsvisor.daemon.host import (
     Background,
     become,
-    have_standard_streams,
     is_first_process,
     keep_descriptors_from_children,
     raise_limits,
@@ -118,7 +117,6 @@ def _serve(
     hand_over: HandOver | None,
 ) -> int:
     """Be the daemon, through any number of reloads."""
-    have_standard_streams()
     allocator.keep_little()
     background = Background()
     # Before a fork: both are for the process that was started.

@@ -262,7 +262,12 @@ class _Found:
         self._look_harder()
         is_complete = self._freeze(until)
         self._kill()
-        while is_complete and any(self._members.values()) and (self._look_harder() | self._look()):
+        # Of whoever is dead nobody comes any more, and its pid is free for others.
+        while (
+            is_complete
+            and any(self._members.values())
+            and (self._look_harder() | self._look_for_marks())
+        ):
             is_complete = self._freeze(until) and time.monotonic() < until
             self._kill()
         return is_complete
@@ -276,6 +281,14 @@ class _Found:
 
     def _look(self) -> bool:
         """Whether somebody new was found."""
+        is_new = self._look_for_marks()
+        for process_id, members in self._members.items():
+            for pid, born in descendants(members):
+                is_new |= self._take(process_id, pid, born)
+        return is_new
+
+    def _look_for_marks(self) -> bool:
+        """Whether somebody new who bears a mark was found."""
         is_new = False
         for mark, pids in bearers(self._of_marks.keys()).items():
             process_id = self._of_marks[mark]
@@ -285,9 +298,6 @@ class _Found:
                     # The mark last: it is then still that of the process that was born then.
                     if stat is not None and mark_of(pid) == mark:
                         is_new |= self._take(process_id, pid, stat.born)
-        for process_id, members in self._members.items():
-            for pid, born in descendants(members):
-                is_new |= self._take(process_id, pid, born)
         return is_new
 
     def _look_harder(self) -> bool:

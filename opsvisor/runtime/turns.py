@@ -13,31 +13,31 @@ TURNS_OF_OTHERS = 4
 class Later:
     """Calls `then` on the loop, once for any number of times that it was asked to meanwhile."""
 
-    __slots__ = ("_handle", "_loop", "_then")
+    __slots__ = ("_asked", "_loop", "_then")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, then: Callable[[], object]) -> None:
         self._loop = loop
         self._then = then
-        self._handle: asyncio.Handle | None = None
+        self._asked: asyncio.Handle | None = None
 
     @property
     def is_due(self) -> bool:
         """Whether it was asked to, and has not yet called."""
-        return self._handle is not None
+        return self._asked is not None
 
     def ask(self, turns: int = 0) -> None:
         """Call in the next turn of the loop, or after so many more; if it is due already, then."""
-        if self._handle is None:
-            self._handle = self._loop.call_soon(self._turn, turns)
+        if self._asked is None:
+            self._asked = self._loop.call_soon(self._turn, turns)
 
     def cancel(self) -> None:
         """Don't call, until it is asked to again."""
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
+        if self._asked is not None:
+            self._asked.cancel()
+            self._asked = None
 
     def _turn(self, turns: int) -> None:
-        self._handle = None
+        self._asked = None
         if turns:
             self.ask(turns - 1)
         else:

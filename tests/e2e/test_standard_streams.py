@@ -105,6 +105,45 @@ def test_streams_that_are_closed_are_no_error(directory: Path, words: tuple[str,
         assert bool(done.stdout) == (">&-" not in closed.replace("2>&-", "")), closed
 
 
+def test_a_reader_that_is_slow_is_waited_for(directory: Path) -> None:
+    """Though somebody who shares the pipe has set it not to block, as Node.js does."""
+    script = """
+import sys
+from opsvisor import __main__ as programs
+
+def say():
+    sys.stdout.write("x" * 1_000_000)
+    return 3
+
+sys.exit(programs._run("opsvisorctl", say))
+"""
+    for unbuffered in ("", "1"):
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        with subprocess.Popen(
+            [BIN / "python", "-c", script],
+            cwd=directory,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=writer,
+            stderr=subprocess.PIPE,
+        ) as child:
+            os.close(writer)
+            with os.fdopen(reader, "rb") as said:
+                assert len(said.read()) == 1_000_000
+            assert child.stderr is not None
+            assert (child.wait(), child.stderr.read()) == (3, b"")
+
+
+def test_a_message_that_can_not_be_encoded_is_told_all_the_same(directory: Path) -> None:
+    """Where standard error was closed, too."""
+    for closed in ("", "2>&-"):
+        words = ["sh", "-c", f'exec "$@" {closed}', "sh", str(BIN / "opsvisord"), "-c"]
+        done = subprocess.run(
+            [*words, os.fsdecode(b"/none\xff")], cwd=directory, capture_output=True, check=False
+        )
+        assert done.returncode == 2
+
+
 def test_an_error_of_another_kind_is_not_taken_for_one_of_the_output(directory: Path) -> None:
     """A bug is told with all that Python has to say about it."""
     script = """
@@ -115,7 +154,7 @@ def fail():
     open("/dev/full", "w").write("x")
     raise OSError(28, "No space left on device")
 
-sys.exit(programs._with_streams("opsvisord", fail))
+sys.exit(programs._run("opsvisord", fail))
 """
     done = subprocess.run(
         [BIN / "python", "-c", script], cwd=directory, capture_output=True, text=True, check=False
@@ -125,7 +164,7 @@ sys.exit(programs._with_streams("opsvisord", fail))
 
 
 def test_a_daemon_without_streams_keeps_its_programs_output_to_them(
-    start_daemon: StartDaemon, home: Home
+    start_daemon: StartDaemon,
 ) -> None:
     """What it opens does not get the numbers of its streams, which its log would be written to."""
     wrapper = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
@@ -134,7 +173,6 @@ def test_a_daemon_without_streams_keeps_its_programs_output_to_them(
     assert daemon.until_says("web", "hello") == "hello\n"
     streams = {Path(f"/proc/{daemon.pid}/fd/{number}").readlink() for number in range(3)}
     assert streams == {Path(os.devnull)}
-    assert home.output.read_text() == ""
 
 
 def test_a_daemon_whose_output_takes_nothing_goes_on(start_daemon: StartDaemon) -> None:

@@ -122,7 +122,7 @@ def test_modules_of_a_status(start_daemon: StartDaemon, home: Home) -> None:
 
 
 def test_what_msgspec_can_do_without(home: Home) -> None:
-    """It asks for typing_extensions, which somebody else may have: a seventh of a status."""
+    """It asks for typing_extensions, which somebody else may have: an eighth of a status."""
     script = """
 import sys
 from opsvisor.__main__ import opsvisorctl

@@ -7,11 +7,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from cells import can_have, cell
-from daemon import eventually
+from daemon import PATIENCE, eventually
 from procfs import children_of, is_alive
 
 from opsvisor.core.outcome import Outcome, Usage
@@ -25,11 +26,12 @@ WEB, API, DB = (ProcessId("web", name) for name in ("web", "api", "db"))
 # Deaf to SIGTERM, with a child in another session; ends when nobody reads from its pipe any more.
 PROGRAM = "trap '' TERM; setsid sleep 1000 & echo; wait"
 
-# A fork of it takes a millisecond: that long its memory is copied, page by page.
+# A fork of it takes a millisecond: that long the table of its pages is copied.
 FORKER = """if True:
-    import mmap, os, signal
+    import contextlib, mmap, os, signal
     memory = mmap.mmap(-1, 64 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    memory.madvise(mmap.MADV_NOHUGEPAGE)
+    with contextlib.suppress(OSError):  # a kernel that has no huge ones
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
     for at in range(0, len(memory), mmap.PAGESIZE):
         memory[at] = 1
     os.write(1, b".")
@@ -95,13 +97,18 @@ class Stage:
         """Leave nothing, and be ready for more."""
         for leader in self.leaders:
             for pid in (*(pid for pid, _ in descendants([Pid(leader.pid)])), leader.pid):
-                os.kill(pid, signal.SIGKILL)
+                _kill(pid)
             leader.communicate()
         for pid in self.marks.of_daemon(may_outlive=True):
-            os.kill(pid, signal.SIGKILL)
+            _kill(pid)
         for end in self.ends:
             os.close(end)
         self.leaders, self.ends = [], []
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):  # init was quicker
+        os.kill(pid, signal.SIGKILL)
 
 
 def _command(pid: int) -> str:
@@ -182,8 +189,10 @@ def test_who_is_born_after_the_last_look_is_found_by_one_more(
     assert not any(map(is_alive, first + late))
 
 
-def test_forks_under_way_are_no_way_out(stage: Stage) -> None:
+def test_forks_under_way_are_no_way_out(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """With some memory to copy they take long enough to be met by SIGSTOP, now and then."""
+    for limit in ("_PATIENCE", "_TO_FREEZE"):  # it is not about how long that may take
+        monkeypatch.setattr(module, limit, PATIENCE)
     for _ in range(_FORKING_TIMES):
         stage.fork(WEB)
         assert end_trees([stage.tree(WEB)]) == {WEB: 0}
