@@ -38,7 +38,7 @@ def opsvisord(arguments: Sequence[str] | None = None) -> "NoReturn":
         return daemon(arguments)
 
     status = _run("opsvisord", run)
-    try:  # noqa: SIM105 - contextlib is not for pidproxy, see above
+    try:  # noqa: SIM105 - as for typing
         sys.stderr.flush()
     except (OSError, ValueError):
         pass
@@ -54,8 +54,10 @@ def opsvisorctl(arguments: Sequence[str] | None = None) -> int:
 
     def run() -> int:
         gc.disable()
-        _import_msgspec()
-        from opsvisor.ctl.main import main as ctl  # noqa: PLC0415 - see above
+        from opsvisor.ctl.lean_msgspec import import_msgspec  # noqa: PLC0415 - see above
+
+        import_msgspec()
+        from opsvisor.ctl.main import main as ctl  # noqa: PLC0415
 
         gc.freeze()
         gc.enable()
@@ -88,24 +90,6 @@ def main() -> int:
             return opsvisorctl(arguments)
         case ["daemon", *arguments] | arguments:
             return opsvisord(arguments)
-
-
-def _import_msgspec() -> None:
-    """Have msgspec without typing_extensions, if nobody has imported either.
-
-    It takes three things from there that typing has as well, and asks typing where there is no
-    such module: 6 of the 20 ms that its import takes. A daemon has it for aiohttp.
-    """
-    name = "typing_extensions"
-    if name in sys.modules:
-        return
-    sys.modules[name] = None  # type: ignore[assignment]  # None is for that, in the manual
-    try:
-        import msgspec  # noqa: F401, PLC0415
-    except ImportError:
-        pass  # whoever imports it next says why
-    finally:
-        del sys.modules[name]
 
 
 # -- standard streams ------------------------------------------------------------------------
@@ -187,7 +171,7 @@ def _open_missing() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free
             mode = "w" if number else "r"
             stream = open(number, mode, errors="backslashreplace", closefd=False)  # noqa: SIM115
-            setattr(sys, name, stream)  # for good
+            setattr(sys, name, stream)
 
 
 if __name__ == "__main__":
