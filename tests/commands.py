@@ -92,16 +92,24 @@ def kill_marked(mark: str) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def run_program(program: str, *words: str, directory: Path, mark: str = "") -> Ran:
-    """Run opsvisord or opsvisorctl to its end, without a terminal."""
+def run_program(
+    program: str,
+    *words: str,
+    directory: Path,
+    mark: str = "",
+    stdout: int = subprocess.PIPE,
+    **variables: str,
+) -> Ran:
+    """Run one of our programs to its end, without a terminal."""
     done = subprocess.run(
         [BIN / program, *words],
         cwd=directory,
-        env={**environment(mark), "XDG_STATE_HOME": str(directory / "state")},
+        env={**environment(mark), "XDG_STATE_HOME": str(directory / "state"), **variables},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         timeout=_LIMIT,
         check=False,
     )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    return Ran(done.returncode, done.stdout or "", done.stderr)

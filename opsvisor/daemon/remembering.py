@@ -16,7 +16,6 @@ are written when they are new, a life with each change.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from json.encoder import encode_basestring_ascii as _in_json
 from typing import Any
 
 from opsvisor import __version__
@@ -29,6 +28,7 @@ from opsvisor.runtime.adoption import RunMemento
 from opsvisor.runtime.engine import Engine
 from opsvisor.runtime.memory.codec import Undecodable, decode, in_json
 from opsvisor.runtime.memory.file import MemoryFile
+from opsvisor.runtime.memory.records import id_in_json
 from opsvisor.runtime.post_mortem import FinishedRun, PostMortems
 from opsvisor.runtime.proctree import Spent
 from opsvisor.runtime.sampler import ProcessSpentMemento, Sampler
@@ -93,8 +93,7 @@ class Past(Struct, frozen=True, kw_only=True):
 
 def key_of(kind: str, process_id: ProcessId) -> str:
     """Where a thing of a process lies: behind its kind, group and name in JSON."""
-    # Made anew each time, for 0.1 us: to keep all of them takes 800 bytes a process.
-    return f"{kind}/[{_in_json(process_id.group)},{_in_json(process_id.name)}]"
+    return f"{kind}/{id_in_json(process_id)}"
 
 
 def key_of_run(process_id: ProcessId, number: int) -> str:

@@ -58,8 +58,8 @@ class Marks:
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed or secrets.randbits(64) or 1
-        self._missing: set[ProcessId] = set()
-        self._unmarked: set[ProcessId] = set()  # of these, who bears it in no form
+        # Whose latest run does not bear its mark for stops, and whether it does in no form.
+        self._missing: dict[ProcessId, bool] = {}
 
     @property
     def seed(self) -> int:
@@ -95,14 +95,9 @@ class Marks:
         sets_it = any(limit.name == "rttime" for limit in spec.rlimits)
         found, mark = None if sets_it else mark_of(pid), self.of(spec.id)
         if found == mark:
-            self._missing.discard(spec.id)
-            self._unmarked.discard(spec.id)
-            return
-        self._missing.add(spec.id)
-        if found is not None and found & ~_OUTLIVING == mark:
-            self._unmarked.discard(spec.id)
+            self._missing.pop(spec.id, None)
         else:
-            self._unmarked.add(spec.id)
+            self._missing[spec.id] = found is None or found & ~_OUTLIVING != mark
 
     def is_missing(self, process_id: ProcessId) -> bool:
         """Whether a stop can't tell the latest run of this process by the mark for stops."""
@@ -110,13 +105,12 @@ class Marks:
 
     def is_unmarked(self, process_id: ProcessId) -> bool:
         """Whether the latest run of this process can't be found by its mark, in either form."""
-        return process_id in self._unmarked
+        return self._missing.get(process_id, False)
 
     def forget(self, process_id: ProcessId) -> None:
         """The process is gone for good."""
         self._known.pop(process_id, None)
-        self._missing.discard(process_id)
-        self._unmarked.discard(process_id)
+        self._missing.pop(process_id, None)
 
     def of_process(self, process_id: ProcessId) -> list[Pid]:
         """Who bears the mark of this process, in either form. Zombies may be among them."""

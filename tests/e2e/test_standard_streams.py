@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import BIN, Ran
+from commands import BIN, run_program
 from daemon import StartDaemon, eventually
 from home import Home
 
@@ -47,23 +47,6 @@ def unread() -> Iterator[int]:
     os.close(writer)
 
 
-def run(
-    words: tuple[str, ...], directory: Path, stdout: int = subprocess.PIPE, **variables: str
-) -> Ran:
-    """One of our programs, whatever its standard output is."""
-    done = subprocess.run(
-        [BIN / words[0], *words[1:]],
-        cwd=directory,
-        env={**os.environ, **variables},
-        stdin=subprocess.DEVNULL,
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    return Ran(done.returncode, done.stdout or "", done.stderr)
-
-
 @pytest.fixture
 def directory(home: Home) -> Path:
     """Where there is a configuration that can be checked."""
@@ -75,7 +58,7 @@ def directory(home: Home) -> Path:
 def test_a_full_disk_is_told_as_one(directory: Path, full: int, words: tuple[str, ...]) -> None:
     """In a line and by the exit status, also where Python does not put anything off."""
     for unbuffered in ("", "1"):
-        done = run(words, directory, full, PYTHONUNBUFFERED=unbuffered)
+        done = run_program(*words, directory=directory, stdout=full, PYTHONUNBUFFERED=unbuffered)
         assert (done.status, done.err) == (1, f"{words[0]}: {NO_SPACE}")
 
 
@@ -84,7 +67,7 @@ def test_a_reader_that_has_seen_enough_is_told_nothing(
     directory: Path, unread: int, words: tuple[str, ...]
 ) -> None:
     """As in `| head`: that is no mistake of anybody's."""
-    done = run(words, directory, unread)
+    done = run_program(*words, directory=directory, stdout=unread)
     assert (done.status, done.err) == (1, "")
 
 

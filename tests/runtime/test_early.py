@@ -274,7 +274,7 @@ async def test_not_without_pipes_that_are_ready(room: Room, notes: Notes) -> Non
 async def test_not_without_a_mark(room: Room, notes: Notes) -> None:
     """Nobody would find it after a crash."""
     pid = await is_up(room, SAYS)
-    room.engine._marks._unmarked.add(WEB)
+    room.engine._marks._missing[WEB] = True
     await is_there_again(room, pid)
     assert not notes.told
 

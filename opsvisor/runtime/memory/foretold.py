@@ -17,11 +17,11 @@ import json
 import os
 import re
 import stat
-from json.encoder import encode_basestring_ascii as _in_json
 
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.struct import Struct
 from opsvisor.runtime.memory.directory import StateDirectory
+from opsvisor.runtime.memory.records import id_in_json
 
 NAME = "foretold"
 _LONGEST = 4096  # bytes; one page is written whole or not at all
@@ -62,8 +62,7 @@ class Foretold:
         if self._directory is None:
             return True
         inodes = " ".join(map(str, run.pipes))
-        name = f"[{_in_json(run.id.group)},{_in_json(run.id.name)}]"
-        line = f"{run.last} {run.since} {inodes} {name}\n".encode("ascii")
+        line = f"{run.last} {run.since} {inodes} {id_in_json(run.id)}\n".encode("ascii")
         try:
             return len(line) <= _LONGEST and os.pwrite(self._file, line, 0) == len(line)
         except OSError:
