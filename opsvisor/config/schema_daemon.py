@@ -187,7 +187,8 @@ class SurvivalOptions(AuditOptions, frozen=True, kw_only=True):
         kinds.PATH,
         Doc(
             text="Where the daemon keeps what it needs to take its programs back after a crash, "
-            "best on a tmpfs; by default a folder of its own in the runtime directory.",
+            "best on a tmpfs; by default a folder of its own in the runtime directory, named "
+            "after the path of the configuration as it was given.",
         ),
     ] = None
     on_crash: Annotated[

@@ -80,10 +80,13 @@ def _seed_of(place: Place) -> int:
 def default_state_dir(config: str, environ: Mapping[str, str]) -> Path:
     """Where the daemon of this configuration keeps its state until the next boot.
 
-    Two daemons never share one: each file has a folder of its own. systemd names the directory
-    that it made for the service (RuntimeDirectory=), or several.
+    Two daemons never share one: each file has a folder of its own, by the path that it was given
+    as. A link in that may lead elsewhere by the next start, to a new release, say, and it is the
+    same daemon. systemd names the directory that it made for the service (RuntimeDirectory=), or
+    several.
     """
     given = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
     base = Path(given) if given else runtime_dir(environ)
-    named = hashlib.sha256(os.fsencode(os.path.realpath(config))).hexdigest()
+    path = os.path.abspath(config)  # noqa: PTH100 - Path keeps `..`
+    named = hashlib.sha256(os.fsencode(path)).hexdigest()
     return base / f"{Path(config).stem}-{named[:12]}"

@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(known[flags.info])
         return EXIT_OK
     # Where we are now: a daemon leaves it, and a file that is reread must mean the same as before.
-    start_directory = Path.cwd() if hand_over is None else Path(hand_over.directory)
+    start_directory = _current() if hand_over is None else Path(hand_over.directory)
     found = Path(flags.config_file) if flags.config_file is not None else find(sys.argv[0])
     if found is None:
         tried = ", ".join(str(p) for p in default_paths(sys.argv[0]))
@@ -89,6 +89,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if flags.check_hand_over is not None and hand_over is not None:
         return _check_take_over(hand_over, loaded)
     return _serve(loaded, read, this_invocation(str(start_directory)), hand_over)
+
+
+def _current() -> Path:
+    """The current directory. If it was removed: as it was called, and nothing is found there."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path(str(Path("/proc/self/cwd").readlink()).removesuffix(" (deleted)"))
 
 
 def _hand_over(flags: Flags) -> HandOver | None:

@@ -1,9 +1,10 @@
 """Where a daemon keeps its state, and what it does where it can't."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
-from commands import run_program
+from commands import BIN, run_program
 from daemon import StartDaemon, eventually
 from home import Dialect, Home, Programs
 from procfs import is_alive
@@ -46,3 +47,41 @@ def test_logs_of_what_runs_are_not_removed(start_daemon: StartDaemon) -> None:
     daemon.begin_again()
     assert log.read_text() == "first\n"
     assert is_alive(daemon.until("web", "RUNNING").pid)
+
+
+def test_a_link_on_the_way_to_the_configuration_may_lead_elsewhere(
+    start_daemon: StartDaemon, home: Home
+) -> None:
+    """As with releases, of which a link names the current one: it is the same daemon."""
+    daemon = start_daemon(PROGRAM)
+    pid = daemon.until("web", "RUNNING").pid
+    for release in ("first", "second"):
+        folder = home.directory / release
+        folder.mkdir()
+        home.config.rename(folder / "opsvisor.toml")
+        home.config.symlink_to(folder / "opsvisor.toml")
+        upgraded = daemon.ctl("upgrade")
+        assert upgraded.status == 0, upgraded
+        daemon.crash()
+        daemon.begin_again()
+        assert daemon.until("web", "RUNNING").pid == pid
+
+
+def test_a_current_directory_that_was_removed_is_not_missed(
+    start_daemon: StartDaemon, home: Home
+) -> None:
+    """Where no path is relative to it; what is can't be found, and is told of."""
+    gone = ["sh", "-c", 'mkdir gone && cd gone && rmdir ../gone && exec "$@"', "sh"]
+    daemon = start_daemon(PROGRAM, wrapper=gone)
+    pid = daemon.until("web", "RUNNING").pid
+    assert daemon.ctl("upgrade").status == 0
+    assert daemon.status("web").pid == pid
+    done = subprocess.run(
+        [*gone, BIN / "opsvisord", "--check", "-c", home.config.name],
+        cwd=home.directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"Error: could not find config file {home.config.name}\n")
