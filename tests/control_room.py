@@ -89,7 +89,7 @@ class ControlRoom:
         (outcome,) = await self.act(action, name, signum=signum)
         return outcome.result
 
-    def _load(self) -> Loaded:
+    def _load(self, _in_force: DaemonSettings | None) -> Loaded:
         if isinstance(self.files, ConfigError):
             raise self.files
         return self.files

@@ -43,8 +43,7 @@ _CTL_ENVIRONMENT = (
     ("`TERM`", "With `dumb`, everything is printed as with `--plain`."),
     (
         "`XDG_RUNTIME_DIR`",
-        "Below it is the default socket of a user who is not root; without it below"
-        " /run/user/UID, if that is there.",
+        "Below it, or else below /run/user/UID if that is there, is the default socket of a user.",
     ),
     ("`XDG_STATE_HOME`", "Below it are the remembered lines of the prompt (~/.local/state)."),
 )

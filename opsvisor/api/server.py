@@ -387,12 +387,24 @@ def _bind_unix(server: UnixServer, on_stale: _ByPath) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         bind_privately(listener, server.path)
-        permit(str(path), mode=server.mode, owner=server.owner, file=path.lstat())
+        _permit(server, path)
         listener.listen(_BACKLOG)
-    except OSError:
+    except (OSError, BindError):
         listener.close()
         raise
     return listener
+
+
+def _permit(server: UnixServer, path: Path) -> None:
+    try:
+        permit(str(path), mode=server.mode, owner=server.owner, file=path.lstat())
+    except PermissionError as error:
+        if server.owner is None:
+            raise
+        user, group = server.owner
+        what = f"may not give the socket to uid {user}, gid {group}"
+        hint = "only root may give files away; leave out its owner (chown), or take one of yours"
+        raise _refused(server, what, hint, error.errno or errno.EPERM) from error
 
 
 def _make_directory(server: UnixServer, path: Path) -> None:
@@ -421,7 +433,7 @@ def _take_over(server: UnixServer, path: Path, on_stale: _ByPath) -> None:
         case Occupant.LISTENER:
             raise _taken(server)
         case Occupant.UNREACHABLE:
-            raise _occupied(
+            raise _refused(
                 server,
                 "there is a socket that we may not connect to",
                 "if nobody listens on it, remove it",
@@ -434,16 +446,16 @@ def _take_over(server: UnixServer, path: Path, on_stale: _ByPath) -> None:
                 else "a file that is not a socket"
             )
             hint = "move it away, or choose another path"
-            raise _occupied(server, f"there is {what}", hint, errno.EEXIST)
+            raise _refused(server, f"there is {what}", hint, errno.EEXIST)
 
 
 def _taken(server: UnixServer) -> BindError:
     what = "another program is already listening there"
     hint = f"another opsvisord? opsvisorctl shutdown ends it{_OR_KEPT}"
-    return _occupied(server, what, hint, errno.EADDRINUSE)
+    return _refused(server, what, hint, errno.EADDRINUSE)
 
 
-def _occupied(server: UnixServer, what: str, hint: str, number: int) -> BindError:
+def _refused(server: UnixServer, what: str, hint: str, number: int) -> BindError:
     return BindError(f"cannot listen on {url_of(server)}: {what}\n    hint: {hint}", number)
 
 

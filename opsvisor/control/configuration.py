@@ -80,7 +80,10 @@ class Comparison(Struct, frozen=True, kw_only=True):
 
 
 class Configuration:
-    """The configuration as last read, beside the plan that is carried out."""
+    """The configuration as last read, beside the plan that is carried out.
+
+    `load` reads it, for a daemon with the given settings, or None: with those that it reads.
+    """
 
     def __init__(
         self,
@@ -88,7 +91,7 @@ class Configuration:
         supervisor: Supervisor,
         *,
         loaded: Loaded,
-        load: Callable[[], Loaded],
+        load: Callable[[DaemonSettings | None], Loaded],
         on_load: Callable[[LoadReport], None],
     ) -> None:
         self._engine = engine
@@ -111,17 +114,22 @@ class Configuration:
         """Call this whenever the files have been read again."""
         self._on_load.append(listener)
 
-    async def reread(self, try_out: Callable[[Loaded], None] = lambda _: None) -> Comparison:
+    async def reread(
+        self, try_out: Callable[[Loaded], None] = lambda _: None, *, to_begin_anew: bool = False
+    ) -> Comparison:
         """Read the files again. ConfigError, and nothing changed, if they can't be used.
 
         `try_out` may raise it for what reading alone doesn't show: that counts as not usable, too.
+        Until the daemon begins anew its own settings stay in force, also for its programs.
         In a thread: a thousand programs take a quarter of a second, and a look-up of their users
         in a directory service can take any time.
         """
         async with self._reading:
             at = clock.now().wall
             try:
-                self.available = await asyncio.to_thread(self._load)
+                self.available = await asyncio.to_thread(
+                    self._load, None if to_begin_anew else self.settings
+                )
                 try_out(self.available)
             except ConfigError as error:
                 self._report(LoadReport(at=at, ok=False, problems=error.problems))

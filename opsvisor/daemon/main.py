@@ -77,8 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if advice := warning_about(path, given=flags.config_file is not None):
         sys.stderr.write(f"warning: {advice}\n")
 
-    def read() -> Loaded:
-        return read_configuration(path, flags.settings, start_directory)
+    def read(in_force: DaemonSettings | None = None) -> Loaded:
+        return read_configuration(path, flags.settings, start_directory, in_force)
 
     try:
         loaded = read()
@@ -120,7 +120,7 @@ def _check_take_over(hand_over: HandOver, loaded: Loaded) -> int:
 
 def _serve(
     loaded: Loaded,
-    read: Callable[[], Loaded],
+    read: Callable[[DaemonSettings | None], Loaded],
     invocation: Invocation,
     hand_over: HandOver | None,
 ) -> int:

@@ -13,7 +13,7 @@ from aiohttp import web
 from opsvisor import __version__
 from opsvisor.api.passed import PassedSockets
 from opsvisor.config.accounts import name_of
-from opsvisor.config.settings import Dialect, Loaded, LogLevel
+from opsvisor.config.settings import DaemonSettings, Dialect, Loaded, LogLevel
 from opsvisor.control.actions import Actions
 from opsvisor.control.audit import Audit
 from opsvisor.control.configuration import Configuration, LoadReport
@@ -26,7 +26,7 @@ from opsvisor.core.events import (
     ProcessAdded,
     SupervisorStateChanged,
 )
-from opsvisor.core.spec import ProcessId
+from opsvisor.core.spec import ProcessId, ProcessSpec
 from opsvisor.core.supervisor import Supervisor
 from opsvisor.daemon.announcer import Announcer
 from opsvisor.daemon.auto_logs import AutoLogs
@@ -88,7 +88,7 @@ class Parts:
     def __init__(
         self,
         loaded: Loaded,
-        load: Callable[[], Loaded],
+        load: Callable[[DaemonSettings | None], Loaded],
         *,
         listeners: Mapping[str, socket.socket],
         event_serials: Serials,
@@ -174,9 +174,7 @@ class Parts:
             loop=asyncio.get_running_loop(),
             syslog=self._syslog,
         )
-        self.journal = Journal(
-            self.log.write, level=settings.log_level, min_uptime=self._min_uptime
-        )
+        self.journal = Journal(self.log.write, level=settings.log_level, spec_of=self._spec_of)
         self.announcer = Announcer(self._loaded, self.journal)
         self.auto_logs = AutoLogs(
             settings, warn=lambda problem: self.journal.log(LogLevel.WARN, problem)
@@ -444,8 +442,9 @@ class Parts:
         else:
             self.journal.log(LogLevel.INFO, f"log of {process_id} ({stream}) is written again")
 
-    def _min_uptime(self, process_id: ProcessId) -> float:
-        return self.supervisor.spec_of(process_id).min_uptime
+    def _spec_of(self, process_id: ProcessId) -> ProcessSpec | None:
+        known = process_id in self.supervisor
+        return self.supervisor.spec_of(process_id) if known else None
 
     def _loop_error(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What nobody caught in a callback or a task; asyncio would print it to a lost stderr."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from opsvisor.config.load import Additions, load, native
 from opsvisor.config.problems import ConfigError
-from opsvisor.config.settings import Loaded
+from opsvisor.config.settings import DaemonSettings, Loaded
 from opsvisor.daemon import overrides
 
 _Reader = Callable[[Path, Mapping[str, str]], Loaded]
@@ -30,11 +30,17 @@ def unreadable(path: Path) -> str:
     return f"could not read config file {path}: Is a directory" if stat.S_ISDIR(mode) else ""
 
 
-def read_configuration(path: Path, given: Mapping[str, Any], start_directory: Path) -> Loaded:
+def read_configuration(
+    path: Path,
+    given: Mapping[str, Any],
+    start_directory: Path,
+    in_force: DaemonSettings | None = None,
+) -> Loaded:
     """The configuration at this absolute path. ConfigError if it can't be used.
 
     `given` are values by their names in [supervisord]. Relative paths in a file of Supervisor's
-    begin in `start_directory`.
+    begin in `start_directory`, and its programs take over from the settings `in_force`, or else
+    from those that are read.
     """
 
     def read_toml(path: Path, environ: Mapping[str, str]) -> Loaded:
@@ -46,7 +52,9 @@ def read_configuration(path: Path, given: Mapping[str, Any], start_directory: Pa
     if path.suffix != ".toml":  # Supervisor's is loaded only for a file that may be one
         from opsvisor.compat.supervisor.config.load import load as load_ini  # noqa: PLC0415
 
-        plain = functools.partial(load_ini, start_directory=start_directory, given=given)
+        plain = functools.partial(
+            load_ini, start_directory=start_directory, given=given, in_force=in_force
+        )
         readers |= dict.fromkeys((".conf", ".ini"), _told_apart(plain))
     return load(path, readers, os.environ)
 

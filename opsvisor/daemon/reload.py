@@ -45,7 +45,7 @@ class Reload:
             except OpsvisorError as error:
                 raise ConfigError([Problem(Place(coming.files[0]), str(error))]) from error
 
-        await self._configuration.reread(try_out)
+        await self._configuration.reread(try_out, to_begin_anew=True)
         if self._ending.has_begun():
             return
         successor = Successor(self._configuration.available, ahead, self._event_serials)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from opsvisor import __version__
 from opsvisor.api.passed import PassedSockets
 from opsvisor.config.problems import OpsvisorError
-from opsvisor.config.settings import Loaded, LogLevel, OnCrash
+from opsvisor.config.settings import DaemonSettings, Loaded, LogLevel, OnCrash
 from opsvisor.control.upgrades import Upgraded
 from opsvisor.daemon import allocator, kept_listeners
 from opsvisor.daemon.footing import Footing
@@ -40,7 +40,7 @@ class Service:
     def __init__(
         self,
         begin: Successor,
-        load: Callable[[], Loaded],
+        load: Callable[[DaemonSettings | None], Loaded],
         background: Background,
         prepared: Sequence[str] = (),
         *,

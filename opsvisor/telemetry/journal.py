@@ -29,7 +29,8 @@ from opsvisor.core.events import (
 )
 from opsvisor.core.harmless import harmless
 from opsvisor.core.outcome import ExitCause, signal_name
-from opsvisor.core.spec import ProcessId
+from opsvisor.core.restart import contains
+from opsvisor.core.spec import ProcessId, ProcessSpec, RestartPolicy
 from opsvisor.core.state import PublicState
 from opsvisor.core.wording import sentence
 
@@ -43,6 +44,7 @@ _NAMES = {
     LogLevel.BLATHER: "BLAT",
 }
 _ASKED_FOR = frozenset({ExitCause.MANUAL, ExitCause.CONFIG, ExitCause.SHUTDOWN})
+_SUCCESS = RestartPolicy().success
 _SEVERITY = {level: rank for rank, level in enumerate(LogLevel)}  # 0 is the gravest
 
 
@@ -52,9 +54,10 @@ _TOO_MANY_RETRIES = "too many start retries too quickly"
 class Journal:
     """Writes `2026-11-23 09:37:53,628 INFO message` lines, from `level` up in gravity.
 
-    `min_uptime` tells a process's startsecs, which one of the lines names. `write` is given one
-    line or several, without the last newline. Facts are gathered until `flush`, and put into words
-    then: a program that has died is there again by that time.
+    `spec_of` tells what a process is to be, None of one that is gone by now: its startsecs are in
+    a line, and some lines are warnings unless they are as it says. `write` is given one line or
+    several, without the last newline. Facts are gathered until `flush`, and put into words then:
+    a program that has died is there again by that time.
     """
 
     def __init__(
@@ -62,12 +65,12 @@ class Journal:
         write: Callable[[str], None],
         *,
         level: LogLevel,
-        min_uptime: Callable[[ProcessId], float],
+        spec_of: Callable[[ProcessId], ProcessSpec | None],
     ) -> None:
         self._write = write
         self._threshold = _SEVERITY[level]
         self._tells_of_states = self._tells(LogLevel.TRACE)  # of all, and not of two of them
-        self._min_uptime = min_uptime
+        self._spec_of = spec_of
         self._gathered: list[str | _Fact] = []
         self._is_gathering = False
         self._second = 0  # of the latest line, and how that is written
@@ -95,14 +98,16 @@ class Journal:
 
     def on_event(self, event: Event) -> None:
         """A published fact, of which there may be lines with the next `flush`."""
-        startsecs = 0.0
+        spec: ProcessSpec | None = None
         if isinstance(event, StateChanged):
             if event.new is PublicState.RUNNING:
-                startsecs = self._min_uptime(event.id)  # now: the process may be gone by then
+                spec = self._spec_of(event.id)  # now: it may be another by then
             elif event.new is not PublicState.FATAL and not self._tells_of_states:
                 return
+        elif isinstance(event, ProcessExited | SignalSent):
+            spec = self._spec_of(event.id)
         self._is_gathering = True
-        self._gathered.append(_Fact(time.time(), event, startsecs))
+        self._gathered.append(_Fact(time.time(), event, spec))
 
     def flush(self) -> None:
         """Write what was gathered, all at once: a line by itself costs as much as ten together.
@@ -127,26 +132,26 @@ class Journal:
     def _lines_of(self, fact: "_Fact") -> list[str]:
         return [
             self._line(fact.at, level, message)
-            for level, message in _told_of(fact.event, fact.startsecs)
+            for level, message in _told_of(fact.event, fact.spec)
             if self._tells(level)
         ]
 
 
 class _Fact(NamedTuple):
-    """A fact that was published `at` a time, and what only concerns a process that came up."""
+    """A fact that was published `at` a time, and the spec of whom it is about, where it counts."""
 
     at: float  # Unix time
     event: Event
-    startsecs: float
+    spec: ProcessSpec | None
 
 
-def _told_of(event: Event, startsecs: float) -> Iterable[tuple[LogLevel, str]]:
+def _told_of(event: Event, spec: ProcessSpec | None) -> Iterable[tuple[LogLevel, str]]:
     """The lines of a published fact, where it has any."""
     match event:  # what comes oftest first
         case StateChanged():
-            yield _told_of_state(event, startsecs)
+            yield _told_of_state(event, 0.0 if spec is None else spec.min_uptime)
         case ProcessExited():
-            yield from _told_of_exit(event)
+            yield from _told_of_exit(event, spec)
         case ProcessSpawned():
             yield LogLevel.INFO, f"spawned: '{event.id.name}' with pid {event.pid}"
         case ProcessAdopted():
@@ -157,7 +162,7 @@ def _told_of(event: Event, startsecs: float) -> Iterable[tuple[LogLevel, str]]:
         case SpawnFailed():
             yield LogLevel.INFO, f"spawnerr: {event.reason}"
         case SignalSent():
-            yield _told_of_signal(event)
+            yield _told_of_signal(event, spec)
         case SignalRefused():
             yield (
                 LogLevel.CRITICAL,
@@ -184,10 +189,13 @@ def _told_of(event: Event, startsecs: float) -> Iterable[tuple[LogLevel, str]]:
             yield LogLevel.DEBUG, f"opsvisord is {event.new.value}: {event.reason}"
 
 
-def _told_of_exit(event: ProcessExited) -> Iterable[tuple[LogLevel, str]]:
+def _told_of_exit(
+    event: ProcessExited, spec: ProcessSpec | None
+) -> Iterable[tuple[LogLevel, str]]:
     if event.cause in _ASKED_FOR:
         # Supervisor logs a plain SIGTERM death as a warning all the same.
-        level = LogLevel.INFO if event.outcome.code == 0 else LogLevel.WARN
+        success = _SUCCESS if spec is None else spec.restart.success
+        level = LogLevel.INFO if contains(success, event.outcome) else LogLevel.WARN
         yield level, f"stopped: {event.id.name} ({event.outcome})"
         return
     level = LogLevel.INFO if event.expected else LogLevel.WARN
@@ -220,10 +228,11 @@ def _told_of_state(event: StateChanged, startsecs: float) -> tuple[LogLevel, str
             return LogLevel.TRACE, f"{event.id}: {old} -> {new}: {event.reason}"
 
 
-def _told_of_signal(event: SignalSent) -> tuple[LogLevel, str]:
+def _told_of_signal(event: SignalSent, spec: ProcessSpec | None) -> tuple[LogLevel, str]:
     name = signal_name(event.signum)
     whom = "process group " if event.to_group else ""
-    if event.stopping and event.signum == signal.SIGKILL:
+    is_asked_by_it = spec is not None and spec.stop.signal == signal.SIGKILL
+    if event.stopping and event.signum == signal.SIGKILL and not is_asked_by_it:
         return LogLevel.WARN, f"killing '{event.id.name}' ({event.pid}) with SIGKILL"
     if event.stopping:
         told = f"killing {event.id.name} (pid {event.pid}) {whom}with signal {name}"

@@ -1,8 +1,10 @@
 """The directory of the default socket: made for us alone, or not used at all."""
 
+import errno
 import os
 import stat
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -79,3 +81,22 @@ def test_a_socket_that_was_configured_is_not_judged(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared").chmod(0o777)
     bind(UnixServer(name="unix", path=str(tmp_path / "shared" / "s"))).close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_an_owner_that_can_not_be_had_is_told_as_such() -> None:
+    """And not as if the directory were at fault."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(BindError) as refused:
+                bind(UnixServer(name="unix", path=f"{folder}/s", owner=(0, 0)))
+        finally:
+            os.seteuid(0)
+    assert str(refused.value) == (
+        f"cannot listen on unix://{folder}/s: may not give the socket to uid 0, gid 0\n"
+        "    hint: only root may give files away; leave out its owner (chown),"
+        " or take one of yours"
+    )
+    assert refused.value.errno == errno.EPERM

@@ -98,11 +98,11 @@ async def test_reread_add_and_remove(rpc: RpcRoom) -> None:
 
 
 async def test_a_configuration_that_cannot_be_used(rpc: RpcRoom) -> None:
-    """The first problem in its words; nothing is stopped for a restart."""
+    """The first problem in its words, and where; nothing is stopped for a restart."""
     problems = [Problem(Place("f", n), f"problem {n}", "mend it") for n in (1, 2)]
     rpc.house.files = ConfigError(problems)
     for method in ("reloadConfig", "restart"):
-        assert await rpc.fault(method) == "92 CANT_REREAD: problem 1"
+        assert await rpc.fault(method) == "92 CANT_REREAD: problem 1 (f:1)"
     assert rpc.room.supervisor.state is SupervisorState.RUNNING
 
 

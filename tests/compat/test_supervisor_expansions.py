@@ -67,7 +67,7 @@ def test_stray_percent_sign_does_not_print_the_environment() -> None:
             "%(ENV_TOKEN)s",
             "set TOKEN before the daemon starts, or in environment of [supervisord]",
         ),
-        ("%(zzz)s", ""),
+        ("%(zzz)s", "write %% for a percent sign"),
     ],
 )
 def test_unknown_names_come_with_advice(text: str, hint: str) -> None:

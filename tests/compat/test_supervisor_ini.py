@@ -1,6 +1,7 @@
 """Supervisor's INI grammar, includes, and the line of every key."""
 
 import configparser
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -191,6 +192,17 @@ def test_syntax_errors_have_a_line(tmp_path: Path, text: str, line: int, what: s
         read(tmp_path, text)
     (problem,) = caught.value.problems
     assert (problem.where.line, problem.what) == (line, what)
+
+
+def test_a_byte_order_mark_is_named(tmp_path: Path) -> None:
+    """Nobody sees it: the line looks as it should. What is said against it works."""
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, "\ufeff[a]\nx = 1\n")
+    (problem,) = caught.value.problems
+    before, _, command = problem.hint.partition(": ")
+    assert before == "remove the byte order mark before it"
+    subprocess.run(command, shell=True, check=True)
+    assert list(read_alone(Path(problem.where.file)).sections) == ["a"]
 
 
 def test_syntax_errors_of_all_files_come_together(tmp_path: Path) -> None:

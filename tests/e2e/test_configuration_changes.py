@@ -12,7 +12,7 @@ from textwrap import dedent
 from typing import Self
 
 import pytest
-from daemon import PATIENCE, Daemon, StartDaemon
+from daemon import PATIENCE, Daemon, StartDaemon, eventually
 from home import Dialect, Programs, in_both_languages
 
 from opsvisor.client import ApiError
@@ -251,3 +251,33 @@ class Terminal:
         finally:
             self._child.kill()
             os.close(self._ours)
+
+
+def test_what_the_daemon_is_to_become_restarts_no_program(start_daemon: StartDaemon) -> None:
+    """Until it begins anew it listens where it did and is called as it was, for them, too."""
+    text = """
+        [program:web]
+        command = sh -c 'echo $SUPERVISOR_SERVER_URL; exec sleep 1000'
+        startsecs = 0
+        """
+    daemon = start_daemon(Programs(text, Dialect.INI))
+    url = f"unix://{daemon.home.socket}"
+    daemon.until_says("web", f"{url}\n")
+    before = pids(daemon)
+    config = daemon.home.config
+    old = config.read_text()
+    new = old.replace(f"file = {daemon.home.socket}\n", f"file = {daemon.home.socket}2\n")
+    config.write_text(new.replace("[supervisord]\n", "[supervisord]\nidentifier = other\n"))
+    update = daemon.ctl("update")
+    assert (update.status, update.out) == (0, "")
+    changed = "settings of opsvisord itself changed (identifier, servers): use reload"
+    assert f"hint: {changed}\n" in update.err
+    assert pids(daemon) == before
+    daemon.ctl("restart", "web")
+    eventually(lambda: daemon.output_of("web").split() == [url, url])
+    began = daemon.client.daemon().started_at
+    assert daemon.ctl("reload").status == 0
+    daemon.client.close()
+    daemon.home.socket, daemon._client = daemon.home.socket.with_name("s2"), None
+    daemon.until_begun_anew(after=began)
+    daemon.until_says("web", f"{url}2\n")

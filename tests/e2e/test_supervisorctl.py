@@ -144,7 +144,9 @@ def test_update_takes_over_what_the_files_say(daemon: Daemon) -> None:
     assert said(daemon, "update") == ""
     daemon.until("web", "RUNNING")
     daemon.home.rewrite("[program:none]\n")
-    assert said(daemon, "reread", status=1).startswith("ERROR: CANT_REREAD: program section ")
+    refused = said(daemon, "reread", status=1)
+    assert refused.startswith("ERROR: CANT_REREAD: program section ")
+    assert refused.endswith(f" ({daemon.home.programs}:1)\n")
 
 
 def test_shutdown(daemon: Daemon) -> None:

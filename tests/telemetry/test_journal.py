@@ -32,7 +32,7 @@ from opsvisor.core.events import (
 from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind, Usage
 from opsvisor.core.plan import Change, PlanDiff
 from opsvisor.core.probes import ProbeKind
-from opsvisor.core.spec import Pid
+from opsvisor.core.spec import ExitSet, Pid, ProcessSpec, RestartPolicy, StopPolicy
 from opsvisor.core.state import PublicState, StartCause
 from opsvisor.core.struct import replace
 from opsvisor.telemetry.journal import Journal
@@ -51,15 +51,18 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-def journal(level: LogLevel, min_uptime: float = 1.0) -> tuple[Journal, list[str]]:
+SPEC = program("web", min_uptime=1.0)
+
+
+def journal(level: LogLevel, spec: ProcessSpec | None = SPEC) -> tuple[Journal, list[str]]:
     """A journal of everything from this level up, and what it wrote."""
     lines: list[str] = []
-    return Journal(lines.append, level=level, min_uptime=lambda _id: min_uptime), lines
+    return Journal(lines.append, level=level, spec_of=lambda _id: spec), lines
 
 
-def told(event: Event, *, min_uptime: float = 1.0) -> list[str]:
+def told(event: Event, spec: ProcessSpec | None = SPEC) -> list[str]:
     """The lines of this event without their times."""
-    one, lines = journal(LogLevel.BLATHER, min_uptime)
+    one, lines = journal(LogLevel.BLATHER, spec)
     one.on_event(event)
     one.flush()
     return [line.split(" ", 2)[2] for text in lines for line in text.split("\n")]
@@ -291,12 +294,32 @@ def test_a_fact_that_has_no_words_costs_the_others_none() -> None:
 )
 def test_coming_up_names_the_time_it_took(seconds: float, shown: str) -> None:
     """`startsecs` as it was configured, a whole number where it is one."""
-    assert told(changed(PublicState.RUNNING), min_uptime=seconds) == [
+    assert told(changed(PublicState.RUNNING), program("web", min_uptime=seconds)) == [
         (
             f"INFO success: web entered RUNNING state, process has stayed up for > than {shown}"
             " seconds (startsecs)"
         )
     ]
+
+
+@pytest.mark.parametrize("code", [0, 143])
+def test_a_stop_that_ends_as_it_may_is_no_warning(code: int) -> None:
+    """By the exit codes of this program, as Supervisor has it: Java's 143, and perhaps not 0."""
+    success = ExitSet(codes=frozenset({143}))
+    spec = program("web", restart=RestartPolicy(success=success))
+    event = exited(Outcome(code=code), ExitCause.MANUAL, expected=True)
+    level = "INFO" if code == 143 else "WARN"
+    assert told(event, spec) == [f"{level} stopped: web (exit status {code})"]
+    other = "INFO" if code == 0 else "WARN"  # of one that is gone, as of most
+    assert told(event, None) == [f"{other} stopped: web (exit status {code})"]
+
+
+def test_a_stop_by_sigkill_is_no_warning_where_that_is_how_it_is_stopped() -> None:
+    """The warning tells of one that did not heed its stop signal."""
+    spec = program("web", stop=StopPolicy(signal=9))
+    event = sent(9, to_group=False, stopping=True)
+    assert told(event, spec) == ["DEBG killing web (pid 21055) with signal SIGKILL"]
+    assert told(event, None) == ["WARN killing 'web' (21055) with SIGKILL"]
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def _unknown(what: str, names: Names, *, name: str, secret: bool) -> Refused:
         # Here, because it loads modules that opsvisorctl does without until something is wrong.
         from opsvisor.config.units import did_you_mean  # noqa: PLC0415 - see above
 
-        hint = did_you_mean(name, names)
+        hint = did_you_mean(name, names) or _DOUBLE_IT
     return Refused(f"{what} contains names ({name!r}) {available}", hint)
 
 

@@ -22,6 +22,8 @@ from opsvisor.core.struct import Struct
 _BYTES_MAX = 32 * 1024 * 1024  # of all files together
 _BAD_LINES_MAX = 100  # of one file. Whoever has more has named the wrong file
 
+_BOM = "\ufeff"  # which Supervisor refuses, too
+
 # A first word, if it could be a key.
 _KEY = re.compile(r"\s*([A-Za-z_][\w.-]{0,39})(?=[\s=:]|$)")
 
@@ -296,6 +298,8 @@ class _Reading:
         except configparser.MissingSectionHeaderError as why:
             what = f"File contains no section headers{_key_in(why.line)}"
             hint = "begin with a line like [supervisord]"
+            if text.startswith(_BOM):
+                hint = rf"remove the byte order mark before it: sed -i '1s/^\xef\xbb\xbf//' {file}"
             self._problems.append(Problem(Place(file, why.lineno), what, hint))
         except configparser.ParsingError as why:
             hint = "write key = value; a line that continues the value above must be indented"

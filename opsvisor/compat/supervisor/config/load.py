@@ -22,7 +22,7 @@ from opsvisor.config.problems import ConfigError, Place, Problem
 from opsvisor.config.resolve_daemon import client_limits
 from opsvisor.config.resolve_metrics import metrics_settings
 from opsvisor.config.resolve_tls import tls_spec
-from opsvisor.config.settings import Loaded
+from opsvisor.config.settings import DaemonSettings, Loaded
 
 
 def load(
@@ -31,15 +31,18 @@ def load(
     *,
     start_directory: Path | None = None,
     given: Mapping[str, Any] = MappingProxyType({}),
+    in_force: DaemonSettings | None = None,
 ) -> Loaded:
     """Read a configuration of Supervisor and everything it includes.
 
     `environ` is the environment the daemon was started with, and `start_directory` the folder:
     relative paths begin there, so that rereading finds what reading found although the daemon has
     gone to a folder of its own since. None is the current one. `given` are values for options of
-    [supervisord] that the command line sets instead. The names that values may use are a
-    superset of Supervisor's: `here` and `host_node_name` are known everywhere. Raises ConfigError
-    with all problems at once; syntax errors come alone, because they make values doubtful.
+    [supervisord] that the command line sets instead. `in_force` are the settings of a daemon that
+    keeps them: what programs take over from those, they have from these. The names that values
+    may use are a superset of Supervisor's: `here` and `host_node_name` are known everywhere.
+    Raises ConfigError with all problems at once; syntax errors come alone, because they make
+    values doubtful.
     """
     start = (start_directory or Path()).absolute()
     path = start / path
@@ -70,11 +73,12 @@ def load(
     limits = client_limits(own.limits)
     settings = read_settings(reader, servers, metrics, own.daemon, limits, start=start)
     origins = Origins()
+    of_daemon = in_force or settings
     around = Surroundings(
         names=names,
         environment=environment.values,
-        server_url=server_url(servers),
-        identifier=settings.identifier,
+        server_url=server_url(of_daemon.servers),
+        identifier=of_daemon.identifier,
         config_path=str(path),
         start=start,
         child_log_dir=reader.get(Supervisord.CHILDLOGDIR) or usual_folder(),

@@ -120,5 +120,6 @@ class Daemon:
 
 
 def _cannot_reread(error: ConfigError) -> RpcFault:
-    """Supervisor stops at the first problem, and so do the texts that its clients know."""
-    return RpcFault(Fault.CANT_REREAD, error.problems[0].what)
+    """The first problem, as with Supervisor: in words that its clients know, and where it is."""
+    first = error.problems[0]
+    return RpcFault(Fault.CANT_REREAD, f"{first.what} ({first.where})")
