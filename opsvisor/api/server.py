@@ -341,11 +341,21 @@ def bind(
             case TcpServer():
                 return _bind_tcp(server)
     except OSError as error:
-        raise BindError(
-            f"cannot listen on {url_of(server)}: {error.strerror}\n"
-            f"    hint: {_hint(server, error)}",
-            error.errno,
-        ) from error
+        raise _not_bound(server, error) from error
+
+
+def _not_bound(server: UnixServer | TcpServer, error: OSError) -> BindError:
+    what = f"cannot listen on {url_of(server)}: {error.strerror}"
+    return BindError(f"{what}\n    hint: {_hint(server, error)}", error.errno)
+
+
+def fail_without_interface(server: UnixServer | TcpServer) -> None:
+    """BindError if nobody can listen on this host. Of its port nothing is known: that is ours."""
+    if isinstance(server, TcpServer):
+        try:
+            _bind_tcp(replace(server, port=0)).close()
+        except OSError as error:
+            raise _not_bound(server, error) from error
 
 
 def fail_if_taken(server: UnixServer | TcpServer) -> None:

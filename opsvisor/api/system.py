@@ -82,7 +82,11 @@ async def shut_down(request: web.Request) -> web.Response:
 
 
 async def reload(request: web.Request) -> web.Response:
-    """Stop everything, read the files anew, start again. Refused if the files can't be used."""
+    """Stop everything, read the files anew, start again. Refused if the files can't be used.
+
+    What only shows when the daemon begins with them, an address that somebody else has taken in
+    that moment, say, does not leave the programs down: it begins with what it had, and says so.
+    """
     control = request.app[CONTROL]
     refuse_when_stopping(control)
     try:

@@ -5,6 +5,7 @@ from itertools import chain
 from typing import TypeVar
 
 from opsvisor.config import accounts
+from opsvisor.config.addresses import rivals
 from opsvisor.config.auto_log import usual_folder
 from opsvisor.config.decode import Declared, Decoded
 from opsvisor.config.document import KeyPath
@@ -50,6 +51,7 @@ T = TypeVar("T")
 _Tls = TypeVar("_Tls", HttpOptions, MetricsOptions)
 
 _EMPTY = Refused("is empty")
+_ONE_EACH = "[server.http] has /metrics, too; give this another port, or leave it out"
 
 Server = Declared[ServerOptions]
 
@@ -121,6 +123,10 @@ class _Resolver:
             first = decoded.identities[identities[0].name]
             self._findings.warnings.append(first.problem((), why))
         self._doubt_identities(decoded, identities, settings)
+        for server, _ in rivals(settings.listeners) if is_whole else ():
+            why = Refused(f"is where [server.{server.name}] listens already", _ONE_EACH)
+            typed = f"'{decoded.metrics.options.listen}'"
+            self._findings.problems.append(decoded.metrics.problem(("listen",), why, typed=typed))
         return settings
 
     def _doubt_identities(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from opsvisor.config.origins import GroupOrigins, Origin, Written
-from opsvisor.config.problems import ConfigError, Problem
+from opsvisor.config.problems import ConfigError, OpsvisorError, Place, Problem
 from opsvisor.config.settings import DaemonSettings, Dialect, Loaded
 from opsvisor.config.spelling import Spelled, spell
 from opsvisor.core.inputs import ApplyPlan
@@ -136,6 +136,11 @@ class Configuration:
                 raise
             self._report(LoadReport(at=at, ok=True))
             return self.compare()
+
+    def could_not_begin(self, failure: OpsvisorError) -> None:
+        """Note that what is in the files now was tried, and that this is the one from before."""
+        problem = Problem(Place(self._running.files[0]), str(failure))
+        self._report(LoadReport(at=clock.now().wall, ok=False, problems=(problem,)))
 
     def compare(self) -> Comparison:
         """What applying the configuration as last read would change."""

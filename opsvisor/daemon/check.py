@@ -6,12 +6,14 @@ is said on standard error, and the daemon that asks goes on as it is.
 """
 
 import contextlib
+import errno
 import random
 import socket
 from collections.abc import Iterable
 from pathlib import Path
 
-from opsvisor.api.server import bind, url_of
+from opsvisor.api.server import BindError, bind, listener_of, url_of
+from opsvisor.config.addresses import address_in, address_of
 from opsvisor.config.settings import Loaded, TcpServer, UnixServer
 from opsvisor.core.inputs import Resume
 from opsvisor.core.supervisor import Supervisor
@@ -78,23 +80,31 @@ def _check_edges(edges: Iterable[str]) -> None:
 
 def _listen(hand_over: HandOver, servers: Iterable[UnixServer | TcpServer]) -> None:
     """Listen for a moment where the daemon does not. BindError if that can't be."""
-    taken = {
-        _address_in(name.removeprefix(names.LISTENER))
+    ours = {
+        name.removeprefix(names.LISTENER)
         for name in hand_over.descriptors
         if name.startswith(names.LISTENER)
     }
     with contextlib.ExitStack() as stack:
         for server in servers:
-            if _address_in(url_of(server)) in taken:
+            if listener_of(server) in ours:
                 continue
+            _fail_beside(server, ours)
             listener = stack.enter_context(bind(server))
             if isinstance(server, UnixServer):
                 stack.callback(_remove, listener)
 
 
-def _address_in(url: str) -> str:
-    """What can be taken only once: a path, or a port on whichever interfaces."""
-    return url if url.startswith("unix:") else url.rpartition(":")[2]
+def _fail_beside(server: UnixServer | TcpServer, ours: Iterable[str]) -> None:
+    """BindError for another interface of a port that is ours: ours is closed too late for that."""
+    wanted = address_of(server)
+    for url in ours:
+        if wanted.overlaps(address_in(url)):
+            raise BindError(
+                f"cannot listen on {url_of(server)} beside {url}\n"
+                "    hint: a reload takes over such a change, an upgrade does not",
+                errno.EADDRINUSE,
+            )
 
 
 def _remove(listener: socket.socket) -> None:

@@ -39,17 +39,27 @@ class Footing(Struct, frozen=True):
 def footing_for(loaded: Loaded, before: Footing | None = None) -> Footing:
     """Open the state directory of this configuration, while we may still be root.
 
-    `before` is kept if it is the same one. HostError if a directory that was asked for by name
-    can't be used; without the usual one we go on.
+    `before` is kept if it is the same one, and left if another could be opened. HostError if a
+    directory that was asked for by name can't be used; without the usual one we go on.
     """
     if is_first_process():
         why = "the first process of a container takes all others with it: nothing to remember"
         return Footing(None, why)
     place = place_of(loaded)
     if before is not None and before.directory is not None:
-        if before.directory.path == place.path:
+        is_same, user = before.directory.path == place.path, loaded.settings.user
+        if is_same and (user is None or user.uid in before.directory.owners):
             return before
+        if is_same:  # there is one lock, and it is to be given to another user
+            before.release()
+            return _open(loaded, place)
+        made = _open(loaded, place)
         before.release()
+        return made
+    return _open(loaded, place)
+
+
+def _open(loaded: Loaded, place: Place) -> Footing:
     seed = _seed_of(place)
     try:
         return Footing(open_state_directory(place, loaded.settings.user), seed=seed)
@@ -58,6 +68,15 @@ def footing_for(loaded: Loaded, before: Footing | None = None) -> Footing:
             raise HostError(str(error)) from error
         problem = f"programs would be lost in a crash of this daemon: {error}"
         return Footing(None, problem, is_trouble=True, seed=seed)
+
+
+def fail_without_footing(loaded: Loaded, at_present: str | None) -> None:
+    """HostError if another directory than that `at_present` is asked for, and can't be used."""
+    place = place_of(loaded)
+    if place.is_chosen and str(place.path) != at_present:
+        directory = _open(loaded, place).directory
+        if directory is not None:
+            directory.release(is_over=False)
 
 
 def place_of(loaded: Loaded) -> Place:

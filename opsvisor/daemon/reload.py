@@ -4,10 +4,12 @@ import socket
 from collections.abc import Callable, Sequence
 
 from opsvisor.api.server import HttpServer
+from opsvisor.config.addresses import address_of
 from opsvisor.config.problems import ConfigError, OpsvisorError, Place, Problem
 from opsvisor.config.settings import Loaded, LogLevel
 from opsvisor.control.configuration import Configuration
 from opsvisor.daemon.ending import Ending
+from opsvisor.daemon.footing import fail_without_footing
 from opsvisor.daemon.host import HostError, raise_limits, why_not
 from opsvisor.daemon.succession import Serials, Successor, listen_ahead
 
@@ -60,7 +62,8 @@ class Reload:
         problem = why_not(coming.settings)
         if problem:
             raise HostError(problem)
+        fail_without_footing(coming, self._configuration.settings.state_dir)
         for line in raise_limits(coming.settings, coming.plan):
             self._log(LogLevel.INFO, line)
-        ours = [server.settings for server in self._servers()]
+        ours = [address_of(server.settings) for server in self._servers()]
         return listen_ahead(coming.settings.listeners, ours)

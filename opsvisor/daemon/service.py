@@ -52,6 +52,7 @@ class Service:
         self._prepared = prepared
         self._settings = begin.loaded.settings
         self._past = begin.hand_over
+        self._failure = begin.failure
         self._inherited: Mapping[str, int] = {}  # descriptors of programs
         listeners = begin.listeners
         if self._past is not None:
@@ -216,6 +217,10 @@ class Service:
         """Say that we are there; from here on we are a daemon."""
         if pid_file_problem:
             self.parts.journal.log(LogLevel.CRITICAL, pid_file_problem)
+        if self._failure is not None:
+            self.parts.configuration.could_not_begin(self._failure)
+            text = f"going on with the configuration from before, as this failed: {self._failure}"
+            self.parts.journal.log(LogLevel.CRITICAL, text)
         begins = "started" if self._past is None else "goes on"
         self.parts.journal.log(
             LogLevel.INFO, f"{self.parts.announcer.name} {begins} with pid {os.getpid()}"

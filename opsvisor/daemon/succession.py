@@ -1,10 +1,12 @@
 """What one life of the daemon hands to the next, when it is told to reload."""
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Self
 
-from opsvisor.api.server import BindError, bind, listener_of
+from opsvisor.api.server import BindError, bind, fail_without_interface, listener_of
+from opsvisor.config.addresses import Address, address_of
+from opsvisor.config.problems import OpsvisorError
 from opsvisor.config.settings import Loaded, TcpServer, UnixServer
 from opsvisor.core.struct import Struct, field
 from opsvisor.daemon.hand_over import HandOver
@@ -29,13 +31,19 @@ class Successor(Struct, frozen=True):
     """What the next life begins with: a configuration, and sockets that listen already, by name.
 
     `event_serials` number what other edges tell, through all lives. `hand_over` is what another
-    process knew that became this one.
+    process knew that became this one. `failure`: why a life from what is in the files now could
+    not begin, and this is the configuration from before.
     """
 
     loaded: Loaded
     listeners: dict[str, socket.socket]
     event_serials: Serials = field(default_factory=Serials)
     hand_over: HandOver | None = None
+    failure: OpsvisorError | None = None
+
+    def instead(self, loaded: Loaded, failure: OpsvisorError) -> "Successor":
+        """What to begin with if this can't be begun with."""
+        return Successor(loaded, {}, self.event_serials, failure=failure)
 
     def close(self) -> None:
         """Give up its sockets, which nobody will serve."""
@@ -43,27 +51,27 @@ class Successor(Struct, frozen=True):
 
 
 def listen_ahead(
-    coming: Iterable[UnixServer | TcpServer], ours: Iterable[UnixServer | TcpServer]
+    coming: Iterable[UnixServer | TcpServer], ours: Collection[Address]
 ) -> dict[str, socket.socket]:
     """Listen now for servers of the next life; the sockets by name. BindError, and none is open.
 
-    Where we listen ourselves the address is ours to take again.
+    Where we listen ourselves the address is ours to take again. On another interface it is not
+    ours, but can't be taken yet.
     """
-    taken = {_address_of(server) for server in ours}
     listeners: dict[str, socket.socket] = {}
     try:
         for server in coming:
-            if _address_of(server) not in taken:
+            wanted = address_of(server)
+            if wanted in ours:
+                continue
+            if any(wanted.overlaps(one) for one in ours):
+                fail_without_interface(server)
+            else:
                 listeners[listener_of(server)] = bind(server)
     except BindError:
         _close_all(listeners)
         raise
     return listeners
-
-
-def _address_of(server: UnixServer | TcpServer) -> str | int:
-    """What can be taken only once: a path, or a port on whichever interfaces."""
-    return server.path if isinstance(server, UnixServer) else server.port
 
 
 def _close_all(listeners: dict[str, socket.socket]) -> None:

@@ -13,9 +13,10 @@ from opsvisor.compat.supervisor.config.ini import read_all
 from opsvisor.compat.supervisor.config.leftovers import warn_of_leftovers
 from opsvisor.compat.supervisor.config.options import Supervisord
 from opsvisor.compat.supervisor.config.origins import shared_origins
-from opsvisor.compat.supervisor.config.own import KIND, check_own, read_own
+from opsvisor.compat.supervisor.config.own import KIND, METRICS_SECTION, check_own, read_own
 from opsvisor.compat.supervisor.config.programs import Surroundings
 from opsvisor.compat.supervisor.config.sections import Findings, SectionReader
+from opsvisor.config.addresses import rivals
 from opsvisor.config.auto_log import usual_folder
 from opsvisor.config.origins import Origins
 from opsvisor.config.problems import ConfigError, Place, Problem
@@ -89,6 +90,10 @@ def load(
     )
     plan = own.daemon.applied_to(read_plan(ini, around))
     check_own(own, settings, {group.name for group in plan.groups}, findings)
+    for first, second in rivals(settings.listeners):
+        name = METRICS_SECTION if second is metrics.server else second.name
+        what = f"[{name}] is to listen where [{first.name}] does"
+        findings.reject(ini.sections[name].where, what, "give each its own")
     warn_of_leftovers(ini, names, findings, start=start)
     findings.raise_problems(ini.files)
     return Loaded(
