@@ -440,7 +440,7 @@ DIFFERENCES: Mapping[str, Difference] = {
     ),
     "two servers at one address are refused": Difference(
         "Supervisor reads them, and can't listen then, which at a reload ends all programs",
-        _we_refuse("is to listen where", r"\[(inet|unix)_http_server:"),
+        _we_refuse("is to listen where", r"\[(inet|unix)_http_server[^]]"),
         "[inet_http_server]\nport=9001\n[inet_http_server:b]\nport=127.0.0.1:9001\n",
     ),
     "RPC interfaces of others are refused": Difference(
