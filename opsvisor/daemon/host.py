@@ -13,13 +13,13 @@ from opsvisor.config.problems import OpsvisorError
 from opsvisor.config.settings import DaemonSettings, Dialect, LogLevel, UnixServer
 from opsvisor.core.plan import Plan
 from opsvisor.core.spec import UserSpec
-from opsvisor.runtime.probes.schedule import COMMANDS_AT_ONCE, CONNECTIONS_AT_ONCE
+from opsvisor.runtime.probes.schedule import COMMANDS_AT_ONCE, CONNECTIONS_AT_ONCE, SLOW_AT_ONCE
 
 # Descriptors of a running program (two pipes, a pidfd, two log files, a stdin), of ours, and of
 # all probes that can be asked at once, where there are any.
 _FDS_PER_PROCESS = 6
 _OWN_FDS = 128
-_FDS_OF_PROBES = COMMANDS_AT_ONCE * 3 + CONNECTIONS_AT_ONCE
+_FDS_OF_PROBES = (COMMANDS_AT_ONCE + SLOW_AT_ONCE) * 3 + CONNECTIONS_AT_ONCE + SLOW_AT_ONCE
 _FD_STEP = 1024
 _FEWEST_CONNECTIONS = 8  # of each listener, whatever that costs the programs
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from engine_room import Room, children, engine_room, program, sleeper
+from forks import until
 from http_requests import free_port
 
 from opsvisor.core.effects import StartProbe
@@ -32,9 +33,10 @@ from opsvisor.core.state import PublicState
 from opsvisor.runtime.forkserver import client
 from opsvisor.runtime.probes import Names, Probes, ask, connections
 from opsvisor.runtime.probes import http as http_probe
+from opsvisor.runtime.probes import schedule as probes_schedule
 from opsvisor.runtime.probes import tcp as tcp_probe
 from opsvisor.runtime.probes.answers import Answer, CannotAskError, refused
-from opsvisor.runtime.probes.schedule import COMMANDS_AT_ONCE, CONNECTIONS_AT_ONCE
+from opsvisor.runtime.probes.schedule import COMMANDS_AT_ONCE, CONNECTIONS_AT_ONCE, SLOW_AT_ONCE
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -699,6 +701,26 @@ async def test_commands_do_not_keep_connections_waiting(schedule: Schedule) -> N
     schedule.start("web")
     await schedule.until(lambda: len(schedule.questions) == COMMANDS_AT_ONCE + 1)
     assert schedule.questions[-1][0].id.name == "web"
+
+
+async def test_who_takes_long_makes_room(
+    schedule: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to a bound. When they have answered, as few as ever are asked at a time."""
+    monkeypatch.setattr(probes_schedule, "_SLOW_AFTER", SOON / 10)
+    most = COMMANDS_AT_ONCE + SLOW_AT_ONCE
+    for n in range(most + 1):
+        schedule.start(f"job{n}", handler=ExecProbe(argv=("x",)), period=1000.0)
+    await schedule.until(lambda: len(schedule.questions) == most)
+    line = schedule.probes._commands
+    await until(lambda: not line.free_for_slow)
+    assert (line.free, len(line.waiting), schedule.at_once) == (0, 1, most)
+    for _, waiting in schedule.questions:
+        waiting.set_result(Answer(ok=True, detail=""))
+    await schedule.until(lambda: len(schedule.questions) == most + 1)
+    schedule.questions[-1][1].set_result(Answer(ok=True, detail=""))
+    await schedule.until(lambda: len(schedule.answers) == most + 1)
+    assert (line.free, line.free_for_slow) == (COMMANDS_AT_ONCE, SLOW_AT_ONCE)
 
 
 async def test_the_timeout_does_not_run_in_the_line(schedule: Schedule) -> None:

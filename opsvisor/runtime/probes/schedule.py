@@ -3,9 +3,11 @@
 Theory of operation
 -------------------
 A probe that is due gets in line. So many are asked at a time, commands and connections in lines of
-their own, since a command costs a fork; those behind keep their turn. A timeout begins when the
-question is put, not in the line. The next time is a period after the last, or at once if the
-answer took longer: a probe never overlaps itself.
+their own, since a command costs a fork; those behind keep their turn. Who has not answered after a
+second makes room for the next, as far as descriptors are counted for: some that hang until a long
+timeout keep nobody from noticing that another program is ill. A timeout begins when the question
+is put, not in the line. The next time is a period after the last, or at once if the answer took
+longer: a probe never overlaps itself.
 
 Programs that start together would be asked together for ever. So the second question comes early,
 by up to half a period, as the name of the process has it: the first stays prompt, since somebody
@@ -30,6 +32,8 @@ from opsvisor.runtime.probes.answers import Answer
 
 COMMANDS_AT_ONCE = 8
 CONNECTIONS_AT_ONCE = 64
+SLOW_AT_ONCE = 64  # of either, besides
+_SLOW_AFTER = 1.0  # seconds
 
 _HASH_RANGE = 2**32
 
@@ -47,12 +51,15 @@ class _Asked(Struct, eq=False):
     is_over: bool = False
     timer: asyncio.TimerHandle | None = None
     task: asyncio.Task[Answer] | None = None
+    until_slow: asyncio.TimerHandle | None = None
+    is_slow: bool = False
 
 
 class _Line(Struct):
-    """Those who wait to be asked, and how many may be asked at a time."""
+    """Those who wait to be asked, and how many may be asked at a time, and may be slow."""
 
     free: int
+    free_for_slow: int = SLOW_AT_ONCE
     waiting: deque[_Asked] = field(default_factory=deque)
 
 
@@ -113,6 +120,16 @@ class Probes:
                 asked.began = self._loop.time()
                 asked.task = self._loop.create_task(self._question(asked))
                 asked.task.add_done_callback(functools.partial(self._done, asked))
+                asked.until_slow = self._loop.call_later(_SLOW_AFTER, self._make_room, asked)
+
+    def _make_room(self, asked: _Asked) -> None:
+        """Let others be asked: this one may take a while."""
+        line = asked.line
+        if line.free_for_slow:
+            asked.is_slow = True
+            line.free_for_slow -= 1
+            line.free += 1
+            self._ask_next(line)
 
     async def _question(self, asked: _Asked) -> Answer:
         timeout = asked.probe.timeout
@@ -124,7 +141,13 @@ class Probes:
 
     def _done(self, asked: _Asked, task: "asyncio.Task[Answer]") -> None:
         asked.task = None
-        asked.line.free += 1
+        assert asked.until_slow is not None
+        asked.until_slow.cancel()
+        if asked.is_slow:
+            asked.line.free_for_slow += 1
+        else:
+            asked.line.free += 1
+        asked.is_slow = False
         self._ask_next(asked.line)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
