@@ -187,7 +187,8 @@ def hints(view: ProcessView, log_problem: str, limits_problem: str = "") -> list
     if view.last_oom_killed:
         found.append(_OOM_HINT)
     elif view.last_cause is ExitCause.SIGNAL and view.last_outcome is not None:
-        found.append(_signal_hint(view.last_outcome.signum))
+        if view.last_outcome.signum != view.asked_signum:
+            found.append(_signal_hint(view.last_outcome.signum))
     elif view.last_cause is ExitCause.UNKNOWN:
         found.append(_UNKNOWN_HINT)
     found += [_ask_yourself(probe, view.spec) for probe in view.probes if _is_in_doubt(probe)]

@@ -282,6 +282,7 @@ class ProcessMachine:
             last_outcome=record.last_outcome,
             last_cause=record.last_cause,
             last_oom_killed=record.last_oom_killed,
+            asked_signum=record.asked_signum,
             spawn_error=record.spawn_error,
             running_seconds=running_seconds,
             expected_seconds=expected_seconds,
@@ -359,6 +360,7 @@ class ProcessMachine:
         """Deliver a signal to the main process, if there is one."""
         match self.state:
             case Starting() | Running() | Stopping() | Unknown():
+                self._record.asked_signum = signum
                 return self._send(self.state.pid, signum, now, to_group=False, stopping=False)
             case Stopped() | Spawning() | Backoff() | Exited() | Fatal():
                 return []
@@ -461,6 +463,7 @@ class ProcessMachine:
         if state.cause in _AUTOMATIC:
             self._record.restarts += 1
         self._record.started = now
+        self._record.asked_signum = 0
         event = ProcessSpawned(
             at=now.wall,
             id=self.id,
@@ -721,7 +724,11 @@ class ProcessMachine:
         uptime = now.mono - state.started_at
         came_up = isinstance(state, Running)
         run = EndedRun(
-            uptime=uptime, came_up=came_up, outcome=end.outcome, oom_killed=end.oom_killed
+            uptime=uptime,
+            came_up=came_up,
+            outcome=end.outcome,
+            oom_killed=end.oom_killed,
+            asked_signum=self._record.asked_signum,
         )
         cause = classify(self.spec.restart, run)
         decision = self._decide(run, now)

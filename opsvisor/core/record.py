@@ -9,7 +9,7 @@ class Record(Struct, omit_defaults=True):
     """The bookkeeping of a `ProcessMachine`, and of it alone.
 
     `since` and `reason` belong to the present state; `started` and `ended` to the present or last
-    run, as do `last_…`. `retry_delay` is that of the last way into BACKOFF or FATAL.
+    run, as do `last_…` and `asked_signum`, the last signal that was asked for. `retry_delay` is that of the last way into BACKOFF or FATAL.
     """
 
     since: Instant
@@ -24,6 +24,7 @@ class Record(Struct, omit_defaults=True):
     last_cause: ExitCause | None = None
     last_expected: bool = False
     last_oom_killed: bool = False
+    asked_signum: int = 0
     running_seconds: float = 0.0
     expected_seconds: float = 0.0
     accounted_to: float = 0.0

@@ -36,6 +36,7 @@ class EndedRun(Struct, frozen=True, kw_only=True):
     """A run that is over. `outcome` None: the process could not even be made.
 
     `complaint`: what it was stopped for, if that was its health; how it ended then says nothing.
+    `asked_signum`: the last signal that somebody had us send to it, 0 if none.
     """
 
     uptime: float
@@ -44,6 +45,7 @@ class EndedRun(Struct, frozen=True, kw_only=True):
     spawn_error: str = ""
     oom_killed: bool = False
     complaint: str = ""
+    asked_signum: int = 0
 
     def __str__(self) -> str:
         """How it ended, for reasons: `exit status 3`, or why it could not be spawned."""
@@ -152,7 +154,7 @@ def decide(
     else:
         crashes = tally.failures - 1
         delay = next_delay(policy.run_backoff, crashes, jitter) if crashes > 0 else 0.0
-        reason = f"{run}, {_verdict(policy, cause)}"
+        reason = f"{run}, {_verdict(policy, cause, run)}"
     again = Again(delay=delay, failed_start=failed_start, reason=reason)
     return again, count_restart(policy, tally, now)
 
@@ -258,13 +260,14 @@ def _of(limit: int | None) -> str:
     return "" if limit is None else f" of {limit}"
 
 
-def _verdict(policy: RestartPolicy, cause: ExitCause) -> str:
+def _verdict(policy: RestartPolicy, cause: ExitCause, run: EndedRun) -> str:
     if policy.mode is RestartMode.ALWAYS:
         return "restart is always"
     if cause is ExitCause.OOM:
         return "memory ran out"
     if cause is ExitCause.SIGNAL:
-        return "a signal nobody here sent"
+        is_ours = run.outcome is not None and run.outcome.signum == run.asked_signum
+        return "a signal that was asked for" if is_ours else "a signal nobody here sent"
     if cause in (ExitCause.HEALTH, ExitCause.UNKNOWN):
         return "which counts as failure"
     return "not in success_exit_codes"

@@ -41,6 +41,7 @@ class ProcessView(Struct, frozen=True, kw_only=True):
     last_outcome: Outcome | None
     last_cause: ExitCause | None
     last_oom_killed: bool
+    asked_signum: int
     spawn_error: str
     running_seconds: float
     expected_seconds: float

@@ -59,6 +59,7 @@ DOWN = ProcessView(
     last_outcome=None,
     last_cause=None,
     last_oom_killed=False,
+    asked_signum=0,
     spawn_error="",
     running_seconds=0.0,
     expected_seconds=0.0,
@@ -254,6 +255,12 @@ def test_supervisors_policy_in_sentences() -> None:
         (
             replace(UP, last_cause=ExitCause.SIGNAL, last_outcome=Outcome(signum=9)),
             ["SIGKILL from outside is often the OOM killer: dmesg | grep -i 'killed process'"],
+        ),
+        (
+            replace(
+                UP, last_cause=ExitCause.SIGNAL, last_outcome=Outcome(signum=9), asked_signum=9
+            ),
+            [],
         ),
         *(
             (

@@ -377,3 +377,27 @@ def test_always_brings_back_a_success() -> None:
     > +0.5
     < spawn web               BACKOFF -> STARTING  restart after the delay
     """)
+
+
+def test_a_signal_that_was_asked_for_is_told_as_such() -> None:
+    """Of that run: the next one may get it from somebody else."""
+    world = World(program("web"))
+    told = world.play(
+        "start web; spawned 100; +5; signal web KILL; killed 100 KILL; spawned 101; +1; "
+        "killed 101 KILL"
+    )
+    assert told == cleandoc("""
+    > start web
+    < spawn web               STOPPED -> STARTING  start requested
+    > spawned 100
+    > +1                      STARTING -> RUNNING  up for 1 s
+    > +4
+    > signal web KILL
+    < KILL process 100
+    > killed 100 KILL         RUNNING -> EXITED    terminated by SIGKILL, a signal that was asked for
+    < spawn web               EXITED -> STARTING   terminated by SIGKILL, a signal that was asked for
+    > spawned 101
+    > +1                      STARTING -> RUNNING  up for 1 s
+    > killed 101 KILL         RUNNING -> EXITED    terminated by SIGKILL, a signal nobody here sent
+                              EXITED -> BACKOFF    terminated by SIGKILL, a signal nobody here sent
+    """)

@@ -173,6 +173,16 @@ def test_prevention_beats_every_mode(*, came_up: bool) -> None:
         (RestartPolicy(), ended(KILLED), "terminated by SIGKILL, a signal nobody here sent"),
         (
             RestartPolicy(),
+            replace(ended(KILLED), asked_signum=15),
+            "terminated by SIGKILL, a signal nobody here sent",
+        ),
+        (
+            RestartPolicy(),
+            replace(ended(KILLED), asked_signum=9),
+            "terminated by SIGKILL, a signal that was asked for",
+        ),
+        (
+            RestartPolicy(),
             replace(ended(KILLED), oom_killed=True),
             "terminated by SIGKILL (OOM killer), memory ran out",
         ),

@@ -63,6 +63,7 @@ STOPPED = ProcessView(
     last_outcome=None,
     last_cause=None,
     last_oom_killed=False,
+    asked_signum=0,
     spawn_error="",
     running_seconds=0.0,
     expected_seconds=0.0,
