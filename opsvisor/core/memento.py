@@ -40,13 +40,15 @@ class ProcessMemento(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one machine remembers besides the spec it follows, which seldom changes.
 
     `next_spec` waits for the end of the present run. `record` is a copy, nobody else's.
-    `is_doomed`: it left the plan, and is forgotten when it is down.
+    `is_untouched`: nobody has asked it to start or to stop. `is_doomed`: it left the plan, and is
+    forgotten when it is down.
     """
 
     id: ProcessId
     group_priority: int
     state: State
     wanted: bool
+    is_untouched: bool = False
     tally: Tally
     record: Record
     flapping: bool = False

@@ -78,7 +78,7 @@ from opsvisor.core.restart import (
     is_restarted_at_once,
     restarts_within,
 )
-from opsvisor.core.spec import KillMode, Pid, ProcessId, ProcessSpec
+from opsvisor.core.spec import KillMode, Pid, ProcessId, ProcessSpec, Startup
 from opsvisor.core.state import (
     TRANSITIONS,
     Backoff,
@@ -124,6 +124,7 @@ class ProcessMachine:
         "_flapping",
         "_health",
         "_is_past_exact",
+        "_is_untouched",
         "_jitter",
         "_next_spec",
         "_record",
@@ -152,6 +153,7 @@ class ProcessMachine:
         self._health = Health(spec)
         self._record = Record(since=now, accounted_to=now.mono)
         self._is_past_exact = False  # what went before us was remembered to the very end
+        self._is_untouched = True  # nobody has asked for a start or a stop
 
     @classmethod
     def recalled(
@@ -167,6 +169,7 @@ class ProcessMachine:
         machine = cls(spec, group_priority=priority, jitter=jitter, now=since)
         machine.state = memento.state
         machine.wanted = memento.wanted
+        machine._is_untouched = memento.is_untouched
         machine._is_past_exact = is_exact
         machine._next_spec = memento.next_spec
         machine._tally = memento.tally
@@ -184,6 +187,7 @@ class ProcessMachine:
             group_priority=self.group_priority,
             state=self.state,
             wanted=self.wanted,
+            is_untouched=self._is_untouched,
             tally=self._tally,
             record=replace(self._record),
             flapping=self._flapping,
@@ -371,7 +375,8 @@ class ProcessMachine:
         """Follow a new spec: at once where that is possible, else when the present run is over.
 
         A process that should be running and is not (EXITED, FATAL, BACKOFF) is started, because
-        the change may be what it was waiting for. One that was stopped by hand stays stopped.
+        the change may be what it was waiting for. So is one that never was, since it was not to be
+        started by itself, when it is to be. One that was stopped by hand stays stopped.
         """
         latest = self.spec if self._next_spec is None else self._next_spec
         names = tuple(
@@ -387,7 +392,8 @@ class ProcessMachine:
             return told
         if not restart:
             self.spec = spec
-            return [*told, *self._calm_down(now), *self._health.follow(spec, now)]
+            told += [*self._calm_down(now), *self._health.follow(spec, now)]
+            return told + self._start_if_enabled(latest, now)
         self._next_spec = spec
         match self.state:
             case Starting() | Running() | Spawning() | Backoff() | Unknown() | Stopping():
@@ -398,9 +404,14 @@ class ProcessMachine:
                 return [*told, *(self.start(StartCause.CONFIG, now) if self.wanted else [])]
             case Stopped():
                 self._take_next_spec()
-                return told
+                return told + self._start_if_enabled(latest, now)
             case never:
                 assert_never(never)
+
+    def _start_if_enabled(self, before: ProcessSpec, now: Instant) -> list[Effect]:
+        if before.startup is self.spec.startup or self.spec.startup is not Startup.ENABLED:
+            return []
+        return self.start(StartCause.CONFIG, now) if self._is_untouched else []
 
     # -- what another daemon left ------------------------------------------------------------
 
@@ -844,6 +855,7 @@ class ProcessMachine:
         """Note the operator's wish; nothing is done for it yet."""
         self._account(now)
         self.wanted = wanted
+        self._is_untouched = False
 
     def _account(self, now: Instant) -> None:
         is_running = isinstance(self.state, Running)

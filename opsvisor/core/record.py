@@ -9,7 +9,8 @@ class Record(Struct, omit_defaults=True):
     """The bookkeeping of a `ProcessMachine`, and of it alone.
 
     `since` and `reason` belong to the present state; `started` and `ended` to the present or last
-    run, as do `last_…` and `asked_signum`, the last signal that was asked for. `retry_delay` is that of the last way into BACKOFF or FATAL.
+    run, as do `last_…` and `asked_signum`, the last signal that was asked for. `retry_delay` is
+    that of the last way into BACKOFF or FATAL.
     """
 
     since: Instant

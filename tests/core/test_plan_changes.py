@@ -4,7 +4,8 @@ from programs import program, supervisor_program
 from world import World
 
 from opsvisor.core.outcome import ExitCause
-from opsvisor.core.spec import FlappingPolicy
+from opsvisor.core.spec import FlappingPolicy, Startup
+from opsvisor.core.struct import replace
 
 
 def test_a_changed_command_restarts_what_runs() -> None:
@@ -159,6 +160,37 @@ def test_what_was_stopped_by_hand_stays_stopped() -> None:
     > exit 100 0              STOPPING -> STOPPED  stopped (manual)
     > apply v2                changed: argv
     > start web
+    < spawn web               STOPPED -> STARTING  start requested
+    """)
+
+
+def test_what_is_to_be_started_by_itself_from_now_on_is_started() -> None:
+    """Nobody has stopped it. Whatever else changes, and not what was stopped by hand."""
+    enabled = program("web", startup=Startup.ENABLED)
+    world = (
+        World(program("web"))
+        .knows("v1", program("web"))
+        .knows("v2", enabled)
+        .knows("v3", replace(enabled, argv=("run", "v3")))
+    )
+    told = world.play("apply v2; spawned; +1; stop web; exit 100 0; apply v1; apply v3")
+    assert told == cleandoc("""
+    > apply v2                changed: startup
+    < spawn web               STOPPED -> STARTING  start requested
+    > spawned
+    > +1                      STARTING -> RUNNING  up for 1 s
+    > stop web
+    < TERM group 100          RUNNING -> STOPPING  stop requested (manual)
+    < CONT group 100
+    > exit 100 0              STOPPING -> STOPPED  stopped (manual)
+    > apply v1                changed: startup
+    > apply v3                changed: argv, startup
+    """)
+    again = (
+        World(program("web")).knows("v3", replace(enabled, argv=("run", "v3"))).play("apply v3")
+    )
+    assert again == cleandoc("""
+    > apply v3                changed: argv, startup
     < spawn web               STOPPED -> STARTING  start requested
     """)
 

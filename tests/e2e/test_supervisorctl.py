@@ -146,7 +146,11 @@ def test_update_takes_over_what_the_files_say(daemon: Daemon) -> None:
     daemon.home.rewrite("[program:none]\n")
     refused = said(daemon, "reread", status=1)
     assert refused.startswith("ERROR: CANT_REREAD: program section ")
-    assert refused.endswith(f" ({daemon.home.programs}:1)\n")
+    assert refused.endswith(f" in section 'program:none' (file: '{daemon.home.programs}')\n")
+    daemon.home.rewrite("[program:none]\ncommand\n")
+    place = f"({daemon.home.programs}:2)"
+    says = f"Source contains parsing errors: 'command' {place}"
+    assert said(daemon, "reread", status=1) == f"ERROR: CANT_REREAD: {says}\n"
 
 
 def test_shutdown(daemon: Daemon) -> None:

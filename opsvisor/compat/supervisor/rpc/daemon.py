@@ -122,4 +122,5 @@ class Daemon:
 def _cannot_reread(error: ConfigError) -> RpcFault:
     """The first problem, as with Supervisor: in words that its clients know, and where it is."""
     first = error.problems[0]
-    return RpcFault(Fault.CANT_REREAD, f"{first.what} ({first.where})")
+    is_told = first.where.file in first.what
+    return RpcFault(Fault.CANT_REREAD, first.what if is_told else f"{first.what} ({first.where})")
