@@ -46,6 +46,10 @@ def parse_url(url: str) -> Address:
         raise BadUrl(f"value {url!r} is not a URL: {error}") from error
     if parts.scheme not in _PORTS or not host:
         raise BadUrl(f"value {url!r} is not a URL")
+    if parts.username is not None or parts.password is not None:
+        raise BadUrl("a URL has no room for a name or a password: say them by -u and -p")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise BadUrl(f"value {url!r} is not a URL: nothing may follow the port")
     usual = _PORTS[parts.scheme]
     return TcpAddress(host, usual if port is None else port, parts.scheme == "https")
 

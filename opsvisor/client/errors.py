@@ -11,6 +11,7 @@ class Unreached(Enum):
 
     MISSING = "no such file"
     REFUSED = "refused connection"
+    UNKNOWN_HOST = "names no host"
     DENIED = "permission denied"
     ORPHANED = "has no opsvisord behind it"  # a crashed one's: its address is kept for the next
     UNTRUSTED = "is not trusted"  # its certificate

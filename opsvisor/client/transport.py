@@ -382,7 +382,9 @@ def _reason(error: OSError, address: Address) -> Unreached:
             return Unreached.MISSING
         case PermissionError() if isinstance(address, UnixAddress):
             return Unreached.DENIED
-        case _:  # refused, unknown host, no route, firewall, timeout: nobody to talk to there
+        case socket.gaierror():
+            return Unreached.UNKNOWN_HOST
+        case _:  # refused, no route, firewall, timeout: nobody to talk to there
             return Unreached.REFUSED
 
 

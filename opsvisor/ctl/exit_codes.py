@@ -43,6 +43,11 @@ MEANINGS = (
         " counts. Also if what it says can't be written: a full disk, or a reader has gone.",
     ),
     Meaning(
+        Exit.FAILED,
+        "add, avail, reload, remove, reread, shutdown, update",
+        "Nobody could be asked, for whatever reason.",
+    ),
+    Meaning(
         Exit.BAD_ARGUMENTS,
         "",
         "The options, or the file that says where the daemon is, can't be used.",
@@ -53,13 +58,22 @@ MEANINGS = (
         "status",
         "A process that is listed is STOPPED, EXITED, FATAL or UNKNOWN. It outweighs 4.",
     ),
-    Meaning(Exit.NO_SUCH_PROCESS, "status, wait", "A name stands for no process."),
-    Meaning(Exit.NO_CONNECTION, "", "Nobody listens at the address of the daemon."),
+    Meaning(Exit.NO_SUCH_PROCESS, "metrics, status, wait", "A name stands for no process."),
+    Meaning(
+        Exit.NO_CONNECTION,
+        "",
+        "Nobody listens at the address of the daemon. The seven commands above have 1 then.",
+    ),
     Meaning(Exit.NOT_ALL_SAID, "migrate", "The new file doesn't say everything the old one did."),
     Meaning(Exit.DIFFERENT, "diff", "The files differ from what is in force."),
     Meaning(Exit.NOT_RUNNING, "start, restart", "A process failed to start."),
     Meaning(Exit.NOT_RUNNING, "pid, signal", "A process isn't running."),
-    Meaning(Exit.NO_SOCKET, "", "There is no socket where the daemon should have one."),
+    Meaning(
+        Exit.NO_SOCKET,
+        "",
+        "There is no socket where the daemon should have one. The seven commands above have 1"
+        " then, and open and status 4.",
+    ),
     Meaning(
         Exit.OUT_OF_REACH,
         "wait",

@@ -21,7 +21,7 @@ _LOGIN_HINT = (
     "come by a name and its password (-u NAME), or by a token (--token-file FILE, or"
     " OPSVISOR_TOKEN), that the server knows"
 )
-_POINT_HINT = "or point to it with -s URL or OPSVISOR_URL"
+_POINT_HINT = "point to it with -s URL or OPSVISOR_URL"
 
 
 _TLS_HINTS = {
@@ -133,7 +133,9 @@ def _unreached(error: NoDaemon) -> tuple[str, str]:
     """The line for scripts and the hint for people."""
     match error.reason:
         case Unreached.MISSING | Unreached.REFUSED:
-            return f"{error.url} {error.reason.value}", f"{_START_HINT}; {_POINT_HINT}"
+            return f"{error.url} {error.reason.value}", f"{_START_HINT}; or {_POINT_HINT}"
+        case Unreached.UNKNOWN_HOST:
+            return f"error: {error.url} {error.reason.value}: {error.detail}", _POINT_HINT
         case Unreached.DENIED:
             line = f"error: <class 'PermissionError'>, [Errno 13] Permission denied: {error.url}"
             return line, _denied_hint(error.url)

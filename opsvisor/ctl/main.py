@@ -101,7 +101,8 @@ def _control(flags: Mapping[str, str], words: Sequence[str]) -> int:
         client = client_of(connection)
     except BadUrl as error:
         named = "OPSVISOR_URL" if wishes.url is None else "-s"
-        raise BadFlags(f"invalid value for {named} {connection.url!r}: {error}") from error
+        typed = connection.url.rpartition("@")[2]  # before that may be a password
+        raise BadFlags(f"invalid value for {named} {typed!r}: {error}") from error
     except BadTls as error:
         raise BadFlags(f"{error}") from error
     session = Session(

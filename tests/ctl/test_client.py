@@ -60,12 +60,26 @@ def test_addresses(url: str, address: UnixAddress | TcpAddress) -> None:
         assert parse_url(str(address)) == address
 
 
-@pytest.mark.parametrize("url", ["", "foo", "unix://x.sock", "ftp://h", "http://", "http://h:x"])
+_NO_URLS = (
+    *("", "foo", "unix://x.sock", "ftp://h", "http://", "http://h:x"),
+    *("http://h/foo", "http://h:1?a", "http://h/#a"),
+)
+
+
+@pytest.mark.parametrize("url", _NO_URLS)
 def test_what_is_no_address(url: str) -> None:
     """Anything else is refused with the words that were typed."""
     with pytest.raises(BadUrl, match="is not a URL") as caught:
         Client(url)
     assert repr(url) in str(caught.value)
+
+
+@pytest.mark.parametrize("who", ["alice", "alice:secret", ":secret"])
+def test_no_name_or_password_in_an_address(who: str) -> None:
+    """Neither is used, or shown."""
+    with pytest.raises(BadUrl, match="no room for a name or a password") as caught:
+        Client(f"http://{who}@127.0.0.1:1")
+    assert who not in str(caught.value)
 
 
 def test_every_call_reaches_its_operation(daemon: RecordedDaemon) -> None:
@@ -258,6 +272,7 @@ def test_nobody_there(tmp_path: Path) -> None:
         f"unix://{tmp_path}/stale": Unreached.REFUSED,
         f"unix://{tmp_path}/{'x' * 200}": Unreached.REFUSED,  # longer than a socket's name may be
         f"http://127.0.0.1:{closed}": Unreached.REFUSED,
+        "http://nobody.invalid:1": Unreached.UNKNOWN_HOST,
     }.items():
         with Client(url) as client, pytest.raises(NoDaemon) as caught:
             client.daemon()

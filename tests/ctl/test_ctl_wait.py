@@ -187,13 +187,25 @@ def test_a_daemon_that_ends_at_once(ctl: Ctl, daemon: RecordedDaemon) -> None:
 def test_a_daemon_that_says_nothing(
     ctl: Ctl, daemon: RecordedDaemon, over: threading.Event
 ) -> None:
-    """The time that was given counts from the beginning, whatever is waited for."""
+    """For its first answer there is a second, however short the time was that was given."""
     daemon.answers[_WATCH] = Sse(": nothing yet\n\n", over)
     ran = ctl("wait", "web", "--timeout", "0.1")
     assert (ran.status, ran.out) == (
         124,
         f"ERROR (timed out: no answer from {daemon.url})\n",
     )
+
+
+@pytest.mark.parametrize("timeout", ["0", "0s", "1ms"])
+def test_how_it_is_now(
+    ctl: Ctl, daemon: RecordedDaemon, over: threading.Event, timeout: str
+) -> None:
+    """Is known however short the time is."""
+    _record(daemon, [running("web"), replace(_STARTING, name="slow")], until=over)
+    assert ctl("wait", "web", "--timeout", timeout)[:2] == (0, "web: running\n")
+    assert ctl("wait", "nope", "--timeout", timeout).status == 4
+    why = "timed out: STARTING: start requested"
+    assert ctl("wait", "slow", "--timeout", timeout)[:2] == (124, f"slow: ERROR ({why})\n")
 
 
 def test_a_daemon_of_before(ctl: Ctl, daemon: RecordedDaemon) -> None:

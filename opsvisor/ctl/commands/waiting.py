@@ -1,7 +1,8 @@
 """Wait until processes are as they should be: by what the daemon tells as it happens."""
 
+import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import msgspec
 
@@ -18,6 +19,7 @@ from opsvisor.ctl.session import BadArguments, Session
 from opsvisor.ctl.time_limit import TimeIsOver, time_limit
 from opsvisor.wire import ProcessStatus
 
+_FIRST_ANSWER = 1.0  # seconds for it at least, however short the time is that may be waited
 _LONGEST = 366 * 86400.0  # seconds, which a timer takes without doubt
 _RESULTS = {
     Exit.OK: "reached",
@@ -46,8 +48,7 @@ def wait(session: Session, words: list[str]) -> int:
     limit = _seconds(asked.given.get("--timeout"))
     waiting = _Waiting(session, wanted, limit)
     try:
-        with time_limit(limit):
-            return waiting.begin(asked.words)
+        return waiting.begin(asked.words)
     except TimeIsOver:
         return waiting.end(Exit.TIMED_OUT)
     except KeyboardInterrupt:
@@ -67,9 +68,12 @@ class _Waiting:
         self._reached: list[str] = []
 
     def begin(self, typed: Sequence[str]) -> int:
-        """Follow what happens until it is decided."""
-        with self._session.client.watch(interval=SELDOM) as stream:
-            first = next(iter(stream), None)
+        """Follow what happens until it is decided. How it is now is known first, in any case."""
+        began = time.monotonic()
+        with ExitStack() as stack:
+            with time_limit(None if self._limit is None else max(self._limit, _FIRST_ANSWER)):
+                stream = stack.enter_context(self._session.client.watch(interval=SELDOM))
+                first = next(iter(stream), None)
             if first is None:
                 return self.end(Exit.FAILED)
             self._present.take(first)
@@ -86,13 +90,14 @@ class _Waiting:
                 lambda now, _: self._goal.is_reached(now),
                 present=self._present,
             ):
-                status = self._follow(stream)
+                status = self._judge()
+                if status is None:
+                    left = None if self._limit is None else began + self._limit - time.monotonic()
+                    with time_limit(left):
+                        status = self._follow(stream)
             return self.end(status)
 
     def _follow(self, stream: Stream[Watched]) -> Exit:
-        status = self._judge()
-        if status is not None:
-            return status
         for told in stream:
             if self._present.take(told):
                 status = self._judge()
