@@ -22,8 +22,8 @@ at `/openapi.json`. From Python, [opsvisor.client](../guide/client.md) has a met
 operation.
 
 ```bash
-curl --unix-socket /run/opsvisor.sock http://localhost/api/v1/processes
-curl --unix-socket /run/opsvisor.sock http://localhost/api/v1/actions \\
+curl --unix-socket /run/opsvisor/opsvisor.sock http://localhost/api/v1/processes
+curl --unix-socket /run/opsvisor/opsvisor.sock http://localhost/api/v1/actions \\
     --json '{{"action": "restart", "names": ["web"]}}'
 ```
 

@@ -15,7 +15,7 @@ class UnixAddress(NamedTuple):
     path: str
 
     def __str__(self) -> str:
-        """`unix:///run/opsvisor.sock`."""
+        """`unix:///run/opsvisor/opsvisor.sock`."""
         return f"unix://{self.path}"
 
 

@@ -40,7 +40,7 @@ class UnixOptions(LoginOptions, frozen=True, kw_only=True):
         str,
         kinds.PATH,
         Doc(text="Where the socket is created.", supervisor=("file",)),
-        Required('path = "/run/opsvisor.sock"'),
+        Required('path = "/run/opsvisor/opsvisor.sock"'),
     ] = ""
     mode: Annotated[int, kinds.MODE, Doc(text="Who may connect.", supervisor=("chmod",))] = 0o600
     owner: Annotated[

@@ -110,7 +110,7 @@ the programs
 127.0.0.1, or say allow_anonymous = true
 opsvisor.toml:34: server: unix.password: expected a string, got an integer
 opsvisor.toml:34: server: unix.path is missing
-    hint: for example path = "/run/opsvisor.sock"
+    hint: for example path = "/run/opsvisor/opsvisor.sock"
 opsvisor.toml:36: daemon: unknown option 'loglevel'
     hint: Supervisor's loglevel is called log_level here
 opsvisor.toml:37: daemon: ring_size = '2M' is out of range

@@ -35,7 +35,7 @@ def test_the_guide_to_the_client(start_daemon: StartDaemon, examples: list[re.Ma
     daemon.until_says("worker", "at work")
     names: dict[str, object] = {}
     for example in examples:
-        code = example["code"].replace("unix:///run/opsvisor.sock", daemon.client.url)
+        code = example["code"].replace("unix:///run/opsvisor/opsvisor.sock", daemon.client.url)
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(compile(code, GUIDE.name, "exec"), names)
