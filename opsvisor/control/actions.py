@@ -131,6 +131,8 @@ class Actions:
         try:
             if wait:
                 await self._wait(under_way, timeout)
+                if action is Action.STOP:
+                    await self._engine.leftovers_are_gone(views)
             return [p if isinstance(p, ActionOutcome) else _told(p, wait=wait) for p in pending]
         finally:
             self._drop(under_way)
@@ -154,6 +156,8 @@ class Actions:
         try:
             if wait and not pending.verdict.done():
                 await self._wait([pending], timeout)
+            if wait and action is Action.STOP:
+                await self._engine.leftovers_are_gone([process_id])
             return _told(pending, wait=wait)
         finally:
             self._drop([pending])

@@ -28,7 +28,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from opsvisor.core.effects import (
@@ -752,6 +752,13 @@ class Engine:
             and spec.stop.kill_mode is KillMode.CGROUP
         ):
             self._trees.end(self._tree(process_id))
+
+    async def leftovers_are_gone(self, process_ids: Iterable[ProcessId]) -> None:
+        """Return when what is to be ended of these is gone, or after a second."""
+        if any(map(self._trees.is_ending, process_ids)):
+            is_idle = asyncio.Event()
+            self._trees.when_idle(is_idle.set)
+            await _for_a_while(is_idle.wait(), _TREES_PATIENCE)
 
     def _tree(
         self, process_id: ProcessId, leader: Pid = NOBODY, known: Sequence[tuple[Pid, int]] = ()

@@ -123,14 +123,21 @@ def test_shutdown_and_removal_are_stops(jail: Jail) -> None:
     assert jail.left() == []
 
 
-def test_what_an_earlier_run_left_goes_with_the_stop(jail: Jail) -> None:
+@pytest.mark.parametrize(
+    ("state", "options"),
+    [
+        ("EXITED", 'restart = "no"'),
+        ("BACKOFF", 'restart = "always"\nbackoff_delay = "60s"\nbackoff_limit = "60s"'),
+    ],
+)
+def test_what_an_earlier_run_left_goes_with_the_stop(jail: Jail, state: str, options: str) -> None:
     """It ended by itself, and its daemon lived on; whoever stops the program means both."""
-    daemon = jail.begin("early", 'restart = "no"\nmin_uptime = "0s"')
-    daemon.until("web0", "EXITED")
-    (left,) = jail.left()
-    assert is_alive(left)
+    daemon = jail.begin("early", f'{options}\nmin_uptime = "0s"')
+    daemon.until("web0", state)
+    assert all(map(is_alive, jail.left()))
+    assert jail.left()
     daemon.client.act("stop", ["web0"])
-    eventually(lambda: jail.left() == [])
+    assert jail.left() == []
 
 
 def test_leaving_nothing_at_the_end_of_the_daemon(jail: Jail) -> None:
