@@ -67,6 +67,10 @@ class AllStreams:
         if streams is not None:
             streams.close()
 
+    def be_for(self, specs: Iterable[ProcessSpec]) -> None:
+        """From now on there are these processes, of which each is to have its share."""
+        self._spares.be_for(sum(1 if spec.stderr is None else 2 for spec in specs))
+
     def make_ready(self) -> None:
         """Have as many pipes ready as before some were taken, in a moment."""
         self._spares.make_some_soon()

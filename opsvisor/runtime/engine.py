@@ -296,6 +296,7 @@ class Engine:
             for remembered in past.memento.processes:
                 self.legacy.note(adoption.run_of(remembered.spec.id))
             self.submit(past)
+        self._streams.be_for(self._supervisor.plan.specs().values())
         if self._ids:
             self._streams.make_ready()  # or the first restart would find none: none was begun here
 
@@ -606,6 +607,7 @@ class Engine:
             if isinstance(event, ProcessChanged):
                 self._spec_changed(event.spec)
             elif isinstance(event, PlanApplied):
+                self._streams.be_for(self._supervisor.plan.specs().values())
                 self._try_sockets(event.diff)
         except Exception as error:  # noqa: BLE001 - it is to be told all the same
             self._observer.internal_error("engine", error)

@@ -3,13 +3,36 @@
 import fcntl
 import os
 import select
+from pathlib import Path
 
 PIPE_SIZE = 1024 * 1024  # the most an unprivileged user may ask for (fs.pipe-max-size)
-_DEFAULT_SIZE = 64 * 1024
+_SMALLEST = 8 * 1024  # what a user gets who has too many pages already (pipe(7))
+_PAGE = 4096
+_PAGES_OF_A_USER = Path("/proc/sys/fs/pipe-user-pages-soft")
 
 
-def open_pipe() -> tuple[int, int]:
+def fair_size(count: int) -> int:
+    """How large each of so many pipes should be.
+
+    Root has as many pages as it likes. Others share a few with all their pipes: who has used them
+    up gets pipes of two pages, for whatever it does. Half of them is for programs.
+    """
+    if os.geteuid() == 0:
+        return PIPE_SIZE
+    try:
+        pages = int(_PAGES_OF_A_USER.read_text())
+    except (OSError, ValueError):
+        return PIPE_SIZE
+    size = PIPE_SIZE
+    while pages and size > _SMALLEST and size * count > pages * _PAGE // 2:
+        size //= 2
+    return size
+
+
+def open_pipe(size: int = PIPE_SIZE) -> tuple[int, int]:
     """Our end, for reading without waiting, and the program's end; both close on exec.
+
+    It holds `size` bytes, a power of two, or as many as may be had.
 
     The program's end is open for reading as well. That makes the program its own reader: if the
     daemon dies, writes go to the pipe's buffer instead of raising SIGPIPE, and the next daemon
@@ -18,7 +41,7 @@ def open_pipe() -> tuple[int, int]:
     """
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        _enlarge(reader)
+        _resize(reader, size)
         return reader, _opened_both_ways(writer)
     except BaseException:
         os.close(reader)
@@ -36,10 +59,8 @@ def _opened_both_ways(writer: int) -> int:
     return both
 
 
-def _enlarge(reader: int) -> None:
-    """As large as we may: users without privileges share fs.pipe-user-pages-soft."""
-    size = PIPE_SIZE
-    while size > _DEFAULT_SIZE:
+def _resize(reader: int, size: int) -> None:
+    while size > _SMALLEST:
         try:
             fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, size)
         except OSError:

@@ -16,7 +16,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from opsvisor.runtime.logs.pipes import open_pipe
+from opsvisor.runtime.logs.pipes import PIPE_SIZE, fair_size, open_pipe
 from opsvisor.runtime.logs.resting import are_scarce
 
 _KEPT = 4
@@ -31,9 +31,9 @@ class NewPipe(NamedTuple):
     inode: int
 
     @classmethod
-    def make(cls) -> "NewPipe":
+    def make(cls, size: int = PIPE_SIZE) -> "NewPipe":
         """Have one made. OSError when descriptors run out; nothing is left open then."""
-        reader, program_end = open_pipe()
+        reader, program_end = open_pipe(size)
         try:
             return cls(reader, program_end, os.fstat(reader).st_ino)
         except BaseException:
@@ -65,14 +65,19 @@ class SparePipes:
         self._tell = tell
         self._told = told
         self._ready: list[NewPipe] = []
+        self._size = PIPE_SIZE
         self._timer: asyncio.TimerHandle | None = None
+
+    def be_for(self, count: int) -> None:
+        """From now on programs have so many pipes, of a size that all can have."""
+        self._size = fair_size(count + _KEPT)
 
     def take(self) -> NewPipe:
         """One of them, or one that nobody was told of. OSError when descriptors run out."""
         self.make_some_soon()
         if self._ready and _are_there_others(self._ready[-1]):
             return self._ready.pop()
-        return NewPipe.make()
+        return NewPipe.make(self._size)
 
     def take_ready(self, count: int) -> list[NewPipe]:
         """So many of them, or none at all: for who is about to close as many others.
@@ -111,7 +116,7 @@ class SparePipes:
         self._timer = None
         while len(self._ready) < _KEPT:
             try:
-                pipe = NewPipe.make()
+                pipe = NewPipe.make(self._size)
             except OSError:  # whoever needs one is told
                 break
             if are_scarce(pipe.program_end):

@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from captured_programs import (
@@ -15,6 +16,9 @@ from captured_programs import (
 )
 
 from opsvisor.runtime.logs import StreamCapture
+from opsvisor.runtime.logs import pipes as logs_pipes
+from opsvisor.runtime.logs import spares as spares_module
+from opsvisor.runtime.logs.pipes import PIPE_SIZE, capacity, fair_size
 from opsvisor.runtime.logs.plumbing import Plumbing
 from opsvisor.runtime.logs.spares import _KEPT, NewPipe, SparePipes
 
@@ -137,3 +141,47 @@ async def test_a_run_prints_to_one_that_was_ready(spares: Spares) -> None:
     os.close(end)
     await output_reaches(capture, len(b"hello\n"))
     capture.close()
+
+
+@pytest.mark.parametrize(
+    ("count", "pages", "size"),
+    [
+        (1, "16384", 1024),
+        (32, "16384", 1024),
+        (33, "16384", 512),
+        (200, "16384", 128),
+        (1000, "16384", 32),
+        (1_000_000, "16384", 8),
+        (200, "0", 1024),  # no limit
+        (200, "what?", 1024),
+    ],
+)
+def test_pipes_share_what_a_user_may_have(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, count: int, pages: str, size: int
+) -> None:
+    """Half of it, each the same. In KiB."""
+    limit = tmp_path / "pages"
+    limit.write_text(f"{pages}\n")
+    monkeypatch.setattr(logs_pipes, "_PAGES_OF_A_USER", limit)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert fair_size(count) == size * 1024
+    limit.unlink()
+    assert fair_size(count) == PIPE_SIZE
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert fair_size(1_000_000) == PIPE_SIZE
+
+
+async def test_pipes_have_the_size_of_their_share(
+    spares: Spares, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that are made when they are needed, and those that are made before."""
+    monkeypatch.setattr(spares_module, "fair_size", lambda count: (count - _KEPT) * 1024)
+    for kibibytes in (32, 256):
+        spares.be_for(kibibytes)
+        new = spares.take()
+        assert capacity(new.reader) == kibibytes * 1024
+        close(new)
+    await comes_true(lambda: spares.is_done)
+    ready = spares.take_ready(1)
+    assert capacity(ready[0].reader) == 256 * 1024
+    spares.let_go(ready)
