@@ -23,6 +23,7 @@ from opsvisor.config.units import Refused, did_you_mean
 from opsvisor.core.struct import Struct, field, replace
 
 T = TypeVar("T")
+_FEW = 12  # options of a table, which can all be named
 
 
 class Origin(Struct, frozen=True):
@@ -294,10 +295,14 @@ def _suggest(name: str, table: type) -> str:
     fits = [
         home for home, key in zip(homes, TABLES, strict=True) if name in options_of(TABLES[key])
     ]
-    if fits:
-        return f"it belongs into {' or '.join(fits)}"
     known = [*options_of(table), *(TABLES if table is FileOptions else ())]
-    return did_you_mean(name, known)
+    near = did_you_mean(name, known)
+    if fits and table in (FileOptions, *TABLES.values()):  # not of a table within one of these
+        elsewhere = f"it belongs into {' or '.join(fits)}"
+        is_part = any(name in one for one in known)
+        return f"{elsewhere}; or {near}" if near and is_part else elsewhere
+    few = list(options_of(table))
+    return near or (f"there are {', '.join(few)}" if len(few) <= _FEW else "")
 
 
 def _dotted(path: KeyPath) -> str:

@@ -19,6 +19,7 @@ _TYPE_NAMES: Mapping[type, str] = {
     time: "a time",
 }
 LONG = 64  # bits: what TOML promises for integers, though tomli reads longer ones
+_MOST_BITS = 4096  # that are shown as digits
 
 
 class Kind(Struct, frozen=True, kw_only=True):
@@ -65,7 +66,7 @@ def quote(value: Any) -> str:
             text = f"{{{', '.join(f'{key} = {quote(item)}' for key, item in value.items())}}}"
         case str():
             text = repr(value)
-        case int() if value.bit_length() > LONG:
+        case int() if value.bit_length() > _MOST_BITS:
             text = hex(value)  # str() refuses what has more than 4300 digits
         case _:
             text = str(value)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from opsvisor.core.harmless import harmless
 from opsvisor.core.struct import Struct
 
 
@@ -26,7 +27,7 @@ class Problem(Struct, frozen=True, order=True):
     def __str__(self) -> str:
         """Two lines at most, as printed on a terminal and in the log."""
         text = f"{self.where}: {self.what}"
-        return f"{text}\n    hint: {self.hint}" if self.hint else text
+        return harmless(f"{text}\n    hint: {self.hint}" if self.hint else text)
 
 
 class OpsvisorError(Exception):

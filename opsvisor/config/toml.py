@@ -33,7 +33,11 @@ def parse(text: str, file: str) -> Document:
         what = f"not valid TOML: {_lower_first(error.msg)}, column {error.colno}"
         raise ConfigError([Problem(Place(file, error.lineno), what)]) from error
     except ValueError as error:  # an integer of thousands of digits, a date like 2026-02-31
-        raise ConfigError([Problem(Place(file), f"not valid TOML: {error}")]) from error
+        # What Python says of too many digits is how to allow more of them in its programs.
+        told = str(error).partition(" for integer string conversion")[0]
+        raise ConfigError(
+            [Problem(Place(file), f"not valid TOML: {_lower_first(told)}")]
+        ) from error
     except RecursionError as error:
         raise ConfigError([Problem(Place(file), "arrays or tables nest too deeply")]) from error
     places = {path: Place(file, line) for path, line in _Scanner(text).lines().items()}

@@ -42,6 +42,8 @@ def describe(view: ProcessView, now: Instant) -> str:
             assert view.started is not None
             assert view.pid is not None
             return describe_running(view.pid, now.mono - view.started.mono)
+        case PublicState.BACKOFF if not view.spawn_error:
+            return view.reason  # a success that is to run again: Supervisor has no such BACKOFF
         case PublicState.FATAL | PublicState.BACKOFF:
             return view.spawn_error or f'unknown error (try "tail {view.id.name}")'
         case PublicState.STOPPED | PublicState.EXITED:

@@ -1,8 +1,11 @@
 import textwrap
+from pathlib import Path
 
 import pytest
 from config_files import Complaints, Load
 
+from opsvisor.config.load import native
+from opsvisor.config.problems import ConfigError
 from opsvisor.core.spec import Resources
 
 EVERYTHING_WRONG = """\
@@ -287,3 +290,40 @@ def test_good_values_of_many_spellings(load: Load) -> None:
     ]
     assert spec.environment == (("A", "1"), ("B", "1.5"), ("C", "true"), ("D", "x"))
     assert spec.stdout.rotate_size == 512
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        (
+            'liveness_probe = { command = "x" }',
+            (
+                "there are exec, http, tcp, initial_delay, period, timeout, success_threshold,"
+                " failure_threshold"
+            ),
+        ),
+        ('liveness_probe = { exec = "x", periode = "1s" }', "did you mean 'period'?"),
+        ("limits = { nofile = 5 }", "it belongs into [server]; or did you mean 'rlimits'?"),
+        ("ring_size = 1", "it belongs into [daemon]"),
+        ("kill_delay = 5", 'a duration needs a unit: "5s" for seconds, "5ms" for milliseconds'),
+        ("kill_delay = -5", 'durations look like "500ms", "30s", "10m", "1h30m" or "1d"'),
+        ("kill_delay = inf", 'durations look like "500ms", "30s", "10m", "1h30m" or "1d"'),
+    ],
+)
+def test_hints_help(tmp_path: Path, line: str, hint: str) -> None:
+    """They name what can be written there, and nothing that would be refused as well."""
+    path = tmp_path / "opsvisor.toml"
+    path.write_text(f'schema = 1\n[program.web]\ncommand = "x"\n{line}\n')
+    with pytest.raises(ConfigError) as refused:
+        native(path, {})
+    assert hint in [problem.hint for problem in refused.value.problems]
+
+
+def test_what_is_typed_commands_no_terminal(tmp_path: Path) -> None:
+    """Names may be anything, and are shown with what is wrong with them."""
+    path = tmp_path / "opsvisor.toml"
+    path.write_text('schema = 1\n[program."a\\u001b[31m\\u202eb"]\n"\\u001bc" = 1\n')
+    with pytest.raises(ConfigError) as refused:
+        native(path, {})
+    assert "\\x1b[31m" in str(refused.value)
+    assert not {"\x1b", "\u202e"} & set(str(refused.value))

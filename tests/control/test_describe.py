@@ -106,6 +106,7 @@ def test_a_running_process_shows_its_pid_and_uptime(seconds: float, shown: str) 
     [
         (in_state(PublicState.FATAL, spawn_error="Bad exit code 3"), "Bad exit code 3"),
         (in_state(PublicState.BACKOFF, spawn_error="oops"), "oops"),
+        (in_state(PublicState.BACKOFF, reason="exit status 0, so"), "exit status 0, so"),
         (in_state(PublicState.FATAL), 'unknown error (try "tail web")'),
         (in_state(PublicState.STOPPED), "Not started"),
         (in_state(PublicState.STOPPED, ended=ENDED), "Nov 23 09:37 AM"),
