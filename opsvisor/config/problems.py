@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from opsvisor.core.harmless import harmless
 from opsvisor.core.struct import Struct
 
 
@@ -26,6 +25,8 @@ class Problem(Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         """Two lines at most, as printed on a terminal and in the log."""
+        from opsvisor.core.harmless import harmless  # noqa: PLC0415 - only if something is wrong
+
         text = f"{self.where}: {self.what}"
         return harmless(f"{text}\n    hint: {self.hint}" if self.hint else text)
 
