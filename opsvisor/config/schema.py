@@ -326,7 +326,7 @@ class ProgramOptions(Struct, frozen=True, kw_only=True):
         int,
         _COUNT,
         Doc(
-            text="More automatic restarts than this inside the interval, attempts that failed included, "
+            text="More automatic restarts than this inside the interval, failed attempts included, "
             "are called flapping.",
             source="circus",
         ),
