@@ -326,8 +326,8 @@ class ProgramOptions(Struct, frozen=True, kw_only=True):
         int,
         _COUNT,
         Doc(
-            text="More automatic restarts than this inside the interval, failed attempts included, "
-            "are called flapping.",
+            text="More automatic restarts than this inside the interval, failed attempts "
+            "included, are called flapping.",
             source="circus",
         ),
     ] = 3
