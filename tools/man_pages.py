@@ -41,10 +41,7 @@ _CTL_ENVIRONMENT = (
     ("`OPSVISOR_CERT`, `OPSVISOR_KEY`", "As `--cert` and `--key`."),
     ("`NO_COLOR`", "If it is set, tables on terminals have no colours."),
     ("`TERM`", "With `dumb`, everything is printed as with `--plain`."),
-    (
-        "`XDG_RUNTIME_DIR`",
-        "Below it, or else below /run/user/UID if that is there, is the default socket of a user.",
-    ),
+    ("`XDG_RUNTIME_DIR`", "Below it is the default socket of a user who is not root."),
     ("`XDG_STATE_HOME`", "Below it are the remembered lines of the prompt (~/.local/state)."),
 )
 _SEARCHED = (

@@ -36,9 +36,11 @@ Address = UnixAddress | TcpAddress
 
 
 def parse_url(url: str) -> Address:
-    """The address that `url` names. Raises BadUrl, quoting it."""
+    """The address that `url` names. Raises BadUrl, quoting it, but no password."""
     if url.startswith("unix://"):
         return _unix(url)
+    if "@" in url:
+        raise BadUrl("a URL has no room for a name or a password: say them by -u and -p")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -46,8 +48,6 @@ def parse_url(url: str) -> Address:
         raise BadUrl(f"value {url!r} is not a URL: {error}") from error
     if parts.scheme not in _PORTS or not host:
         raise BadUrl(f"value {url!r} is not a URL")
-    if parts.username is not None or parts.password is not None:
-        raise BadUrl("a URL has no room for a name or a password: say them by -u and -p")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise BadUrl(f"value {url!r} is not a URL: nothing may follow the port")
     usual = _PORTS[parts.scheme]

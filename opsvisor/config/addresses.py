@@ -9,28 +9,30 @@ from opsvisor.config.settings import TcpServer, UnixServer
 __all__ = ["Address", "address_in", "address_of", "rivals"]
 
 _ALL_OF_IPV4 = "0.0.0.0"  # noqa: S104 - compared, not bound
-_ALL = "::"  # an IPv4 address is one of IPv6, too: ipv6(7), IPV6_V6ONLY
+_ALL_OF_IPV6 = "::"  # those of IPv4 as well, unless net.ipv6.bindv6only says otherwise: ipv6(7)
 _SAME = {"": _ALL_OF_IPV4, "*": _ALL_OF_IPV4, "localhost": "127.0.0.1"}
 
 
 class Address(NamedTuple):
-    """A path, or (with a port) a host, as somebody wrote it."""
+    """A path, or (with a port) a host, as somebody wrote it. Port 0 is any that is free."""
 
     place: str
-    port: int = 0
+    port: int | None = None
 
     def overlaps(self, other: "Address") -> bool:
-        """Whether who listens at one of them keeps others from the other one."""
-        if self.port != other.port:
+        """Whether who listens at one of them keeps others from the other one, without doubt."""
+        if self.port != other.port or self.port == 0:
             return False
         one, another = self.host, other.host
-        return one == another or (self.port != 0 and (_has(one, another) or _has(another, one)))
+        if one == another or self.port is None:
+            return one == another
+        return _has(one, another) or _has(another, one)
 
     @property
     def host(self) -> str:
         """The same for all ways of writing it, as far as nobody has to be asked."""
         host = self.place.removeprefix("[").removesuffix("]").lower()
-        return _SAME.get(host, host) if self.port else self.place
+        return self.place if self.port is None else _SAME.get(host, host)
 
 
 def address_of(server: UnixServer | TcpServer) -> Address:
@@ -59,4 +61,4 @@ def rivals(
 
 
 def _has(all_of: str, host: str) -> bool:
-    return all_of == _ALL or (all_of == _ALL_OF_IPV4 and ":" not in host)
+    return all_of == (_ALL_OF_IPV6 if ":" in host else _ALL_OF_IPV4)

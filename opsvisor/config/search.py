@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _SOCKET = "opsvisor.sock"
-_SESSIONS = Path("/run/user")  # of those who are logged in: pam_systemd(8)
 _NATIVE_HERE = Path("opsvisor.toml")
 _SUPERVISORS_HERE = (Path("supervisord.conf"), Path("etc/supervisord.conf"))
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -70,19 +69,8 @@ def runtime_dir(environ: Mapping[str, str] = os.environ) -> Path:
         return Path("/run/opsvisor")
     if own := environ.get("XDG_RUNTIME_DIR"):
         return Path(own, "opsvisor")
-    # Cron and su don't set it, and are to find what was begun in a session.
-    if _is_ours(session := _SESSIONS / str(os.geteuid())):
-        return session / "opsvisor"
     # Not tempfile.gettempdir(): it writes a test file, and its imports cost opsvisorctl 5 ms.
     return Path(environ.get("TMPDIR") or "/tmp", f"opsvisor-{os.geteuid()}")  # noqa: S108 - the user is in the name
-
-
-def _is_ours(folder: Path) -> bool:
-    try:
-        found = folder.lstat()
-    except OSError:
-        return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
 
 
 def default_socket(environ: Mapping[str, str] = os.environ) -> Path:

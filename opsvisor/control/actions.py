@@ -132,7 +132,7 @@ class Actions:
             if wait:
                 await self._wait(under_way, timeout)
                 if action is Action.STOP:
-                    await self._engine.leftovers_are_gone(views)
+                    await self._engine.leftovers_are_gone(views, timeout)
             return [p if isinstance(p, ActionOutcome) else _told(p, wait=wait) for p in pending]
         finally:
             self._drop(under_way)
@@ -151,13 +151,16 @@ class Actions:
         `timeout` as above; infinity waits for as long as it takes.
         """
         pending = self._begin(action, self._engine.view(process_id), signum)
+        is_whole_stop = wait and action is Action.STOP
         if isinstance(pending, ActionOutcome):
+            if is_whole_stop:
+                await self._engine.leftovers_are_gone([process_id], timeout)
             return pending
         try:
             if wait and not pending.verdict.done():
                 await self._wait([pending], timeout)
-            if wait and action is Action.STOP:
-                await self._engine.leftovers_are_gone([process_id])
+            if is_whole_stop:
+                await self._engine.leftovers_are_gone([process_id], timeout)
             return _told(pending, wait=wait)
         finally:
             self._drop([pending])

@@ -110,6 +110,11 @@ class Configuration:
         """The settings in force: those the daemon started with."""
         return self._running.settings
 
+    @property
+    def in_force(self) -> Loaded:
+        """What the daemon started with, and the plan that it carries out now."""
+        return replace(self._running, plan=self._supervisor.plan)
+
     def listen_to_loads(self, listener: Callable[[LoadReport], None]) -> None:
         """Call this whenever the files have been read again."""
         self._on_load.append(listener)
@@ -127,13 +132,13 @@ class Configuration:
         async with self._reading:
             at = clock.now().wall
             try:
-                self.available = await asyncio.to_thread(
-                    self._load, None if to_begin_anew else self.settings
-                )
-                try_out(self.available)
+                kept = None if to_begin_anew else self.settings
+                loaded = await asyncio.to_thread(self._load, kept)
+                try_out(loaded)
             except ConfigError as error:
                 self._report(LoadReport(at=at, ok=False, problems=error.problems))
                 raise
+            self.available = loaded
             self._report(LoadReport(at=at, ok=True))
             return self.compare()
 

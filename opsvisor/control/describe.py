@@ -189,7 +189,7 @@ def hints(view: ProcessView, log_problem: str, limits_problem: str = "") -> list
     if view.last_oom_killed:
         found.append(_OOM_HINT)
     elif view.last_cause is ExitCause.SIGNAL and view.last_outcome is not None:
-        if view.last_outcome.signum != view.asked_signum:
+        if not view.last_signal_asked:
             found.append(_signal_hint(view.last_outcome.signum))
     elif view.last_cause is ExitCause.UNKNOWN:
         found.append(_UNKNOWN_HINT)

@@ -286,7 +286,7 @@ class ProcessMachine:
             last_outcome=record.last_outcome,
             last_cause=record.last_cause,
             last_oom_killed=record.last_oom_killed,
-            asked_signum=record.asked_signum,
+            last_signal_asked=record.last_signal_asked,
             spawn_error=record.spawn_error,
             running_seconds=running_seconds,
             expected_seconds=expected_seconds,

@@ -25,6 +25,7 @@ class Record(Struct, omit_defaults=True):
     last_cause: ExitCause | None = None
     last_expected: bool = False
     last_oom_killed: bool = False
+    last_signal_asked: bool = False
     asked_signum: int = 0
     running_seconds: float = 0.0
     expected_seconds: float = 0.0
@@ -70,3 +71,4 @@ class Record(Struct, omit_defaults=True):
         self.last_cause = cause
         self.last_expected = expected
         self.last_oom_killed = oom_killed
+        self.last_signal_asked = bool(self.asked_signum) and outcome.signum == self.asked_signum

@@ -41,7 +41,7 @@ class ProcessView(Struct, frozen=True, kw_only=True):
     last_outcome: Outcome | None
     last_cause: ExitCause | None
     last_oom_killed: bool
-    asked_signum: int
+    last_signal_asked: bool
     spawn_error: str
     running_seconds: float
     expected_seconds: float

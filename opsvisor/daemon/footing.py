@@ -47,12 +47,8 @@ def footing_for(loaded: Loaded, before: Footing | None = None) -> Footing:
         return Footing(None, why)
     place = place_of(loaded)
     if before is not None and before.directory is not None:
-        is_same, user = before.directory.path == place.path, loaded.settings.user
-        if is_same and (user is None or user.uid in before.directory.owners):
+        if before.directory.path == place.path:
             return before
-        if is_same:  # there is one lock, and it is to be given to another user
-            before.release()
-            return _open(loaded, place)
         made = _open(loaded, place)
         before.release()
         return made
@@ -73,7 +69,8 @@ def _open(loaded: Loaded, place: Place) -> Footing:
 def fail_without_footing(loaded: Loaded, at_present: str | None) -> None:
     """HostError if another directory than that `at_present` is asked for, and can't be used."""
     place = place_of(loaded)
-    if place.is_chosen and str(place.path) != at_present:
+    is_needed = place.is_chosen and not is_first_process()
+    if is_needed and str(place.path) != at_present:
         directory = _open(loaded, place).directory
         if directory is not None:
             directory.release(is_over=False)

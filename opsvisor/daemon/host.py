@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from opsvisor.api.crowd import REFUSED_MAX
 from opsvisor.config.problems import OpsvisorError
-from opsvisor.config.settings import DaemonSettings, Dialect, LogLevel, UnixServer
+from opsvisor.config.settings import DaemonSettings, Dialect, LogLevel
 from opsvisor.core.plan import Plan
 from opsvisor.core.spec import UserSpec
 from opsvisor.runtime.probes.schedule import COMMANDS_AT_ONCE, CONNECTIONS_AT_ONCE, SLOW_AT_ONCE
@@ -59,13 +59,6 @@ def why_not(settings: DaemonSettings) -> str:
     user = settings.user
     if user is not None and user.uid != os.geteuid() and not is_root:
         return "Can't drop privilege as nonroot user"
-    if user is not None and is_root:
-        for server in settings.servers:
-            if isinstance(server, UnixServer) and not _may_add_to(Path(server.path).parent, user):
-                return (
-                    f"user {user.name} may not make {server.path}\n"
-                    "    hint: choose a path in a directory where that user may write"
-                )
     for demand in _demands(settings):
         _, hard = resource.getrlimit(demand.kind)
         if hard != resource.RLIM_INFINITY and hard < demand.wanted and not is_root:
@@ -74,26 +67,6 @@ def why_not(settings: DaemonSettings) -> str:
                 f"    hint: raise it ({demand.where}), or lower {demand.option}"
             )
     return ""
-
-
-def _may_add_to(folder: Path, user: UserSpec) -> bool:
-    """Whether this user may make files there, as far as modes tell. Where there is none, yes."""
-    try:
-        on_the_way = all(_may(user, parent, os.X_OK) for parent in folder.absolute().parents)
-        return on_the_way and _may(user, folder, os.W_OK | os.X_OK)
-    except OSError:
-        return True
-
-
-def _may(user: UserSpec, path: Path, wanted: int) -> bool:
-    found = path.stat()
-    if user.uid == 0:
-        return True
-    if user.uid == found.st_uid:
-        wanted <<= 6
-    elif found.st_gid in (user.gid, *user.groups):
-        wanted <<= 3
-    return found.st_mode & wanted == wanted
 
 
 class _Demand(NamedTuple):

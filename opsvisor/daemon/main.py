@@ -147,7 +147,6 @@ def _serve(
         sys.setswitchinterval(_SWITCH_INTERVAL)
         long_lived = LongLived()
         long_lived.set_aside()
-        in_force: Loaded | None = None
         while following is not None:
             try:
                 footing = footing_for(following.loaded, footing)  # while we may still be root
@@ -165,14 +164,11 @@ def _serve(
                 with long_lived.kept_aside():
                     ended = asyncio.run(service.run())
             except OpsvisorError as error:
-                if in_force is None or following.loaded is in_force:
-                    raise
                 # What reading and trying could not show. With nobody to start them again, all
                 # programs would stay down.
-                following.close()
-                following = following.instead(in_force, error)
+                following = following.instead(error)
                 continue
-            in_force, following = following.loaded, ended
+            following = ended
             exit_status = service.parts.ending.exit_status
             if following is None and not service.parts.ending.is_leaving:
                 footing.release()

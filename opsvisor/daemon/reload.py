@@ -1,12 +1,13 @@
 """Beginning anew with the files as they are now, which ends one life of the daemon."""
 
+import os
 import socket
 from collections.abc import Callable, Sequence
 
 from opsvisor.api.server import HttpServer
 from opsvisor.config.addresses import address_of
 from opsvisor.config.problems import ConfigError, OpsvisorError, Place, Problem
-from opsvisor.config.settings import Loaded, LogLevel
+from opsvisor.config.settings import DaemonSettings, Loaded, LogLevel
 from opsvisor.control.configuration import Configuration
 from opsvisor.daemon.ending import Ending
 from opsvisor.daemon.footing import fail_without_footing
@@ -50,7 +51,8 @@ class Reload:
         await self._configuration.reread(try_out, to_begin_anew=True)
         if self._ending.has_begun():
             return
-        successor = Successor(self._configuration.available, ahead, self._event_serials)
+        last = self._configuration.in_force
+        successor = Successor(self._configuration.available, ahead, self._event_serials, last=last)
         self._ending.begin_anew(successor, reason)
 
     def _prepare(self, coming: Loaded) -> dict[str, socket.socket]:
@@ -59,7 +61,7 @@ class Reload:
         HostError or BindError if it could not begin. Addresses we listen on now are ours to take
         again.
         """
-        problem = why_not(coming.settings)
+        problem = why_not(coming.settings) or _why_not_this_user(coming.settings)
         if problem:
             raise HostError(problem)
         fail_without_footing(coming, self._configuration.settings.state_dir)
@@ -67,3 +69,14 @@ class Reload:
             self._log(LogLevel.INFO, line)
         ours = [address_of(server.settings) for server in self._servers()]
         return listen_ahead(coming.settings.listeners, ours)
+
+
+def _why_not_this_user(settings: DaemonSettings) -> str:
+    """Once we are another user there is no way back, whatever that user may not do."""
+    user = settings.user
+    if user is None or user.uid == os.geteuid():
+        return ""
+    return (
+        f"a reload does not change the user of opsvisord, to {user.name}\n"
+        "    hint: opsvisorctl shutdown, and start it again"
+    )

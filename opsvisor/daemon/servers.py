@@ -70,13 +70,14 @@ class Servers:
     def listen(self) -> None:
         """Take every address, so that nobody else can; answers come when there is an engine."""
         taken: list[HttpServer] = []
-        for line in self._passed.close_unused(server.settings for server in self.all):
-            self._log(LogLevel.WARN, line)
         try:
             for server in self.all:
                 self._listen_at(server)
                 taken.append(server)
                 self._announcer.tell_server(server)
+            # Not before: who can't begin with these begins with those from before.
+            for line in self._passed.close_unused(server.settings for server in self.all):
+                self._log(LogLevel.WARN, line)
             if self._survival.keeper is not None:
                 kept_listeners.keep(self.all, self._survival.keeper)
         except BindError as error:

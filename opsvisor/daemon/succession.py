@@ -1,7 +1,9 @@
 """What one life of the daemon hands to the next, when it is told to reload."""
 
+import contextlib
 import socket
 from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import Self
 
 from opsvisor.api.server import BindError, bind, fail_without_interface, listener_of
@@ -31,19 +33,23 @@ class Successor(Struct, frozen=True):
     """What the next life begins with: a configuration, and sockets that listen already, by name.
 
     `event_serials` number what other edges tell, through all lives. `hand_over` is what another
-    process knew that became this one. `failure`: why a life from what is in the files now could
-    not begin, and this is the configuration from before.
+    process knew that became this one. `last` is what was in force before; `failure` is why a
+    life from what is in the files now could not begin, if this is what was in force before it.
     """
 
     loaded: Loaded
     listeners: dict[str, socket.socket]
     event_serials: Serials = field(default_factory=Serials)
     hand_over: HandOver | None = None
+    last: Loaded | None = None
     failure: OpsvisorError | None = None
 
-    def instead(self, loaded: Loaded, failure: OpsvisorError) -> "Successor":
-        """What to begin with if this can't be begun with."""
-        return Successor(loaded, {}, self.event_serials, failure=failure)
+    def instead(self, failure: OpsvisorError) -> "Successor":
+        """What to begin with as this can't be begun with. Raises that if there is nothing."""
+        self.close()
+        if self.last is None:
+            raise failure
+        return Successor(self.last, {}, self.event_serials, failure=failure)
 
     def close(self) -> None:
         """Give up its sockets, which nobody will serve."""
@@ -55,16 +61,17 @@ def listen_ahead(
 ) -> dict[str, socket.socket]:
     """Listen now for servers of the next life; the sockets by name. BindError, and none is open.
 
-    Where we listen ourselves the address is ours to take again. On another interface it is not
-    ours, but can't be taken yet.
+    Where we listen ourselves the address is ours to take again. On another interface of that port
+    it is not ours, but perhaps can't be taken yet: names and addresses may mean the same.
     """
+    ports = {one.port for one in ours if one.port}
     listeners: dict[str, socket.socket] = {}
     try:
         for server in coming:
             wanted = address_of(server)
             if wanted in ours:
                 continue
-            if any(wanted.overlaps(one) for one in ours):
+            if wanted.port in ports:
                 fail_without_interface(server)
             else:
                 listeners[listener_of(server)] = bind(server)
@@ -76,4 +83,7 @@ def listen_ahead(
 
 def _close_all(listeners: dict[str, socket.socket]) -> None:
     for listener in listeners.values():
+        if listener.family is socket.AF_UNIX:
+            with contextlib.suppress(OSError):
+                Path(listener.getsockname()).unlink()
         listener.close()

@@ -755,12 +755,17 @@ class Engine:
         ):
             self._trees.end(self._tree(process_id))
 
-    async def leftovers_are_gone(self, process_ids: Iterable[ProcessId]) -> None:
-        """Return when what is to be ended of these is gone, or after a second."""
+    async def leftovers_are_gone(
+        self,
+        process_ids: Iterable[ProcessId],
+        timeout: float | None = None,  # noqa: ASYNC109 - a client's wish
+    ) -> None:
+        """Return when what is to be ended of these is gone, or after a second, or the timeout."""
         if any(map(self._trees.is_ending, process_ids)):
             is_idle = asyncio.Event()
             self._trees.when_idle(is_idle.set)
-            await _for_a_while(is_idle.wait(), _TREES_PATIENCE)
+            patience = _TREES_PATIENCE if timeout is None else min(timeout, _TREES_PATIENCE)
+            await _for_a_while(is_idle.wait(), patience)
 
     def _tree(
         self, process_id: ProcessId, leader: Pid = NOBODY, known: Sequence[tuple[Pid, int]] = ()

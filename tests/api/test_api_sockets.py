@@ -22,7 +22,6 @@ def default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UnixServer:
     """The default socket of a user without a directory of his own, below `tmp_path`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    monkeypatch.setattr("opsvisor.config.search._SESSIONS", tmp_path / "nobody")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     if os.geteuid() == 0:  # a user that isn't root has such a default; nothing else changes
         monkeypatch.setattr("opsvisor.config.search.runtime_dir", lambda _environ: tmp_path / "o")

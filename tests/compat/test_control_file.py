@@ -38,6 +38,21 @@ def test_everything_set(tmp_path: Path) -> None:
     assert "geheim" not in repr(settings)
 
 
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("http://h:9001/RPC2", "http://h:9001"),
+        ("http://bob:geheim@h:9001/?x#y", "http://h:9001"),
+        ("https://[::1]:9001/", "https://[::1]:9001"),
+        ("what", "what"),
+    ],
+)
+def test_only_host_and_port_of_a_server_count(tmp_path: Path, typed: str, read: str) -> None:
+    """As with supervisorctl. What is no URL is told as such by who is to use it."""
+    path = write(tmp_path, f"[supervisorctl]\nserverurl={typed}\n")
+    assert read_control_settings(path, {}).server_url == read
+
+
 def test_includes_are_ignored(tmp_path: Path) -> None:
     """As supervisorctl does: the daemon's files may be unreadable for the user."""
     path = write(tmp_path, "[supervisorctl]\n[include]\nfiles=more.ini\n")

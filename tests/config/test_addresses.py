@@ -18,14 +18,15 @@ from opsvisor.config.settings import TcpServer, UnixServer
         ("0.0.0.0", "host.example", True),
         ("0.0.0.0", "[::1]", False),
         ("[::]", "[::1]", True),
-        ("[::]", "", True),
+        ("[::]", "", False),
+        ("[::]", "127.0.0.1", False),
         ("[::1]", "::1", True),
         ("[::1]", "127.0.0.1", False),
         ("host.example", "127.0.0.1", False),
     ],
 )
 def test_hosts_of_one_port(one: str, other: str, *, overlap: bool) -> None:
-    """As the kernel has it: all of IPv6 are all of IPv4, too. Names are looked up by nobody."""
+    """As far as it is certain: nobody looks up names, nor whether `::` has IPv4 as well."""
     assert Address(one, 9001).overlaps(Address(other, 9001)) is overlap
     assert Address(other, 9001).overlaps(Address(one, 9001)) is overlap
     assert not Address(one, 9001).overlaps(Address(other, 9002))
@@ -36,6 +37,7 @@ def test_paths() -> None:
     assert Address("/a").overlaps(Address("/a"))
     assert not Address("localhost").overlaps(Address("127.0.0.1"))
     assert not Address("/a").overlaps(Address("", 9001))
+    assert not Address("localhost", 0).overlaps(Address("localhost", 0))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from opsvisor.config import search
 from opsvisor.config.search import (
     default_paths,
     default_socket,
@@ -58,24 +57,8 @@ def test_runtime_directories(
 ) -> None:
     """Root has the system's, users have their own, and there is always one."""
     monkeypatch.setattr(os, "geteuid", lambda: uid)
-    monkeypatch.setattr(search, "_SESSIONS", Path("/no/such"))
     assert str(runtime_dir(environ)) == directory
     assert str(default_socket(environ)) == f"{directory}/opsvisor.sock"
-
-
-def test_the_directory_of_a_session_is_found_without_its_variable(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Cron and su don't set it. Not one that somebody else has put there."""
-    uid = os.geteuid() or 1000
-    monkeypatch.setattr(os, "geteuid", lambda: uid)
-    monkeypatch.setattr(search, "_SESSIONS", tmp_path)
-    assert runtime_dir({}) == Path(f"/tmp/opsvisor-{uid}")
-    _make(tmp_path / str(uid))
-    assert runtime_dir({}) == tmp_path / str(uid) / "opsvisor"
-    if os.getuid() == 0:
-        os.chown(tmp_path / str(uid), 4711, -1)
-        assert runtime_dir({}) == Path(f"/tmp/opsvisor-{uid}")
 
 
 @pytest.mark.parametrize("name", ["opsvisor.toml", "supervisord.conf", "etc/supervisord.conf"])
@@ -101,7 +84,6 @@ def default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     uid = os.geteuid() or 1000
     monkeypatch.setattr(os, "geteuid", lambda: uid)
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    monkeypatch.setattr(search, "_SESSIONS", Path("/no/such"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     return default_socket()
 

@@ -59,7 +59,7 @@ DOWN = ProcessView(
     last_outcome=None,
     last_cause=None,
     last_oom_killed=False,
-    asked_signum=0,
+    last_signal_asked=False,
     spawn_error="",
     running_seconds=0.0,
     expected_seconds=0.0,
@@ -259,7 +259,10 @@ def test_supervisors_policy_in_sentences() -> None:
         ),
         (
             replace(
-                UP, last_cause=ExitCause.SIGNAL, last_outcome=Outcome(signum=9), asked_signum=9
+                UP,
+                last_cause=ExitCause.SIGNAL,
+                last_outcome=Outcome(signum=9),
+                last_signal_asked=True,
             ),
             [],
         ),

@@ -401,3 +401,14 @@ def test_a_signal_that_was_asked_for_is_told_as_such() -> None:
     > killed 101 KILL         RUNNING -> EXITED    terminated by SIGKILL, a signal nobody here sent
                               EXITED -> BACKOFF    terminated by SIGKILL, a signal nobody here sent
     """)
+
+
+def test_a_signal_that_was_asked_for_is_known_of_the_last_run() -> None:
+    """While the next one is there, and whatever that is sent."""
+    world = World(program("web"))
+    world.play("start web; spawned 100; +5; signal web KILL; killed 100 KILL; spawned 101; +1")
+    assert world.view("web").last_signal_asked
+    world.play("killed 101 KILL")
+    assert not world.view("web").last_signal_asked
+    world.play("+60; spawned 102; +5; signal web KILL")
+    assert not world.view("web").last_signal_asked

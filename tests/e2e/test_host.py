@@ -1,13 +1,10 @@
 """What the system allows the daemon, and what it says where it doesn't."""
 
-import os
 import resource
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
-from opsvisor.config.settings import DaemonSettings, Dialect, UnixServer
+from opsvisor.config.settings import DaemonSettings, Dialect
 from opsvisor.core.plan import Group, Plan
 from opsvisor.core.probes import ProbeSpec, TcpProbe
 from opsvisor.core.spec import ProcessId, ProcessSpec, UserSpec
@@ -114,30 +111,3 @@ def test_only_root_becomes_somebody_else() -> None:
     other = UserSpec(name="other", uid=2000, gid=2000, groups=())
     assert why_not(DaemonSettings(user=other)) == "Can't drop privilege as nonroot user"
     assert why_not(DaemonSettings(user=replace(other, uid=1000))) == ""
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
-def test_a_user_who_could_make_no_socket() -> None:
-    """Before we are that user: there is no way back. Directories on the way count."""
-    user = UserSpec(name="who", uid=4711, gid=4712, groups=(4713,))
-    with TemporaryDirectory() as name:
-        top, folder = Path(name), Path(name) / "of" / "sockets"
-        folder.mkdir(parents=True)
-        top.chmod(0o755)
-        settings = DaemonSettings(user=user, servers=(UnixServer(name="u", path=f"{folder}/s"),))
-        for owner, mode, may in (
-            ((0, 0), 0o755, False),
-            ((0, 0), 0o757, True),
-            ((0, 0), 0o756, False),
-            ((0, 4713), 0o775, True),
-            ((0, 4712), 0o757, False),
-            ((4711, 0), 0o700, True),
-        ):
-            os.chown(folder, *owner)
-            folder.chmod(mode)
-            says = "" if may else f"user who may not make {folder}/s\n"
-            assert why_not(settings).startswith(says)
-            assert bool(why_not(settings)) is not may, (owner, oct(mode))
-        top.chmod(0o700)
-        assert why_not(settings)
-        assert why_not(replace(settings, user=replace(user, uid=0))) == ""

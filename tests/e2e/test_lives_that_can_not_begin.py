@@ -88,18 +88,32 @@ def test_a_state_directory_that_can_not_be(daemon: Daemon, home: Home, tmp_path:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_a_user_who_may_not_listen_there(daemon: Daemon, home: Home) -> None:
+def test_another_user(daemon: Daemon, home: Home) -> None:
     """Once we are that user there is no way back."""
     change(home, "[daemon]", '[daemon]\nuser = "nobody"')
-    home.directory.chmod(0o700)
-    says = f"user nobody may not make {home.socket}\n"
-    assert says in refused(daemon, "reload")
+    says = "a reload does not change the user of opsvisord, to nobody\n"
+    assert refused(daemon, "reload").startswith(says)
+    assert daemon.client.config_diff().daemon_changed == []  # nothing of it was kept
+
+
+def test_another_name_for_the_same_host(daemon: Daemon, home: Home, port: int) -> None:
+    """We listen there ourselves, whatever it is called."""
+    for old, new in (("127.0.0.1", "localhost"), ("localhost", "127.0.0.1")):
+        change(home, f"{old}:{port}", f"{new}:{port}")
+        assert f"cannot listen on http://{new}:{port} beside http://" in refused(daemon, "upgrade")
+        began = daemon.client.daemon().started_at
+        daemon.client.reload()
+        daemon.until_begun_anew(after=began)
+    assert FAILS not in daemon.log
 
 
 def test_what_nothing_shows_beforehand(daemon: Daemon, home: Home, port: int, other: None) -> None:
     """All interfaces can't be tried as long as we have one. The last configuration is good."""
     del other
     pid = daemon.until("web", "RUNNING").pid
+    daemon.home.rewrite(f"{PROGRAM.text}{PROGRAM.text.replace('web', 'new')}")
+    assert daemon.ctl("update").status == 0
+    daemon.home.rewrite(PROGRAM.text.replace("web", "never"))
     change(home, "127.0.0.1", "0.0.0.0")
     change(home, f'{port}"', f'{port}", username = "a", password = "b"')
     assert f"cannot listen on http://0.0.0.0:{port} beside http://127.0.0.1:{port}" in refused(
@@ -109,6 +123,7 @@ def test_what_nothing_shows_beforehand(daemon: Daemon, home: Home, port: int, ot
     daemon.client.reload()
     daemon.until_begun_anew(after=began)
     assert daemon.until("web", "RUNNING").pid != pid
+    assert sorted(daemon.statuses()) == ["new", "web"]  # as it was updated since
     why = f"cannot listen on http://0.0.0.0:{port}: Address already in use"
     assert f"CRIT {FAILS}{why}" in daemon.log
     assert daemon.metric("opsvisor_config_last_reload_successful") == 0
@@ -116,5 +131,6 @@ def test_what_nothing_shows_beforehand(daemon: Daemon, home: Home, port: int, ot
     pid = daemon.status("web").pid
     daemon.crash()  # what it stands on is as good as before
     change(home, "0.0.0.0", "127.0.0.1")
+    daemon.home.rewrite(PROGRAM.text)
     daemon.begin_again()
     assert daemon.status("web").pid == pid

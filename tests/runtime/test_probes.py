@@ -723,6 +723,28 @@ async def test_who_takes_long_makes_room(
     assert (line.free, line.free_for_slow) == (COMMANDS_AT_ONCE, SLOW_AT_ONCE)
 
 
+async def test_who_is_stuck_makes_room_when_there_is_some(
+    schedule: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As soon as one of those that were slow before has answered."""
+    monkeypatch.setattr(probes_schedule, "_SLOW_AFTER", SOON / 10)
+    most = COMMANDS_AT_ONCE + SLOW_AT_ONCE
+    for n in range(most + 1):
+        schedule.start(f"job{n}", handler=ExecProbe(argv=("x",)), period=1000.0)
+    line = schedule.probes._commands
+    await until(lambda: len(line.stuck) == COMMANDS_AT_ONCE)
+    everyone = list(schedule.probes._asked.values())
+    slow = next(n for n, one in enumerate(everyone) if one.is_slow)
+    schedule.questions[slow][1].set_result(Answer(ok=True, detail=""))
+    await schedule.until(lambda: len(schedule.questions) == most + 1)
+    assert line.free_for_slow == 0
+    assert len(line.stuck) == COMMANDS_AT_ONCE - 1
+    stuck = everyone.index(line.stuck[0])
+    schedule.questions[stuck][1].set_result(Answer(ok=True, detail=""))
+    await schedule.until(lambda: len(schedule.answers) == 2)
+    assert everyone[stuck] not in line.stuck
+
+
 async def test_the_timeout_does_not_run_in_the_line(schedule: Schedule) -> None:
     """Who had to wait for a turn is not the worse for it."""
     for n in range(COMMANDS_AT_ONCE + 1):

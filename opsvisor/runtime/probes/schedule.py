@@ -61,6 +61,7 @@ class _Line(Struct):
     free: int
     free_for_slow: int = SLOW_AT_ONCE
     waiting: deque[_Asked] = field(default_factory=deque)
+    stuck: list[_Asked] = field(default_factory=list)  # who take long, and found no room for that
 
 
 class Probes:
@@ -125,11 +126,13 @@ class Probes:
     def _make_room(self, asked: _Asked) -> None:
         """Let others be asked: this one may take a while."""
         line = asked.line
-        if line.free_for_slow:
-            asked.is_slow = True
-            line.free_for_slow -= 1
-            line.free += 1
-            self._ask_next(line)
+        if not line.free_for_slow:
+            line.stuck.append(asked)
+            return
+        asked.is_slow = True
+        line.free_for_slow -= 1
+        line.free += 1
+        self._ask_next(line)
 
     async def _question(self, asked: _Asked) -> Answer:
         timeout = asked.probe.timeout
@@ -143,12 +146,7 @@ class Probes:
         asked.task = None
         assert asked.until_slow is not None
         asked.until_slow.cancel()
-        if asked.is_slow:
-            asked.line.free_for_slow += 1
-        else:
-            asked.line.free += 1
-        asked.is_slow = False
-        self._ask_next(asked.line)
+        self._leave(asked, asked.line)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
             self._on_error(error)
@@ -160,6 +158,18 @@ class Probes:
         asked.timer = self._loop.call_at(max(now, asked.began + period), self._due, asked)
         if error is None and not task.cancelled():
             self._report(asked, task.result(), now - asked.began)
+
+    def _leave(self, asked: _Asked, line: _Line) -> None:
+        if not asked.is_slow:
+            line.free += 1
+            if asked in line.stuck:
+                line.stuck.remove(asked)
+            self._ask_next(line)
+            return
+        asked.is_slow = False
+        line.free_for_slow += 1
+        if line.stuck:
+            self._make_room(line.stuck.pop(0))
 
     def _report(self, asked: _Asked, answer: Answer, duration: float) -> None:
         self._answered(

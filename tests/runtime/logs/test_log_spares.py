@@ -163,12 +163,38 @@ def test_pipes_share_what_a_user_may_have(
     limit = tmp_path / "pages"
     limit.write_text(f"{pages}\n")
     monkeypatch.setattr(logs_pipes, "_PAGES_OF_A_USER", limit)
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(logs_pipes, "_is_unbounded", lambda: False)
     assert fair_size(count) == size * 1024
     limit.unlink()
     assert fair_size(count) == PIPE_SIZE
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(logs_pipes, "_is_unbounded", lambda: True)
     assert fair_size(1_000_000) == PIPE_SIZE
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "users", "unbounded"),
+    [
+        ("000001ffffffffff", "0 0 4294967295", True),
+        ("0000000001000000", "0 0 4294967295", True),
+        ("00000000a80425fb", "0 0 4294967295", False),  # root in a container
+        ("000001ffffffffff", "0 1000 1", False),  # of a namespace of users
+        ("0000000000000000", "0 0 4294967295", False),
+    ],
+)
+def test_who_may_have_as_many_pages_as_it_likes(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capabilities: str,
+    users: str,
+    *,
+    unbounded: bool,
+) -> None:
+    """Not by its number, but by its capabilities, and where those count."""
+    (tmp_path / "status").write_text(f"Name:\tx\nCapEff:\t{capabilities}\nCapBnd:\t0\n")
+    (tmp_path / "users").write_text(f"{users:>30}\n")
+    monkeypatch.setattr(logs_pipes, "_STATUS", tmp_path / "status")
+    monkeypatch.setattr(logs_pipes, "_USERS", tmp_path / "users")
+    assert logs_pipes._is_unbounded() is unbounded
 
 
 async def test_pipes_have_the_size_of_their_share(
@@ -176,7 +202,7 @@ async def test_pipes_have_the_size_of_their_share(
 ) -> None:
     """Those that are made when they are needed, and those that are made before."""
     monkeypatch.setattr(spares_module, "fair_size", lambda count: (count - _KEPT) * 1024)
-    for kibibytes in (32, 256):
+    for kibibytes in (8, 32, 256):
         spares.be_for(kibibytes)
         new = spares.take()
         assert capacity(new.reader) == kibibytes * 1024

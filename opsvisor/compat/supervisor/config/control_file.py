@@ -4,6 +4,7 @@ Imports little, because opsvisorctl reads this before it does anything else.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -70,8 +71,11 @@ def _settings(values: Mapping[str, str]) -> ControlSettings:
 
 
 def _server_url(url: str) -> str:
-    scheme = "unix://"
-    return scheme + _absolute(url.removeprefix(scheme)) if url.startswith(scheme) else url
+    """Of a URL with a port, supervisorctl takes no notice of what is before or behind that."""
+    scheme, separator, rest = url.partition("://")
+    if scheme == "unix":
+        return f"unix://{_absolute(rest)}"
+    return f"{scheme}{separator}{re.split('[/?#]', rest)[0].rpartition('@')[2]}"
 
 
 def _absolute(path: str) -> str:

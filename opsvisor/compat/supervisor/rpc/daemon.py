@@ -105,7 +105,7 @@ class Daemon:
         available = self._control.configuration.available
         running = self._control.supervisor.plan
         in_use, specs = {group.name for group in running.groups}, running.specs()
-        own_url = server_url(available.settings.servers)
+        own_url = server_url(self._control.configuration.settings.servers)
         pairs = [(group, spec) for group in available.plan.groups for spec in group.processes]
         return [
             process_config(
