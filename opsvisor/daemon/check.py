@@ -5,21 +5,17 @@ the hand-over, to make every machine from it, and to listen where nobody does ye
 is said on standard error, and the daemon that asks goes on as it is.
 """
 
-import contextlib
-import errno
 import random
-import socket
 from collections.abc import Iterable
-from pathlib import Path
 
-from opsvisor.api.server import BindError, bind, listener_of, url_of
-from opsvisor.config.addresses import address_in, address_of
+from opsvisor.config.addresses import address_in
 from opsvisor.config.settings import Loaded, TcpServer, UnixServer
 from opsvisor.core.inputs import Resume
 from opsvisor.core.supervisor import Supervisor
 from opsvisor.daemon.footing import place_of
 from opsvisor.daemon.hand_over import HandOver, HandOverError
 from opsvisor.daemon.host import HostError, why_not
+from opsvisor.daemon.succession import give_up, listen_ahead
 from opsvisor.runtime import clock
 from opsvisor.runtime.bus import EventBus
 from opsvisor.runtime.keeper import names
@@ -80,32 +76,9 @@ def _check_edges(edges: Iterable[str]) -> None:
 
 def _listen(hand_over: HandOver, servers: Iterable[UnixServer | TcpServer]) -> None:
     """Listen for a moment where the daemon does not. BindError if that can't be."""
-    ours = {
-        name.removeprefix(names.LISTENER)
+    ours = [
+        address_in(name.removeprefix(names.LISTENER))
         for name in hand_over.descriptors
         if name.startswith(names.LISTENER)
-    }
-    with contextlib.ExitStack() as stack:
-        for server in servers:
-            if listener_of(server) in ours:
-                continue
-            _fail_beside(server, ours)
-            listener = stack.enter_context(bind(server))
-            if isinstance(server, UnixServer):
-                stack.callback(_remove, listener)
-
-
-def _fail_beside(server: UnixServer | TcpServer, ours: Iterable[str]) -> None:
-    """BindError for another interface of a port that is ours: ours is closed too late for that."""
-    wanted = address_of(server)
-    for url in ours:
-        if wanted.overlaps(address_in(url)):
-            raise BindError(
-                f"cannot listen on {url_of(server)} beside {url}\n"
-                "    hint: a reload takes over such a change, an upgrade does not",
-                errno.EADDRINUSE,
-            )
-
-
-def _remove(listener: socket.socket) -> None:
-    Path(listener.getsockname()).unlink(missing_ok=True)
+    ]
+    give_up(listen_ahead(servers, ours))

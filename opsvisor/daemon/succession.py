@@ -53,7 +53,7 @@ class Successor(Struct, frozen=True):
 
     def close(self) -> None:
         """Give up its sockets, which nobody will serve."""
-        _close_all(self.listeners)
+        give_up(self.listeners)
 
 
 def listen_ahead(
@@ -76,12 +76,13 @@ def listen_ahead(
             else:
                 listeners[listener_of(server)] = bind(server)
     except BindError:
-        _close_all(listeners)
+        give_up(listeners)
         raise
     return listeners
 
 
-def _close_all(listeners: dict[str, socket.socket]) -> None:
+def give_up(listeners: dict[str, socket.socket]) -> None:
+    """Listen no more, and leave nothing behind of that."""
     for listener in listeners.values():
         if listener.family is socket.AF_UNIX:
             with contextlib.suppress(OSError):

@@ -58,7 +58,8 @@ def test_a_host_that_is_not_ours(daemon: Daemon, home: Home, port: int, host: st
     """Though we have its port on another one."""
     new = f'{host}:{port}", username = "a", password = "b'
     change(home, f"127.0.0.1:{port}", new)
-    assert f"cannot listen on http://{host}:{port}: " in refused(daemon, "reload")
+    for command in ("reload", "upgrade"):
+        assert f"cannot listen on http://{host}:{port}: " in refused(daemon, command)
 
 
 def test_one_address_for_two_servers(daemon: Daemon, home: Home, port: int) -> None:
@@ -100,7 +101,7 @@ def test_another_name_for_the_same_host(daemon: Daemon, home: Home, port: int) -
     """We listen there ourselves, whatever it is called."""
     for old, new in (("127.0.0.1", "localhost"), ("localhost", "127.0.0.1")):
         change(home, f"{old}:{port}", f"{new}:{port}")
-        assert f"cannot listen on http://{new}:{port} beside http://" in refused(daemon, "upgrade")
+        assert daemon.ctl("upgrade").status == 0
         began = daemon.client.daemon().started_at
         daemon.client.reload()
         daemon.until_begun_anew(after=began)
@@ -116,9 +117,6 @@ def test_what_nothing_shows_beforehand(daemon: Daemon, home: Home, port: int, ot
     daemon.home.rewrite(PROGRAM.text.replace("web", "never"))
     change(home, "127.0.0.1", "0.0.0.0")
     change(home, f'{port}"', f'{port}", username = "a", password = "b"')
-    assert f"cannot listen on http://0.0.0.0:{port} beside http://127.0.0.1:{port}" in refused(
-        daemon, "upgrade"
-    )
     began = daemon.client.daemon().started_at
     daemon.client.reload()
     daemon.until_begun_anew(after=began)

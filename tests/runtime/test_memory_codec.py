@@ -191,6 +191,7 @@ def test_what_is_left_out_means_what_it_always_meant() -> None:
             "duration": None,
         },
         "ProcessMemento": {
+            "is_untouched": False,
             "flapping": False,
             "next_spec": None,
             "probes": (),
@@ -215,6 +216,8 @@ def test_what_is_left_out_means_what_it_always_meant() -> None:
             "last_cause": None,
             "last_expected": False,
             "last_oom_killed": False,
+            "last_signal_asked": False,
+            "asked_signum": 0,
             "running_seconds": 0.0,
             "expected_seconds": 0.0,
             "accounted_to": 0.0,
