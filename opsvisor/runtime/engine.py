@@ -239,7 +239,12 @@ class Engine:
             on_error=lambda error: self._observer.internal_error("engine", error),
         )
         self._commands = Commands(
-            loop, environment, self._reaper.watch, forks=self._forks, awaited=self._births
+            loop,
+            environment,
+            self._reaper.watch,
+            forks=self._forks,
+            awaited=self._births,
+            marks=self._marks,
         )
         self._probes = Probes(
             loop,

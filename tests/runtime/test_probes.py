@@ -31,6 +31,7 @@ from opsvisor.core.probes import (
 from opsvisor.core.spec import Pid, ProcessSpec, ResourceLimit
 from opsvisor.core.state import PublicState
 from opsvisor.runtime.forkserver import client
+from opsvisor.runtime.marks import mark_of
 from opsvisor.runtime.probes import Names, Probes, ask, connections
 from opsvisor.runtime.probes import http as http_probe
 from opsvisor.runtime.probes import schedule as probes_schedule
@@ -350,6 +351,24 @@ async def test_what_a_command_leaves_behind_is_ended(room: Room, tmp_path: Path)
     assert told.passing
     sleeper_pid = int(note.read_text())
     await room.until(lambda: sleeper_pid in [orphan.pid for orphan in room.orphans])
+
+
+async def test_what_a_command_leaves_in_a_session_of_its_own_ends_with_the_program(
+    room: Room, tmp_path: Path
+) -> None:
+    """It bears the program's mark, and is nobody else's."""
+    note = tmp_path / "pid"
+    script = f"setsid sh -c 'echo $$ > {note}.new; mv {note}.new {note}; exec sleep 1000' & "
+    script += f"until test -e {note}; do sleep 0.01; done"
+    told = await asked(room, ExecProbe(argv=("sh", "-c", script)))
+    assert told.passing
+    pid = Pid(int(note.read_text()))
+    assert mark_of(pid) == room.engine._marks.of(room.view().id)
+    await no_command_is_left(room)
+    assert pid in children()  # an orphan, which has come to us
+    room.engine.submit(Stop(room.view().id))
+    await room.state(PublicState.STOPPED)
+    assert pid not in children()
 
 
 async def test_a_stop_takes_the_command_along(room: Room, tmp_path: Path) -> None:

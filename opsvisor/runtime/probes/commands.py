@@ -1,4 +1,8 @@
-"""Runs the commands of exec probes: each in a process group of its own, none left behind."""
+"""Runs the commands of exec probes: each in a process group of its own, which ends with it.
+
+What one starts in another group or session bears the mark of the program that is asked for, and is
+ended with all of its tree.
+"""
 
 import asyncio
 import os
@@ -11,6 +15,7 @@ from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import Pid, ProcessSpec
 from opsvisor.core.struct import Struct
 from opsvisor.runtime.forkserver import Awaited, ForkServer
+from opsvisor.runtime.marks import Marks, may_outlive
 from opsvisor.runtime.spawn import Begun, ChildFiles, begin, expect
 
 # What is kept of a command's output: its end. A pipe holds no more than a chunk (pipe(7)).
@@ -64,8 +69,10 @@ class Commands:
         *,
         forks: ForkServer,
         awaited: Awaited,
+        marks: Marks,
     ) -> None:
         self._loop = loop
+        self._marks = marks
         self._environment = environment
         self._watch = watch
         self._forks = forks
@@ -119,7 +126,8 @@ class Commands:
         files = _files_with(output)
         try:
             expect(self._forks, spec, files, None)
-            begun = begin(spec, files, self._environment, forks=self._forks)
+            with self._marks.handed_on(spec.id, may_outlive=may_outlive(spec)):
+                begun = begin(spec, files, self._environment, forks=self._forks)
         except BaseException:
             files.close()
             raise
