@@ -129,6 +129,7 @@ def _serve(
     background = Background()
     # Before a fork: both are for the process that was started.
     notifier, passed = Notifier.of(os.environ), PassedSockets.take(os.environ)
+    footing: Footing | None = None
     try:
         if hand_over is not None:
             signals.postpone({*HELD, *loaded.settings.forward_signals})
@@ -143,7 +144,6 @@ def _serve(
         keep_descriptors_from_children()
         exit_status = EXIT_OK
         following: Successor | None = Successor(loaded, {}, hand_over=hand_over)
-        footing: Footing | None = None
         sys.setswitchinterval(_SWITCH_INTERVAL)
         long_lived = LongLived()
         long_lived.set_aside()
@@ -173,6 +173,8 @@ def _serve(
             if following is None and not service.parts.ending.is_leaving:
                 footing.release()
     except OpsvisorError as error:
+        if footing is not None and hand_over is None:
+            footing.release()  # what an earlier daemon has left there stays
         message = _usage(_as_supervisor_says(error, loaded.settings))
         if not background.failed(message):
             sys.stderr.write(message)

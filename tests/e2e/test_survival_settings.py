@@ -1,5 +1,6 @@
 """Where a daemon keeps its state, and what it does where it can't."""
 
+import socket
 import subprocess
 from pathlib import Path
 
@@ -22,6 +23,20 @@ def test_a_directory_that_can_not_be_made_is_refused_by_name(home: Home) -> None
     assert refused.status == 2
     assert f"the state directory {home.directory}/no/such cannot be made" in refused.err
     assert "hint: name a directory that the daemon may write to with state_dir" in refused.err
+
+
+def test_a_start_that_fails_leaves_no_directory(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is to be remembered."""
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        home.write(Programs(PROGRAM), main=f'http = {{ listen = "127.0.0.1:{port}" }}')
+        refused = run_program("opsvisord", "-c", str(home.config), directory=home.directory)
+    assert refused.status == 2
+    assert f"cannot listen on http://127.0.0.1:{port}: " in refused.err
+    assert list(tmp_path.glob("opsvisor-*")) == []
 
 
 def test_without_a_place_for_it_the_daemon_goes_on(
