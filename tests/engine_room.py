@@ -208,7 +208,8 @@ class Room:
         self.poke()
 
     def _orphan_reaped(self, orphan: Orphan) -> None:
-        self.orphans.append(orphan)
+        if orphan.pid not in self._strangers:  # which tests before have left uncollected
+            self.orphans.append(orphan)
         self.poke()
 
     def _shut_down(self, _exit_status: int | None) -> None:
