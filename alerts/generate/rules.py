@@ -293,11 +293,11 @@ rate(opsvisor_process_cpu_throttled_periods_total{@selector}[@window])
     Alert(
         name="OpsvisorProcessLogWriteErrors",
         group=Group.PROCESS,
-        condition="any failed write to a log within @window",
+        condition="any failed write to a log, or rotation of one, within @window",
         expr="increase(opsvisor_log_write_errors_total{@selector}[@window]) > 0",
-        summary="The output of a process can't be written.",
-        description=f"Writing the logs of {_WHO} failed"
-        f' {{{{ $value | printf "%.0f" }}}} time(s) within @window: output is lost.{_WHY}',
+        summary="A log of a process can't be written or rotated.",
+        description=f"Writing or rotating the logs of {_WHO} failed"
+        f' {{{{ $value | printf "%.0f" }}}} time(s) within @window: output may be lost.{_WHY}',
         dashboard=Dashboard.LOGS,
         takes={"window": Kind.WINDOW},
     ),

@@ -197,7 +197,7 @@ def hints(view: ProcessView, log_problem: str, limits_problem: str = "") -> list
     if view.kills_survived:
         found.append(f"see what it waits for: cat /proc/{view.pid}/stack /proc/{view.pid}/wchan")
     if log_problem:
-        found.append(f"make room, or correct `log`: its log is not written ({log_problem})")
+        found.append(f"make room, or correct `log`: {log_problem}")
     if limits_problem:
         found.append(f"its resources are not limited: {limits_problem}")
     if view.state is PublicState.STOPPED and view.ended is None:

@@ -65,7 +65,7 @@ def badges_of(one: ProcessStatus) -> list[Badge]:
         (Badge("outlives SIGKILL", is_bad=True), one.kills_survived > 0),
         (Badge("not ready", is_bad=False), _is_unready(one)),
         (Badge("flapping", is_bad=False), one.flapping),
-        (Badge("log not written", is_bad=True), bool(one.log_problem)),
+        (Badge("log problem", is_bad=True), bool(one.log_problem)),
         (Badge("limits not set", is_bad=False), bool(one.limits_problem)),
     )
     return [badge for badge, is_so in found if is_so]

@@ -95,7 +95,7 @@ def _beside(one: ProcessStatus) -> list[str]:
     return [
         *([f"it is flapping{_restarts(one, ': ')}"] if one.flapping else []),
         *([f"SIGKILL did not end it {one.kills_survived} times"] * bool(one.kills_survived)),
-        *([f"its log is not written: {one.log_problem}"] if one.log_problem else []),
+        *([f"its log has a problem: {one.log_problem}"] if one.log_problem else []),
         *([f"its resources are not limited: {one.limits_problem}"] if one.limits_problem else []),
     ]
 

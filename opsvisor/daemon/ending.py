@@ -94,7 +94,8 @@ class Ending:
         self._over.set()
 
     def complete(self, exit_status: int | None) -> None:
-        """Nothing of ours is alive any more; with the exit status that `Engine` tells."""
+        """Nothing that can be ended is alive; with the exit status that `Engine` tells."""
+        self._tell_who_is_left()
         if exit_status is not None:
             chosen = self._settings.essential_exit_code
             self.exit_status = exit_status if chosen is None else chosen
@@ -107,6 +108,16 @@ class Ending:
         if event.new.is_ending and not event.old.is_ending:
             # Not at once: nothing has been told to stop yet.
             asyncio.get_running_loop().call_soon(self._tell_progress)
+
+    def _tell_who_is_left(self) -> None:
+        """Name those that may not be signalled: nobody looks after them from now on."""
+        for process_id, pid in sorted(self._engine.live().items()):
+            reason = self._engine.view(process_id).reason
+            self._log(
+                LogLevel.CRITICAL,
+                f"{process_id.name} (pid {pid}) is left running, and runs twice after the next"
+                f" start unless you end it: {reason}",
+            )
 
     def _tell_progress(self) -> None:
         """Name what is still alive, at once and every few seconds while a shutdown lasts."""

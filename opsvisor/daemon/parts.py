@@ -436,11 +436,9 @@ class Parts:
             )
 
     def _log_problem(self, process_id: ProcessId, stream: str, problem: str) -> None:
-        if problem:
-            text = f"log of {process_id} ({stream}) is not written: {problem}"
-            self.journal.log(LogLevel.WARN, text)
-        else:
-            self.journal.log(LogLevel.INFO, f"log of {process_id} ({stream}) is written again")
+        level = LogLevel.WARN if problem else LogLevel.INFO
+        text = problem or "no problem any more"
+        self.journal.log(level, f"log of {process_id} ({stream}): {text}")
 
     def _spec_of(self, process_id: ProcessId) -> ProcessSpec | None:
         known = process_id in self.supervisor

@@ -498,7 +498,7 @@ PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
     ),
     _counter(
         "log_write_errors_total",
-        "Failed writes to the log files.",
+        "Failed writes to the log files, and failed rotations of them.",
         Collector.LOGS,
         _over_streams(lambda stats: stats.write_errors),
     ),

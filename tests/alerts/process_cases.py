@@ -1066,9 +1066,9 @@ WRITE_ERROR_CASES = (
         claim="one failed write, at once",
         series=(write_errors(hold(0, "5m"), hold(1, LONG)),),
         fires={"4m45s": False, "5m": True},
-        summary="The output of a process can't be written.",
-        description="Writing the logs of shop:web-0 on shop-1:9001 failed 1 time(s) within 15m:"
-        " output is lost." + WHY,
+        summary="A log of a process can't be written or rotated.",
+        description="Writing or rotating the logs of shop:web-0 on shop-1:9001 failed 1 time(s)"
+        " within 15m: output may be lost." + WHY,
     ),
     Case(
         alert=WRITE_ERRORS,

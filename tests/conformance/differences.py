@@ -403,8 +403,9 @@ DIFFERENCES = (
         verdict=Verdict.DIFFERENT,
         supervisor="a program whose log file can't be opened is not started: `unknown error "
         "making dispatchers`, BACKOFF, and FATAL in the end",
-        opsvisor="it runs without its log. A warning says `log of x is not written`, and so do "
-        "`opsvisorctl why`, the API and opsvisor_log_write_errors_total: set an alert on it",
+        opsvisor="it runs without its log. A warning says `log of x (stdout): cannot open ...`, "
+        "and so do `opsvisorctl why`, the API and opsvisor_log_write_errors_total: set an alert "
+        "on it",
         reason="a full or missing disk for logs should not take the service down as well",
     ),
     Difference(

@@ -90,9 +90,9 @@ def test_log_that_can_not_be_opened(
     theirs, ours = pair.theirs, pair.ours
     assert f"spawnerr: unknown error making dispatchers for 'a': {reason}" in theirs.log
     assert theirs.info("a")["spawnerr"] == f"unknown error making dispatchers for 'a': {reason}"
-    assert "WARN log of a (stdout) is not written: cannot open" in ours.log
+    assert "WARN log of a (stdout): cannot open" in ours.log
     assert (
-        "its log is not written: cannot open $HERE/logs/a.out" in ours.opsvisorctl("why", "a").out
+        "its log has a problem: cannot open $HERE/logs/a.out" in ours.opsvisorctl("why", "a").out
     )
     assert "logs/a.out" in _status(ours, "a")["log_problem"]
     counted = 'opsvisor_log_write_errors_total{group="a",process="a"} '

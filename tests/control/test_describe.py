@@ -369,5 +369,5 @@ def test_a_failed_probe_can_be_asked_by_hand() -> None:
 
 def test_a_log_in_trouble_is_told_whatever_the_state() -> None:
     """Else one would look for the reason in a log that was never written."""
-    told = "make room, or correct `log`: its log is not written (disk full)"
+    told = "make room, or correct `log`: disk full"
     assert hints(UP, "disk full") == [told]

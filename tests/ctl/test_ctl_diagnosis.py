@@ -47,7 +47,7 @@ _SCREEN = """\
 bad is FATAL since 2026-11-23 09:36:53 (1 min ago)
   given up: 9 automatic restarts in 600 s, more than 8
   it is flapping: 8 automatic restarts so far
-  its log is not written: No space left on device
+  its log has a problem: No space left on device
 
 What happens next
   a slow retry in 10 min (at 2026-11-23 09:47:53)
@@ -170,7 +170,7 @@ _DOWN: dict[str, Any] = {"pid": 0, "ready": False, "expected_running": False}
         (
             _is(log_problem="disk full"),
             Trouble.IMPAIRED,
-            ["its log is not written: disk full"],
+            ["its log has a problem: disk full"],
         ),
         (
             _is(limits_problem="no cgroup"),

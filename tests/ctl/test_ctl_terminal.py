@@ -63,7 +63,7 @@ def test_a_table_on_a_terminal(daemon: RecordedDaemon, tmp_path: Path) -> None:
         "Restarts",
         "FATAL",
         "flapping",
-        "log not written",
+        "log problem",
         "50.0 MiB",
         "opsvisorctl why bad",
         "trees: process group + subreaper (no delegated cgroup)",

@@ -160,7 +160,7 @@ def test_a_missing_syslog_is_told_and_harms_nobody(
     )
     daemon.until("web", "RUNNING")
     refused = "cannot reach syslog at /dev/log: Connection refused"
-    daemon.until_logged(f"log of web (stdout) is not written: {refused}")
+    daemon.until_logged(f"log of web (stdout): {refused}")
     assert eventually((home.directory / "web.log").read_text) == "one\n"
     assert daemon.metric("opsvisor_log_dropped_lines_total", process="web", stream="stdout") == 1
 

@@ -117,7 +117,7 @@ def test_full_disk_degrades_the_log_and_nothing_else(start_daemon: StartDaemon) 
     assert "No space left on device" in daemon.status("test").log_problem
     assert daemon.metric("opsvisor_log_write_errors_total", process="test") >= 1
     assert daemon.status("test").restarts == 0
-    assert "its log is not written" in daemon.ctl("why", "test").out
+    assert "its log has a problem: cannot " in daemon.ctl("why", "test").out
 
 
 def test_log_below_a_missing_directory_degrades_the_log_only(

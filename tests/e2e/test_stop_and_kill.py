@@ -4,6 +4,7 @@ import itertools
 import os
 import signal
 
+import pytest
 from daemon import StartDaemon, eventually
 from procfs import children_of, is_alive, is_gone, members_of
 
@@ -204,3 +205,32 @@ def test_a_stop_is_over_when_the_last_member_of_the_group_is(start_daemon: Start
     assert daemon.ctl("stop", "web").out == "web: stopped\n"
     assert not [pid for pid in members if is_alive(pid)]
     daemon.until_logged("killing 'web'")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can have programs of another user")
+def test_who_may_not_be_signalled_is_named_when_the_daemon_ends(
+    start_daemon: StartDaemon,
+) -> None:
+    """As a program with setuid of a daemon that isn't root: nobody looks after it afterwards."""
+    daemon = start_daemon(
+        """
+        [program.web]
+        command = "sleep 1000"
+        user = "nobody"
+
+        [program.api]
+        command = "sleep 1000"
+        """,
+        wrapper=["setpriv", "--bounding-set=-kill"],
+    )
+    pid = daemon.until("web", "RUNNING").pid
+    try:
+        assert daemon.terminate() == 0
+        assert is_alive(pid)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+    (line,) = [line for line in daemon.log.splitlines() if "left running" in line]
+    assert line.endswith(
+        f" CRIT web (pid {pid}) is left running, and runs twice after the next start unless you"
+        " end it: can't signal it: SIGTERM: Operation not permitted"
+    )

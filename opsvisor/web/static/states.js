@@ -37,7 +37,7 @@ export function troublesOf(process) {
     [process.kills_survived > 0, { key: "outlives", word: "outlives SIGKILL", rank: 6 }],
     [state === "RUNNING" && !process.ready, { key: "unready", word: "not ready", rank: 5 }],
     [process.flapping, { key: "flapping", word: "flapping", rank: 4 }],
-    [process.log_problem !== "", { key: "log", word: "log not written", rank: 2 }],
+    [process.log_problem !== "", { key: "log", word: "log problem", rank: 2 }],
     [process.limits_problem !== "", { key: "limits", word: "limits not set", rank: 2 }],
   ];
   return judged.filter(([isSo]) => isSo).map(([, trouble]) => trouble);
