@@ -33,7 +33,6 @@ _NAME = re.compile(r"[\w.+@-]+")
 _EVENT_KIND = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
 _NO_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 _UNLIMITED = "unlimited"
-_NO_DURATION = 1e9  # seconds, whatever the unit was meant to be
 _NEVER = "never"
 _PERCENT = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)%", re.ASCII)
 _CPUS_MAX = 8192  # CONFIG_NR_CPUS of the largest machines
@@ -164,10 +163,7 @@ def duration_from(low: float) -> Kind:
 
 def _duration(value: Any) -> float:
     if type(value) in (int, float):
-        hint = 'durations look like "500ms", "30s", "10m", "1h30m" or "1d"'
-        if 0 <= value < _NO_DURATION:
-            hint = f'a duration needs a unit: "{value}s" for seconds, "{value}ms" for milliseconds'
-        raise Refused("is not a duration", hint)
+        raise Refused("is not a duration", units.duration_hint(str(value)))
     return units.parse_duration(as_text(value))
 
 

@@ -18,6 +18,7 @@ _DURATION_UNITS = {"d": Decimal(86400), "h": Decimal(3600), "m": Decimal(60), "s
 _MILLISECONDS = Decimal(1000)
 # Bounded, because int() refuses more than 4300 digits with an error of its own.
 _NUMBER = r"\d{1,400}(?:\.\d{1,400})?"
+_SHORT_NUMBER = r"\d{1,9}(?:\.\d{1,9})?"  # that may have been meant as a duration
 _DURATION = re.compile(
     "".join(rf"(?:(?P<{unit}>{_NUMBER}){unit})?" for unit in _DURATION_UNITS)
     + rf"(?:(?P<ms>{_NUMBER})ms)?",
@@ -65,7 +66,7 @@ def parse_duration(text: str) -> float:
     """Seconds of "500ms", "30s", "1h30m" or "1.5s": units fall from d to ms, each at most once."""
     match = _DURATION.fullmatch(text)
     if match is None or not text:
-        raise Refused("is not a duration", _duration_hint(text))
+        raise Refused("is not a duration", duration_hint(text))
     amounts = {unit: Decimal(number) for unit, number in match.groupdict().items() if number}
     total = amounts.pop("ms", Decimal(0)) / _MILLISECONDS
     total += sum(amount * _DURATION_UNITS[unit] for unit, amount in amounts.items())
@@ -88,10 +89,11 @@ def format_duration(seconds: float) -> str:
     return "".join(parts) or "0s"
 
 
-def _duration_hint(text: str) -> str:
-    if re.fullmatch(_NUMBER, text, re.ASCII):
-        return f"a duration needs a unit: '{text}s' for seconds, '{text}ms' for milliseconds"
-    return "durations look like '500ms', '30s', '10m', '1h30m' or '1d'"
+def duration_hint(text: str) -> str:
+    """How to write a duration, for whoever wrote this."""
+    if re.fullmatch(_SHORT_NUMBER, text, re.ASCII):
+        return f'a duration needs a unit: "{text}s" for seconds, "{text}ms" for milliseconds'
+    return 'durations look like "500ms", "30s", "10m", "1h30m" or "1d"'
 
 
 def parse_size(text: str) -> int:

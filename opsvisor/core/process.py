@@ -739,7 +739,7 @@ class ProcessMachine:
             came_up=came_up,
             outcome=end.outcome,
             oom_killed=end.oom_killed,
-            asked_signum=self._record.asked_signum,
+            signal_asked=self._record.was_asked_for(end.outcome),
         )
         cause = classify(self.spec.restart, run)
         decision = self._decide(run, now)

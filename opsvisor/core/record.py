@@ -56,6 +56,10 @@ class Record(Struct, omit_defaults=True):
         self.reason = reason
         self.since = now
 
+    def was_asked_for(self, outcome: Outcome) -> bool:
+        """Whether the present run ends by the signal that somebody had us send to it last."""
+        return bool(self.asked_signum) and outcome.signum == self.asked_signum
+
     def end_run(
         self,
         outcome: Outcome,
@@ -71,4 +75,4 @@ class Record(Struct, omit_defaults=True):
         self.last_cause = cause
         self.last_expected = expected
         self.last_oom_killed = oom_killed
-        self.last_signal_asked = bool(self.asked_signum) and outcome.signum == self.asked_signum
+        self.last_signal_asked = self.was_asked_for(outcome)

@@ -36,7 +36,7 @@ class EndedRun(Struct, frozen=True, kw_only=True):
     """A run that is over. `outcome` None: the process could not even be made.
 
     `complaint`: what it was stopped for, if that was its health; how it ended then says nothing.
-    `asked_signum`: the last signal that somebody had us send to it, 0 if none.
+    `signal_asked`: it ended by the signal that somebody had us send to it last.
     """
 
     uptime: float
@@ -45,7 +45,7 @@ class EndedRun(Struct, frozen=True, kw_only=True):
     spawn_error: str = ""
     oom_killed: bool = False
     complaint: str = ""
-    asked_signum: int = 0
+    signal_asked: bool = False
 
     def __str__(self) -> str:
         """How it ended, for reasons: `exit status 3`, or why it could not be spawned."""
@@ -266,8 +266,7 @@ def _verdict(policy: RestartPolicy, cause: ExitCause, run: EndedRun) -> str:
     if cause is ExitCause.OOM:
         return "memory ran out"
     if cause is ExitCause.SIGNAL:
-        is_ours = run.outcome is not None and run.outcome.signum == run.asked_signum
-        return "a signal that was asked for" if is_ours else "a signal nobody here sent"
+        return "a signal that was asked for" if run.signal_asked else "a signal nobody here sent"
     if cause in (ExitCause.HEALTH, ExitCause.UNKNOWN):
         return "which counts as failure"
     return "not in success_exit_codes"

@@ -43,7 +43,7 @@ def test_a_bare_number_is_answered_with_units() -> None:
     with pytest.raises(Refused) as caught:
         units.parse_duration("10")
     assert caught.value.hint == (
-        "a duration needs a unit: '10s' for seconds, '10ms' for milliseconds"
+        'a duration needs a unit: "10s" for seconds, "10ms" for milliseconds'
     )
 
 
