@@ -69,7 +69,7 @@ def what_next(view: ProcessView, now: Instant) -> str:
         case PublicState.STOPPED:
             return "nothing: it stays stopped until somebody starts it"
         case PublicState.STARTING:
-            return f"RUNNING once it has been up for {view.spec.min_uptime:g} s"
+            return f"RUNNING once it has been up for {view.spec.min_uptime:.15g} s"
         case PublicState.RUNNING:
             return _after_exit(view.spec)
         case PublicState.BACKOFF:
@@ -77,7 +77,9 @@ def what_next(view: ProcessView, now: Instant) -> str:
         case PublicState.STOPPING:
             if view.kills_survived:
                 return "nothing can be done from here: it ignores SIGKILL, the kernel holds it"
-            return f"SIGKILL if it is not gone {view.spec.stop.kill_delay:g} s after the request"
+            return (
+                f"SIGKILL if it is not gone {view.spec.stop.kill_delay:.15g} s after the request"
+            )
         case PublicState.EXITED:
             return "nothing: its restart policy leaves it as it ended"
         case PublicState.FATAL:
@@ -110,27 +112,27 @@ def describe_policy(spec: ProcessSpec) -> list[str]:
     if restart.early_exit_fails:
         retries = restart.failed_starts_max
         limit = "without limit" if retries is None else f"{retries} times, then FATAL"
-        lines.append(f"an exit within {spec.min_uptime:g} s is a failed start, retried {limit}")
+        lines.append(f"an exit within {spec.min_uptime:.15g} s is a failed start, retried {limit}")
     elif restart.failed_starts_max is not None:
         lines.append(f"FATAL after {restart.failed_starts_max} retries of a failed start")
     lines.append(f"delays after failed starts: {_delays(restart.start_backoff)}")
     lines.append(
         f"delays after crashes: none after the first, then {_delays(restart.run_backoff)};"
-        f" forgotten after {restart.backoff_reset:g} s up"
+        f" forgotten after {restart.backoff_reset:.15g} s up"
     )
     if restart.limit is not None:
         lines.append(
             f"more than {restart.limit.count} automatic restarts in"
-            f" {restart.limit.interval:g} s: FATAL"
+            f" {restart.limit.interval:.15g} s: FATAL"
         )
     if restart.fatal_retry_delay is not None and spec.on_fatal is OnEnd.KEEP:
-        lines.append(f"out of FATAL by itself after {restart.fatal_retry_delay:g} s")
+        lines.append(f"out of FATAL by itself after {restart.fatal_retry_delay:.15g} s")
     for state, on_end in (("FATAL", spec.on_fatal), ("EXITED", spec.on_exit)):
         if on_end is OnEnd.SHUTDOWN:
             lines.append(f"when it is {state}, everything is stopped and opsvisord ends with it")
     lines.append(
         f"called flapping above {restart.flapping.count} restarts in"
-        f" {restart.flapping.interval:g} s"
+        f" {restart.flapping.interval:.15g} s"
     )
     lines += [_asks(kind, probe) for kind in ProbeKind if (probe := spec.probe(kind))]
     if limits := _limits(spec.resources):
@@ -140,7 +142,7 @@ def describe_policy(spec: ProcessSpec) -> list[str]:
     whom = "whole tree" if is_whole else stop.kill_mode.value
     lines.append(
         f"stop: {signal_name(stop.signal)} to the {stop.signal_mode.value},"
-        f" SIGKILL to the {whom} after {stop.kill_delay:g} s"
+        f" SIGKILL to the {whom} after {stop.kill_delay:.15g} s"
     )
     return lines
 
@@ -179,8 +181,10 @@ def hints(view: ProcessView, log_problem: str, limits_problem: str = "") -> list
     name = shlex.quote(str(view.id))
     found = []
     if view.state in (PublicState.FATAL, PublicState.BACKOFF):
-        if view.last_outcome is None or view.spawn_error.startswith("can't find"):
+        if view.spawn_error.startswith(_ABOUT_ITS_COMMAND):
             found.append("correct `command` (or PATH, working_dir) and run: opsvisorctl update")
+        elif view.last_outcome is None:
+            found.append("correct what its reason names, there or on this host")
         else:
             found.append(f"read what it said: opsvisorctl logs -n 50 {name}")
         found.append(f"once the cause is gone: opsvisorctl start {name}")
@@ -218,6 +222,8 @@ _OOM_HINT = (
 )
 
 
+# How reasons begin for which a spawn was refused, see runtime/spawn.py.
+_ABOUT_ITS_COMMAND = ("can't find", "command at", "couldn't exec", "couldn't chdir")
 _UNKNOWN_HINT = (
     "it ended while no opsvisord was there, and this kernel does not tell how (Linux 6.15 and"
     " later do): what it said last is in its log"
@@ -229,8 +235,8 @@ def _asks(kind: ProbeKind, probe: ProbeSpec) -> str:
     times = "one wrong answer" if wrong == 1 else f"{wrong} wrong answers in a row"
     what = "stopped and restarted as after a failure" if kind.is_vital else "not ready"
     return (
-        f"{kind.value} probe: {question(probe.handler)}, every {probe.period:g} s; after {times}"
-        f" ({probe.timeout:g} s each) it is {what}"
+        f"{kind.value} probe: {question(probe.handler)}, every {probe.period:.15g} s;"
+        f" after {times} ({probe.timeout:.15g} s each) it is {what}"
     )
 
 
@@ -305,6 +311,6 @@ def _delays(backoff: LinearBackoff | ExponentialBackoff) -> str:
             return f"{shown} … s"
         case ExponentialBackoff():
             jitter = f", plus up to {backoff.jitter:.0%}" if backoff.jitter else ""
-            return f"{shown} … at most {backoff.limit:g} s{jitter}"
+            return f"{shown} … at most {backoff.limit:.15g} s{jitter}"
         case never:
             assert_never(never)

@@ -72,13 +72,16 @@ from opsvisor.core.restart import (
     Leave,
     Tally,
     classify,
+    count_restart,
     decide,
     flapping_ends_at,
+    in_seconds,
     is_flapping,
     is_restarted_at_once,
     restarts_within,
+    wants_another,
 )
-from opsvisor.core.spec import KillMode, Pid, ProcessId, ProcessSpec, Startup
+from opsvisor.core.spec import KillMode, Pid, ProcessId, ProcessSpec, Startup, StopPolicy
 from opsvisor.core.state import (
     TRANSITIONS,
     Backoff,
@@ -227,9 +230,19 @@ class ProcessMachine:
         return isinstance(self.state, Stopped | Exited | Fatal)
 
     @property
+    def is_kept_up(self) -> bool:
+        """It is wanted, and it is up or on its way."""
+        return self.wanted and not isinstance(self.state, Stopped | Exited | Fatal | Backoff)
+
+    @property
     def holds_up_shutdown(self) -> bool:
         """Whether shutdown waits for its end. For what no signal reaches it would wait forever."""
         return not self.is_down and not isinstance(self.state, Unknown)
+
+    @property
+    def ended_as_expected(self) -> bool:
+        """Whether its last end was asked for, or is one that its policy calls success."""
+        return self._record.last_expected
 
     @property
     def expected_running(self) -> bool:
@@ -322,6 +335,12 @@ class ProcessMachine:
     ) -> list[Effect]:
         """Bring it down; with `start_after`, up again when it is down."""
         self.want(wanted=start_after is not None, now=now)
+        self._forgive()
+        return [*self._calm_down(now), *self._bring_down(cause, now, start_after)]
+
+    def _bring_down(
+        self, cause: StopCause, now: Instant, start_after: StartCause | None
+    ) -> list[Effect]:
         match self.state:
             case Starting() | Running() | Unknown():
                 return self._ask_to_end(self.state.pid, cause, start_after, now)
@@ -375,8 +394,9 @@ class ProcessMachine:
         """Follow a new spec: at once where that is possible, else when the present run is over.
 
         A process that should be running and is not (EXITED, FATAL, BACKOFF) is started, because
-        the change may be what it was waiting for. So is one that never was, since it was not to be
-        started by itself, when it is to be. One that was stopped by hand stays stopped.
+        the change may be what it was waiting for; without a `restart` see `_reconsider`. So is one
+        that never was, since it was not to be started by itself, when it is to be. One that was
+        stopped by hand stays stopped.
         """
         latest = self.spec if self._next_spec is None else self._next_spec
         names = tuple(
@@ -392,7 +412,9 @@ class ProcessMachine:
             return told
         if not restart:
             self.spec = spec
-            told += [*self._calm_down(now), *self._health.follow(spec, now)]
+            self._follow_delays(latest)
+            told += [*self._calm_down(now), *self._agitate(now), *self._health.follow(spec, now)]
+            told += self._reconsider(latest, now)
             return told + self._start_if_enabled(latest, now)
         self._next_spec = spec
         match self.state:
@@ -407,6 +429,62 @@ class ProcessMachine:
                 return told + self._start_if_enabled(latest, now)
             case never:
                 assert_never(never)
+
+    def _follow_delays(self, before: ProcessSpec) -> None:
+        """Have what the present state waits for come when the spec of now says."""
+        state, spec = self.state, self.spec
+        match state:
+            case Starting():
+                self.state = replace(state, up_at=state.started_at + spec.min_uptime)
+            case Running(settled_at=float()):
+                settled_at = state.started_at + spec.restart.backoff_reset
+                self.state = replace(state, settled_at=settled_at)
+            case Stopping():
+                later = _kill_delay(spec.stop, state.kills) - _kill_delay(before.stop, state.kills)
+                self.state = replace(state, kill_at=state.kill_at + later)
+            case Stopped() | Spawning() | Running() | Backoff() | Exited() | Fatal() | Unknown():
+                pass
+            case never:
+                assert_never(never)
+
+    def _reconsider(self, before: ProcessSpec, now: Instant) -> list[Effect]:
+        """Decide again about a process that is not up, if what decides about that has changed.
+
+        One in FATAL or BACKOFF gets another try at once, if the policy has any for it; of those
+        that have EXITED only one that the policy would not have left so: a job that is done is not
+        done again because a delay is another one.
+        """
+        if not self.wanted or self._retired or _restarts_alike(before, self.spec):
+            return []
+        match self.state:
+            case Fatal():
+                return self.start(StartCause.CONFIG, now)
+            case Exited() if self._wants_another():
+                return self.start(StartCause.CONFIG, now)
+            case Backoff() if self._wants_another():
+                return self.start(StartCause.CONFIG, now)
+            case Backoff():
+                reason = "its restart policy, which has changed, does not start it again"
+                return self._give_up(
+                    GiveUp(retry_delay=None, failed_start=True, reason=reason), now
+                )
+            case (
+                Exited() | Stopped() | Spawning() | Starting() | Running() | Stopping() | Unknown()
+            ):
+                return []
+            case never:
+                assert_never(never)
+
+    def _wants_another(self) -> bool:
+        record = self._record
+        run = EndedRun(
+            uptime=0.0,
+            came_up=record.last_cause is not ExitCause.START_FAILURE,
+            outcome=record.last_outcome,
+            oom_killed=record.last_oom_killed,
+            complaint="" if record.last_cause is not ExitCause.HEALTH else record.reason,
+        )
+        return wants_another(self.spec.restart, run)
 
     def _start_if_enabled(self, before: ProcessSpec, now: Instant) -> list[Effect]:
         if before.startup is self.spec.startup or self.spec.startup is not Startup.ENABLED:
@@ -594,6 +672,8 @@ class ProcessMachine:
                 reason = attempt if is_retry else "restart after the delay"
                 return effects + self._spawn(self.state.cause, reason, now)
             case Fatal():
+                self._tally = count_restart(self.spec.restart, self._tally, now.mono)
+                effects += self._agitate(now)
                 return effects + self._spawn(StartCause.RECOVERY, "slow retry out of FATAL", now)
             case Stopping():
                 return effects + self._kill(self.state, now)
@@ -633,7 +713,7 @@ class ProcessMachine:
         reset_at = state.started_at + self.spec.restart.backoff_reset
         settled_at = reset_at if self._tally.failures else None
         running = Running(pid=state.pid, started_at=state.started_at, settled_at=settled_at)
-        return self._become(running, f"up for {self.spec.min_uptime:g} s", now)
+        return self._become(running, f"up for {self.spec.min_uptime:.15g} s", now)
 
     def _note_proof(self) -> None:
         """A start has succeeded when it is up for long enough, and its probes say so too."""
@@ -654,7 +734,7 @@ class ProcessMachine:
         stopping = Stopping(
             pid=pid,
             started_at=started_at,
-            kill_at=now.mono + policy.kill_delay,
+            kill_at=now.mono + _kill_delay(policy, kills=0),
             cause=cause,
             start_after=start_after,
         )
@@ -682,8 +762,9 @@ class ProcessMachine:
                 f"outlived SIGKILL {state.kills} times: it is stuck in the kernel"
             )
             told.append(Publish(event))
-        interval = max(self.spec.stop.kill_delay, SHORTEST_KILL_INTERVAL)
-        self.state = replace(state, kills=state.kills + 1, kill_at=now.mono + interval)
+        kills = state.kills + 1
+        kill_at = now.mono + _kill_delay(self.spec.stop, kills)
+        self.state = replace(state, kills=kills, kill_at=kill_at)
         return told + self._send_kill(state.pid, now)
 
     def _send(
@@ -862,7 +943,7 @@ class ProcessMachine:
         self._record.account(now, running=is_running, expected=self.expected_running)
 
     def _forgive(self) -> None:
-        """A start that was asked for begins with a clean slate."""
+        """A start or a stop that was asked for leaves a clean slate."""
         self._tally = _NO_FAILURES
 
     def _take_next_spec(self) -> None:
@@ -898,14 +979,27 @@ class ProcessMachine:
         )
 
 
+def _kill_delay(policy: StopPolicy, kills: int) -> float:
+    """Seconds until SIGKILL, after so many of them."""
+    return max(policy.kill_delay, SHORTEST_KILL_INTERVAL) if kills else policy.kill_delay
+
+
+def _restarts_alike(one: ProcessSpec, other: ProcessSpec) -> bool:
+    """Whether both are restarted after the same ends, with the same delays."""
+    flapping = other.restart.flapping  # only a word for it
+    return one.min_uptime == other.min_uptime and (
+        replace(one.restart, flapping=flapping) == other.restart
+    )
+
+
 def _in_words(decision: Decision) -> str:
     match decision:
         case Again():
-            when = f"in {decision.delay:.3g} s" if decision.delay else "at once"
+            when = f"in {in_seconds(decision.delay)}" if decision.delay else "at once"
             return f"starts again {when}: {decision.reason}"
         case GiveUp():
             after = decision.retry_delay
-            later = "" if after is None else f"; tries again in {after:g} s"
+            later = "" if after is None else f"; tries again in {in_seconds(after)}"
             return f"given up: {decision.reason}{later}"
         case Leave():
             return f"left as it is: {decision.reason}"

@@ -112,6 +112,11 @@ def next_delay(backoff: Backoff, attempt: int, jitter: float) -> float:
             assert_never(never)
 
 
+def in_seconds(delay: float) -> str:
+    """A delay for people: `0.531 s`, `3880 s`."""
+    return f"{delay:.3g} s" if delay < 1000 else f"{delay:.0f} s"  # noqa: PLR2004 - three digits
+
+
 def contains(exits: ExitSet, outcome: Outcome) -> bool:
     """Whether this exit code or signal is in the set."""
     return outcome.code in exits.codes or outcome.signum in exits.signals
@@ -157,6 +162,11 @@ def decide(
         reason = f"{run}, {_verdict(policy, cause, run)}"
     again = Again(delay=delay, failed_start=failed_start, reason=reason)
     return again, count_restart(policy, tally, now)
+
+
+def wants_another(policy: RestartPolicy, run: EndedRun) -> bool:
+    """Whether the policy has another run follow this one, unless there were too many."""
+    return _unwanted(policy, run, classify(policy, run)) is None
 
 
 def is_restarted_at_once(
@@ -250,7 +260,7 @@ def _too_often(
         reason = f"too many start retries too quickly ({retries} allowed), the last: {run}"
     elif policy.limit and restarts_within(tally, policy.limit.interval, now) >= policy.limit.count:
         limit = policy.limit
-        reason = f"{limit.count} automatic restarts in {limit.interval:g} s, then {run}"
+        reason = f"{limit.count} automatic restarts in {limit.interval:.15g} s, then {run}"
     else:
         return None
     return GiveUp(retry_delay=policy.fatal_retry_delay, failed_start=failed_start, reason=reason)

@@ -427,7 +427,7 @@ class Supervisor:
         effects: list[Effect] = []
         for spec in specs:
             machine = self._machines[spec.id]
-            is_revived = spec.id.group in groups and not machine.wanted
+            is_revived = spec.id.group in groups and not machine.is_kept_up
             if is_revived and spec.startup is Startup.ENABLED:
                 effects += machine.start(StartCause.CONFIG, now)
                 effects += self._after(machine, now)
@@ -464,8 +464,11 @@ class Supervisor:
         if self.state.is_ending or _on_end(machine.spec, state) is OnEnd.KEEP:
             return []
         status = exit_status(end.outcome) if isinstance(end, Exited) else end.kind.exit_status
-        # Whoever started us asks whether all went well, and FATAL says no, whatever the code was.
-        status = max(status, 1) if state is PublicState.FATAL else status
+        # Whoever started us asks whether all went well. FATAL says no, and so does an end that its
+        # policy calls a failure (a probe failed, and it ended with 0 when told to): whatever the
+        # code was.
+        went_well = state is not PublicState.FATAL and machine.ended_as_expected
+        status = status if went_well else max(status, 1)
         self._exit_status = status
         ended = EssentialEnded(
             at=now.wall, id=machine.id, state=state, reason=machine.reason, exit_status=status

@@ -65,7 +65,7 @@ def sentence(event: Event) -> str:
             return f"{event.id} has been up long enough to forget {event.failures} failures"
         case FlappingChanged():
             verb = "is flapping" if event.flapping else "has stopped flapping"
-            return f"{event.id} {verb}: {event.restarts} restarts in {event.interval:g} s"
+            return f"{event.id} {verb}: {event.restarts} restarts in {event.interval:.15g} s"
         case HealthChanged(passing=True):
             return f"{event.id}: its {event.probe.value} probe passes: {event.detail}"
         case HealthChanged():

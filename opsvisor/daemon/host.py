@@ -21,6 +21,7 @@ _FDS_PER_PROCESS = 6
 _OWN_FDS = 128
 _FDS_OF_PROBES = (COMMANDS_AT_ONCE + SLOW_AT_ONCE) * 3 + CONNECTIONS_AT_ONCE + SLOW_AT_ONCE
 _FD_STEP = 1024
+_PID_SIZE = 32  # bytes; no pid is as long, whatever is around it
 _FEWEST_CONNECTIONS = 8  # of each listener, whatever that costs the programs
 
 
@@ -206,11 +207,17 @@ def become(user: UserSpec) -> None:
 
 @contextlib.contextmanager
 def pid_file(path: str | None) -> Iterator[str]:
-    """A file with our pid while the block lasts; gives the problem if it can't be written."""
+    """A file with our pid while the block lasts; gives the problem if it can't be written.
+
+    What holds anything but a pid stays as it is: a slip in a path is not to cost the file it hits.
+    """
     problem = ""
     if path is not None:
         try:
-            Path(path).write_text(f"{os.getpid()}\n", encoding="utf-8")
+            if _holds_something_else(Path(path)):
+                problem = f"could not write pidfile {path}: the file there is none, it is left"
+            else:
+                Path(path).write_text(f"{os.getpid()}\n", encoding="utf-8")
         except OSError as error:
             problem = f"could not write pidfile {path}: {error.strerror}"
     try:
@@ -225,6 +232,15 @@ def pid_file(path: str | None) -> Iterator[str]:
                     and int(Path(path).read_text(encoding="utf-8")) == os.getpid()
                 ):
                     Path(path).unlink()
+
+
+def _holds_something_else(path: Path) -> bool:
+    # A FIFO or a device can't be read without waiting, and has nothing that could be lost.
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        text = file.read(_PID_SIZE).strip()
+        return bool(text and not text.isdigit()) or bool(file.read(1))
 
 
 def settle(settings: DaemonSettings) -> list[tuple[LogLevel, str]]:

@@ -111,9 +111,10 @@ class Parts:
     def build(self, past: HandOver | None) -> None:
         """Make them all. `past` is what another process knew that became this one."""
         asyncio.get_running_loop().set_exception_handler(self._loop_error)
+        self._started = clock.now() if past is None else past.started
         self._build_log()
         self._build_engine(past)
-        self._build_telemetry(past)
+        self._build_telemetry()
         self._build_audit_log()
         self._build_control(past)
         self._build_edges()
@@ -210,7 +211,7 @@ class Parts:
         )
         self._sampler.on_sweep(lambda _sweep: self.survival.swept())
 
-    def _build_telemetry(self, past: HandOver | None) -> None:
+    def _build_telemetry(self) -> None:
         """What looks on. The order of those who hear of events is that of lines in the log."""
         self.metrics = Metrics(
             views=self.engine.each_view,
@@ -223,7 +224,7 @@ class Parts:
             subscriptions=lambda: self.bus.subscriptions,
             proportional_memory=self.measuring.proportional.of,
             on_error=self.internal_error,
-            started_at=None if past is None else past.started.wall,
+            started_at=self._started.wall,
         )
         self.reporter = Reporter(
             self._notifier,
@@ -297,7 +298,7 @@ class Parts:
         )
         self._control = Control(
             version=__version__,
-            started=clock.now() if past is None else past.started,
+            started=self._started,
             supervisor=self.supervisor,
             engine=self.engine,
             bus=self.bus,
@@ -364,6 +365,7 @@ class Parts:
             forgotten=self._sampler.forget,
             internal_error=self.internal_error,
             log_problem=self._log_problem,
+            log_unheard=self._log_unheard,
             socket_told=lambda line: self.journal.log(LogLevel.INFO, line),
             socket_problem=lambda problem: self.journal.log(LogLevel.ERROR, problem),
         )
@@ -372,7 +374,7 @@ class Parts:
     def whole(self) -> Whole:
         """All that has something to hand over."""
         return Whole(
-            started=self._control.started,
+            started=self._started,
             directory=self._invocation.directory,
             supervisor=self.supervisor,
             engine=self.engine,
@@ -439,6 +441,13 @@ class Parts:
         level = LogLevel.WARN if problem else LogLevel.INFO
         text = problem or "no problem any more"
         self.journal.log(level, f"log of {process_id} ({stream}): {text}")
+
+    def _log_unheard(self, process_id: ProcessId, stream: str, pipes: int) -> None:
+        self.journal.log(
+            LogLevel.WARN,
+            f"log of {process_id} ({stream}): more than {pipes} earlier runs left somebody behind"
+            " who writes; what the oldest of them writes is lost",
+        )
 
     def _spec_of(self, process_id: ProcessId) -> ProcessSpec | None:
         known = process_id in self.supervisor

@@ -32,6 +32,7 @@ class AllStreams:
         syslog: Syslog | None,
         output: OutputListeners,
         on_problem: Callable[[ProcessId, Stream, str], None],
+        on_unheard: Callable[[ProcessId, Stream, int], None],
         on_pipe: Callable[[NameOfPipe, int, int, bool], None],
         on_spares: Callable[[], None] = lambda: None,
         before_ends: Callable[[], object] = lambda: None,
@@ -45,6 +46,7 @@ class AllStreams:
             syslog=syslog or Syslog(),
             output=output,
             on_problem=on_problem,
+            on_unheard=on_unheard,
             on_pipe=on_pipe,
             plumbing=Plumbing(arrivals=Arrivals(before_ends=before_ends), spares=self._spares),
         )

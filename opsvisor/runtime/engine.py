@@ -184,6 +184,9 @@ class Engine:
             on_problem=lambda process_id, stream, problem: self._observer.log_problem(
                 process_id, stream.value, problem
             ),
+            on_unheard=lambda process_id, stream, pipes: self._observer.log_unheard(
+                process_id, stream.value, pipes
+            ),
             on_pipe=self.legacy.pipe,
             on_spares=self.legacy.keep,
             before_ends=self._reaper.tell_now,

@@ -22,6 +22,8 @@ class Observer(Struct, frozen=True, kw_only=True):
     internal_error: Callable[[str, Exception], None]
     # process, stream, and what is wrong with its log; "" when all is well again
     log_problem: Callable[[ProcessId, str, str], None] = lambda _id, _stream, _problem: None
+    # process, stream, and of how many earlier runs at most somebody is read who still writes
+    log_unheard: Callable[[ProcessId, str, int], None] = lambda _id, _stream, _pipes: None
     # a line about a socket that programs share; and why one can't be made, before it has to be
     socket_told: Callable[[str], None] = lambda _line: None
     socket_problem: Callable[[str], None] = lambda _problem: None

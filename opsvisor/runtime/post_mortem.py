@@ -11,6 +11,7 @@ from opsvisor.core.events import (
     StateChanged,
 )
 from opsvisor.core.outcome import ExitCause, Outcome, Usage
+from opsvisor.core.restart import in_seconds
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.state import PublicState
 from opsvisor.core.struct import Struct
@@ -166,8 +167,8 @@ class PostMortems:
 
 
 def _of_failed_spawn(failed: SpawnFailed, followed: StateChanged) -> FinishedRun:
-    again = followed.new is PublicState.BACKOFF and followed.retry_delay is not None
-    decision = f"starts again in {followed.retry_delay:.3g} s" if again else "given up"
+    delay = followed.retry_delay if followed.new is PublicState.BACKOFF else None
+    decision = "given up" if delay is None else f"starts again in {in_seconds(delay)}"
     return FinishedRun(
         pid=None,
         ended_at=failed.at,

@@ -409,7 +409,7 @@ def _reason(spec: ProcessSpec, executable: str, error: OSError) -> str:
         return f"couldn't chdir to {spec.working_dir}: {name}"
     match error.errno:
         case errno.EAGAIN if any(limit.name == "nproc" for limit in spec.rlimits):
-            return f"its user has more processes than rlimits.nproc allows '{spec.id.name}'"
+            return f"'{spec.id.name}' has a user with more processes than its rlimits.nproc allows"
         case errno.EAGAIN:
             return f"Too many processes in process table to spawn '{spec.id.name}'"
         case errno.EMFILE | errno.ENFILE:

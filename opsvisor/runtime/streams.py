@@ -30,6 +30,7 @@ class Common(Struct, frozen=True, kw_only=True):
     """What the streams of all processes have in common.
 
     `on_problem` is told what is wrong with the log of a stream, "" when all is well again.
+    `on_unheard` is told that more than so many earlier runs of it left somebody behind who writes.
     `on_pipe` is told of each end of a pipe that is opened here, with what names it to a keeper
     and its inode, and then (with False) that it is about to be closed.
     """
@@ -40,6 +41,7 @@ class Common(Struct, frozen=True, kw_only=True):
     syslog: Syslog = Syslog()
     plumbing: Plumbing = field(default_factory=Plumbing)
     on_problem: Callable[[ProcessId, Stream, str], None] = lambda _id, _stream, _problem: None
+    on_unheard: Callable[[ProcessId, Stream, int], None] = lambda _id, _stream, _pipes: None
     on_pipe: Callable[[NameOfPipe, int, int, bool], None] = (
         lambda _name_of, _inode, _end, _is_open: None
     )
@@ -61,6 +63,9 @@ class _Audience(Audience):
 
     def problem(self, problem: str) -> None:
         self._common.on_problem(self._id, self._stream, problem)
+
+    def unheard(self, pipes: int) -> None:
+        self._common.on_unheard(self._id, self._stream, pipes)
 
     def told(self, text: bytes) -> None:
         self._common.output.told(self._id, self._stream, text)

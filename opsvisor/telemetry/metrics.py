@@ -67,7 +67,7 @@ class Metrics:
     """Everything behind `/metrics`.
 
     `on_error` is told of a bug that was met in a collector; whoever is told counts it with
-    `internal_error`. `started_at`: if it was not now that the daemon was started.
+    `internal_error`. `started_at`: when the daemon was started, in seconds since the epoch.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Metrics:
         log_stats: Callable[[ProcessId], Mapping[str, StreamStats]],
         sampler: Sampler,
         now: Callable[[], Instant],
+        started_at: float,
         version: str,
         revision: str = "",
         on_error: Callable[[str, Exception], None],
@@ -84,15 +85,13 @@ class Metrics:
         subscriptions: Callable[[], Iterable[Subscription]] = tuple,
         proportional_memory: Callable[[ProcessId], int | None] = lambda _id: None,
         sweep_timeout: float = 2.0,
-        started_at: float | None = None,
     ) -> None:
         self._now = now
         self._settings = settings
         self._on_error = partial(on_error, Component.METRICS)
         self._counts: dict[ProcessId, Counts] = {}
         self._expected: dict[ProcessId, CountsMemento] = {}
-        began = now().wall if started_at is None else started_at
-        self._instruments = Instruments(version=version, revision=revision, started_at=began)
+        self._instruments = Instruments(version=version, revision=revision, started_at=started_at)
         self._families = families_of(settings)
         self._sources = Sources(
             views=views,

@@ -485,7 +485,7 @@ PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
     ),
     _several(
         "log_dropped_lines_total",
-        "Lines of output that were not written.",
+        "Lines of output that were not written, or not sent to syslog.",
         Collector.LOGS,
         _per_stream(lambda stats: stats.dropped_lines),
         labels=("stream",),

@@ -95,6 +95,7 @@ class Served:
             views=house.room.engine.each_view,
             log_stats=lambda process_id: house.room.engine.streams(process_id).stats(),
             sampler=house.control.sampler,
+            started_at=1000.0,
             now=clock.now,
             version="1.2.3",
             subscriptions=lambda: house.room.bus.subscriptions,

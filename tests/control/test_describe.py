@@ -234,6 +234,13 @@ def test_supervisors_policy_in_sentences() -> None:
             ],
         ),
         (
+            in_state(PublicState.BACKOFF, spawn_error="may not set limit nofile for 'site:web'"),
+            [
+                "correct what its reason names, there or on this host",
+                "once the cause is gone: opsvisorctl start site:web",
+            ],
+        ),
+        (
             in_state(PublicState.BACKOFF, last_outcome=Outcome(code=1)),
             [
                 "read what it said: opsvisorctl logs -n 50 site:web",

@@ -69,8 +69,8 @@ MUTANTS = (
     Mutant(
         name="a start by hand does not reset the counter",
         module="process",
-        right='with a clean slate."""\n        self._tally = _NO_FAILURES',
-        wrong='with a clean slate."""',
+        right='leaves a clean slate."""\n        self._tally = _NO_FAILURES',
+        wrong='leaves a clean slate."""',
     ),
     Mutant(
         name="one retry too many",
@@ -87,14 +87,14 @@ MUTANTS = (
     Mutant(
         name="only one SIGKILL is ever sent",
         module="process",
-        right="kills=state.kills + 1, kill_at=now.mono + interval)",
-        wrong="kills=state.kills + 1, kill_at=float('inf'))",
+        right="kills=kills, kill_at=kill_at)",
+        wrong="kills=kills, kill_at=float('inf'))",
     ),
     Mutant(
         name="SIGKILL in a hot loop",
         module="process",
-        right="kills=state.kills + 1, kill_at=now.mono + interval)",
-        wrong="kills=state.kills + 1)",
+        right="kills=kills, kill_at=kill_at)",
+        wrong="kills=kills)",
     ),
     Mutant(
         name="flapping never ends by itself",

@@ -7,6 +7,7 @@ from world import World
 from opsvisor.core import inputs
 from opsvisor.core.events import EssentialEnded, SupervisorState, SupervisorStateChanged
 from opsvisor.core.outcome import Outcome, SpawnFaultKind, Usage, exit_status
+from opsvisor.core.probes import ExecProbe, ProbeSpec
 from opsvisor.core.spec import ExitSet, OnEnd, Pid, ProcessSpec, RestartMode
 from opsvisor.core.state import PublicState
 
@@ -47,6 +48,19 @@ def test_the_exit_status_is_that_of_a_shell(end: str, status: int) -> None:
     world = World(essential())
     world.play("start web; spawned 100; +2")
     assert world.play(end).endswith(f"< shutdown complete, exit {status}")
+
+
+def test_what_counts_as_a_failure_is_no_success() -> None:
+    """It ended with 0 when it was told to, for its health, or with a 0 that is none of success."""
+    world = World(
+        essential(liveness_probe=ProbeSpec(handler=ExecProbe(argv=("x",)), failure_threshold=1))
+    )
+    world.play("start web; spawned 100; +2")
+    world.play("probe web liveness fails")
+    assert world.play("exit 100 0").endswith("< shutdown complete, exit 1")
+    other = World(essential(success=ExitSet(codes=frozenset({7}))))
+    other.play("start web; spawned 100; +2")
+    assert other.play("exit 100 0").endswith("< shutdown complete, exit 1")
 
 
 def test_success_counts_as_an_end_too() -> None:

@@ -341,25 +341,3 @@ def test_a_more_patient_flapping_policy_ends_flapping() -> None:
     > apply v2                changed: restart
                               flapping ends: 1 restarts in 60 s
     """)
-
-
-def test_a_patient_policy_ends_flapping_of_what_is_down() -> None:
-    """The same if the new policy comes with a new command and nobody wants the process."""
-    world = World(program("web", flapping=FlappingPolicy(count=0, interval=60.0))).knows(
-        "v2", program("web", argv=("run", "v2"), flapping=FlappingPolicy(count=5, interval=60.0))
-    )
-    told = world.play("start web; spawned; +1; exit 100 1; stop web; no spawn; apply v2; +0")
-    assert told == cleandoc("""
-    > start web
-    < spawn web               STOPPED -> STARTING  start requested
-    > spawned
-    > +1                      STARTING -> RUNNING  up for 1 s
-    > exit 100 1              RUNNING -> EXITED    exit status 1, not in success_exit_codes
-                              flapping begins: 1 restarts in 60 s
-    < spawn web               EXITED -> STARTING   exit status 1, not in success_exit_codes
-    > stop web
-    < cancel spawn web
-    > no spawn                STARTING -> STOPPED  stop requested while starting
-    > apply v2                changed: argv, restart
-    > +0                      flapping ends: 1 restarts in 60 s
-    """)

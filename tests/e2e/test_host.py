@@ -1,6 +1,8 @@
 """What the system allows the daemon, and what it says where it doesn't."""
 
+import os
 import resource
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from opsvisor.core.spec import ProcessId, ProcessSpec, UserSpec
 from opsvisor.core.struct import replace
 from opsvisor.daemon.host import (
     HostError,
+    pid_file,
     raise_descriptors,
     raise_limits,
     too_few_descriptors,
@@ -18,6 +21,22 @@ from opsvisor.daemon.host import (
 )
 
 _ASKED = ProbeSpec(handler=TcpProbe(host="127.0.0.1", port=1))
+
+
+def test_what_is_no_pid_file_is_left_as_it_is(tmp_path: Path) -> None:
+    """A slip in a path would cost the file; and pids of before are none to spare."""
+    here = tmp_path / "x.pid"
+    for before in ("", "123\n", f"{2**40}"):
+        here.write_text(before)
+        with pid_file(str(here)) as problem:
+            assert not problem
+            assert here.read_text() == f"{os.getpid()}\n"
+        assert not here.exists()
+    for before in ("[program.web]\n", "123 456", "1" * 99):
+        here.write_text(before)
+        with pid_file(str(here)) as problem:
+            assert problem == f"could not write pidfile {here}: the file there is none, it is left"
+        assert here.read_text() == before
 
 
 def _plan_of(processes: int, *, probe: ProbeSpec | None = None) -> Plan:

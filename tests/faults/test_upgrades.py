@@ -34,6 +34,15 @@ def upgrade(daemon: Daemon) -> str:
     return ran.out
 
 
+def test_an_upgrade_is_no_start(start_daemon: StartDaemon) -> None:
+    """Nor is the first one: the alert about restarts asks whether that instant has changed."""
+    daemon = start_daemon("")
+    started = daemon.metric("opsvisor_start_time_seconds")
+    for _ in range(2):
+        upgrade(daemon)
+        assert daemon.metric("opsvisor_start_time_seconds") == started
+
+
 class Crowd:
     """Clients that ask all the time while the block lasts. None may be refused or cut off."""
 

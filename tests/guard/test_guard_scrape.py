@@ -28,6 +28,7 @@ class Scraped:
             views=lambda: views,
             log_stats=lambda _id: made_up.STREAMS,
             sampler=self._sampler,
+            started_at=1000.0,
             now=clock.now,
             version="0",
             on_error=self._failed,

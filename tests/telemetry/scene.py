@@ -125,6 +125,7 @@ class Scene:
             subscriptions=lambda: self.queues,
             sampler=self.sampler,
             proportional_memory=self.proportional.get,
+            started_at=1100.0,
             now=lambda: Instant(mono=self.mono, wall=1000.0 + self.mono),
             version="1.2.3",
             settings=settings,

@@ -18,6 +18,9 @@ class Audience:
     def problem(self, problem: str) -> None:
         """What is wrong with the log is another thing than before; "": nothing any more."""
 
+    def unheard(self, pipes: int) -> None:
+        """Somebody whom an earlier run left is read no more: so many pipes of such are enough."""
+
     def told(self, text: bytes) -> None:
         """Something was printed, and the spec wants it told."""
 

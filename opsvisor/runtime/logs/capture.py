@@ -51,7 +51,7 @@ DEVICE_READ_SIZE = 256 * 1024  # a quarter of what is kept for a device that is 
 LINES_READ_SIZE = 4 * 1024  # where each line costs a system call: 3 ms if all of them are empty
 MARKS_HANDED_OVER = 50  # of each stream: an upgrade must be quick with thousands of them
 _FULL = 0.9  # of a pipe, as its last pages may be filled in part: its program may be waiting
-LEFT_OVER_PIPES = 4  # of earlier runs, held open by grandchildren
+LEFT_OVER_PIPES = 16  # of earlier runs, held open by grandchildren
 _NOBODY = Audience()
 _NO_OUTPUT = RingBuffer(0)
 _NO_MARKS = TimeMarks()
@@ -378,6 +378,7 @@ class StreamCapture:
             self._empty(oldest)
             if oldest in self._pipes:  # it was not at its end
                 self._end(oldest)
+                self._audience.unheard(LEFT_OVER_PIPES)
 
     def drain(self) -> None:
         """Read what is in the pipes now, to have a run's last words before its exit is handled.
@@ -465,9 +466,10 @@ class StreamCapture:
             return LINES_READ_SIZE
         if isinstance(self._target, DeviceTarget):
             return DEVICE_READ_SIZE
-        if pipe.has_more and self._target is not None:
-            return self._target.in_step(READ_SIZE)
-        return READ_SIZE
+        if self._target is None:
+            return READ_SIZE
+        size = self._target.in_step(READ_SIZE) if pipe.has_more else READ_SIZE
+        return self._target.at_most(size)
 
     def _read_chunk(self, pipe: _Pipe) -> int:
         """Read once; 0 when there is nothing, for now or (then the pipe is gone) for ever."""

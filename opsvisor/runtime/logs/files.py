@@ -32,6 +32,7 @@ _CLOSED = -1
 _NO_PIPE = -1
 # O_NONBLOCK is for what should not be here, a FIFO: opening that would wait for a reader.
 _FLAGS = os.O_WRONLY | os.O_NONBLOCK
+_MOVED_AT_ONCE = 256  # files that are renamed in one turn of the loop: some milliseconds
 
 
 class FileTarget(Target):
@@ -95,6 +96,14 @@ class FileTarget(Target):
     def place(self) -> Place:
         """Where what is written next begins, NOWHERE while no file is open."""
         return NOWHERE if self._fd == _CLOSED else Place(self.inode, self.size)
+
+    def at_most(self, size: int) -> int:
+        """So much of `size` bytes as can be written without rotations that take long."""
+        spec = self._spec
+        if not spec.rotate_size or spec.rotate_size >= size:
+            return size
+        rotations = max(1, _MOVED_AT_ONCE // (spec.rotate_keep + 1))
+        return min(size, rotations * spec.rotate_size)
 
     def in_step(self, size: int) -> int:
         """How much to write next for the file to end at a multiple of `size`, a power of two.

@@ -34,11 +34,16 @@ class Heard(Audience):
         self.problems: list[str] = []
         self.texts: list[bytes] = []
         self.messages: list[bytes] = []
+        self.unheard_of: list[int] = []
         of._audience = self
 
     def problem(self, problem: str) -> None:
         """See Audience."""
         self.problems.append(problem)
+
+    def unheard(self, pipes: int) -> None:
+        """See Audience."""
+        self.unheard_of.append(pipes)
 
     def told(self, text: bytes) -> None:
         """See Audience."""

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from captured_programs import (
+    Heard,
     MakeCapture,
     comes_true,
     log_spec,
@@ -98,8 +99,10 @@ async def test_left_over_pipes_are_bounded(make_capture: MakeCapture) -> None:
     ends = [capture.open_pipe() for _ in range(LEFT_OVER_PIPES + 1)]
     os.write(ends[0], b"last words\n")
     oldest = capture._pipes[0]
+    heard = Heard(of=capture)
     ends.append(capture.open_pipe())
     assert capture.ring.read(0)[1] == b"last words\n"
+    assert heard.unheard_of == [LEFT_OVER_PIPES]
     assert len(capture._pipes) == LEFT_OVER_PIPES + 1
     assert oldest not in capture._pipes
     for end in ends:
@@ -112,7 +115,9 @@ async def test_the_oldest_that_is_at_its_end_costs_no_other(make_capture: MakeCa
     ends = [capture.open_pipe() for _ in range(LEFT_OVER_PIPES + 1)]
     os.close(ends.pop(0))
     oldest, *others = capture._pipes
+    heard = Heard(of=capture)
     ends.append(capture.open_pipe())
+    assert not heard.unheard_of
     assert oldest not in capture._pipes
     assert capture._pipes[:-1] == others
     os.write(ends[0], b"still here\n")

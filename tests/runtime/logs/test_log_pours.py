@@ -425,6 +425,29 @@ async def test_flood_is_written_in_step_and_cut_between_lines(
     assert max(map(len, begins)) == 6
 
 
+def backups_of(path: Path) -> int:
+    """How many there are."""
+    return len(list(path.parent.glob(f"{path.name}.*")))
+
+
+@pytest.mark.parametrize(("keep", "rotations"), [(0, 256), (10, 23), (100, 2), (5000, 1)])
+async def test_one_read_brings_few_rotations(
+    make_capture: MakeCapture, tmp_path: Path, keep: int, rotations: int
+) -> None:
+    """Each of them moves all backups, and others wait meanwhile; the rest stays in the pipe."""
+    capture = make_capture(tmp_path / "x.log", rotate_size=100, rotate_keep=keep)
+    end = capture.open_pipe()
+    lines = b"".join(b"%099d\n" % number for number in range(400))
+    os.write(end, lines)
+    (pipe,) = capture._pipes
+    assert capture._read_chunk(pipe) == rotations * 100
+    assert capture.stats.rotations == rotations - 1
+    os.close(end)
+    capture.drain()
+    assert (tmp_path / "x.log").read_bytes() == lines[-100:]
+    assert backups_of(tmp_path / "x.log") == min(keep, 399)
+
+
 async def test_bytes_that_are_no_text(make_capture: MakeCapture, tmp_path: Path) -> None:
     """NULs, invalid UTF-8, every byte there is: kept as they come."""
     text = bytes(range(256)) * 40 + b"\xff\xfe\xc3(\n\0\n\xed\xa0\x80"

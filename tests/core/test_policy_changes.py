@@ -1,0 +1,194 @@
+"""A change of what decides about delays and restarts holds at once, in whatever state."""
+
+from inspect import cleandoc
+from typing import Any
+
+import pytest
+from programs import program
+from world import World
+
+from opsvisor.core.restart import in_seconds
+from opsvisor.core.spec import ExitSet, FlappingPolicy, LinearBackoff, RestartMode
+
+
+def world(before: dict[str, Any], after: dict[str, Any]) -> World:
+    """A program, and `v2`: the plan in which it is as `after` has it."""
+    return World(program("web", **before)).knows("v2", program("web", **(before | after)))
+
+
+def test_a_shorter_min_uptime_holds_for_what_is_starting() -> None:
+    """Counted from its start, so it may be over by now."""
+    told = world({"min_uptime": 3600.0}, {"min_uptime": 1.0}).play(
+        "start web; spawned; +5; apply v2; +0"
+    )
+    assert told == cleandoc("""
+    > start web
+    < spawn web               STOPPED -> STARTING  start requested
+    > spawned
+    > +5
+    > apply v2                changed: min_uptime
+    > +0                      STARTING -> RUNNING  up for 1 s
+    """)
+
+
+def test_a_longer_min_uptime_holds_for_what_is_starting() -> None:
+    """It is up no sooner than is said."""
+    told = world({"min_uptime": 3.0}, {"min_uptime": 100.0}).play(
+        "start web; spawned; +1; apply v2; +99"
+    )
+    assert told == cleandoc("""
+    > start web
+    < spawn web               STOPPED -> STARTING  start requested
+    > spawned
+    > +1
+    > apply v2                changed: min_uptime
+    > +99                     STARTING -> RUNNING  up for 100 s
+    """)
+
+
+def test_a_shorter_kill_delay_holds_for_what_is_stopping() -> None:
+    """Counted from its stop; and from the last SIGKILL if there was one."""
+    told = world({"kill_delay": 3600.0}, {"kill_delay": 2.0}).play(
+        "start web; spawned; +1; stop web; +5; apply v2; +0; +2"
+    )
+    assert told == cleandoc("""
+    > start web
+    < spawn web               STOPPED -> STARTING  start requested
+    > spawned
+    > +1                      STARTING -> RUNNING  up for 1 s
+    > stop web
+    < TERM group 100          RUNNING -> STOPPING  stop requested (manual)
+    < CONT group 100
+    > +5
+    > apply v2                changed: stop
+    > +0
+    < KILL group 100
+    > +2
+    < KILL group 100          survived SIGKILL 1
+    """)
+
+
+def test_failures_are_forgotten_when_the_new_policy_says() -> None:
+    """A shorter backoff_reset counts from the start of the run."""
+    told = world({"backoff_reset": 3600.0}, {"backoff_reset": 10.0}).play(
+        "start web; spawned; +1; exit 100 1; spawned; +5; apply v2; +4; +1"
+    )
+    assert told.splitlines()[-3:] == [
+        "> apply v2                changed: restart",
+        "> +4",
+        "> +1                      failures forgotten: 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    "after",
+    [{"min_uptime": 0.0}, {"fatal_retry_delay": 2.0}, {"run_backoff": LinearBackoff(step=9.0)}],
+    ids=["min_uptime", "fatal_retry_delay", "run_backoff"],
+)
+def test_a_change_of_policy_has_what_is_fatal_tried_again(after: dict[str, Any]) -> None:
+    """It may be what it was waiting for, as a change of its command would be."""
+    in_fatal = world({"mode": RestartMode.NO, "fatal_retry_delay": None}, after)
+    in_fatal.play("start web; no spawn")
+    assert in_fatal.view("web").state.value == "FATAL"
+    told = in_fatal.play("apply v2")
+    assert told.endswith("< spawn web               FATAL -> STARTING    start requested")
+
+
+def test_words_about_flapping_start_nothing() -> None:
+    """They decide nothing."""
+    in_fatal = world(
+        {"mode": RestartMode.NO}, {"flapping": FlappingPolicy(count=9, interval=60.0)}
+    )
+    in_fatal.play("start web; no spawn")
+    assert in_fatal.play("apply v2; +100") == cleandoc("""
+    > apply v2                changed: restart
+    > +100
+    """)
+
+
+def test_shorter_delays_have_what_waits_tried_at_once() -> None:
+    """As a changed command does."""
+    hour = LinearBackoff(step=3600.0)
+    told = world({"start_backoff": hour}, {"start_backoff": LinearBackoff(step=1.0)}).play(
+        "start web; no spawn; +5; apply v2"
+    )
+    assert told.splitlines()[-2:] == [
+        "> apply v2                changed: restart",
+        "< spawn web               BACKOFF -> STARTING  start requested",
+    ]
+
+
+def test_what_waits_is_given_up_where_restarts_are_off_by_now() -> None:
+    """`no` never starts again, not even what had been promised before."""
+    told = world({"run_backoff": LinearBackoff(step=60.0)}, {"mode": RestartMode.NO}).play(
+        "start web; spawned; +1; exit 100 1; spawned; +1; exit 101 1; apply v2; +100"
+    )
+    assert told.splitlines()[-3:] == [
+        "> apply v2                changed: restart",
+        f"{'':26}BACKOFF -> FATAL     its restart policy, which has changed, does not start it again",
+        "> +100",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_started"),
+    [
+        ({}, {"mode": RestartMode.ALWAYS}, True),
+        ({}, {"success": ExitSet(codes=frozenset({7}))}, True),
+        ({}, {"fatal_retry_delay": 5.0}, False),
+        ({}, {"min_uptime": 0.5}, False),
+        ({"mode": RestartMode.NO}, {"mode": RestartMode.ON_FAILURE}, False),
+    ],
+)
+def test_a_job_that_is_done_is_done_again_only_if_its_policy_says(
+    before: dict[str, Any], after: dict[str, Any], *, is_started: bool
+) -> None:
+    """Another delay is no reason; restarts after every end are."""
+    done = world(before, after)
+    done.play("start web; spawned; +1; exit 100 0; apply v2")
+    assert done.view("web").state.value == ("STARTING" if is_started else "EXITED")
+
+
+def test_a_policy_that_finds_less_normal_begins_flapping() -> None:
+    """With the restarts of before."""
+    told = world(
+        {"flapping": FlappingPolicy(count=10, interval=60.0)},
+        {"flapping": FlappingPolicy(count=0, interval=60.0)},
+    ).play("start web; spawned; +1; exit 100 1; spawned; +1; apply v2")
+    assert told.splitlines()[-2:] == [
+        "> apply v2                changed: restart",
+        "                          flapping begins: 1 restarts in 60 s",
+    ]
+
+
+def test_what_was_stopped_stays_stopped() -> None:
+    """Nobody wants it up, whatever its policy is."""
+    down = world({}, {"mode": RestartMode.ALWAYS, "min_uptime": 0.0})
+    down.play("start web; spawned; +1; stop web; killed 100 TERM; apply v2")
+    assert down.view("web").state.value == "STOPPED"
+
+
+def test_a_slow_retry_counts_as_a_restart() -> None:
+    """For flapping as well: it is one that nobody asked for."""
+    slow = World(
+        program(
+            "web",
+            mode=RestartMode.NO,
+            fatal_retry_delay=1.0,
+            early_exit_fails=True,
+            failed_starts_max=0,
+            flapping=FlappingPolicy(count=2, interval=100.0),
+        )
+    )
+    told = slow.play("start web; no spawn; +1; no spawn; +1; no spawn; +1; no spawn")
+    assert "flapping begins: 3 restarts in 100 s" in told
+    assert slow.view("web").flapping
+
+
+@pytest.mark.parametrize(
+    ("delay", "text"),
+    [(0.53125, "0.531 s"), (30.0, "30 s"), (3877.7, "3878 s"), (2592e3, "2592000 s")],
+)
+def test_delays_are_told_without_exponents(delay: float, text: str) -> None:
+    """An hour is more than three digits."""
+    assert in_seconds(delay) == text
