@@ -36,7 +36,7 @@ def test_where_there_is_room_a_line_says_it_all() -> None:
         "Name  State    For  Next try  Restarts  CPU  CPU time       RSS   Pid  Remarks",
         (
             "bad   FATAL     1m    in 10m         8"
-            "                                  flapping   log not written"
+            "                                  flapping   log problem"
             "  9 automatic restarts in 600 s, more than 8"
         ),
         "web   RUNNING   1m                      12%       12s  50.0 MiB  4211",
@@ -50,8 +50,8 @@ def test_where_there_is_none_troubles_go_below() -> None:
     assert lines == [
         "Name  State    For  Next try  Restarts  CPU       RSS   Pid",
         "bad   FATAL     1m    in 10m         8",
-        "     flapping   log not written  9 automatic restarts in 600",
-        "    s, more than 8",
+        "     flapping   log problem  9 automatic restarts in 600 s,",
+        "    more than 8",
         "web   RUNNING   1m                      12%  50.0 MiB  4211",
         "off   STOPPED   1m",
     ]
