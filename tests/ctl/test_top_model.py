@@ -7,7 +7,9 @@ from recorded_daemon import NOW, fatal, running
 from top_scenes import FLEET, names, press, process, scene, shown
 
 from opsvisor import wire
+from opsvisor.client import NoDaemon, Unreached
 from opsvisor.ctl.log_lines import Line
+from opsvisor.ctl.top.feeds import problem_first
 from opsvisor.ctl.top.model import LOG_KEPT, NOTE_LASTS, Link, Mode
 from opsvisor.ctl.top.orders import Act, ActionName, FollowLog, LoadTree, LoadWhy, Quit
 from opsvisor.ctl.top.rows import Sort
@@ -249,6 +251,113 @@ def test_a_lost_connection() -> None:
     assert (names(model), model.marked) == (["web"], set())
     assert "live" in shown(model)[0]
     assert "SILENT for 30s" in shown(model, now=NOW + 30)[0]
+
+
+@pytest.mark.parametrize(
+    ("width", "head"),
+    [
+        (80, " opsvisor · 0.1.0 · pid 4200 · up 1 h   CONNECTION LOST, trying again  10:37:53"),
+        (58, " opsvisor         CONNECTION LOST, trying again  10:37:53"),
+        (40, " opsvisor               CONNECTION LOST"),
+        (20, "    CONNECTION LOST"),
+    ],
+)
+def test_a_lost_connection_on_a_narrow_screen(width: int, head: str) -> None:
+    """It is told before all that was known of the daemon, and the problem before its place."""
+    model = scene(process("db", since=NOW - 5))
+    orphaned = NoDaemon("unix:///run/opsvisor.sock", Unreached.ORPHANED, "pid 7, which listened")
+    model.lost(problem_first(orphaned))
+    text = shown(model, width, now=NOW + 3600)
+    assert text[0] == head
+    assert (
+        text[-1]
+        == (
+            " has no opsvisord behind it: unix:///run/opsvisor.sock (pid 7, which listened)"[
+                :width
+            ]
+        )
+    )
+
+
+def test_what_was_known_of_a_lost_daemon_does_not_grow_older() -> None:
+    """How long it is up, and its processes are as they are, was true when it was last heard."""
+    model = scene(process("db", since=NOW - 5))
+    model.lost("the daemon ended the connection")
+    text = shown(model, width=120, now=NOW + 3600)
+    assert "up 1 h " in text[0]
+    assert text[3].split()[:4] == [">", "db", "RUNNING", "5s"]
+
+
+@pytest.mark.parametrize(
+    ("width", "lines"),
+    [
+        (
+            80,
+            [
+                " opsvisor · 0.1.0 · pid 4200 · up 1 h                            live  09:37:53",
+                " only 'ru': 3  5: 1 fatal 3 running 1 stopped                  CPU 75% RSS 110M",
+                "  NAME  STATEv     SINCE  RST    CPU      RSS REMARKS",
+                "> slow  RUNNING       1m    0   0.0%    50.0M not ready pid 4211",
+                "   s start  x stop  r restart  u signal  w why  / filter  l log  ? keys  q quit",
+            ],
+        ),
+        (
+            58,
+            [
+                " opsvisor · 0.1.0 · pid 4200 · up 1 h      live  09:37:53",
+                " only 'ru': 3  5: 1 fatal 3 running 1 stopped     CPU 75%",
+                "  NAME  STATEv     SINCE  RST    CPU      RSS REMARKS",
+                "> slow  RUNNING       1m    0   0.0%    50.0M not ready p~",
+                "        ? keys  q quit  s start  x stop  r restart  w why",
+            ],
+        ),
+        (
+            40,
+            [
+                " opsvisor · pid 4200     live  09:37:53",
+                " only 'ru': 3  5: 1 fatal 3 running",
+                "  NAME  STATEv     SINCE  RST    CPU",
+                "> slow  RUNNING       1m    0   0.0%",
+                "        ? keys  q quit  s start  x stop",
+            ],
+        ),
+        (
+            20,
+            [
+                " opsvisor      live",
+                " only 'ru': 3",
+                "  NAME  STATEv",
+                "> slow  RUNNING",
+                "     ? keys  q quit",
+            ],
+        ),
+    ],
+)
+def test_no_fact_is_cut_in_two(width: int, lines: list[str]) -> None:
+    """Where there is no room it is left out whole; a filter and the way out always stand there."""
+    model = scene()
+    press(model, "/", *"ru", "enter")
+    text = shown(model, width)
+    assert [*text[:4], text[-1]] == lines
+
+
+def test_questions_on_a_narrow_screen() -> None:
+    """What was typed and what it comes to, before the keys that end it."""
+    model = scene()
+    press(model, "/", "w")
+    assert shown(model, 40)[-1] == " filter: w_                      2 of 5"
+    press(model, "escape", "u")
+    assert shown(model, 40)[-1] == " signal: _   HUP INT QUIT   Enter sends"
+    press(model, "escape", "x")
+    assert shown(model, 40)[-1] == " stop slow?              y: yes   n: no"
+    press(model, "y", "enter")
+    assert shown(model, 40)[-1] == " 1 under way ...         ? keys  q quit"
+
+
+@pytest.mark.parametrize(("name", "width"), [("db", 5), ("x" * 20, 20), ("x" * 99, 24)])
+def test_names_take_what_they_need(name: str, width: int) -> None:
+    """And no more than leaves something for remarks."""
+    assert shown(scene(process(name)))[2].index("STATE") == 2 + width + 1
 
 
 def test_only_what_is_asked_for() -> None:

@@ -129,8 +129,8 @@ def test_a_bug_does_not_leave_the_terminal_in_disorder(daemon: Daemon) -> None:
 
 
 def test_a_daemon_that_goes_and_comes_back(daemon: Daemon) -> None:
-    """Is told, and afterwards all is live again, its output too."""
-    with top(daemon, "web") as screen:
+    """Is told, on a narrow screen as well, and afterwards all is live again, its output too."""
+    with top(daemon, "web", columns=40, rows=16) as screen:
         screen.until("> web")
         daemon.crash()
         screen.until("CONNECTION LOST")

@@ -143,7 +143,7 @@ class Feeds:
                         attempt = 0
                         self._inbox.put(partial(_watched, told))
             except OpsvisorError as error:
-                why = str(error)
+                why = problem_first(error)
             if not self._is_over.is_set():
                 self._inbox.put(partial(_lost, why))
             self._is_over.wait(_RETRY[min(attempt, len(_RETRY) - 1)])
@@ -213,6 +213,14 @@ class Feeds:
         else:
             results = response.results
             self._inbox.put(lambda model: _told(model.acted, act, results, time.time()))
+
+
+def problem_first(error: OpsvisorError) -> str:
+    """What is wrong, and behind it where: on a narrow screen the end is cut off."""
+    if not isinstance(error, NoDaemon):
+        return str(error)
+    detail = f" ({error.detail})" if error.detail else ""
+    return f"{error.reason.value}: {error.url}{detail}"
 
 
 def _read(stream: Stream[LogEvent]) -> Iterator[tuple[list[Line], str]]:

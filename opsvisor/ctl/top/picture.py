@@ -7,6 +7,7 @@ elsewhere (names, output, reasons) is made harmless before it gets here, or here
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from prompt_toolkit.formatted_text import ANSI, to_formatted_text
 from prompt_toolkit.utils import get_cwidth
@@ -17,7 +18,7 @@ from opsvisor.ctl.log_lines import Line as LogLine
 from opsvisor.ctl.log_lines import tame
 from opsvisor.ctl.top.model import Link, Mode, Model
 from opsvisor.ctl.top.rows import Row, Sort
-from opsvisor.ctl.troubles import badges_of, place_of
+from opsvisor.ctl.troubles import STATE_ORDER, badges_of, place_of
 from opsvisor.wire import DaemonInfo, ProcessStatus
 
 Piece = tuple[str, str]
@@ -29,6 +30,8 @@ _NARROWEST_NAME = 16
 _LOG_SHARE = 0.3  # of the screen
 _LEAST_LOG = 4  # lines; on a screen with less room there is none
 _LEAST_ROWS = 5
+_REMARKS = "REMARKS"
+_GAP = 2  # columns between what is at the left and what is at the right
 
 _STATES = {
     "RUNNING": "fg:ansigreen",
@@ -49,14 +52,16 @@ _BAR = "reverse"
 def picture(model: Model, width: int, height: int, now: float) -> list[Line]:
     """All lines. `now` is Unix time. The model is told how many rows there is room for."""
     now += model.clock_shift
-    top = [_headline(model, width, now), _counts(model, width)]
+    known_at = model.heard_at + model.clock_shift if model.link is Link.LOST else now
+    top = [_headline(model, width, now, known_at), _counts(model, width)]
     below = [_footer(model, width, now)]
     room = max(0, height - len(top) - len(below))
     if model.mode in (Mode.HELP, Mode.WHY):
         middle = _text(model, width, room)
     else:
         log_height = _log_height(model, room)
-        middle = [*_table(model, width, room - log_height, now), *_log(model, width, log_height)]
+        table = _table(model, width, room - log_height, known_at)
+        middle = [*table, *_log(model, width, log_height)]
     lines = [*top, *middle, *below][:height]
     return lines + [[("", "")] for _ in range(height - len(lines))]
 
@@ -64,49 +69,65 @@ def picture(model: Model, width: int, height: int, now: float) -> list[Line]:
 # -- the frame -----------------------------------------------------------------------------------
 
 
-def _headline(model: Model, width: int, now: float) -> Line:
+class _Item(NamedTuple):
+    """A part of a line that is shown whole or not at all: half a number is another one.
+
+    The lowest `gives_way` is left out first where there is no room, 0 never is.
+    """
+
+    pieces: Line
+    gives_way: int = 0
+
+
+def _headline(model: Model, width: int, now: float, known_at: float) -> Line:
     daemon = model.daemon
-    left: Line = [("bold", " opsvisor")]
+    left = [_Item([("bold", " opsvisor")], 7)]
     if daemon is not None:
-        state = "" if daemon.state == "running" else f"{daemon.state.upper()} · "
         if daemon.identifier != "opsvisor":
-            left.append(("bold", f" {_plain(daemon.identifier)}"))
-        left.append((_WARN if state else "", f" · {state}"))
-        up = render.span(max(0.0, now - daemon.started_at))
-        left.append(("", f"{daemon.version} · pid {daemon.pid} · up {up}"))
-    return _two_ends(left, [*_link(model, now), ("", f"  {render.clock(now)[11:]} ")], width)
+            left.append(_Item([("bold", f" {_plain(daemon.identifier)}")], 4))
+        if daemon.state != "running":
+            left.append(_Item([(_WARN, f" · {daemon.state.upper()}")], 8))
+        up = render.span(max(0.0, known_at - daemon.started_at))
+        left.append(_Item([("", f" · {daemon.version}")], 1))
+        left.append(_Item([("", f" · pid {daemon.pid}")], 3))
+        left.append(_Item([("", f" · up {up}")], 2))
+    clock = _Item([("", f"  {render.clock(now)[11:]}")], 5)
+    return _ends(left, [*_link(model, now), clock, _Item([("", " ")])], width)
 
 
-def _link(model: Model, now: float) -> Line:
+def _link(model: Model, now: float) -> list[_Item]:
     silent = now - model.clock_shift - model.heard_at
     match model.link:
         case Link.CONNECTING:
-            return [(_WARN, "connecting")]
+            return [_Item([(_WARN, "connecting")])]
         case Link.LOST:
-            return [(_BAD, "CONNECTION LOST, trying again")]
+            return [_Item([(_BAD, "CONNECTION LOST")]), _Item([(_BAD, ", trying again")], 6)]
         case Link.LIVE if silent > SILENT_AFTER:
-            return [(_BAD, f"SILENT for {render.short_span(silent)}")]
+            return [_Item([(_BAD, f"SILENT for {render.short_span(silent)}")])]
         case _:
-            return [("fg:ansigreen", "live")]
+            return [_Item([("fg:ansigreen", "live")])]
 
 
 def _counts(model: Model, width: int) -> Line:
     everything = model.processes
     states = Counter(one.state for one in everything)
-    left: Line = [("", f" {len(everything)}:")]
-    for state in sorted(states, key=place_of):
-        left += [("", " "), (_STATES.get(state, ""), f"{states[state]} {state.lower()}")]
+    left: list[_Item] = []
     if model.filter and model.mode is not Mode.FILTER:
         shown = len(model.visible())
-        left += [("", "  "), (_WARN, f"only {_plain(model.filter)!r}: {shown}")]
+        left.append(_Item([(_WARN, f" only {_plain(model.filter)!r}: {shown}"), ("", " ")]))
+    told: Line = [("", f" {len(everything)}:")]
+    for state in sorted(states, key=place_of):
+        told += [("", " "), (_STATES.get(state, ""), f"{states[state]} {state.lower()}")]
+        left.append(_Item(told, 3 + len(STATE_ORDER) - place_of(state)))
+        told = []
     if model.marked:
-        left += [("", "  "), ("bold", f"{len(model.marked)} marked")]
+        left.append(_Item([("", "  "), ("bold", f"{len(model.marked)} marked")], 30))
     cpu = sum(one.cpu_usage or 0.0 for one in everything)
     rss = sum(one.rss_bytes or 0 for one in everything)
-    right: Line = [("", f"  CPU {_cores(cpu)} RSS {_short_size(rss)} ")]
+    right = [_Item([("", f"CPU {_cores(cpu)} ")], 2), _Item([("", f"RSS {_short_size(rss)} ")], 1)]
     if _is_misconfigured(model.daemon):
-        right = [(_BAD, "configuration has problems  "), *right]
-    return _two_ends(left, right, width)
+        right.insert(0, _Item([(_BAD, "configuration has problems"), ("", "  ")], 40))
+    return _ends(left, right, width)
 
 
 def _is_misconfigured(daemon: DaemonInfo | None) -> bool:
@@ -116,19 +137,21 @@ def _is_misconfigured(daemon: DaemonInfo | None) -> bool:
 def _footer(model: Model, width: int, now: float) -> Line:
     match model.mode:
         case Mode.FILTER:
-            shown = f"{len(model.visible())} of {len(model.processes)}"
-            keys = f"{shown}   Enter keeps it, Esc ends it "
-            return _bar([("bold", f" filter: {_plain(model.filter)}_")], keys, width)
+            shown = f"{len(model.visible())} of {len(model.processes)} "
+            keys = [_dim(shown, 2), _dim("  Enter keeps it, Esc ends it ", 1)]
+            return _ends([_Item([("bold", f" filter: {_plain(model.filter)}_")])], keys, width)
         case Mode.CONFIRM if model.pending is not None:
             names = model.pending.names
             whom = _plain(names[0]) if len(names) == 1 else f"these {len(names)} processes"
-            asked: Line = [(f"{_WARN} bold", f" {model.pending.action} {whom}? ")]
-            return _bar(asked, "y: yes   n: no ", width)
+            asked = _Item([(f"{_WARN} bold", f" {model.pending.action} {whom}?")])
+            return _ends([asked], [_dim("y: yes   n: no ")], width)
         case Mode.SIGNAL:
-            typed, found = model.typed_signal, " ".join(model.signals())
-            return _bar([("bold", f" signal: {typed}_  ")], f"{found}   Enter sends ", width)
+            found = model.signals()
+            choice = [_dim(f"{name} ", len(found) - at) for at, name in enumerate(found)]
+            typed = _Item([("bold", f" signal: {model.typed_signal}_")])
+            return _ends([typed], [*choice, _dim("  Enter sends ")], width)
         case Mode.HELP | Mode.WHY:
-            return _bar([], "up, down   Esc: back ", width)
+            return _ends([], [_dim("up, down   Esc: back ")], width)
         case _:
             return _note(model, width, now)
 
@@ -139,13 +162,28 @@ def _note(model: Model, width: int, now: float) -> Line:
     note = model.note
     if note is not None and now - model.clock_shift < note.until:
         return _cut([(_BAD if note.is_bad else "fg:ansigreen", f" {_plain(note.text)}")], width)
-    busy = f" {model.running} under way ... " if model.running else " "
-    keys = "s start  x stop  r restart  u signal  w why  / filter  l log  ? keys  q quit"
-    return _bar([(_WARN, busy)], f"{keys} ", width)
+    busy = [_Item([(_WARN, f" {model.running} under way ...")])] if model.running else []
+    keys = [_dim(f" {key} ", gives_way) for key, gives_way in _KEYS]
+    if sum(_wide(key.pieces) for key in keys) > width:
+        keys = [*keys[-2:], *keys[:-2]]
+    return _ends(busy, keys, width)
 
 
-def _bar(left: Line, right: str, width: int) -> Line:
-    return _two_ends(left, [(_DIM, right)], width)
+_KEYS = (
+    ("s start", 7),
+    ("x stop", 6),
+    ("r restart", 5),
+    ("u signal", 2),
+    ("w why", 4),
+    ("/ filter", 3),
+    ("l log", 1),
+    ("? keys", 9),
+    ("q quit", 8),
+)
+
+
+def _dim(text: str, gives_way: int = 0) -> _Item:
+    return _Item([(_DIM, text)], gives_way)
 
 
 # -- the table -----------------------------------------------------------------------------------
@@ -166,10 +204,9 @@ def _table(model: Model, width: int, height: int, now: float) -> list[Line]:
     model.top_row = max(0, min(model.top_row, at, len(rows) - room))
     model.top_row = max(model.top_row, at - room + 1)
     shown = rows[model.top_row : model.top_row + room]
-    widest = max((get_cwidth(_plain(row.status.name)) for row in rows), default=0)
-    name = max(_NARROWEST_NAME, min(widest, _WIDEST_NAME, width - 56))
-    lines = [_titles(model, name, width)]
-    lines += [_row(model, row, name, width, now) for row in shown]
+    columns = _columns(rows, width)
+    lines = [_titles(model, columns, width)]
+    lines += [_row(model, row, columns, width, now) for row in shown]
     if not rows:
         lines.append(_cut([(_DIM, f"  {_nothing(model)}")], width))
     return lines[:height] + [[("", "")] for _ in range(height - len(lines))]
@@ -183,57 +220,83 @@ def _nothing(model: Model) -> str:
     return "there are no processes" if not model.wanted else "nothing of that name, so far"
 
 
-def _titles(model: Model, name: int, width: int) -> Line:
-    columns = [
-        (Sort.NAME, name, "<"),
-        (Sort.STATE, 8, "<"),
-        (Sort.SINCE, 7, ">"),
-        (Sort.RESTARTS, 4, ">"),
-        (Sort.CPU, 6, ">"),
-        (Sort.RSS, 8, ">"),
-    ]
+_Columns = Sequence[tuple[Sort, int, str]]  # how wide, and on which side of it things stand
+
+
+def _columns(rows: Sequence[Row], width: int) -> _Columns:
+    """Those that there is room for, from the left, and for names no more than they need."""
+    widest = max((get_cwidth(_plain(row.status.name)) for row in rows), default=0)
+    most = min(_WIDEST_NAME, max(_NARROWEST_NAME, width - 56))
+    columns = [(Sort.NAME, max(len("NAMEv"), min(widest, most)), "<"), *_NUMBERS]
+    return [one for at, one in enumerate(columns) if _before(columns[: at + 1]) <= width + 1]
+
+
+_NUMBERS = (
+    (Sort.STATE, 8, "<"),
+    (Sort.SINCE, 7, ">"),
+    (Sort.RESTARTS, 4, ">"),
+    (Sort.CPU, 6, ">"),
+    (Sort.RSS, 8, ">"),
+)
+
+
+def _before(columns: _Columns) -> int:
+    """Where begins what stands behind them."""
+    return 2 + sum(wide + 1 for _, wide, _ in columns)
+
+
+def _titles(model: Model, columns: _Columns, width: int) -> Line:
     line: Line = [(_BAR, "  ")]
     for column, wide, side in columns:
         is_sorted = column is model.sort
         mark = ("^" if model.reverse else "v") if is_sorted else ""
         line += [(f"{_BAR} bold" if is_sorted else _BAR, f"{column.value + mark:{side}{wide}}")]
         line.append((_BAR, " "))
-    return _cut([*line, (_BAR, "REMARKS".ljust(width))], width)
+    room = width - _before(columns)
+    title = _REMARKS if room >= len(_REMARKS) else ""
+    return _cut([*line, (_BAR, title.ljust(max(0, room)))], width)
 
 
-def _row(model: Model, row: Row, name: int, width: int, now: float) -> Line:
+def _row(model: Model, row: Row, columns: _Columns, width: int, now: float) -> Line:
     if row.member is not None:
-        return _member(row, name, width)
+        return _member(row, columns, width)
     one = row.status
     is_selected = one.name == model.selected
     mark = "*" if one.name in model.marked else " "
-    pieces: Line = [
-        ("bold", f"{'>' if is_selected else ' '}{mark}"),
-        ("bold" if one.pid else "", _fit(_plain(one.name), name)),
-        ("", " "),
-        (_STATES.get(one.state, ""), _fit(one.state, 8)),
-        ("", f" {render.short_span(now - one.since) if one.since else '':>7}"),
-        (_WARN if one.restarts else _DIM, f" {_count(one.restarts):>4}"),
-        ("", f" {'' if one.cpu_usage is None else _cores(one.cpu_usage):>6}"),
-        ("", f" {'' if one.rss_bytes is None else _short_size(one.rss_bytes):>8} "),
-        *_remarks(one, now),
-    ]
+    cells = {
+        Sort.NAME: ("bold" if one.pid else "", _plain(one.name)),
+        Sort.STATE: (_STATES.get(one.state, ""), one.state),
+        Sort.SINCE: ("", render.short_span(now - one.since) if one.since else ""),
+        Sort.RESTARTS: (_WARN if one.restarts else _DIM, _count(one.restarts)),
+        Sort.CPU: ("", "" if one.cpu_usage is None else _cores(one.cpu_usage)),
+        Sort.RSS: ("", "" if one.rss_bytes is None else _short_size(one.rss_bytes)),
+    }
+    pieces: Line = [("bold", f"{'>' if is_selected else ' '}{mark}")]
+    for column, wide, side in columns:
+        style, text = cells[column]
+        pieces += [(style, _fit(text, wide) if side == "<" else f"{text:>{wide}}"), ("", " ")]
+    room = width - _before(columns)
+    if room >= len(_REMARKS):
+        pieces += _shortened(_remarks(one, now), room)
     line = _cut(pieces, width)
     if not is_selected:
         return line
-    used = sum(get_cwidth(text) for _, text in line)
-    return [(f"{style} {_BAR}", text) for style, text in [*line, ("", " " * (width - used))]]
+    return [
+        (f"{style} {_BAR}", text) for style, text in [*line, ("", " " * (width - _wide(line)))]
+    ]
 
 
-def _member(row: Row, name: int, width: int) -> Line:
+def _member(row: Row, columns: _Columns, width: int) -> Line:
     assert row.member is not None
-    indent = "  " * row.depth
-    blank = name + 1 + 8 + 1 + 7 + 1 + 4 + 1
-    load = (
-        f"{render.short_span(row.member.cpu_seconds):>6} {_short_size(row.member.rss_bytes):>8} "
-    )
-    who = _fit(f"  {indent}`- {row.member.pid}", 2 + blank)
-    return _cut([(_DIM, who), ("", load), (_DIM, _plain(row.member.command))], width)
+    load = {
+        Sort.CPU: render.short_span(row.member.cpu_seconds),
+        Sort.RSS: _short_size(row.member.rss_bytes),
+    }
+    loads = [(column, wide) for column, wide, _ in columns if column in load]
+    who = f"  {'  ' * row.depth}`- {row.member.pid}"
+    pieces: Line = [(_DIM, _fit(who, _before([one for one in columns if one[0] not in load])))]
+    pieces += [("", f"{load[column]:>{wide}} ") for column, wide in loads]
+    return _cut([*pieces, (_DIM, _plain(row.member.command))], width)
 
 
 def _remarks(one: ProcessStatus, now: float) -> Line:
@@ -346,15 +409,37 @@ def _plain(text: str) -> str:
     return text if text.isprintable() else _LINE_BREAKS.sub(" ", harmless(text))
 
 
+def _ends(left: Sequence[_Item], right: Sequence[_Item], width: int) -> Line:
+    """Some at the left, some at the right, and between them whatever room is left."""
+    lines = _pieces(left, 0), _pieces(right, 0)
+    for out in sorted({one.gives_way for one in (*left, *right)}):
+        if sum(map(_wide, lines)) + (_GAP if all(lines) else 0) <= width:
+            break
+        lines = _pieces(left, out), _pieces(right, out)
+    return _two_ends(*lines, width)
+
+
+def _pieces(items: Sequence[_Item], out: int) -> Line:
+    """Those that are left when all up to this rank have given way."""
+    return [piece for one in items if not 0 < one.gives_way <= out for piece in one.pieces]
+
+
 def _two_ends(left: Line, right: Line, width: int) -> Line:
     """One at the left, one at the right; where there is no room for both, the left one is cut."""
-    right_width = sum(get_cwidth(text) for _, text in right)
-    room = width - right_width
-    if room < width // 3:
+    room = width - _wide(right)
+    if room < min(width // 3, _wide(left) + _GAP if left else 0):
         return _cut([*left, ("", "  "), *right], width)
-    cut = _cut(left, room)
-    used = sum(get_cwidth(text) for _, text in cut)
-    return [*cut, ("", " " * (room - used)), *right]
+    cut = _cut(left, room - _GAP)
+    return [*cut, ("", " " * (room - _wide(cut))), *right]
+
+
+def _wide(line: Line) -> int:
+    return sum(get_cwidth(text) for _, text in line)
+
+
+def _shortened(line: Line, width: int) -> Line:
+    """No wider than that, with a mark where something is cut off."""
+    return line if _wide(line) <= width else [*_cut(line, width - 1), (_DIM, "~")]
 
 
 def _cut(line: Line, width: int) -> Line:
