@@ -39,6 +39,14 @@ def test_orders(keys: str, order: list[str]) -> None:
     assert names(model) == order
 
 
+def test_numbers_in_names_are_numbers() -> None:
+    """The tenth replica comes after the ninth, in whatever order the daemon tells of them."""
+    model = scene(*(process(name) for name in ("w0_1", "w0_10", "w0_2", "w0_x", "w10_1", "w9_1")))
+    assert names(model) == ["w0_1", "w0_2", "w0_10", "w0_x", "w9_1", "w10_1"]
+    press(model, *"NI")
+    assert names(model) == ["w10_1", "w9_1", "w0_x", "w0_10", "w0_2", "w0_1"]
+
+
 def test_going_through_all_columns() -> None:
     """As they stand on the screen, and back."""
     model = scene()

@@ -1,5 +1,6 @@
 """The lines of the table of `top`: which there are, and in which order."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import NamedTuple
@@ -55,9 +56,12 @@ def _how_bad(one: ProcessStatus) -> int:
 
 
 def _natural(one: ProcessStatus) -> str:
-    return one.name
+    """Numbers in it as numbers, as on the page; `status` sorts as supervisorctl, as text."""
+    return _NUMBER.sub(lambda found: found[0].zfill(_DIGITS_MAX), one.name)
 
 
+_NUMBER = re.compile("[0-9]+")
+_DIGITS_MAX = 20  # numbers with more of them are texts
 _KEYS: dict[Sort, Callable[[ProcessStatus], float | str]] = {
     Sort.STATE: _how_bad,
     Sort.NAME: _natural,
