@@ -3,7 +3,7 @@
 import datetime as dt
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +14,7 @@ from opsvisor.wire import LogSaid
 
 QUIET = 1.0  # seconds after which a line without an end is shown all the same: a prompt, say
 _LONGEST_LINE = 64 * 1024  # characters that are held back for its end
-_WIDEST_NAME = 32
+_WIDEST_NAME = 32  # columns
 
 _SGR = r"\x1b\[[0-9;:]*m"
 _ESCAPE = re.compile(
@@ -136,10 +136,11 @@ class Look(NamedTuple):
     raw: bool = False
 
     def prefix(self, name: str, width: int, *, is_stderr: bool) -> str:
-        """What stands before a line of one of several processes."""
+        """What stands before a line of one of several processes; `width` is in columns."""
         shown = harmless(name)
-        shown = shown if len(shown) <= _WIDEST_NAME else f"{shown[: _WIDEST_NAME - 1]}…"
-        shown = shown.ljust(min(width, _WIDEST_NAME))
+        if _columns(shown) > _WIDEST_NAME:
+            shown = f"{_head(shown, _WIDEST_NAME - 1)}…"
+        shown += " " * (min(width, _WIDEST_NAME) - _columns(shown))
         if not self.colours:
             return f"{shown} | "
         bar = f"\x1b[{_STDERR}m|{_RESET}" if is_stderr else "|"
@@ -155,6 +156,29 @@ class Look(NamedTuple):
         if found is not None and self.colours:
             return found.sub(lambda hit: _marked(hit.group()), text)
         return text
+
+
+def width_of(names: Iterable[str]) -> int:
+    """How many columns the widest of these names takes."""
+    return max((_columns(harmless(name)) for name in names), default=0)
+
+
+def _columns(text: str) -> int:
+    """How wide it is on a terminal, where a character may take two columns or none."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # noqa: PLC0415 - 30 ms that few names need
+
+    return cell_len(text)
+
+
+def _head(text: str, width: int) -> str:
+    """Exactly so many columns of it: in place of half a character stands a space."""
+    if text.isascii():
+        return text[:width]
+    from rich.cells import set_cell_size  # noqa: PLC0415 - as above
+
+    return set_cell_size(text, width)
 
 
 def _marked(text: str) -> str:

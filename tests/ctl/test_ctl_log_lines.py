@@ -22,6 +22,7 @@ from opsvisor.ctl.log_lines import (
     parse_since,
     tame,
     wants_colours,
+    width_of,
 )
 
 
@@ -141,6 +142,22 @@ def test_how_lines_look() -> None:
     assert wants_colours({"NO_COLOR": ""}, on_terminal=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("web-10", "web-10 | "),
+        ("日本", "日本   | "),
+        ("e\u0301té", "e\u0301té    | "),
+        ("w\x1b", "w\\x1b  | "),
+        ("x" * 33, f"{'x' * 31}… | "),
+        ("日" * 17, f"{'日' * 15} … | "),
+    ],
+)
+def test_bars_stand_below_each_other(name: str, shown: str) -> None:
+    """However many columns the characters of a name take, and none takes too many."""
+    assert Look().prefix(name, width_of([name, "web-10"]), is_stderr=False) == shown
+
+
 def test_a_search_sees_through_colours() -> None:
     """And finds what is there, or with -v what is not."""
     assert Search(re.compile("ERROR")).wants("\x1b[31mERR\x1b[1mOR\x1b[0m")
@@ -201,6 +218,12 @@ def test_several_logs(ctl: Ctl, daemon: RecordedDaemon) -> None:
             "==> db: 7 bytes were written faster than they were read <==\n"
         ),
     )
+    daemon.answers["GET /api/v1/logs?name=%2A&lines=10&follow=0"] = sent(
+        ("names", wire.LogNames(names=["db", "日本"])),
+        ("log", said("db", "ready\n")),
+        ("log", said("日本", "ready\n")),
+    )
+    assert ctl("logs", "*") == (0, "db   | ready\n日本 | ready\n", "")
     daemon.answers["GET /api/v1/logs?name=db&lines=10&follow=0"] = sent(
         ("names", wire.LogNames(names=["db"])), ("log", said("db", "ready\n"))
     )

@@ -24,6 +24,7 @@ from opsvisor.ctl.log_lines import (
     Search,
     parse_since,
     wants_colours,
+    width_of,
 )
 from opsvisor.ctl.session import BadArguments, Session
 from opsvisor.wire import LogLost, LogNames, LogRemark, LogSaid
@@ -254,7 +255,7 @@ class _Show:
             for line in wanted:
                 self._session.output.show_line(line)
             return
-        width = max((len(name) for name in self._names), default=0)
+        width = width_of(self._names)
         found = None if self._search.is_inverted else self._search.pattern
         shown = [self._shown(line, width, found) for line in wanted]
         sys.stdout.write("".join(f"{text}\n" for text in shown))
