@@ -1,7 +1,7 @@
 """The API of opsvisord as Python calls: one method per operation, wire types in and out."""
 
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from types import TracebackType
 from typing import BinaryIO, Literal, Self, TypeVar
@@ -91,6 +91,13 @@ class Client:
         """Use these credentials from the next call on."""
         token = b64encode(f"{username}:{password}".encode()).decode()
         self._transport.headers["Authorization"] = f"Basic {token}"
+
+    def on_silence(self, tell: Callable[[], None] | None) -> None:
+        """Have this called where an answer has not begun after two seconds: once, then no more.
+
+        Not for streams and for calls that wait for processes, nor for `another` client.
+        """
+        self._transport.on_silence = tell
 
     def another(self) -> "Client":
         """A client of the same daemon with the same credentials, for another thread."""

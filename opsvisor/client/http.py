@@ -31,10 +31,10 @@ class HttpConnection:
         self.sock = sock
         self._host = host
 
-    def ask(
+    def send(
         self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> "Answer":
-        """Send a request and await the head of its answer."""
+    ) -> None:
+        """Send a request, whose answer is to be awaited."""
         sized = {} if body is None else {"Content-Length": str(len(body))}
         everything = {"Host": self._host, "Accept-Encoding": "identity", **headers, **sized}
         lines = [f"{method} {target} HTTP/1.1"]
@@ -43,6 +43,9 @@ class HttpConnection:
             raise ValueError("a line break in a header would begin another one")
         head = "\r\n".join([*lines, "\r\n"]).encode("latin-1")
         self.sock.sendall(head + (body or b""))
+
+    def answer(self) -> "Answer":
+        """Await the head of the answer to what was sent."""
         return Answer(self.sock)
 
     def close(self) -> None:

@@ -35,6 +35,7 @@ _UPGRADE = "upgrade"  # the event with which a stream ends for its successor to 
 _SUCCESSOR_PATIENCE = 5.0
 _LOOK_AGAIN_AFTER = 0.1
 _CREDENTIALS = 12  # bytes: pid, uid, gid
+_SILENT_AFTER = 2.0  # seconds without the first byte of an answer that is due
 _PORTS = {False: 80, True: 443}  # without TLS, with it
 _HANGING_UP = (ConnectionError, BadAnswer, TimeoutError, LineTooLong, msgspec.MsgspecError)
 
@@ -150,6 +151,7 @@ class Transport:
         is_tls = isinstance(address, TcpAddress) and address.is_tls
         self._tls = _tls(self.trust) if is_tls else None
         self.headers: dict[str, str] = {}
+        self.on_silence: Callable[[], None] | None = None  # called once
         self._connect_timeout = connect_timeout
         self._kept: HttpConnection | None = None
 
@@ -158,6 +160,7 @@ class Transport:
         twin = copy(self)
         twin.headers = dict(self.headers)
         twin._kept = None  # noqa: SLF001 - of the same class
+        twin.on_silence = None
         return twin
 
     def close(self) -> None:
@@ -176,7 +179,9 @@ class Transport:
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:
             with self._conversation(patience):
-                response = connection.ask(method, target, body, {**self.headers, **headers})
+                connection.send(method, target, body, {**self.headers, **headers})
+                self._tell_of_silence(connection.sock, patience)
+                response = connection.answer()
                 try:
                     answer = response.read(_ANSWER_MAX + 1)
                 finally:
@@ -232,7 +237,8 @@ class Transport:
         wanted = {**self.headers, "Accept": "text/event-stream", **headers}
         try:
             with self._conversation(None):
-                response = connection.ask("GET", target, None, wanted)
+                connection.send("GET", target, None, wanted)
+                response = connection.answer()
         except BaseException:
             connection.close()
             raise
@@ -245,6 +251,15 @@ class Transport:
         finally:
             line.close()
         raise self._refusal(response, answer)
+
+    def _tell_of_silence(self, sock: socket.socket, patience: float | None) -> None:
+        """Where an answer that is due has not begun. One that takes what it takes is never due."""
+        if self.on_silence is None or patience is None or patience <= _SILENT_AFTER:
+            return
+        if not select.select([sock], [], [], _SILENT_AFTER)[0]:
+            tell, self.on_silence = self.on_silence, None
+            tell()
+            sock.settimeout(patience - _SILENT_AFTER)
 
     @contextmanager
     def _conversation(self, patience: float | None) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """One user at one daemon: runs command lines, and turns every failure into text and a status."""
 
+import sys
 from collections.abc import Sequence
 from getpass import getpass
 from importlib import import_module
@@ -51,6 +52,7 @@ class Session:
         chosen = self.output
         form, words = _take_flags(_in_full(words), chosen.format)
         self.output = Output(form)
+        self.client.on_silence(self._tell_of_silence if sys.stderr.isatty() else None)
         try:
             command = COMMANDS.get(words[0])
             if command is None:
@@ -60,6 +62,7 @@ class Session:
             return self._attempt(command, words[1:])
         finally:
             self.output = chosen
+            self.client.on_silence(None)
 
     def open(self, url: str) -> None:
         """Talk to another daemon from now on. Raises BadUrl."""
@@ -76,6 +79,9 @@ class Session:
             return input(f"{question} y/N? ").lower().startswith("y")
         except EOFError:
             return False
+
+    def _tell_of_silence(self) -> None:
+        self.output.remark(f"waiting for opsvisord at {self.client.url} …")
 
     def _attempt(self, command: Command, words: list[str]) -> int:
         try:

@@ -3,6 +3,7 @@
 import base64
 import io
 import socket
+import threading
 from pathlib import Path
 
 import msgspec
@@ -38,6 +39,7 @@ from opsvisor.client import (
     Unreached,
     calls,
     parse_url,
+    transport,
 )
 from opsvisor.control.audit import REASON_HEADER
 
@@ -259,6 +261,34 @@ def test_a_daemon_that_never_answers(tmp_path: Path) -> None:
             pytest.raises(NoDaemon, match=r"gave no answer \(within 0.05 s\)"),
         ):
             client.daemon()
+
+
+def test_silence_is_told_of_once(daemon: RecordedDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an answer is due and does not begin; not of calls that wait for processes."""
+    monkeypatch.setattr(transport, "_SILENT_AFTER", 0.02)
+    told: list[str] = []
+    let_go = threading.Event()
+
+    def tell() -> None:
+        told.append("silent")
+        let_go.set()
+
+    never = threading.Event()
+    daemon.answers = {
+        "GET /api/v1/daemon": lambda _: (let_go.wait(60.0), DAEMON)[1],
+        "GET /api/v1/processes": lambda _: (never.wait(0.1), wire.ProcessList(processes=[]))[1],
+        "POST /api/v1/actions": lambda _: (never.wait(0.1), results())[1],
+    }
+    with Client(daemon.url) as client:
+        client.on_silence(tell)
+        client.act("start", ["web"])
+        with client.another() as twin:
+            twin.processes()
+        assert told == []
+        client.daemon()
+        assert told == ["silent"]
+        client.processes()
+        assert told == ["silent"]
 
 
 def test_nobody_there(tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ class Server:
 
     def ask(self, method: str, body: bytes | None, **headers: str) -> Answer:
         """The answer to what the client asks; it is closed after the test."""
-        return self._until.enter_context(closing(self.client.ask(method, "/a?b", body, headers)))
+        self.client.send(method, "/a?b", body, headers)
+        return self._until.enter_context(closing(self.client.answer()))
 
 
 @pytest.fixture

@@ -71,6 +71,25 @@ def test_a_table_on_a_terminal(daemon: RecordedDaemon, tmp_path: Path) -> None:
         assert part in text
 
 
+def test_a_daemon_that_does_not_answer(daemon: RecordedDaemon, tmp_path: Path) -> None:
+    """After two seconds it is said who is waited for; once, and not to what is no terminal."""
+    processes, let_go = wire.ProcessList(processes=[fatal("bad")]), threading.Event()
+    daemon.answers["GET /api/v1/processes"] = lambda _: (let_go.wait(_LIMIT), processes)[1]
+    with subprocess.Popen(
+        [*CTL, "-s", daemon.url, "status"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(tmp_path),
+    ) as piped:
+        with on_terminal(["-s", daemon.url, "status"], environment(tmp_path)) as (_, terminal):
+            read_until(terminal, f"waiting for opsvisord at {daemon.url} …")
+            let_go.set()
+            text = read_to_end(terminal)
+        assert "Restarts" in text
+        assert "waiting" not in text
+        assert (piped.communicate(timeout=_LIMIT)[1], piped.returncode) == (b"", 3)
+
+
 def test_no_color(daemon: RecordedDaemon, tmp_path: Path) -> None:
     """NO_COLOR takes the colours, not the table."""
     text = shown(["-s", daemon.url, "status"], environment(tmp_path, NO_COLOR="1"))
