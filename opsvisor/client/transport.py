@@ -256,7 +256,9 @@ class Transport:
         """Where an answer that is due has not begun. One that takes what it takes is never due."""
         if self.on_silence is None or patience is None or patience <= _SILENT_AFTER:
             return
-        if not select.select([sock], [], [], _SILENT_AFTER)[0]:
+        answered = select.poll()  # not select: a descriptor above 1023 is possible
+        answered.register(sock, select.POLLIN)
+        if not answered.poll(_SILENT_AFTER * 1000):
             tell, self.on_silence = self.on_silence, None
             tell()
             sock.settimeout(patience - _SILENT_AFTER)

@@ -69,7 +69,7 @@ from opsvisor.core.memento import (
     SupervisorMemento,
 )
 from opsvisor.core.outcome import Outcome, exit_status
-from opsvisor.core.plan import Plan, diff
+from opsvisor.core.plan import Plan, PlanDiff, diff
 from opsvisor.core.process import ProcessMachine
 from opsvisor.core.spec import KillMode, OnEnd, ProcessId, ProcessSpec, Startup
 from opsvisor.core.state import (
@@ -398,7 +398,7 @@ class Supervisor:
         if begins_anew:
             effects += self._start_enabled(specs.values(), now)
         if revive:
-            effects += self._revive(specs.values(), frozenset(changes.groups_changed), now)
+            effects += self._revive(specs.values(), changes, now)
         return effects
 
     def _add(
@@ -422,13 +422,17 @@ class Supervisor:
         return [*machine.change(spec, now, restart=restart), *self._after(machine, now)]
 
     def _revive(
-        self, specs: Iterable[ProcessSpec], groups: frozenset[str], now: Instant
+        self, specs: Iterable[ProcessSpec], changes: PlanDiff, now: Instant
     ) -> list[Effect]:
+        """Start what nobody wanted in a changed group, and what is down though it has changed."""
+        groups = frozenset(changes.groups_changed)
+        changed = frozenset(change.id for change in changes.changed)
         effects: list[Effect] = []
         for spec in specs:
             machine = self._machines[spec.id]
-            is_revived = spec.id.group in groups and not machine.is_kept_up
-            if is_revived and spec.startup is Startup.ENABLED:
+            is_unwanted = spec.id.group in groups and not machine.wanted
+            is_down = spec.id in changed and not machine.is_kept_up
+            if (is_unwanted or is_down) and spec.startup is Startup.ENABLED:
                 effects += machine.start(StartCause.CONFIG, now)
                 effects += self._after(machine, now)
         return effects

@@ -164,7 +164,7 @@ cgroup, logs, health, events, http, engine, proportional-memory, context-switche
 6: [opsvisor:metrics] process_labels = 'team-a, team_a' holds 'team-a' and 'team_a', which would \
 both be label_team_a (leave one of the two out, or give it another name)
 7: [opsvisor:metrics] proportional_memory_interval = '300' is not a duration (a duration needs a \
-unit: '300s' for seconds, '300ms' for milliseconds)
+unit: "300s" for seconds, "300ms" for milliseconds)
 8: [opsvisor:metrics] has no option 'colectors' (did you mean 'collectors'?)
 10: [opsvisor:identity:a] access = 'metric' is not one of metrics, read, operate, admin (did you \
 mean 'metrics'?)

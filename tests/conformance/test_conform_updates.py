@@ -294,3 +294,44 @@ def test_broken_file_changes_nothing(pair: Pair, ctl: dict[Contestant, Repeated]
         return fault, _available(one), _states(one)
 
     pair.agree(script)
+
+
+# What is not up before the change, and is after it: given up, done, on its way for an hour.
+_WAITING = """\
+[program:job]
+command=/bin/sleep 0.2
+startsecs=1
+startretries=0
+[program:done]
+command=/bin/sh -c "test -e $HERE/again && exec cat; touch $HERE/again"
+startsecs=0
+autorestart=unexpected
+[program:slow]
+command=/bin/cat
+startsecs=3600
+"""
+_HELPED = {
+    "sleep 0.2\nstartsecs=1": "sleep 0.2\nstartsecs=0",
+    "autorestart=unexpected": "autorestart=true",
+    "startsecs=3600": "startsecs=1",
+}
+
+
+def test_update_of_what_is_not_up(start_pair: StartPair) -> None:
+    """What was changed may be what it was waiting for."""
+
+    def script(one: Contestant) -> list[str]:
+        one.until("job", "FATAL")
+        one.until("done", "EXITED")
+        text = _WAITING
+        for before, after in _HELPED.items():
+            assert before in text
+            text = text.replace(before, after)
+        one.write(f"{HEAD}{text}")
+        ran = one.opsvisorctl("update") if one.is_ours else one.supervisorctl("update")
+        assert ran.status == 0
+        started = [one.until(name, "RUNNING") for name in ("done", "slow")]
+        return [*started, eventually(lambda: one.state("job") != "FATAL" and "tried")]
+
+    both = start_pair(HEAD + _WAITING).both(script)
+    assert both == (["RUNNING", "RUNNING", "tried"],) * 2

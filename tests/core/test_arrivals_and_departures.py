@@ -4,8 +4,9 @@ from programs import process_id, program
 from world import World
 
 from opsvisor.core import events as fact
-from opsvisor.core.spec import Startup
+from opsvisor.core.spec import Startup, StopPolicy
 from opsvisor.core.state import StartCause
+from opsvisor.core.struct import replace
 
 
 def changed_group() -> World:
@@ -216,3 +217,15 @@ def test_update_leaves_other_groups_and_manual_programs() -> None:
     > no spawn                other: STARTING -> STOPPED  stop requested while starting
     > update v2               app:a: changed: argv
     """)
+
+
+def test_update_starts_what_is_down_and_has_changed() -> None:
+    """As Supervisor's does, whatever about it has changed. Others of its group stay as they are."""
+    before = [program("app:a", startup=Startup.ENABLED), program("app:b", startup=Startup.ENABLED)]
+    after = [replace(before[0], stop=StopPolicy(kill_delay=3.0)), before[1]]
+    world = World(*before).knows("v2", *after)
+    told = world.play("spawned of app:a; spawned of app:b; +1; exit 100 0; exit 101 0; update v2")
+    assert told.splitlines()[-2:] == [
+        "> update v2               app:a: changed: stop",
+        "< spawn app:a             app:a: EXITED -> STARTING   start requested",
+    ]
