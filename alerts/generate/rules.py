@@ -164,12 +164,13 @@ max_over_time(
         name="OpsvisorProcessBackoffStuck",
         group=Group.PROCESS,
         condition="the promised time of the next attempt passed more than @overdue ago",
-        # The state as well: for @gap after the attempt, the last value is still there.
+        # For @gap after the attempt, its time is still there. Only the delay, which is 0 then,
+        # says that nothing is due any more: FATAL may be for good, or until a slow retry.
         expr=f"""\
 time() - last_over_time(opsvisor_process_next_retry_timestamp_seconds{{@selector}}[@gap])
   > @overdue_seconds
 and {_BY_PROCESS}
-last_over_time(opsvisor_process_state{{@selector,state=~"backoff|fatal"}}[@gap]) == 1""",
+last_over_time(opsvisor_process_backoff_delay_seconds{{@selector}}[@gap]) > 0""",
         summary="A restart is due and does not happen.",
         description=f"{_WHO} should have been started"
         " {{ $value | humanizeDuration }} ago: the daemon is stuck, or the clocks differ."

@@ -329,12 +329,17 @@ def next_retry(*values: str) -> dict[str, str]:
     return of_process("opsvisor_process_next_retry_timestamp_seconds", *values)
 
 
+def delay(*values: str) -> dict[str, str]:
+    """How long it waits for the next attempt, 0 if none is due."""
+    return of_process("opsvisor_process_backoff_delay_seconds", *values)
+
+
 STUCK_CASES = (
     Case(
         alert=STUCK,
         shows=Shows.FIRES,
         claim="due at 60 s: late from 90 s on, for 2 min",
-        series=(next_retry(hold(60, LONG)), state("backoff", hold(1, LONG)), NOT_FATAL),
+        series=(next_retry(hold(60, LONG)), delay(hold(30, LONG))),
         fires={"3m30s": False, "3m45s": True},
         summary="A restart is due and does not happen.",
         description="shop:web-0 on shop-1:9001 should have been started 2m 45s ago: the daemon is"
@@ -346,7 +351,7 @@ STUCK_CASES = (
         claim="the slow way out of FATAL as well",
         series=(
             next_retry(hold(60, LONG)),
-            state("backoff", hold(0, LONG)),
+            delay(hold(900, LONG)),
             state("fatal", hold(1, LONG)),
         ),
         fires={"3m30s": False, "3m45s": True},
@@ -360,8 +365,7 @@ STUCK_CASES = (
         claim="tried again every 30 s, as promised",
         series=(
             next_retry(" ".join(f"{at} {at}" for at in range(30, 900, 30))),
-            state("backoff", hold(1, LONG)),
-            NOT_FATAL,
+            delay(hold(30, LONG)),
         ),
         fires={"5m": False, "10m": False},
     ),
@@ -369,15 +373,37 @@ STUCK_CASES = (
         alert=STUCK,
         shows=Shows.NEAR_MISS,
         claim="it runs, whatever was promised",
-        series=(next_retry(hold(60, LONG)), state("backoff", hold(0, LONG)), NOT_FATAL),
+        series=(next_retry(hold(60, LONG)), delay(hold(0, LONG))),
         fires={"5m": False, "10m": False},
     ),
     Case(
         alert=STUCK,
         shows=Shows.NEAR_MISS,
         claim="the clock of the host is 25 s behind",
-        series=(next_retry(rise(-25, 15, LONG)), state("backoff", hold(1, LONG)), NOT_FATAL),
+        series=(next_retry(rise(-25, 15, LONG)), delay(hold(30, LONG))),
         fires={"5m": False, "10m": False},
+    ),
+    Case(
+        alert=STUCK,
+        shows=Shows.NEAR_MISS,
+        claim="tried on time, and given up for good",
+        series=(
+            next_retry(hold(60, "1m15s"), hold(STALE, LONG)),
+            delay(hold(30, "1m15s"), hold(0, LONG)),
+            state("fatal", hold(0, "1m15s"), hold(1, LONG)),
+        ),
+        fires={"3m30s": False, "3m45s": False, "4m": False, "4m15s": False, "10m": False},
+    ),
+    Case(
+        alert=STUCK,
+        shows=Shows.NEAR_MISS,
+        claim="tried a minute late, and given up for good",
+        series=(
+            next_retry(hold(60, "2m15s"), hold(STALE, LONG)),
+            delay(hold(30, "2m15s"), hold(0, LONG)),
+            state("fatal", hold(0, "2m15s"), hold(1, LONG)),
+        ),
+        fires={"3m30s": False, "3m45s": False, "4m": False, "5m": False},
     ),
     Case(
         alert=STUCK,
@@ -385,8 +411,7 @@ STUCK_CASES = (
         claim="started after all",
         series=(
             next_retry(hold(60, "5m"), hold(STALE, "10m")),
-            state("backoff", hold(1, "5m"), hold(0, LONG)),
-            NOT_FATAL,
+            delay(hold(30, "5m"), hold(0, LONG)),
         ),
         fires={"4m45s": True, "5m": False, "10m": False},
     ),
@@ -396,7 +421,7 @@ STUCK_CASES = (
         claim="one failed scrape on the way",
         series=(
             next_retry(hold(60, "3m"), STALE, hold(60, LONG)),
-            state("backoff", hold(1, "3m"), STALE, hold(1, LONG)),
+            delay(hold(30, "3m"), STALE, hold(30, LONG)),
         ),
         fires={"3m30s": False, "3m45s": True},
     ),
@@ -406,7 +431,7 @@ STUCK_CASES = (
         claim="seen for the first time when it is late",
         series=(
             next_retry(hold(NOTHING, "5m"), hold(60, LONG)),
-            state("backoff", hold(NOTHING, "5m"), hold(1, LONG)),
+            delay(hold(NOTHING, "5m"), hold(30, LONG)),
         ),
         fires={"6m45s": False, "7m": True},
     ),

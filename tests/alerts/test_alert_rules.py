@@ -42,6 +42,15 @@ def test_fires_and_stays_quiet(alert: str, tmp_path: Path) -> None:
     assert_all_is_well(tests)
 
 
+def test_what_is_given_up_is_not_stuck(tmp_path: Path) -> None:
+    """Nor where a value counts for longer than the alert waits: the example of the README."""
+    tables = tomllib.loads(thresholds.DEFAULTS.read_text("utf-8"))
+    tables["shared"]["gap"] = "3m"
+    alert = "OpsvisorProcessBackoffStuck"
+    numbers = thresholds.from_tables(tables)
+    assert_all_is_well([write_alert_test(tmp_path, "gap", numbers, alert, cases_of(alert))])
+
+
 def _of_all_jobs() -> thresholds.Thresholds:
     tables = tomllib.loads(thresholds.DEFAULTS.read_text("utf-8"))
     tables["general"]["selector"] = 'job=~"opsvisor.*"'
