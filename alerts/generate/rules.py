@@ -368,7 +368,8 @@ instance:opsvisor_process_restarting:count@{storm_window}{@selector}
         expr="changes(process_start_time_seconds{@selector}[@window]) > @restarts",
         summary="opsvisor itself is started again and again.",
         description="opsvisord on {{ $labels.instance }} was started"
-        ' {{ $value | printf "%.0f" }} times within @window, and its processes with it.'
+        ' {{ $value | printf "%.0f" }} times within @window. In between nobody looked after its'
+        " processes: a crash leaves them running, a shutdown stops them."
         "\nRun there: opsvisorctl maintail",
         dashboard=Dashboard.SUPERVISOR,
         takes={"window": Kind.WINDOW, "restarts": Kind.COUNT},

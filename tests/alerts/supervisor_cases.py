@@ -233,8 +233,9 @@ CRASH_LOOPING_CASES = (
         fires={"14m45s": False, "15m": True},
         labels=OF_SUPERVISOR,
         summary="opsvisor itself is started again and again.",
-        description="opsvisord on shop-1:9001 was started 3 times within 30m, and its processes"
-        " with it.\nRun there: opsvisorctl maintail",
+        description="opsvisord on shop-1:9001 was started 3 times within 30m. In between nobody"
+        " looked after its processes: a crash leaves them running, a shutdown stops them."
+        "\nRun there: opsvisorctl maintail",
     ),
     Case(
         alert=CRASH_LOOPING,
