@@ -21,10 +21,9 @@ from opsvisor.compat.supervisor.config.refused import Refused
         ('A=""', {"A": ""}),
         ("A=1,A=2", {"A": "2"}),
         ("A-b.c=/usr/bin:/bin", {"A-b.c": "/usr/bin:/bin"}),
-        (r'A="a\"b"', {"A": 'a"b'}),
-        ("""A="'q'" """, {"A": "'q'"}),
+        ("A=\"it's é\" , B = 'x'", {"A": "it's é", "B": "x"}),
+        (r"""A='\d',B="C:\dir" """, {"A": r"\d", "B": r"C:\dir"}),
         ('A="a b"c" d"', {"A": "a bc d"}),
-        ("A=éa", {"A": "éa"}),
     ],
 )
 def test_pairs(text: str, expected: dict[str, str]) -> None:
@@ -43,6 +42,49 @@ def test_what_only_the_old_mode_understands_is_read_in_the_old_mode(
 ) -> None:
     """Values that POSIX mode refuses keep the meaning they had."""
     assert parse_environment(text).values == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "names"),
+    [
+        (r'A="a\"b"', {"A": 'a"b'}, "A"),
+        ("""A="'q'" """, {"A": "'q'"}, "A"),
+        ("A='\"q\"'", {"A": '"q"'}, "A"),
+        ("""A="a"'b'""", {"A": "ab"}, "A"),
+        ('"A"=1', {"A": "1"}, "A"),
+        ("A=éa", {"A": "éa"}, "A"),
+        (r'A="^\d+\\.\\w$",B="1",C="\\"', {"A": r"^\d+\.\w$", "B": "1", "C": "\\"}, "A, C"),
+    ],
+)
+def test_values_that_change_with_the_mode_are_doubted(
+    text: str, expected: dict[str, str], names: str
+) -> None:
+    """4.3.0 gives the program other values; it is told of which variables, never which."""
+    theirs = datatypes.dict_of_key_value_pairs(text)
+    variables = parse_environment(text)
+    assert variables.values == expected
+    assert names == ", ".join(name for name in expected if theirs.get(name) != expected[name])
+    (doubt,) = variables.doubts
+    assert doubt.startswith(f"Supervisor up to 4.3 reads another value of {names}: check ")
+
+
+@given(st.lists(st.sampled_from(["A=1,", 'B="x y"', "C='z'", ",", '"', "'", "\\", "é", "b"])))
+def test_no_value_changes_in_silence(pieces: list[str]) -> None:
+    """Whatever is read otherwise than by 4.3.0 is doubted, also if the text is read but once."""
+    text = "".join(("D=", *pieces))
+    try:
+        theirs = datatypes.dict_of_key_value_pairs(text)
+        variables = parse_environment(text)
+    except ValueError:
+        return
+    if any(theirs.get(name) != value for name, value in variables.values.items()):
+        assert variables.doubts
+
+
+def test_the_usual_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading takes time, and quotes around whole values leave no doubt."""
+    monkeypatch.delattr("opsvisor.compat.supervisor.config.environment._in_old_mode")
+    assert parse_environment("A=1,B=\"x=é\", C = '#2' ,\n D=/d").doubts == ()
 
 
 @pytest.mark.parametrize(

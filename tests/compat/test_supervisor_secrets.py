@@ -8,6 +8,7 @@ from supervisor_files import load_text, problems
 HEAD = "[supervisord]\n"
 PROGRAM = f"{HEAD}[program:a]\ncommand=x\n"
 HTTP = f"{HEAD}[inet_http_server]\nport=1\n"
+CHECK = "check backslashes, inner quotes and unquoted letters beyond ASCII"
 UNIX = f"{HEAD}[unix_http_server]\nfile=/s\n"
 
 
@@ -72,6 +73,11 @@ def test_what_is_no_secret_is_quoted_as_before(tmp_path: Path) -> None:
     [
         ("PW=$hunter2", ["PW ends early, quote its value if it goes on"]),
         ("PW=x$hunter2=y;C=1", ["PW ends early, quote its value if it goes on"]),
+        (
+            r'PW="hunter2\\",C=1',
+            [f"Supervisor up to 4.3 reads another value of PW: {CHECK}"],
+        ),
+        (r'PW=x$hunter2="\\"', ["PW ends early, quote its value if it goes on"]),
         ("PW=hunter2#x", ["'#' begins a comment, quote the value if it belongs to it"]),
     ],
 )

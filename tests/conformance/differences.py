@@ -101,6 +101,18 @@ DIFFERENCES = (
         reason="the text may hold a password, and the log of a failed start is read by many",
     ),
     Difference(
+        id="environment-quotes",
+        names=("[supervisord] environment", "[program:x] environment"),
+        verdict=Verdict.DIFFERENT,
+        supervisor="4.3 knows no escapes in `environment`, takes quotes off both ends of a value, "
+        "and ends a value where a quote does: "
+        """`A="\\\\d",B='"q"',C="a"'b'` gives `\\\\d`, `q`, `a`""",
+        opsvisor="reads it as a POSIX shell does, and as 4.4 will: "
+        """`\\d`, `"q"`, `ab`; the log, --check and `opsvisorctl migrate` name each variable """
+        "that 4.3 reads otherwise",
+        reason="what is written in quotes should be what a program gets",
+    ),
+    Difference(
         id="spawn-directory",
         names=("[program:x] directory",),
         verdict=Verdict.BETTER,

@@ -166,6 +166,30 @@ def test_a_stray_percent_sign(tmp_path_factory: pytest.TempPathFactory) -> None:
         pair.ours.kill()
 
 
+@pytest.mark.differs("environment-quotes")
+def test_quotes_and_escapes_in_the_environment(start_pair: StartPair) -> None:
+    """Another value for the program; which variables have one is told wherever one would look."""
+    pair = start_pair(
+        f"{HEAD}[program:a]\ncommand=/usr/bin/env\nstartsecs=0\nautorestart=false\n"
+        "stdout_logfile=$HERE/a.out\n"
+        """environment=T_A="^\\d+\\\\.$",T_B='"q"',T_C="x y",T_D="a"'b'\n"""
+    )
+
+    def script(one: Contestant) -> list[str]:
+        one.until("a", "EXITED")
+        given = one.until_text("a.out", "T_D=").splitlines()
+        return sorted(line for line in given if line.startswith("T_"))
+
+    theirs, ours = pair.both(script)
+    assert theirs == [r"T_A=^\d+\\.$", "T_B=q", "T_C=x y", "T_D=a"]
+    assert ours == [r"T_A=^\d+\.$", 'T_B="q"', "T_C=x y", "T_D=ab"]
+    told = "environment of [program:a]: Supervisor up to 4.3 reads another value of T_A, T_B, T_D:"
+    assert f"WARN {told}" in pair.ours.log
+    file = str(pair.ours.config)
+    assert told in pair.ours.run_daemon("--check", file).out
+    assert told in pair.ours.opsvisorctl("migrate", file).err
+
+
 # Notes every event it is told, and rejects the first if it is asked to.
 LISTENER = """\
 import sys

@@ -1,12 +1,14 @@
-"""`environment=`: KEY=value pairs, separated by commas.
+r"""`environment=`: KEY=value pairs, separated by commas.
 
 Supervisor reads them with `shlex`: up to 4.3 in its old mode, which has no escapes and takes
 quotes off both ends of a value, later in POSIX mode. POSIX is what counts here; a text that only
-the old mode understands (`A=it's`) is still read in the old mode.
+the old mode understands (`A=it's`) is still read in the old mode. What both understand, but not in
+the same way (`A="\\d"`, `A='"q"'`), is doubted.
 
 Values are often secrets, so no message quotes more than the name of a variable.
 """
 
+import re
 import shlex
 from collections.abc import Mapping
 
@@ -14,6 +16,12 @@ from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.core.struct import Struct
 
 _UNQUOTED = "/.+-():"  # allowed in a word without quotes, besides letters, digits and _
+
+# Quotes around a whole value mean the same in both modes. Only a backslash, any other quote, or a
+# letter beyond ASCII without quotes (no letter in the old mode) can differ: few texts have one,
+# and shlex is slow, so that no other text is read twice.
+_WHOLE = re.compile(r"""=\s*(?:"[^"'\\]*"|'[^"'\\]*')(?=\s*(?:,|$))""")
+_AMBIGUOUS = re.compile(r"""["'\\]|[^\0-\x7f]""")
 
 # The kernel takes no variable of more than 128 KiB, and shlex needs seconds for a word of that.
 _LENGTH_MAX = 256 * 1024
@@ -36,12 +44,32 @@ def parse_environment(text: str) -> Variables:
     if len(text) > _LENGTH_MAX:
         raise Refused(f"environment is longer than {_LENGTH_MAX} characters", _USE_A_FILE)
     try:
-        return _pairs(text, _words(text, posix=True), ends="")
+        read = _pairs(text, _words(text, posix=True), ends="")
     except Refused as why:
         try:
-            return _pairs(text, _words(text, posix=False), ends="'\"")
+            return _in_old_mode(text)
         except Refused:
             raise why from None
+    # After another doubt, what looks like a name may be a piece of a value.
+    if read.doubts or not _AMBIGUOUS.search(_WHOLE.sub("", text)):
+        return read
+    return Variables(read.values, _doubt_mode(text, read.values))
+
+
+def _in_old_mode(text: str) -> Variables:
+    return _pairs(text, _words(text, posix=False), ends="'\"")
+
+
+def _doubt_mode(text: str, values: Mapping[str, str]) -> tuple[str, ...]:
+    try:
+        old = _in_old_mode(text).values
+    except Refused:  # by Supervisor up to 4.3 as well: nobody is used to another value
+        return ()
+    names = [name for name, value in values.items() if old.get(name) != value]
+    if not names:
+        return ()
+    check = "check backslashes, inner quotes and unquoted letters beyond ASCII"
+    return (f"Supervisor up to 4.3 reads another value of {', '.join(names)}: {check}",)
 
 
 def _words(text: str, *, posix: bool, comments: str = "#") -> list[str]:
