@@ -85,6 +85,21 @@ DIFFERENCES = (
         reason="the output is there",
     ),
     Difference(
+        id="tail-dev-null",
+        names=(
+            "[program:x] stdout_logfile",
+            "[program:x] stderr_logfile",
+            "supervisorctl tail",
+            "supervisor.readProcessStdoutLog",
+            "supervisor.tailProcessStdoutLog",
+        ),
+        verdict=Verdict.BETTER,
+        supervisor="`tail` of a program that logs to /dev/null is empty",
+        opsvisor="it shows the recent output that opsvisord keeps in memory, by supervisorctl and "
+        "XML-RPC as well",
+        reason="the output is there, and on no disk",
+    ),
+    Difference(
         id="ctl-clear-group",
         names=("supervisorctl clear",),
         verdict=Verdict.BETTER,
@@ -119,6 +134,15 @@ DIFFERENCES = (
         supervisor="a program whose directory is missing is spawned, and ends with status 127",
         opsvisor="it is not spawned; `spawnerr` says that the directory is missing",
         reason="the reason is told where people look for it",
+    ),
+    Difference(
+        id="directory-empty",
+        names=("[program:x] directory",),
+        verdict=Verdict.DIFFERENT,
+        supervisor="`directory=` without a value is a directory that can't be entered: the "
+        "program ends with status 127, BACKOFF, and FATAL in the end",
+        opsvisor="it means that none is given: the program runs where the daemon does",
+        reason="it is what an empty value of other options means",
     ),
     Difference(
         id="child-sigpipe",
@@ -287,6 +311,16 @@ DIFFERENCES = (
         "stopwaitsecs",
         opsvisor="no signal is lost",
         reason="the program is given its own signal handlers before anybody can signal it",
+    ),
+    Difference(
+        id="stop-continues",
+        names=("[program:x] stopsignal", "supervisor.stopProcess"),
+        verdict=Verdict.BETTER,
+        supervisor="a stop sends the stop signal only: a program that is suspended, by SIGSTOP "
+        "say, doesn't see it, and is killed after stopwaitsecs",
+        opsvisor="SIGCONT follows the stop signal, also to programs that are not suspended: one "
+        "with a handler for it sees it",
+        reason="a suspended program should be able to end in order as well",
     ),
     Difference(
         id="paced-restarts",

@@ -5,13 +5,16 @@ Each of them is explained in differences.py.
 
 import base64
 import os
+import signal
 import sys
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from contestants import HEAD, Contestant, Fault, HttpError, StartPair, new_pair
 from daemon import eventually
+from procfs import status_of
 
 CAT = "[program:a]\ncommand=/bin/cat\nstartsecs=0\n"
 
@@ -114,6 +117,66 @@ def test_stop_right_after_start(start_pair: StartPair) -> None:
         return "with SIGKILL" in one.log
 
     assert start_pair(config).both(script) == (True, False)
+
+
+@pytest.mark.differs("stop-continues")
+def test_stop_of_a_suspended_process(start_pair: StartPair) -> None:
+    """Supervisor kills it in the end. Here it goes on, to end in order, and all are told to."""
+    common = "startsecs=0\nstopwaitsecs=1\nstdout_logfile=$HERE/%(program_name)s.out\n"
+    config = (
+        f"{HEAD}[program:suspended]\ncommand=$VICTIM 'finish TERM 0'\n{common}"
+        f"[program:awake]\ncommand=$VICTIM 'ignore TERM' 'finish CONT 0'\n{common}"
+    )
+
+    def script(one: Contestant) -> list[bool]:
+        for name in ("suspended", "awake"):
+            one.until_text(f"{name}.out", "will finish")
+        pid = one.info("suspended")["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        eventually(lambda: status_of(pid)["State"].startswith("T"))
+        for name in ("suspended", "awake"):
+            assert one.call("supervisor.stopProcess", name) is True
+            if one.is_ours:
+                one.until_text(f"{name}.out", "finished")
+        said = [(one.directory / f"{name}.out").read_text() for name in ("suspended", "awake")]
+        return ["finished" in text for text in said]
+
+    assert start_pair(config).both(script) == ([False, False], [True, True])
+
+
+@pytest.mark.differs("directory-empty")
+def test_an_empty_directory(start_pair: StartPair) -> None:
+    """Supervisor tries to enter it; here nothing is given where nothing is written."""
+    config = (
+        f"{HEAD}[program:a]\ncommand=/bin/cat\ndirectory=\nstartsecs=1\nstartretries=1\n"
+        "autostart=false\n"
+    )
+
+    def script(one: Contestant) -> tuple[str, bool]:
+        one.call("supervisor.startProcess", "a")
+        return one.until("a", "RUNNING", "FATAL"), "exit status 127" in one.log
+
+    pair = start_pair(config)
+    assert pair.both(script) == (("FATAL", True), ("RUNNING", False))
+    where = Path(f"/proc/{pair.ours.info('a')['pid']}/cwd")
+    assert where.readlink() == pair.ours.directory
+
+
+@pytest.mark.differs("tail-dev-null")
+def test_tail_of_what_is_logged_nowhere(start_pair: StartPair) -> None:
+    """Supervisor reads the device; ours has the output in memory."""
+    config = (
+        f"{HEAD}[program:a]\ncommand=/bin/echo hello\nstartsecs=0\nautorestart=false\n"
+        "stdout_logfile=/dev/null\n"
+    )
+
+    def script(one: Contestant) -> list[str]:
+        one.until("a", "EXITED")
+        read = one.call("supervisor.readProcessStdoutLog", "a", 0, 0)
+        tail, _, _ = one.call("supervisor.tailProcessStdoutLog", "a", 0, 100)
+        return [read, tail, one.supervisorctl("tail", "a").out.strip()]
+
+    assert start_pair(config).both(script) == ([""] * 3, ["hello\n", "hello\n", "hello"])
 
 
 @pytest.mark.differs("paced-restarts")
