@@ -19,7 +19,9 @@ _INTRODUCTION = """\
 `/metrics` answers in the Prometheus text format 0.0.4, or in OpenMetrics 1.0 for those who ask for
 it, gzipped where that is accepted. Times are Unix seconds, lengths seconds, sizes bytes, ratios
 0 to 1. Counters begin at 0 with the daemon and with the process entering the configuration, and
-are there from that moment on.
+are there from that moment on. After a crash of the daemon those of processes go on, except
+`opsvisor_log_*_total`, which begin at 0, and `opsvisor_health_check_*_total`, which lose what was
+counted since a verdict last changed; an upgrade in place keeps them all.
 
 `group` and `process` are the names that the API and `opsvisorctl` use. No label grows without
 bound: there are no pids, exit codes, commands or URL paths in any of them. Bytes of a name that
