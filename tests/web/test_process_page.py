@@ -232,12 +232,14 @@ def test_who_did_what_and_what_came_of_it(site: Site, talker: Page) -> None:
 
 
 def test_a_process_that_is_not_there(site: Site, open_page: OpenPage) -> None:
-    """Is told of where it would be, with the hint of the API."""
+    """Is told of where it would be, with a way to those that are."""
     open_page.complaints.excuse("404")
     page = open_page(address(site, "nobody"))
-    told = page.get_by_role("alert").filter(has_text="This process is not there")
-    expect(told).to_contain_text("no such process: nobody")
-    expect(told).to_contain_text("Hint")
+    told = page.get_by_role("alert").filter(has_text="There is no such process")
+    expect(told).to_contain_text("opsvisord has no process nobody")
+    expect(page.get_by_role("region", name="State")).to_be_hidden()
+    told.get_by_role("link", name="All processes").click()
+    expect(page.get_by_role("link", name="talker", exact=True)).to_be_visible()
 
 
 # -- what can be done -----------------------------------------------------------------------------
@@ -489,7 +491,7 @@ def test_a_log_goes_on_after_a_crash_of_the_daemon(begin: Begin, open_page: Open
 
 
 def test_a_process_that_comes_back(begin: Begin, open_page: OpenPage) -> None:
-    """Taken out of the configuration it is gone, and put back its page is there again."""
+    """Taken out of the configuration it is said to be gone, and put back it is there again."""
     open_page.complaints.excuse("404")
     programs = '[program.a]\ncommand = "$VICTIM"\n'
     site = begin(f'{programs}[program.b]\ncommand = "$VICTIM"\n')
@@ -499,8 +501,11 @@ def test_a_process_that_comes_back(begin: Begin, open_page: OpenPage) -> None:
     whole = site.daemon.home.programs.read_text()
     site.daemon.home.rewrite(programs)
     site.daemon.client.apply()
-    gone = page.get_by_role("alert").filter(has_text="This process is not there")
-    expect(gone).to_be_visible()
+    gone = page.get_by_role("alert").filter(has_text="This process was removed")
+    expect(gone).to_contain_text("b is no longer in the configuration")
+    expect(gone.get_by_role("link", name="All processes")).to_be_visible()
+    expect(state(page)).to_have_count(0)
+    expect(button(page, "Restart…")).to_have_count(0)
     site.daemon.home.programs.write_text(whole)
     site.daemon.client.apply()
     expect(gone).to_have_count(0)

@@ -159,13 +159,18 @@ class ProcessPage {
 
   // -- what has changed -------------------------------------------------------------------------
 
+  /** As it is, or was said to be before the store knew of any; null once it is gone. */
   get #status() {
-    return this.store.processes.get(this.name) ?? null;
+    const known = this.store.processes.get(this.name);
+    return known ?? (this.#isGone ? null : this.#history?.status ?? null);
   }
 
   /** @param {import("./store.js").Changes} changes */
   #onChanges(changes) {
     if (changes.all || changes.processes.has(this.name) || changes.removed.has(this.name)) {
+      if (this.#history !== null && !this.store.processes.has(this.name)) {
+        this.#leave();
+      }
       this.#show();
       this.#askSoon(ASK_AFTER);
     }
@@ -211,16 +216,32 @@ class ProcessPage {
       this.#showCharts();
     } catch (error) {
       const problem = asProblem(error);
-      this.#isGone = problem.status === 404;
       // A daemon that does not answer is told of at the top of the page.
-      if (problem.status !== 0) {
+      if (problem.status === 404) {
+        this.#leave();
+      } else if (problem.status !== 0 && !this.#isGone) {
         replace(this.problem, problemPanel(problem, {
-          title: this.#isGone ? "This process is not there" : "Not all of this process can be shown",
-          retry: () => this.#askSoon(0),
+          title: "Not all of this process can be shown", retry: () => this.#askSoon(0),
         }));
-        this.body.hidden = this.#isGone && this.#history === null;
       }
     }
+  }
+
+  /** There is no such process, or no longer: what was shown of it says nothing of now. */
+  #leave() {
+    if (this.#isGone) {
+      return; // it is told already
+    }
+    const wasThere = this.#history !== null;
+    this.#isGone = true;
+    this.#before = null;
+    this.body.hidden = true;
+    replace(this.problem, h("div", { class: "panel problem-panel", role: "alert" },
+      h("h2", {}, wasThere ? "This process was removed" : "There is no such process"),
+      h("p", {}, wasThere
+        ? `${this.name} is no longer in the configuration that opsvisord works by.`
+        : `opsvisord has no process ${this.name}, or your access does not reach to it.`),
+      h("p", {}, "If it comes back, so does this page. ", h("a", { href: "#/" }, "All processes"))));
   }
 
   /** Have every measurement that is remembered; the overview makes do with fewer. */
@@ -253,7 +274,7 @@ class ProcessPage {
   // -- showing it -------------------------------------------------------------------------------
 
   #show() {
-    const status = this.#status ?? this.#history?.status ?? null;
+    const status = this.#status;
     if (status === null) {
       return;
     }
@@ -324,7 +345,7 @@ class ProcessPage {
 
   /** Everything that goes on by itself. */
   #tick() {
-    const status = this.#status ?? this.#history?.status ?? null;
+    const status = this.#status;
     if (status === null) {
       return;
     }
@@ -516,7 +537,7 @@ class ProcessPage {
 
   #showAccess() {
     const refusal = this.session.refusal("operate");
-    const status = this.#status ?? this.#history?.status ?? null;
+    const status = this.#status;
     const can = status ? sensible(status) : null;
     const { start, restart, stop, signal, stdin } = this.buttons;
     /** @type {[HTMLButtonElement, boolean, string][]} */
