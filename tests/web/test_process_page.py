@@ -48,12 +48,15 @@ PROGRAMS = """\
     command = "$VICTIM"
     log = { stderr = "merge" }
 
+    [program.wordy]
+    command = ["sleep", "100000", "$LONG"]
+
     [program.missing]
     command = ["$HERE/no-such-program"]
     backoff_delay = "600s"
     backoff_limit = "600s"
     restart_limit_count = 0
-"""
+""".replace("$LONG", "0" * 400)
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +243,14 @@ def test_a_process_that_is_not_there(site: Site, open_page: OpenPage) -> None:
     expect(page.get_by_role("region", name="State")).to_be_hidden()
     told.get_by_role("link", name="All processes").click()
     expect(page.get_by_role("link", name="talker", exact=True)).to_be_visible()
+
+
+def test_a_long_command_leaves_its_actions_in_sight(site: Site, open_page: OpenPage) -> None:
+    """However long it is: what can be done stays on the screen."""
+    page = open_page(address(site, "wordy"))
+    expect(fact(page, "Command")).to_contain_text("0000")
+    expect(button(page, "Stop…")).to_be_in_viewport(ratio=1)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 # -- what can be done -----------------------------------------------------------------------------
