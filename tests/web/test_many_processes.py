@@ -51,6 +51,30 @@ def test_the_keyboard_reaches_the_last(site: Site, open_page: OpenPage) -> None:
     expect(page.get_by_role("link", name=f"web:web_{COUNT - 2}", exact=True)).to_be_focused()
 
 
+def test_back_leads_to_where_one_was(site: Site, open_page: OpenPage) -> None:
+    """To the same rows in sight, with the keyboard at the same; a link leads to the top."""
+    page = open_page(site.url)
+    expect(page.get_by_role("link", name="zzz:broken", exact=True)).to_be_visible()
+    page.keyboard.press("k")
+    last = page.get_by_role("link", name=f"web:web_{COUNT - 1}", exact=True)
+    expect(last).to_be_focused()
+    top = page.evaluate("() => window.scrollY")
+    assert top > 1000
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"web:web_{COUNT - 1}")
+    expect(page.get_by_role("log")).to_be_visible()
+    page.go_back()
+    expect(last).to_be_focused()
+    expect(last).to_be_in_viewport()
+    assert page.evaluate("() => window.scrollY") == top
+    page.keyboard.press("k")
+    expect(page.get_by_role("link", name=f"web:web_{COUNT - 2}", exact=True)).to_be_focused()
+    page.get_by_role("link", name="Daemon").click()
+    expect(page.get_by_role("region", name="Health")).to_be_visible()
+    page.get_by_role("link", name="Processes", exact=True).click()
+    expect(page.get_by_role("link", name="zzz:broken", exact=True)).to_be_in_viewport()
+
+
 def test_a_phone_scrolls_to_the_end(site: Site, open_page: OpenPage) -> None:
     """Cards are as high as they are said to be."""
     page = open_page(site.url, size=PHONE)

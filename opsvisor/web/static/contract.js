@@ -144,7 +144,7 @@ class Entry {
       return;
     }
     // Not by assigning location.hash: nothing new is to be gone back to.
-    history.replaceState(null, "", `#/api?operation=${encodeURIComponent(this.operation.id)}`);
+    history.replaceState(history.state, "", `#/api?operation=${encodeURIComponent(this.operation.id)}`);
     if (!this.#isFilled) {
       this.#isFilled = true;
       this.showCurl();

@@ -29,9 +29,12 @@ import { applyTheme, setTheme, theme } from "./theme.js";
 
 /**
  * A page that is shown. `update` is told of another query for the same page; without it the page
- * is made anew.
+ * is made anew. `at` is what the keyboard is at, "" if nothing; `comeBack` has it there again.
  *
- * @typedef {{unmount: () => void, update?: (route: Route) => void}} Mounted
+ * @typedef {{
+ *   unmount: () => void, update?: (route: Route) => void,
+ *   at?: () => string, comeBack?: (at: string) => void,
+ * }} Mounted
  */
 
 /** @typedef {(container: HTMLElement, context: Context, route: Route) => Mounted | Promise<Mounted>} Mount */
@@ -86,6 +89,10 @@ mountNotices(document.body);
 /** @type {Context} */
 const context = { store, session, live, setTitle };
 let title = "";
+/** Where somebody was, by the entries of the browser's history. */
+/** @type {Map<string, {top: number, at: string}>} */
+const places = new Map();
+let entry = "";
 /** What is shown; null while it is being fetched, or while somebody has to log in. */
 /** @type {{page: Route["page"], name: string, mounted: Mounted} | null} */
 let shown = null;
@@ -107,6 +114,8 @@ store.subscribe((changes) => {
   }
 });
 session.subscribe(showWho);
+// What is restored by the browser comes before the rows that it is about.
+history.scrollRestoration = "manual";
 window.addEventListener("hashchange", () => void showPage());
 setInterval(() => {
   if (store.connection.kind === "lost") {
@@ -134,6 +143,7 @@ async function showPage() {
   if (isLocked) {
     return; // it is shown to who has logged in
   }
+  const place = changePlace();
   const route = parse(location.hash);
   for (const { page, node } of links) {
     setAttribute(node, "aria-current", page === route.page && "page");
@@ -157,6 +167,10 @@ async function showPage() {
       if (!isFirst) {
         content.focus({ preventScroll: true });
       }
+      if (place) {
+        window.scrollTo(0, place.top);
+        mounted.comeBack?.(place.at);
+      }
     } else {
       mounted.unmount();
     }
@@ -164,6 +178,19 @@ async function showPage() {
     const problem = asProblem(error);
     replace(container, problemPanel(problem, { title: "This page can't be shown", retry: () => void showPage() }));
   }
+}
+
+/** Note where somebody was, and find where they were when they were last where they are now. */
+function changePlace() {
+  if (shown) {
+    places.set(entry, { top: window.scrollY, at: shown.mounted.at?.() ?? "" });
+  }
+  const known = history.state?.entry;
+  entry = known ?? `${performance.timeOrigin + performance.now()}`;
+  if (known === undefined) {
+    history.replaceState({ entry }, "");
+  }
+  return places.get(entry);
 }
 
 /** @type {Mount} */

@@ -50,7 +50,12 @@ const KEYS = [
  */
 export function mount(container, context, route) {
   const overview = new Overview(container, context, route);
-  return { unmount: () => overview.unmount(), update: (next) => overview.goTo(next) };
+  return {
+    unmount: () => overview.unmount(),
+    update: (next) => overview.goTo(next),
+    at: () => overview.table.at,
+    comeBack: (at) => overview.table.comeBack(at),
+  };
 }
 
 class Overview {
@@ -271,7 +276,7 @@ class Overview {
   #remember() {
     const { key, descending } = this.#order;
     const sort = key === "worst" ? "" : `${descending ? "-" : ""}${key}`;
-    history.replaceState(null, "", overviewLink({ q: this.#text, sort }));
+    history.replaceState(history.state, "", overviewLink({ q: this.#text, sort }));
   }
 
   /** @param {string} name */

@@ -467,7 +467,7 @@ class ProcessPage {
       tab: this.#tab === "log" ? "" : this.#tab,
       stream: this.log.stream === "stdout" ? "" : this.log.stream,
     };
-    history.replaceState(null, "", processLink(this.name, query));
+    history.replaceState(history.state, "", processLink(this.name, query));
   }
 
   #showTab() {

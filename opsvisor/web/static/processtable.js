@@ -174,6 +174,22 @@ export class ProcessTable {
       window.scrollTo(0, end - window.innerHeight + 60);
     }
     this.draw();
+    this.#focus(name);
+  }
+
+  /**
+   * Have the keyboard where it was, without moving what is in sight.
+   *
+   * @param {string} name "" if it was at none
+   */
+  comeBack(name) {
+    this.at = name;
+    this.draw();
+    this.#focus(name);
+  }
+
+  /** @param {string} name */
+  #focus(name) {
     const made = this.#made.get(`process ${name}`);
     if (made instanceof ProcessRow) {
       made.link.focus({ preventScroll: true });
