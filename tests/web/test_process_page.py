@@ -293,23 +293,37 @@ def test_restart_and_signal(site: Site, talker: Page) -> None:
 
 
 def test_send_to_standard_input(talker: Page) -> None:
-    """What is sent arrives; where nothing can be sent, the API says why."""
+    """What is sent arrives."""
     button(talker, "Send input…").click()
     talker.get_by_label("Text").fill("say hello from the page")
     agree(talker, "Send")
     expect(lines(talker).filter(has_text="hello from the page")).to_be_visible()
 
 
-def test_what_is_refused_is_told_with_its_hint(site: Site, open_page: OpenPage) -> None:
+def test_nothing_is_sent_to_who_has_no_input(site: Site, open_page: OpenPage) -> None:
+    """The button says why, and what would change it."""
+    page = open_page(address(site, "merged"))
+    expect(state(page)).to_contain_text("RUNNING")
+    expect(button(page, "Send input…")).to_be_disabled()
+    expect(button(page, "Send input…")).to_have_attribute(
+        "title", 'it has no standard input: set stdin = "pipe" for it'
+    )
+    expect(button(page, "Signal…")).to_be_enabled()
+
+
+def test_what_is_refused_is_told_with_its_hint(
+    site: Site, talker: Page, open_page: OpenPage
+) -> None:
     """As the API has it."""
     open_page.complaints.excuse("409")
-    page = open_page(address(site, "merged"))
-    button(page, "Send input…").click()
-    page.get_by_label("Text").fill("hello")
-    agree(page, "Send")
-    told = page.get_by_role("alert").filter(has_text="not done")
-    expect(told).to_contain_text("merged has no standard input")
-    expect(told).to_contain_text('set stdin = "pipe" for it')
+    button(talker, "Send input…").click()
+    talker.get_by_label("Text").fill("hello")
+    site.daemon.client.act("stop", ["talker"])
+    agree(talker, "Send")
+    told = talker.get_by_role("alert").filter(has_text="not done")
+    expect(told).to_contain_text("talker is not running")
+    expect(told).to_contain_text("opsvisorctl start")
+    site.daemon.client.act("start", ["talker"])
 
 
 def test_who_may_only_look_can_not_be_misled(begin: Begin, open_page: OpenPage) -> None:
@@ -633,6 +647,7 @@ def test_where_each_option_came_from(talker: Page) -> None:
     expect(kill_delay).to_contain_text(re.compile(r"programs\.toml:\d+"))
     expect(table).to_contain_text("environment.COLOUR")
     expect(table).to_contain_text("green")
+    expect(button(talker, "Send input…")).to_be_enabled()
     few = table.get_by_role("row").count()
     talker.get_by_label("Only what is set").uncheck()
     expect(table).to_contain_text("default")

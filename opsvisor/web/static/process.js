@@ -85,6 +85,7 @@ class ProcessPage {
     this.session = session;
     this.name = name;
     store.closely = name;
+    this.#generation = store.daemon?.generation ?? -1;
     setTitle(name);
 
     this.heading = h("h1", {}, name);
@@ -98,7 +99,7 @@ class ProcessPage {
     this.strip = h("div", { class: "strip-place" });
     this.runs = new RunList();
     this.happened = new Happened();
-    this.settings = new Settings(name);
+    this.settings = new Settings(name, () => this.#showAccess());
     this.tree = new Tree();
     this.buttons = this.#makeButtons();
     this.#tab = tabOf(route);
@@ -186,9 +187,7 @@ class ProcessPage {
     const generation = this.store.daemon?.generation ?? -1;
     if (changes.daemon && generation !== this.#generation) {
       this.#generation = generation;
-      if (this.#tab === "config") {
-        void this.settings.load();
-      }
+      void this.settings.load();
     }
   }
 
@@ -203,6 +202,9 @@ class ProcessPage {
     try {
       /** @type {[History, ProcessDetail]} */
       const [history, detail] = await Promise.all([ask(`${path}/history`), ask(path)]);
+      if (this.#detail === null || this.#isGone) {
+        void this.settings.load();
+      }
       this.#history = history;
       this.#detail = detail;
       if (this.#isGone) {
@@ -539,6 +541,7 @@ class ProcessPage {
     const refusal = this.session.refusal("operate");
     const status = this.#status;
     const can = status ? sensible(status) : null;
+    const isDeaf = this.settings.valueOf("stdin") === '"null"';
     const { start, restart, stop, signal, stdin } = this.buttons;
     /** @type {[HTMLButtonElement, boolean, string][]} */
     const all = [
@@ -546,7 +549,8 @@ class ProcessPage {
       [restart, can?.restart ?? false, "it is being stopped"],
       [stop, can?.stop ?? false, "it does not run"],
       [signal, can?.signal ?? false, "it does not run"],
-      [stdin, can?.signal ?? false, "it does not run"],
+      [stdin, (can?.signal ?? false) && !isDeaf,
+        isDeaf ? 'it has no standard input: set stdin = "pipe" for it' : "it does not run"],
     ];
     for (const [button, isSensible, otherwise] of all) {
       button.disabled = refusal !== "" || !isSensible;

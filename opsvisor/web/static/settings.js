@@ -35,9 +35,13 @@ export class Settings {
   #options = null;
   #isAsking = false;
 
-  /** @param {string} name */
-  constructor(name) {
+  /**
+   * @param {string} name
+   * @param {() => void} onLoad they are known, or known anew
+   */
+  constructor(name, onLoad) {
     this.name = name;
+    this.onLoad = onLoad;
     this.filter = h("input", {
       type: "search", "aria-label": "Filter options", placeholder: "Filter options",
       autocomplete: "off", spellcheck: "false", oninput: () => this.#show(),
@@ -57,6 +61,14 @@ export class Settings {
       this.body);
   }
 
+  /**
+   * The value of an option as TOML has it; undefined while that is not known.
+   * @param {string} name
+   */
+  valueOf(name) {
+    return this.#options?.find((option) => option.name === name)?.value;
+  }
+
   /** Ask what they are now. */
   async load() {
     if (this.#isAsking) {
@@ -71,6 +83,7 @@ export class Settings {
         replace(this.place, this.table);
       }
       this.#show();
+      this.onLoad();
     } catch (error) {
       replace(this.place, problemPanel(asProblem(error), {
         title: "The configuration can't be shown", retry: () => void this.load(),
