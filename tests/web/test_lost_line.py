@@ -22,7 +22,7 @@ def test_a_lost_line_is_told_and_taken_up_again(begin: Begin, open_page: OpenPag
     page.wait_for_function("() => import('/static/contract.js').then(() => true)")
     site.daemon.crash()
     banner = page.get_by_role("alert").filter(has_text="Connection lost")
-    expect(banner).to_contain_text("What is shown may be out of date.")
+    expect(banner).to_contain_text("What is shown may be out of date. the daemon does not answer")
     expect(banner).to_contain_text(re.compile(r"Trying again in \d+ s"))
     expect(banner).to_contain_text("Hint:")
     check_accessible(page)

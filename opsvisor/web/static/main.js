@@ -281,7 +281,7 @@ function setLine(tone, text) {
 }
 
 const countdown = h("span", {});
-const bannerText = h("div", {});
+const bannerText = h("div", { class: "banner-text" });
 replace(banner, bannerText, h("div", { class: "banner-again" }, countdown,
   h("button", { type: "button", onclick: () => live.tryNow() }, "Try now")));
 // What ticks every second is not for reading aloud.
@@ -296,7 +296,7 @@ let bannerProblem = null;
 function showBanner(problem, left) {
   if (bannerProblem?.detail !== problem.detail) {
     bannerProblem = problem;
-    replace(bannerText, h("strong", {}, "Connection lost. What is shown may be out of date."), problemText(problem));
+    replace(bannerText, h("strong", {}, "Connection lost. What is shown may be out of date."), " ", problemText(problem));
   }
   setText(countdown, left > 0 ? `Trying again in ${left} s` : "Trying now");
   banner.hidden = false;
