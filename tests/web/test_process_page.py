@@ -48,6 +48,14 @@ PROGRAMS = """\
     command = "$VICTIM"
     log = { stderr = "merge" }
 
+    [program.looping]
+    command = "$VICTIM 'exit 3'"
+    startup = "manual"
+    backoff_delay = "1ms"
+    backoff_limit = "1ms"
+    restart_limit_count = 15
+    fatal_retry_delay = "never"
+
     [program.wordy]
     command = ["sleep", "100000", "$LONG"]
 
@@ -251,6 +259,29 @@ def test_a_long_command_leaves_its_actions_in_sight(site: Site, open_page: OpenP
     expect(fact(page, "Command")).to_contain_text("0000")
     expect(button(page, "Stop…")).to_be_in_viewport(ratio=1)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def crash_often(site: Site) -> None:
+    """Have `looping` end more often than is remembered."""
+
+    def has_given_up() -> bool:
+        status = site.daemon.status("looping")
+        return status.state == "FATAL" and status.starts >= before + 15
+
+    before = site.daemon.status("looping").starts
+    site.daemon.client.act("start", ["looping"])
+    eventually(has_given_up)
+
+
+def test_the_newest_run_is_in_sight_on_a_phone(site: Site, open_page: OpenPage) -> None:
+    """The oldest is what there is no room for."""
+    crash_often(site)
+    page = open_page(address(site, "looping"), size=PHONE)
+    runs = page.get_by_role("list", name="Runs, the oldest first").get_by_role("button")
+    expect(runs).to_have_count(10)
+    last = runs.last.bounding_box()
+    assert last is not None
+    assert last["x"] + last["width"] <= PHONE["width"]
 
 
 # -- what can be done -----------------------------------------------------------------------------

@@ -430,6 +430,10 @@ class ProcessPage {
         this.#choose("runs");
         this.runs.open(run);
       }));
+      const list = this.strip.querySelector("ol");
+      if (list) {
+        list.scrollLeft = list.scrollWidth; // where there is no room for all: to the newest
+      }
     }
     this.runs.update(runs, now);
     const tab = this.tabs.get("runs");
