@@ -113,6 +113,10 @@ def test_who_may_only_look_is_told_so(site: Site, page: Page) -> None:
     expect(bar).to_contain_text("needs the access 'operate', and you have 'read'")
     expect(bar.get_by_role("button", name="Restart", exact=True)).to_be_disabled()
     page.keyboard.press("t")
+    page.keyboard.press("r")
+    told = page.get_by_role("region", name="Results").get_by_role("alert")
+    expect(told).to_have_count(1)
+    expect(told).to_contain_text("Acting needs the access 'operate', and you have 'read'")
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.goto(f"{site.url}#/daemon")
     for name in ("Shut down", "Reload", "Upgrade", "Look for changes"):

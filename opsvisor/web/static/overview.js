@@ -8,6 +8,7 @@ import { filterOf, statesIn, withState, withWord, wordsOf } from "./filter.js";
 import { counted } from "./format.js";
 import { icon } from "./icons.js";
 import { shapeOf, toneOf } from "./marks.js";
+import { notice } from "./notices.js";
 import { ProcessTable } from "./processtable.js";
 import { overviewLink, processLink } from "./router.js";
 import { rowsOf } from "./rows.js";
@@ -66,6 +67,8 @@ class Overview {
   /** @type {string[]} */
   #matching = [];
   #anchor = "";
+  /** @type {import("./notices.js").Notice | null} */
+  #refused = null;
   /** @type {Map<string, {node: HTMLButtonElement, count: HTMLElement}>} */
   #chips = new Map();
 
@@ -370,7 +373,11 @@ class Overview {
    * @param {string[]} names
    */
   async #act(action, names) {
-    if (names.length > 0 && this.session.refusal("operate") === "") {
+    const refusal = this.session.refusal("operate");
+    if (refusal) {
+      this.#refused?.close(); // of a key that is held down, one is enough
+      this.#refused = notice(`Acting ${refusal}`, "bad");
+    } else if (names.length > 0) {
       await act(action, names, action === "signal" ? { signal: this.signal.value } : {});
     }
   }
