@@ -273,6 +273,27 @@ def crash_often(site: Site) -> None:
     eventually(has_given_up)
 
 
+def test_ends_that_are_not_kept_are_told(site: Site, open_page: OpenPage) -> None:
+    """A loop of crashes does not look as if it had just begun."""
+    crash_often(site)
+    page = open_page(address(site, "looping"))
+    cpu = page.get_by_role("region", name="CPU")
+    expect(cpu).to_contain_text(re.compile(r"ends before \d\d:\d\d:\d\d are not kept"))
+    expect(cpu.locator(".mark-end")).to_have_count(10)
+    expect(cpu.locator(".chart-unknown")).to_have_attribute("d", re.compile("^M0 0H"))
+
+
+def test_a_gap_in_a_chart_says_that_nobody_looked(talker: Page) -> None:
+    """Use is measured for who looks at it."""
+    now = talker.evaluate("Date.now() / 1000")
+    at = [now - 300, now - 298, now - 4, now - 2]
+    body = {"name": "talker", "at": at, "cpu": [0.1] * 4, "rss": [2.0**20] * 4}
+    talker.route("**/processes/talker/samples", lambda route: route.fulfill(json=body))
+    cpu = talker.get_by_role("region", name="CPU")
+    talker.reload()
+    expect(cpu).to_contain_text("gaps: nobody was looking")
+
+
 def test_the_newest_run_is_in_sight_on_a_phone(site: Site, open_page: OpenPage) -> None:
     """The oldest is what there is no room for."""
     crash_often(site)

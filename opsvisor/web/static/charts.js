@@ -65,17 +65,21 @@ export function linePath(values, { width, height, top, xs }) {
  * @param {Values} values
  * @param {number} longest in seconds
  * @param {number} now
- * @returns {{at: number[], values: Values}}
+ * @returns {{at: number[], values: Values, ends: number[]}} `ends`: of the holes between measurements
  */
 export function withHoles(at, values, longest, now) {
-  /** @type {{at: number[], values: Values}} */
-  const found = { at: [], values: [] };
+  /** @type {{at: number[], values: Values, ends: number[]}} */
+  const found = { at: [], values: [], ends: [] };
   at.forEach((instant, index) => {
     found.at.push(instant);
     found.values.push(values[index] ?? null);
-    if ((at[index + 1] ?? now) - instant > longest) {
+    const next = at[index + 1];
+    if ((next ?? now) - instant > longest) {
       found.at.push(instant + longest / 2);
       found.values.push(null);
+      if (next !== undefined) {
+        found.ends.push(next);
+      }
     }
   });
   return found;
@@ -189,6 +193,7 @@ export function timeChart({ label, format, kind = "number", floor = 0 }) {
   const height = 120;
   const area = svg("path", { class: "chart-area" });
   const line = svg("path", { class: "chart-line", fill: "none" });
+  const unknown = svg("path", { class: "chart-unknown" });
   const grid = svg("g", { class: "chart-grid" });
   const marks = svg("g", { class: "chart-marks" });
   const cursor = svg("path", { class: "chart-cursor" });
@@ -201,6 +206,7 @@ export function timeChart({ label, format, kind = "number", floor = 0 }) {
       viewBox: `0 0 ${width} ${height}`,
       preserveAspectRatio: "none",
     },
+    unknown,
     grid,
     area,
     line,
@@ -211,6 +217,7 @@ export function timeChart({ label, format, kind = "number", floor = 0 }) {
   const lowest = textOf("chart-zero");
   const from = textOf("chart-from");
   const to = textOf("chart-to");
+  const note = textOf("chart-note");
   const reading = textOf("chart-reading");
   const title = textOf("chart-title");
   title.textContent = label;
@@ -222,7 +229,7 @@ export function timeChart({ label, format, kind = "number", floor = 0 }) {
   head.append(title, reading);
   const feet = document.createElement("div");
   feet.className = "chart-feet";
-  feet.append(from, to);
+  feet.append(from, note, to);
   const node = document.createElement("div");
   node.className = "chart";
   node.append(head, plot, feet);
@@ -263,7 +270,8 @@ export function timeChart({ label, format, kind = "number", floor = 0 }) {
     /**
      * @param {number[]} at
      * @param {Values} values
-     * @param {{from: number, to: number, marks: Mark[]}} window
+     * @param {{from: number, to: number, marks: Mark[], markedFrom?: number, note?: string}} window
+     *   `markedFrom`: what was before has no marks, as it is not known
      */
     update(at, values, window) {
       times = at;
@@ -288,6 +296,9 @@ export function timeChart({ label, format, kind = "number", floor = 0 }) {
           return stroke;
         }),
       );
+      const bare = Math.max(0, Math.min(1, ((window.markedFrom ?? begin) - begin) / (end - begin)));
+      unknown.setAttribute("d", bare > 0 ? `M0 0H${short(bare * width)}V${height}H0Z` : "");
+      note.textContent = window.note ?? "";
       highest.textContent = format(top);
       lowest.textContent = format(0);
       from.textContent = `${duration(Math.round(end - begin))} ago`;

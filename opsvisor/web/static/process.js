@@ -17,7 +17,7 @@ import { LogPanel } from "./logpanel.js";
 import { stateMark, troubleMarks } from "./marks.js";
 import { notice, problemPanel, problemText } from "./notices.js";
 import { processLink } from "./router.js";
-import { RunList, lastWords, sentence, strip } from "./runs.js";
+import { RunList, endsKnownFrom, lastWords, sentence, strip } from "./runs.js";
 import { Settings } from "./settings.js";
 import { sensible, signalName } from "./states.js";
 import { Tree } from "./tree.js";
@@ -388,9 +388,15 @@ class ProcessPage {
     const to = this.store.now();
     const first = series.at[0] ?? to - 60;
     const from = Math.max(to - WINDOW, Math.min(first, to - 60));
-    const window = { from, to, marks: this.#endMarks() };
     const used = withHoles(series.at, series.cpu, UNMEASURED, to);
     const held = withHoles(series.at, series.rss, UNMEASURED, to);
+    const markedFrom = endsKnownFrom(this.#status, this.#history?.runs ?? []);
+    const notes = [
+      markedFrom > from && `ends before ${clock(markedFrom)} are not kept`,
+      used.ends.some((end) => end > from) && "gaps: nobody was looking",
+    ];
+    const note = notes.filter(Boolean).join(" · ");
+    const window = { from, to, marks: this.#endMarks(), markedFrom, note };
     this.cpu.update(used.at, used.values, window);
     this.memory.update(held.at, held.values, window);
   }

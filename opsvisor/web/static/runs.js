@@ -43,6 +43,23 @@ export function sentence(run, now) {
 }
 
 /**
+ * Since when every end is among these runs; 0 if it always is. There were more where more starts
+ * are counted.
+ * @param {ProcessStatus | null} status
+ * @param {Run[]} runs newest first
+ */
+export function endsKnownFrom(status, runs) {
+  const oldest = runs.at(-1);
+  if (status === null || oldest === undefined) {
+    return 0;
+  }
+  const known = runs.filter(({ pid }) => pid !== 0).length;
+  const ended = status.starts - (status.pid === 0 ? 0 : 1);
+  const isWhole = ended <= known && status.failed_starts <= runs.length;
+  return isWhole ? 0 : oldest.started_at || oldest.ended_at;
+}
+
+/**
  * The strip: the oldest run first, the present one last.
  * @param {Run[]} runs newest first
  * @param {ProcessStatus} status

@@ -77,6 +77,11 @@ test("where nobody measured there is a hole, and none where somebody did", () =>
   assert.deepEqual(withHoles([0, 2, 20, 22], [1, 2, 3, 4], 6, 23), {
     at: [0, 2, 5, 20, 22],
     values: [1, 2, null, 3, 4],
+    ends: [20],
   });
-  assert.deepEqual(withHoles([0, 2], [1, 2], 6, 30), { at: [0, 2, 5], values: [1, 2, null] });
+  assert.deepEqual(withHoles([0, 2], [1, 2], 6, 30), {
+    at: [0, 2, 5],
+    values: [1, 2, null],
+    ends: [],
+  });
 });

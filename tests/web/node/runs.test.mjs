@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { endOf, keyOf, sentence, weight } from "../../../opsvisor/web/static/runs.js";
+import { endOf, endsKnownFrom, keyOf, sentence, weight } from "../../../opsvisor/web/static/runs.js";
+import { aProcess } from "./helpers.mjs";
 
 const run = {
   pid: 7,
@@ -26,4 +27,15 @@ test("a day does not hide a second", () => {
 
 test("two runs are told apart", () => {
   assert.notEqual(keyOf(run), keyOf({ ...run, started_at: 101 }));
+});
+
+test("the ends before the oldest run are known only if no more starts are counted", () => {
+  const runs = [{ ...run, started_at: 300 }, run];
+  assert.equal(endsKnownFrom(aProcess({ starts: 3 }), runs), 0);
+  assert.equal(endsKnownFrom(aProcess({ starts: 2, pid: 0 }), runs), 0);
+  assert.equal(endsKnownFrom(aProcess({ starts: 4 }), runs), 100);
+  assert.equal(endsKnownFrom(aProcess({ starts: 1 }), []), 0);
+  const never = { ...run, pid: 0, started_at: 0 };
+  assert.equal(endsKnownFrom(aProcess({ starts: 0, pid: 0, failed_starts: 1 }), [never]), 0);
+  assert.equal(endsKnownFrom(aProcess({ starts: 0, pid: 0, failed_starts: 2 }), [never]), 200);
 });
