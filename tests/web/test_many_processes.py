@@ -89,6 +89,18 @@ def test_a_phone_scrolls_to_the_end(site: Site, open_page: OpenPage) -> None:
     assert abs(bottom - box["y"] - box["height"]) < 10
 
 
+def test_names_are_in_the_order_of_the_table(site: Site, open_page: OpenPage) -> None:
+    """Also where it is asked whether these are meant."""
+    page = open_page(site.url)
+    expect(page.get_by_role("link", name="zzz:broken", exact=True)).to_be_visible()
+    page.get_by_role("checkbox", name="Select all shown").click()
+    bar = page.get_by_role("toolbar", name="Selected processes")
+    bar.get_by_role("button", name="Stop", exact=True).click()
+    dialog = page.get_by_role("dialog", name=f"Stop {COUNT + 1} processes?")
+    named = [f"web:web_{number}" for number in range(12)]
+    expect(dialog.get_by_role("listitem")).to_have_text([*named, f"and {COUNT + 1 - 12} more"])
+
+
 def test_all_are_restarted_and_each_is_told(site: Site, open_page: OpenPage) -> None:
     """While hundreds change, the page goes on."""
     page = open_page(site.url)

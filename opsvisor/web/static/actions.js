@@ -6,6 +6,7 @@ import { confirm } from "./dialogs.js";
 import { h } from "./dom.js";
 import { counted } from "./format.js";
 import { notice, problemText } from "./notices.js";
+import { byName } from "./rows.js";
 
 /** @typedef {import("../wire").ActionResult} ActionResult */
 /** @typedef {import("../wire").ActionResponse} ActionResponse */
@@ -42,7 +43,7 @@ export async function act(action, names, { signal } = {}) {
       title: `${title}?`,
       body: [
         explanation(action, signal, names.length),
-        ...(names.length > 1 ? [nameList(names)] : []),
+        ...(names.length > 1 ? [nameList([...names].sort(byName.compare))] : []),
         h("label", { class: "field" }, h("span", {}, "Reason, for the audit log (optional)"), why),
       ],
       confirm: names.length === 1 ? verb : `${verb} ${counted(names.length, "process", "processes")}`,
@@ -102,7 +103,8 @@ function reason(result) {
  * @param {ActionResult[]} results
  */
 export function outcomes(results) {
-  const sorted = [...results].sort((a, b) => Number(a.result === "ok") - Number(b.result === "ok"));
+  const sorted = [...results].sort((a, b) =>
+    Number(a.result === "ok") - Number(b.result === "ok") || byName.compare(a.name, b.name));
   const hasFailures = sorted[0]?.result !== "ok";
   return h(
     "details",

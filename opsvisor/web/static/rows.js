@@ -36,7 +36,8 @@ const VALUES = {
   memory: (process, usageOf) => usageOf(process).rss ?? -1,
 };
 
-const byName = new Intl.Collator("en", { numeric: true });
+/** Names as people count: web_10 comes after web_9. */
+export const byName = new Intl.Collator("en", { numeric: true });
 
 /**
  * @param {Order} order
