@@ -547,6 +547,25 @@ def test_pause(site: Site, talker: Page) -> None:
     expect(lines(talker)).to_have_text(["before", "meanwhile"])
 
 
+def test_what_went_by_during_a_pause_is_told(site: Site, talker: Page) -> None:
+    """Not as a flood, and no byte of what was shown before is counted among it."""
+    tell(site, "count 1 3000")
+    expect(lines(talker).last).to_have_text("000003000")
+    button(talker, "Pause").click()
+    expect(foot(talker)).to_contain_text("Paused")
+    tell(site, "count 3001 10000")
+    site.daemon.until_says("talker", "000010000")
+    button(talker, "Resume").click()
+    expect(lines(talker).last).to_have_text("000010000")
+    expect(foot(talker)).to_contain_text("went by while this log stood still and are not shown")
+    expect(foot(talker)).not_to_contain_text("came too fast")
+    words = foot(talker).text_content() or ""
+    told = re.search(r"([\d,]+) lines([\d.]+) KiB went by", words)
+    assert told is not None, words
+    shown = 10 * (int(told[1].replace(",", "")) - 1)  # the line that tells of the gap is one
+    assert shown + 1024 * float(told[2]) == pytest.approx(10 * 10_000, abs=100)
+
+
 def test_a_log_goes_on_after_a_crash_of_the_daemon(begin: Begin, open_page: OpenPage) -> None:
     """What was said meanwhile comes, once; that the daemon began anew is noted."""
     open_page.complaints.excuse("ERR_")

@@ -15,7 +15,7 @@ import { AnsiParser, PLAIN, withoutAnsi } from "./ansi.js";
 /**
  * `kind`: what the program said; a hole where bytes are missing; or something that we note between
  * its lines. `style` is the one in which the line begins. `cut`: characters that were too many, or
- * bytes that are missing. `at`: in Unix seconds, it was not written
+ * bytes that are missing; `text` of a hole is why. `at`: in Unix seconds, it was not written
  * before then; 0 where that is not known. `rows` is
  * how many rows of a view all lines up to this one take, since the first; `width`
  * how many characters are seen, -1 before anybody had to know.
@@ -24,6 +24,11 @@ import { AnsiParser, PLAIN, withoutAnsi } from "./ansi.js";
  *   rows: number, width: number,
  * }} Line
  */
+
+/** Why bytes are missing: these words follow "they", or how many they are. */
+export const TOO_FAST = "came too fast";
+export const STOOD_STILL = "went by while this log stood still";
+export const NOT_CONNECTED = "went by while there was no connection";
 
 const MOST_LINES = 20_000;
 const MOST_CHARACTERS = 16_000_000;
@@ -46,7 +51,8 @@ export class LogModel {
   } = {}) {
     this.limits = { lines, characters, longest };
     this.first = 0; // number of the oldest line that is still here
-    this.missing = 0; // bytes that never came
+    /** @type {Map<string, number>} */
+    this.missing = new Map(); // bytes that never came, by why
     this.version = 0; // differs after every change
   }
 
@@ -111,18 +117,20 @@ export class LogModel {
    * Note that so many bytes never came.
    * @param {number} bytes
    * @param {number} [at]
+   * @param {string} [why]
    */
-  gap(bytes, at = 0) {
+  gap(bytes, at = 0, why = TOO_FAST) {
     if (this.#isOpen) {
       this.#close();
     }
-    this.missing += bytes;
+    this.missing.set(why, (this.missing.get(why) ?? 0) + bytes);
     const last = this.at(this.end - 1);
-    if (last?.kind === "hole") {
+    if (last?.kind === "hole" && last.text === why) {
       last.cut += bytes; // one hole after another is one hole
       last.at = at;
     } else {
-      this.#push({ kind: "hole", text: "", style: { ...PLAIN }, cut: bytes, at, rows: 0, width: -1 });
+      this.#push({ kind: "hole", text: why, style: { ...PLAIN }, cut: bytes, at, rows: 0, width: -1 });
+      this.#characters += why.length;
     }
     this.#parser = new AnsiParser(); // what the lost bytes did to the colours is not known
     this.#letGo();
@@ -152,7 +160,7 @@ export class LogModel {
     this.#characters = 0;
     this.#isOpen = false;
     this.#parser = new AnsiParser();
-    this.missing = 0;
+    this.missing.clear();
     this.version += 1;
   }
 

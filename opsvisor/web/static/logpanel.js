@@ -423,8 +423,8 @@ export class LogPanel {
   #missingWords() {
     const { first, missing } = this.#shown.model;
     const words = [];
-    if (missing > 0) {
-      words.push(`${bytes(missing)} came too fast and are not shown`);
+    for (const [why, count] of missing) {
+      words.push(`${bytes(count)} ${why} and are not shown`);
     }
     if (first > 0) {
       words.push(`${counted(first, "older line")} let go`);

@@ -7,6 +7,7 @@
  */
 
 import { ask, asProblem, open } from "./api.js";
+import { NOT_CONNECTED, STOOD_STILL, TOO_FAST } from "./logmodel.js";
 import { messagesOf } from "./sse.js";
 
 /** @typedef {import("./api.js").Problem} Problem */
@@ -33,6 +34,8 @@ export class LogStream {
   #line = null;
   #since = 0; // microseconds: all that was written before then has come. It is what we come back with
   #offset = -Infinity; // in the log, up to where we have it
+  #lost = 0; // bytes, by the daemon's count, since what came last
+  #away = ""; // why nothing came, until something does
   #life = ""; // of the daemon: offsets begin anew with it
   #failures = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -64,6 +67,7 @@ export class LogStream {
   /** Stop taking in. What comes meanwhile is not lost as long as the daemon has it. */
   hold() {
     this.#stop();
+    this.#away = STOOD_STILL;
     this.#become({ kind: "held" });
   }
 
@@ -124,8 +128,11 @@ export class LogStream {
   /** @param {AbortController} line */
   async #follow(line) {
     const { signal } = line;
+    this.#lost = 0;
     if (this.#since === 0) {
       await ask(`${this.path}?bytes=0`, { signal }); // which says why, if there is none
+    } else {
+      this.#away ||= NOT_CONNECTED;
     }
     await this.#recognise(signal);
     /** @type {Record<string, string>} */
@@ -168,6 +175,13 @@ export class LogStream {
       if (told.anew) {
         this.#offset = -Infinity;
       }
+      // The daemon counts from a little before the last that we have: that comes twice, or is lost.
+      const missing = Math.min(this.#lost, begin - this.#offset);
+      if (missing > 0) {
+        this.model.gap(missing, this.now(), this.#away || TOO_FAST);
+      }
+      this.#lost = 0;
+      this.#away = "";
       const text = after(told.text, begin, this.#offset);
       this.#offset = Math.max(this.#offset, offset);
       // Ids are of what is whole in all logs of a stream, and this one has only one.
@@ -176,8 +190,7 @@ export class LogStream {
       this.onChange();
       await this.#breathe(text.length);
     } else if (event === "gap") {
-      this.model.gap(told.lost_bytes, this.now());
-      this.onChange();
+      this.#lost += told.lost_bytes; // shown with what comes after it, which says where it begins
     } else if (event === "remark") {
       this.model.note(told.text, this.now());
       this.onChange();

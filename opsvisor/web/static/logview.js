@@ -372,7 +372,7 @@ export class LogView {
       node.append(h("time", { title: line.at ? `not written before ${exactly(line.at)}` : null }, time));
     }
     if (line.kind === "hole") {
-      node.append(h("span", {}, `${bytes(line.cut)} not shown: they came too fast for this page`));
+      node.append(h("span", {}, `${bytes(line.cut)} not shown: they ${line.text}`));
     } else if (line.kind === "note") {
       node.append(h("span", {}, line.text));
     } else {

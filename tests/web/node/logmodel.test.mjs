@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { LogModel, lastDrawn } from "../../../opsvisor/web/static/logmodel.js";
+import { LogModel, STOOD_STILL, TOO_FAST, lastDrawn } from "../../../opsvisor/web/static/logmodel.js";
 
 /** @param {LogModel} model */
 function texts(model) {
@@ -87,18 +87,20 @@ test("what never came has a line of its own", () => {
   model.append("half a li");
   model.gap(1000);
   model.gap(24);
+  model.gap(7, 0, STOOD_STILL);
   model.append("ne\nwhole\n");
   assert.deepEqual(
-    [0, 1, 2, 3].map((number) => [model.at(number).text, model.at(number).kind]),
+    [0, 1, 2, 3, 4].map((number) => [model.at(number).text, model.at(number).kind]),
     [
       ["half a li", "said"],
-      ["", "hole"],
+      [TOO_FAST, "hole"],
+      [STOOD_STILL, "hole"],
       ["ne", "said"],
       ["whole", "said"],
     ],
   );
   assert.equal(model.at(1).cut, 1024);
-  assert.equal(model.missing, 1024);
+  assert.deepEqual([...model.missing], [[TOO_FAST, 1024], [STOOD_STILL, 7]]);
   assert.equal(model.text(), "half a li\nne\nwhole");
 });
 
