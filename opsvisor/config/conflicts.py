@@ -8,6 +8,7 @@ from opsvisor.config.units import Refused, did_you_mean
 from opsvisor.core.plan import rivals_for_sockets
 from opsvisor.core.spec import ProcessId, ProcessSpec
 
+_EVERY_PROCESS = "all"  # of supervisorctl, and so of opsvisorctl
 NOT_SPOKEN = Refused(
     "needs Supervisor's protocol, which isn't spoken",
     "set supervisor_interfaces = true in [server]",
@@ -18,11 +19,19 @@ def find_conflicts(
     decoded: Decoded, members: Mapping[str, list[ProcessSpec]], findings: Findings
 ) -> None:
     """Look for all of them. `members` are the processes of each group."""
+    _check_names(decoded, findings)
     _check_ids(decoded, members, findings)
     _check_groups(decoded, members, findings)
     _check_log_paths(decoded, members, findings)
     _check_sockets(decoded, members, findings)
     _check_hearing(decoded, findings)
+
+
+def _check_names(decoded: Decoded, findings: Findings) -> None:
+    for name in {_EVERY_PROCESS} & decoded.programs.keys():
+        says = "is called as commands call all processes together"
+        why = Refused(says, f"rename it: `opsvisorctl stop {name}` stops everything")
+        findings.warnings.append(decoded.programs[name].problem((), why))
 
 
 def _check_ids(

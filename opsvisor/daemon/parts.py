@@ -174,6 +174,7 @@ class Parts:
             ring_size=_DAEMON_RING_SIZE,
             loop=asyncio.get_running_loop(),
             syslog=self._syslog,
+            stand_in="/dev/stderr",
         )
         self.journal = Journal(self.log.write, level=settings.log_level, spec_of=self._spec_of)
         self.announcer = Announcer(self._loaded, self.journal)

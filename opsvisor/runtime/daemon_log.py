@@ -27,7 +27,8 @@ class DaemonLog:
 
     `echo` also writes them to standard output, as a foreground process does: like a device, so
     that a terminal that is held or a log driver that does not read can't hold up supervision.
-    A log that goes there anyway isn't doubled. `on_problem` is told why the file can't be
+    A log that goes there anyway isn't doubled. `stand_in` is a device that has the lines while the
+    file can't have them, where there is no echo. `on_problem` is told why the file can't be
     written, and of "" when it can be again.
     """
 
@@ -39,6 +40,7 @@ class DaemonLog:
         ring_size: int,
         loop: asyncio.AbstractEventLoop,
         syslog: Syslog | None = None,
+        stand_in: str | None = None,
         on_problem: Callable[[str], None] = lambda _problem: None,
     ) -> None:
         self.path = spec.path
@@ -51,9 +53,12 @@ class DaemonLog:
             audience=_Audience(on_problem),
         )
         self._echo: StreamCapture | None = None
+        self._stand_in: StreamCapture | None = None
+        self._stands_in = False
         if echo and spec.path not in _STDOUT:  # once is enough; Supervisor writes it twice
-            stdout = LogSpec(path="/dev/stdout", rotate_size=0)
-            self._echo = StreamCapture(stdout, ring_size=0, loop=loop, wall=time.time)
+            self._echo = _device("/dev/stdout", loop)
+        elif stand_in is not None:
+            self._stand_in = _device(stand_in, loop)
 
     def write(self, line: str) -> None:
         """Append one line, given without its newline. Never raises, never waits."""
@@ -61,6 +66,16 @@ class DaemonLog:
         self.capture.write(text)
         if self._echo is not None:
             self._echo.write(text)
+        elif self._stand_in is not None:
+            self._write_instead(text, self._stand_in)
+
+    def _write_instead(self, text: bytes, stand_in: StreamCapture) -> None:
+        problem = self.capture.problem
+        if problem:
+            if not self._stands_in:
+                stand_in.write(f"what belongs into the log follows here: {problem}\n".encode())
+            stand_in.write(text)
+        self._stands_in = bool(problem)
 
     def find_again(self) -> None:
         """Have the file opened by its name, if that has come to be another file, or none.
@@ -79,5 +94,10 @@ class DaemonLog:
     def close(self) -> None:
         """Release the file."""
         self.capture.close()
-        if self._echo is not None:
-            self._echo.close()
+        for one in (self._echo, self._stand_in):
+            if one is not None:
+                one.close()
+
+
+def _device(path: str, loop: asyncio.AbstractEventLoop) -> StreamCapture:
+    return StreamCapture(LogSpec(path=path, rotate_size=0), ring_size=0, loop=loop, wall=time.time)

@@ -139,6 +139,15 @@ def test_two_processes_of_one_name(complaints: Complaints) -> None:
     )
 
 
+def test_a_program_called_as_all_of_them_is_odd(load: Load, tmp_path: Path) -> None:
+    """`stop all` is not about it, or not about it alone."""
+    loaded = load("[program.all]\ncommand = 'x'")
+    assert warnings(loaded, tmp_path) == (
+        "opsvisor.toml:1: program 'all' is called as commands call all processes together\n"
+        "    hint: rename it: `opsvisorctl stop all` stops everything"
+    )
+
+
 def test_a_group_without_programs_is_odd(load: Load, tmp_path: Path) -> None:
     """Most likely a slip of the keyboard."""
     loaded = load("[program.a]\ncommand = 'x'\ngroup = 'backend'\n[group.bakend]\npriority = 1")

@@ -21,9 +21,12 @@ async def make_log() -> AsyncIterator[MakeLog]:
     made: list[DaemonLog] = []
     loop = asyncio.get_running_loop()
 
-    def make(path: Path | None = None, *, echo: bool = False) -> DaemonLog:
+    def make(
+        path: Path | None = None, *, echo: bool = False, stand_in: Path | None = None
+    ) -> DaemonLog:
         spec = LogSpec(path=str(path) if path else None)
-        made.append(DaemonLog(spec, echo=echo, ring_size=1024, loop=loop))
+        instead = str(stand_in) if stand_in else None
+        made.append(DaemonLog(spec, echo=echo, ring_size=1024, loop=loop, stand_in=instead))
         return made[-1]
 
     yield make
@@ -59,6 +62,29 @@ async def test_in_the_foreground_it_is_said_aloud(
     make_log(echo=True).write("hellö")
     make_log().write("silence")
     assert capfd.readouterr().out == "hellö\n"
+
+
+async def test_what_the_file_can_not_have_is_said_elsewhere(
+    make_log: MakeLog, tmp_path: Path
+) -> None:
+    """As long as that is so; and why. Nobody would hear of it who doesn't ask."""
+    (tmp_path / "no").mkdir()
+    log = make_log(tmp_path / "no" / "log", stand_in=tmp_path / "instead")
+    log.write("as ever")
+    assert not (tmp_path / "instead").exists()
+    (tmp_path / "no" / "log").unlink()
+    (tmp_path / "no").rmdir()
+    log.find_again()
+    log.write("hello")
+    log.write("again")
+    told = (tmp_path / "instead").read_text().splitlines()
+    why = f"cannot open {tmp_path}/no/log: No such file or directory"
+    assert told[0].startswith(f"what belongs into the log follows here: {why}")
+    assert told[1:] == ["hello", "again"]
+    make_log(tmp_path / "log", stand_in=tmp_path / "silent").write("fine")
+    assert not (tmp_path / "silent").exists()
+    make_log(tmp_path / "no" / "log", echo=True, stand_in=tmp_path / "silent").write("said")
+    assert not (tmp_path / "silent").exists()
 
 
 async def test_a_listener_that_left_costs_nothing_but_the_echo(make_log: MakeLog) -> None:
