@@ -17,6 +17,7 @@ from opsvisor.core.probes import (
     ProbeView,
     TcpProbe,
 )
+from opsvisor.core.process import EXITED_TOO_QUICKLY
 from opsvisor.core.restart import next_delay
 from opsvisor.core.spec import (
     ExitSet,
@@ -176,6 +177,12 @@ def _limits(resources: Resources) -> list[str]:
     return [*found, "oom_group"] if resources.oom_group else found
 
 
+def _was_refused(view: ProcessView) -> bool:
+    """Whether there was no run at all; `last_outcome` may be that of an earlier one."""
+    failed = view.last_cause is ExitCause.START_FAILURE or view.last_outcome is None
+    return failed and view.spawn_error != EXITED_TOO_QUICKLY
+
+
 def hints(view: ProcessView, log_problem: str, limits_problem: str = "") -> list[str]:
     """What an operator can do about it."""
     name = shlex.quote(str(view.id))
@@ -183,7 +190,7 @@ def hints(view: ProcessView, log_problem: str, limits_problem: str = "") -> list
     if view.state in (PublicState.FATAL, PublicState.BACKOFF):
         if view.spawn_error.startswith(_ABOUT_ITS_COMMAND):
             found.append("correct `command` (or PATH, working_dir) and run: opsvisorctl update")
-        elif view.last_outcome is None:
+        elif _was_refused(view):
             found.append("correct what its reason names, there or on this host")
         else:
             found.append(f"read what it said: opsvisorctl logs -n 50 {name}")

@@ -117,8 +117,9 @@ class Resume(Struct, frozen=True):
 class ApplyPlan(Struct, frozen=True):
     """Carry out this plan from now on.
 
-    `revive` starts enabled processes of changed groups that an operator had stopped, as
-    Supervisor's `update` does; natively a stop by hand outlives a change of configuration.
+    `revive` starts enabled processes of changed groups that an operator had stopped, and those
+    that have changed and are down, as Supervisor's `update` does; natively a stop by hand outlives
+    a change of configuration.
     """
 
     plan: Plan

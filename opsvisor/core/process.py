@@ -72,7 +72,6 @@ from opsvisor.core.restart import (
     Leave,
     Tally,
     classify,
-    count_restart,
     decide,
     flapping_ends_at,
     in_seconds,
@@ -81,7 +80,15 @@ from opsvisor.core.restart import (
     restarts_within,
     wants_another,
 )
-from opsvisor.core.spec import KillMode, Pid, ProcessId, ProcessSpec, Startup, StopPolicy
+from opsvisor.core.spec import (
+    KillMode,
+    Pid,
+    ProcessId,
+    ProcessSpec,
+    RestartMode,
+    Startup,
+    StopPolicy,
+)
 from opsvisor.core.state import (
     TRANSITIONS,
     Backoff,
@@ -409,6 +416,7 @@ class ProcessMachine:
         ]
         if not restart and self._next_spec is not None:
             self._next_spec = spec
+            self._hurry(spec)
             return told
         if not restart:
             self.spec = spec
@@ -417,6 +425,7 @@ class ProcessMachine:
             told += self._reconsider(latest, now)
             return told + self._start_if_enabled(latest, now)
         self._next_spec = spec
+        self._hurry(spec)
         match self.state:
             case Starting() | Running() | Spawning() | Backoff() | Unknown() | Stopping():
                 again = StartCause.CONFIG if self.wanted else None
@@ -429,6 +438,14 @@ class ProcessMachine:
                 return told + self._start_if_enabled(latest, now)
             case never:
                 assert_never(never)
+
+    def _hurry(self, coming: ProcessSpec) -> None:
+        """Have a stop that is under way last no longer than the spec has it that waits for it."""
+        if isinstance(self.state, Stopping):
+            before = self.spec
+            stop = replace(before.stop, kill_delay=coming.stop.kill_delay)
+            self.spec = replace(before, stop=stop)
+            self._follow_delays(before)
 
     def _follow_delays(self, before: ProcessSpec) -> None:
         """Have what the present state waits for come when the spec of now says."""
@@ -450,30 +467,34 @@ class ProcessMachine:
     def _reconsider(self, before: ProcessSpec, now: Instant) -> list[Effect]:
         """Decide again about a process that is not up, if what decides about that has changed.
 
-        One in FATAL or BACKOFF gets another try at once, if the policy has any for it; of those
-        that have EXITED only one that the policy would not have left so: a job that is done is not
-        done again because a delay is another one.
+        One in FATAL or BACKOFF gets another try at once, as after a changed command; but no
+        restart that is due is made where restarts are off by now. Of those that have EXITED only
+        one that the policy would not have left so: a job that is done is not done again because a
+        delay is another one.
         """
-        if not self.wanted or self._retired or _restarts_alike(before, self.spec):
+        if not self.wanted or self._retired or _end_alike(before, self.spec):
             return []
         match self.state:
             case Fatal():
                 return self.start(StartCause.CONFIG, now)
             case Exited() if self._wants_another():
                 return self.start(StartCause.CONFIG, now)
-            case Backoff() if self._wants_another():
-                return self.start(StartCause.CONFIG, now)
+            case Backoff() if self._is_restart_off(self.state):
+                self.want(wanted=False, now=now)
+                return self._become(Stopped(), "restart is off by now", now)
             case Backoff():
-                reason = "its restart policy, which has changed, does not start it again"
-                return self._give_up(
-                    GiveUp(retry_delay=None, failed_start=True, reason=reason), now
-                )
+                return self.start(StartCause.CONFIG, now)
             case (
                 Exited() | Stopped() | Spawning() | Starting() | Running() | Stopping() | Unknown()
             ):
                 return []
             case never:
                 assert_never(never)
+
+    def _is_restart_off(self, state: Backoff) -> bool:
+        policy = self.spec.restart
+        is_retried_anyway = policy.early_exit_fails and state.cause is StartCause.RETRY
+        return policy.mode is RestartMode.NO and not is_retried_anyway
 
     def _wants_another(self) -> bool:
         record = self._record
@@ -672,8 +693,6 @@ class ProcessMachine:
                 reason = attempt if is_retry else "restart after the delay"
                 return effects + self._spawn(self.state.cause, reason, now)
             case Fatal():
-                self._tally = count_restart(self.spec.restart, self._tally, now.mono)
-                effects += self._agitate(now)
                 return effects + self._spawn(StartCause.RECOVERY, "slow retry out of FATAL", now)
             case Stopping():
                 return effects + self._kill(self.state, now)
@@ -984,11 +1003,15 @@ def _kill_delay(policy: StopPolicy, kills: int) -> float:
     return max(policy.kill_delay, SHORTEST_KILL_INTERVAL) if kills else policy.kill_delay
 
 
-def _restarts_alike(one: ProcessSpec, other: ProcessSpec) -> bool:
-    """Whether both are restarted after the same ends, with the same delays."""
+def _end_alike(one: ProcessSpec, other: ProcessSpec) -> bool:
+    """Whether nothing has changed for which both end, or are restarted, at different times."""
     flapping = other.restart.flapping  # only a word for it
-    return one.min_uptime == other.min_uptime and (
-        replace(one.restart, flapping=flapping) == other.restart
+    return (
+        one.min_uptime == other.min_uptime
+        and one.startup_probe == other.startup_probe
+        and one.liveness_probe == other.liveness_probe
+        and one.resources == other.resources
+        and replace(one.restart, flapping=flapping) == other.restart
     )
 
 

@@ -114,7 +114,7 @@ def next_delay(backoff: Backoff, attempt: int, jitter: float) -> float:
 
 def in_seconds(delay: float) -> str:
     """A delay for people: `0.531 s`, `3880 s`."""
-    return f"{delay:.3g} s" if delay < 1000 else f"{delay:.0f} s"  # noqa: PLR2004 - three digits
+    return f"{delay:.3g} s" if delay < 999.5 else f"{delay:.0f} s"  # noqa: PLR2004 - three digits
 
 
 def contains(exits: ExitSet, outcome: Outcome) -> bool:

@@ -115,7 +115,7 @@ class Ending:
             reason = self._engine.view(process_id).reason
             self._log(
                 LogLevel.CRITICAL,
-                f"{process_id.name} (pid {pid}) is left running, and runs twice after the next"
+                f"{process_id} (pid {pid}) is left running, and runs twice after the next"
                 f" start unless you end it: {reason}",
             )
 

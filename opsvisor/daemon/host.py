@@ -215,7 +215,8 @@ def pid_file(path: str | None) -> Iterator[str]:
     if path is not None:
         try:
             if _holds_something_else(Path(path)):
-                problem = f"could not write pidfile {path}: the file there is none, it is left"
+                why = "it holds something else, and is left as it is"
+                problem = f"could not write pidfile {path}: {why}"
             else:
                 Path(path).write_text(f"{os.getpid()}\n", encoding="utf-8")
         except OSError as error:
@@ -239,7 +240,7 @@ def _holds_something_else(path: Path) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        text = file.read(_PID_SIZE).strip()
+        text = file.read(_PID_SIZE).strip(b"\0 \r\n\t")  # NULs: a crash of the machine
         return bool(text and not text.isdigit()) or bool(file.read(1))
 
 

@@ -446,8 +446,8 @@ class Parts:
     def _log_unheard(self, process_id: ProcessId, stream: str, pipes: int) -> None:
         self.journal.log(
             LogLevel.WARN,
-            f"log of {process_id} ({stream}): more than {pipes} earlier runs left somebody behind"
-            " who writes; what the oldest of them writes is lost",
+            f"log of {process_id} ({stream}): more than {pipes} earlier runs left somebody behind;"
+            " the oldest is read no more, and waits when its pipe is full",
         )
 
     def _spec_of(self, process_id: ProcessId) -> ProcessSpec | None:

@@ -70,12 +70,12 @@ class DaemonLog:
             self._write_instead(text, self._stand_in)
 
     def _write_instead(self, text: bytes, stand_in: StreamCapture) -> None:
-        problem = self.capture.problem
-        if problem:
+        why = self.capture.failure
+        if why:
             if not self._stands_in:
-                stand_in.write(f"what belongs into the log follows here: {problem}\n".encode())
+                stand_in.write(f"what belongs into the log follows here: {why}\n".encode())
             stand_in.write(text)
-        self._stands_in = bool(problem)
+        self._stands_in = bool(why)
 
     def find_again(self) -> None:
         """Have the file opened by its name, if that has come to be another file, or none.

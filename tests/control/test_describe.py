@@ -234,7 +234,12 @@ def test_supervisors_policy_in_sentences() -> None:
             ],
         ),
         (
-            in_state(PublicState.BACKOFF, spawn_error="may not set limit nofile for 'site:web'"),
+            in_state(
+                PublicState.BACKOFF,
+                spawn_error="may not set limit nofile for 'site:web'",
+                last_cause=ExitCause.START_FAILURE,
+                last_outcome=Outcome(code=0),
+            ),
             [
                 "correct what its reason names, there or on this host",
                 "once the cause is gone: opsvisorctl start site:web",

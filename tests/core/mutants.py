@@ -97,6 +97,24 @@ MUTANTS = (
         wrong="kills=kills)",
     ),
     Mutant(
+        name="a changed kill_delay counts from the change",
+        module="process",
+        right="self.state = replace(state, kill_at=state.kill_at + later)",
+        wrong="self.state = replace(state, kill_at=state.kill_at + later + 1)",
+    ),
+    Mutant(
+        name="a job that is done is done again for any change",
+        module="process",
+        right="case Exited() if self._wants_another():",
+        wrong="case Exited():",
+    ),
+    Mutant(
+        name="an essential program that failed ends all with 0",
+        module="supervisor",
+        right="status = status if went_well else max(status, 1)",
+        wrong="status = max(status, 0) if went_well else status",
+    ),
+    Mutant(
         name="flapping never ends by itself",
         module="process",
         right="        effects = self._calm_down(now)\n        due =",

@@ -20,6 +20,8 @@ SUBSET = (
     "test_shutdown.py",
     "test_supervisor_policy.py",
     "test_plan_changes.py",
+    "test_policy_changes.py",
+    "test_essential.py",
     "test_arrivals_and_departures.py",
     "test_flapping.py",
     "test_crashes.py",

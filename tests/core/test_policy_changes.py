@@ -7,8 +7,15 @@ import pytest
 from programs import program
 from world import World
 
+from opsvisor.core.probes import ExecProbe, ProbeSpec
 from opsvisor.core.restart import in_seconds
-from opsvisor.core.spec import ExitSet, FlappingPolicy, LinearBackoff, RestartMode
+from opsvisor.core.spec import (
+    ExitSet,
+    FlappingPolicy,
+    LinearBackoff,
+    RestartLimit,
+    RestartMode,
+)
 
 
 def world(before: dict[str, Any], after: dict[str, Any]) -> World:
@@ -48,8 +55,8 @@ def test_a_longer_min_uptime_holds_for_what_is_starting() -> None:
 
 def test_a_shorter_kill_delay_holds_for_what_is_stopping() -> None:
     """Counted from its stop; and from the last SIGKILL if there was one."""
-    told = world({"kill_delay": 3600.0}, {"kill_delay": 2.0}).play(
-        "start web; spawned; +1; stop web; +5; apply v2; +0; +2"
+    told = world({"kill_delay": 3600.0}, {"kill_delay": 6.0}).play(
+        "start web; spawned; +1; stop web; +5; apply v2; +0.5; +0.5; +6"
     )
     assert told == cleandoc("""
     > start web
@@ -61,9 +68,10 @@ def test_a_shorter_kill_delay_holds_for_what_is_stopping() -> None:
     < CONT group 100
     > +5
     > apply v2                changed: stop
-    > +0
+    > +0.5
+    > +0.5
     < KILL group 100
-    > +2
+    > +6
     < KILL group 100          survived SIGKILL 1
     """)
 
@@ -118,16 +126,61 @@ def test_shorter_delays_have_what_waits_tried_at_once() -> None:
     ]
 
 
-def test_what_waits_is_given_up_where_restarts_are_off_by_now() -> None:
-    """`no` never starts again, not even what had been promised before."""
-    told = world({"run_backoff": LinearBackoff(step=60.0)}, {"mode": RestartMode.NO}).play(
+def test_no_restart_is_made_where_restarts_are_off_by_now() -> None:
+    """`no` never starts again, not even what had been promised before; nobody misses it."""
+    waiting = world({"run_backoff": LinearBackoff(step=60.0)}, {"mode": RestartMode.NO})
+    told = waiting.play(
         "start web; spawned; +1; exit 100 1; spawned; +1; exit 101 1; apply v2; +100"
     )
     assert told.splitlines()[-3:] == [
         "> apply v2                changed: restart",
-        f"{'':26}BACKOFF -> FATAL     its restart policy, which has changed, does not start it again",
+        f"{'':26}BACKOFF -> STOPPED   restart is off by now",
         "> +100",
     ]
+    assert not waiting.view("web").expected_running
+
+
+def test_a_failed_start_is_retried_where_supervisor_retries_it() -> None:
+    """Whatever autorestart says."""
+    before = {"early_exit_fails": True, "start_backoff": LinearBackoff(step=60.0)}
+    failed = world(before, {"mode": RestartMode.NO})
+    told = failed.play("start web; spawned; exit 100 1; apply v2")
+    assert told.endswith("< spawn web               BACKOFF -> STARTING  start requested")
+
+
+def test_how_an_earlier_run_ended_says_nothing_of_a_failed_start() -> None:
+    """It is tried again, though that one was a success."""
+    failed = world({}, {"min_uptime": 0.5})
+    told = failed.play("start web; spawned; +1; exit 100 0; start web; no spawn; apply v2")
+    assert told.endswith("< spawn web               BACKOFF -> STARTING  start requested")
+
+
+def test_a_corrected_probe_has_what_is_fatal_tried_again() -> None:
+    """It was given up for what the old one said."""
+    probe = ProbeSpec(handler=ExecProbe(argv=("wrong",)), failure_threshold=1)
+    right = ProbeSpec(handler=ExecProbe(argv=("right",)), failure_threshold=1)
+    given_up = world(
+        {"liveness_probe": probe, "limit": RestartLimit(count=0, interval=60.0)},
+        {"liveness_probe": right},
+    )
+    given_up.play("start web; spawned; +1; probe web liveness fails; killed 100 TERM")
+    assert given_up.view("web").state.value == "FATAL"
+    told = given_up.play("apply v2")
+    assert told.endswith("< spawn web               FATAL -> STARTING    start requested")
+
+
+@pytest.mark.parametrize(
+    "steps",
+    ["apply v2; +5; apply v3", "stop web; +5; apply v3", "apply v3; +5; apply v2; apply v3"],
+)
+def test_a_stop_lasts_no_longer_than_what_comes_says(steps: str) -> None:
+    """Also where the change as a whole waits for the end of the run."""
+    one = program("web", kill_delay=3600.0)
+    two = program("web", argv=("run", "v2"), kill_delay=3600.0)
+    three = program("web", argv=("run", "v2"), kill_delay=2.0)
+    stopping = World(one).knows("v2", two).knows("v3", three)
+    stopping.play("start web; spawned; +1")
+    assert "< KILL group 100" in stopping.play(f"{steps}; +2")
 
 
 @pytest.mark.parametrize(
@@ -168,26 +221,15 @@ def test_what_was_stopped_stays_stopped() -> None:
     assert down.view("web").state.value == "STOPPED"
 
 
-def test_a_slow_retry_counts_as_a_restart() -> None:
-    """For flapping as well: it is one that nobody asked for."""
-    slow = World(
-        program(
-            "web",
-            mode=RestartMode.NO,
-            fatal_retry_delay=1.0,
-            early_exit_fails=True,
-            failed_starts_max=0,
-            flapping=FlappingPolicy(count=2, interval=100.0),
-        )
-    )
-    told = slow.play("start web; no spawn; +1; no spawn; +1; no spawn; +1; no spawn")
-    assert "flapping begins: 3 restarts in 100 s" in told
-    assert slow.view("web").flapping
-
-
 @pytest.mark.parametrize(
     ("delay", "text"),
-    [(0.53125, "0.531 s"), (30.0, "30 s"), (3877.7, "3878 s"), (2592e3, "2592000 s")],
+    [
+        (0.53125, "0.531 s"),
+        (30.0, "30 s"),
+        (999.7, "1000 s"),
+        (3877.7, "3878 s"),
+        (2592e3, "2592000 s"),
+    ],
 )
 def test_delays_are_told_without_exponents(delay: float, text: str) -> None:
     """An hour is more than three digits."""

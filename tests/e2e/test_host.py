@@ -26,7 +26,7 @@ _ASKED = ProbeSpec(handler=TcpProbe(host="127.0.0.1", port=1))
 def test_what_is_no_pid_file_is_left_as_it_is(tmp_path: Path) -> None:
     """A slip in a path would cost the file; and pids of before are none to spare."""
     here = tmp_path / "x.pid"
-    for before in ("", "123\n", f"{2**40}"):
+    for before in ("", "123\n", f"{2**40}", "\0" * 5):
         here.write_text(before)
         with pid_file(str(here)) as problem:
             assert not problem
@@ -35,7 +35,9 @@ def test_what_is_no_pid_file_is_left_as_it_is(tmp_path: Path) -> None:
     for before in ("[program.web]\n", "123 456", "1" * 99):
         here.write_text(before)
         with pid_file(str(here)) as problem:
-            assert problem == f"could not write pidfile {here}: the file there is none, it is left"
+            assert problem == (
+                f"could not write pidfile {here}: it holds something else, and is left as it is"
+            )
         assert here.read_text() == before
 
 

@@ -22,9 +22,13 @@ async def make_log() -> AsyncIterator[MakeLog]:
     loop = asyncio.get_running_loop()
 
     def make(
-        path: Path | None = None, *, echo: bool = False, stand_in: Path | None = None
+        path: Path | None = None,
+        *,
+        echo: bool = False,
+        stand_in: Path | None = None,
+        rotate_size: int = 0,
     ) -> DaemonLog:
-        spec = LogSpec(path=str(path) if path else None)
+        spec = LogSpec(path=str(path) if path else None, rotate_size=rotate_size, rotate_keep=1)
         instead = str(stand_in) if stand_in else None
         made.append(DaemonLog(spec, echo=echo, ring_size=1024, loop=loop, stand_in=instead))
         return made[-1]
@@ -81,7 +85,12 @@ async def test_what_the_file_can_not_have_is_said_elsewhere(
     why = f"cannot open {tmp_path}/no/log: No such file or directory"
     assert told[0].startswith(f"what belongs into the log follows here: {why}")
     assert told[1:] == ["hello", "again"]
-    make_log(tmp_path / "log", stand_in=tmp_path / "silent").write("fine")
+    (tmp_path / "log.1" / "in the way").mkdir(parents=True)
+    log = make_log(tmp_path / "log", stand_in=tmp_path / "silent", rotate_size=10)
+    for _ in range(3):
+        log.write("12345678")
+    assert "cannot rotate" in log.capture.problem
+    assert (tmp_path / "log").read_text() == "12345678\n" * 3
     assert not (tmp_path / "silent").exists()
     make_log(tmp_path / "no" / "log", echo=True, stand_in=tmp_path / "silent").write("said")
     assert not (tmp_path / "silent").exists()

@@ -291,7 +291,7 @@ def test_a_gap_in_a_chart_says_that_nobody_looked(talker: Page) -> None:
     talker.route("**/processes/talker/samples", lambda route: route.fulfill(json=body))
     cpu = talker.get_by_role("region", name="CPU")
     talker.reload()
-    expect(cpu).to_contain_text("gaps: nobody was looking")
+    expect(cpu).to_contain_text("gaps: not measured")
 
 
 def test_the_newest_run_is_in_sight_on_a_phone(site: Site, open_page: OpenPage) -> None:

@@ -211,6 +211,11 @@ class StreamCapture:
         return f"{one}; {other}" if one and other else one or other
 
     @property
+    def failure(self) -> str:
+        """Why nothing gets to where the spec has it written, "" while it does."""
+        return "" if self._target is None else self._target.failure
+
+    @property
     def ring(self) -> RingBuffer:
         """The end of the stream. Only to be read, and to be asked for again after a while."""
         return _NO_OUTPUT if self._ring is None else self._ring

@@ -43,6 +43,11 @@ class Target(ABC):
         return self._failure
 
     @property
+    def failure(self) -> str:
+        """What keeps it from writing, and why; "" while nothing does."""
+        return self._failure
+
+    @property
     @abstractmethod
     def size(self) -> int:
         """Bytes in the file as last known; 0 for what isn't a regular file."""

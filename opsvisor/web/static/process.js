@@ -393,7 +393,7 @@ class ProcessPage {
     const markedFrom = endsKnownFrom(this.#status, this.#history?.runs ?? []);
     const notes = [
       markedFrom > from && `ends before ${clock(markedFrom)} are not kept`,
-      used.ends.some((end) => end > from) && "gaps: nobody was looking",
+      used.ends.some((end) => end > from) && "gaps: not measured",
     ];
     const note = notes.filter(Boolean).join(" · ");
     const window = { from, to, marks: this.#endMarks(), markedFrom, note };
