@@ -323,6 +323,7 @@ def _metrics(views: Sequence[ProcessView], sampler: Sampler) -> Metrics:
         views=lambda: views,
         log_stats=lambda _id: made_up.STREAMS,
         sampler=sampler,
+        started_at=0.0,
         now=clock.now,
         version="0",
         on_error=_unexpected,

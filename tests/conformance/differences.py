@@ -136,6 +136,14 @@ DIFFERENCES = (
         reason="the reason is told where people look for it",
     ),
     Difference(
+        id="pidfile-of-others",
+        names=("[supervisord] pidfile",),
+        verdict=Verdict.BETTER,
+        supervisor="writes its pid over whatever the file holds, and removes it at the end",
+        opsvisor="leaves a file that holds anything but a pid, and says so",
+        reason="a slip in a path would cost the file, the configuration itself for instance",
+    ),
+    Difference(
         id="directory-empty",
         names=("[program:x] directory",),
         verdict=Verdict.DIFFERENT,

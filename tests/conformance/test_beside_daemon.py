@@ -196,12 +196,12 @@ def test_stubborn_programs_are_stopped_side_by_side(start_pair: StartPair) -> No
 
 
 def test_pid_file(start_pair: StartPair) -> None:
-    """Its pid and a newline, in place of whatever was there."""
+    """Its pid and a newline, in place of an earlier one."""
 
     def script(one: Contestant) -> bool:
         return (one.directory / "daemon.pid").read_text() == f"{one.pid}\n"
 
-    assert start_pair(HEAD, files={"daemon.pid": "12345 from before\n"}).agree(script)
+    assert start_pair(HEAD, files={"daemon.pid": "12345\n"}).agree(script)
 
 
 def test_second_instance(start_pair: StartPair) -> None:

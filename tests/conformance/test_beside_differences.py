@@ -144,6 +144,20 @@ def test_stop_of_a_suspended_process(start_pair: StartPair) -> None:
     assert start_pair(config).both(script) == ([False, False], [True, True])
 
 
+@pytest.mark.differs("pidfile-of-others")
+def test_a_pid_file_that_is_none(start_pair: StartPair) -> None:
+    """Replaced there, and removed at the end; here it stays as it is."""
+
+    def script(one: Contestant) -> str:
+        text = (one.directory / "daemon.pid").read_text()
+        return "a pid" if text == f"{one.pid}\n" else text
+
+    kept = "12345 and more\n"
+    pair = start_pair(HEAD, files={"daemon.pid": kept})
+    assert pair.both(script) == ("a pid", kept)
+    assert "could not write pidfile" in pair.ours.log
+
+
 @pytest.mark.differs("directory-empty")
 def test_an_empty_directory(start_pair: StartPair) -> None:
     """Supervisor tries to enter it; here nothing is given where nothing is written."""

@@ -57,7 +57,7 @@ CALLS: Mapping[str, Callable[[Client], object]] = {
     "write_stdin": lambda c: c.write_stdin("web", "hello"),
 }
 # What is no operation: it is about the client itself.
-ITS_OWN = {"url", "login", "another", "elsewhere", "close"}
+ITS_OWN = {"url", "login", "another", "elsewhere", "close", "on_silence"}
 # A program shows what it has with each request; sessions are for browsers.
 FOR_BROWSERS = {"log_in", "log_out"}
 # Another spelling of `collect`, which the client has no need of.

@@ -202,9 +202,8 @@ MUTANTS = (
     Mutant(
         name="a live change is lost while another waits",
         module="process",
-        right="        if not restart and self._next_spec is not None:\n"
-        "            self._next_spec = spec\n            return told\n",
-        wrong="",
+        right="        if not restart and self._next_spec is not None:\n",
+        wrong="        if False:\n",
     ),
     Mutant(
         name="the window of restarts is never emptied",
