@@ -53,18 +53,19 @@ class Jail:
 
 
 def _alive_with(token: str) -> list[int]:
-    return [pid for pid in _everybody() if token in _command(pid) and is_alive(pid)]
+    return [pid for pid in _everybody() if token.encode() in _command(pid) and is_alive(pid)]
 
 
 def _everybody() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208 - numbers
 
 
-def _command(pid: int) -> str:
+def _command(pid: int) -> bytes:
+    """Of anybody on this machine, so it may be any bytes."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
-        return ""
+        return b""
 
 
 @pytest.fixture(params=["cgroup", "bare"])
