@@ -79,7 +79,9 @@ def marked(mark: str) -> dict[int, str]:
             continue
         try:
             if f"{_MARK}={mark}".encode() in (entry / "environ").read_bytes():
-                found[int(entry.name)] = os.fsdecode((entry / "cmdline").read_bytes()).replace("\0", " ")
+                found[int(entry.name)] = os.fsdecode((entry / "cmdline").read_bytes()).replace(
+                    "\0", " "
+                )
         except OSError:
             continue  # it has ended meanwhile, or is not ours to look into
     return found

@@ -19,7 +19,7 @@ from opsvisor.core.supervisor import Supervisor
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime.bus import EventBus
 from opsvisor.runtime.engine import Engine
-from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.observer import Observer
 from opsvisor.runtime.reaper import Orphan
 

@@ -35,7 +35,8 @@ from opsvisor.control.logs import (
 )
 from opsvisor.control.names import NoSuchGroup, NoSuchProcess, Target, resolve
 from opsvisor.core.spec import LogSpec
-from opsvisor.runtime.logs.capture import Stream, StreamCapture
+from opsvisor.runtime.logs.capture import StreamCapture
+from opsvisor.runtime.logs.stream import Stream
 
 _LONG_PIECE = 16 * 1024  # bytes that take so long to write as JSON that others go first
 _SPLIT_MAX = 3  # bytes of a character that lacks its last one (RFC 3629, 3)

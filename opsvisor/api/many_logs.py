@@ -45,7 +45,8 @@ from opsvisor.control.names import NoSuchGroup, NoSuchProcess, resolve
 from opsvisor.core.events import Event, ProcessAdded, ProcessChanged, ProcessRemoved
 from opsvisor.core.spec import LogSpec, ProcessId
 from opsvisor.core.struct import Struct
-from opsvisor.runtime.logs.capture import Stream, StreamCapture
+from opsvisor.runtime.logs.capture import StreamCapture
+from opsvisor.runtime.logs.stream import Stream
 
 # At once of one log: so much takes 1 ms to write as JSON.
 _PIECE = 64 * 1024

@@ -9,9 +9,10 @@ from opsvisor.runtime.inheritance import StreamMemento
 from opsvisor.runtime.keeper import names
 from opsvisor.runtime.keeper.names import NameOfPipe
 from opsvisor.runtime.logs.arrivals import Arrivals
-from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.capture import Surroundings
 from opsvisor.runtime.logs.plumbing import Plumbing
 from opsvisor.runtime.logs.spares import NewPipe, SparePipes
+from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.logs.syslog import Syslog
 from opsvisor.runtime.output import OutputListeners
 from opsvisor.runtime.streams import Common, ProcessStreams
@@ -41,14 +42,16 @@ class AllStreams:
             loop, tell=functools.partial(on_pipe, names.of_output), told=on_spares
         )
         self._common = Common(
-            ring_size=ring_size,
-            loop=loop,
-            syslog=syslog or Syslog(),
+            surroundings=Surroundings(
+                ring_size=ring_size,
+                loop=loop,
+                syslog=syslog or Syslog(),
+                plumbing=Plumbing(arrivals=Arrivals(before_ends=before_ends), spares=self._spares),
+            ),
             output=output,
             on_problem=on_problem,
             on_unheard=on_unheard,
             on_pipe=on_pipe,
-            plumbing=Plumbing(arrivals=Arrivals(before_ends=before_ends), spares=self._spares),
         )
         self._streams: dict[ProcessId, ProcessStreams] = {}
         self._past: dict[ProcessId, list[StreamMemento]] = {}

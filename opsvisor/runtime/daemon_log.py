@@ -2,12 +2,12 @@
 
 import asyncio
 import os
-import time
 from collections.abc import Callable
 
 from opsvisor.core.spec import LogSpec
 from opsvisor.runtime.logs.audience import Audience
-from opsvisor.runtime.logs.capture import StreamCapture
+from opsvisor.runtime.logs.capture import StreamCapture, Surroundings
+from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.logs.syslog import Syslog
 from opsvisor.runtime.logs.times import NOWHERE
 
@@ -18,7 +18,7 @@ class _Audience(Audience):
     def __init__(self, on_problem: Callable[[str], None]) -> None:
         self._on_problem = on_problem
 
-    def problem(self, problem: str) -> None:
+    def problem(self, _stream: Stream, problem: str) -> None:
         self._on_problem(problem)
 
 
@@ -46,10 +46,7 @@ class DaemonLog:
         self.path = spec.path
         self.capture = StreamCapture(
             spec,
-            ring_size=ring_size,
-            loop=loop,
-            wall=time.time,
-            syslog=syslog or Syslog(),
+            Surroundings(ring_size=ring_size, loop=loop, syslog=syslog or Syslog()),
             audience=_Audience(on_problem),
         )
         self._echo: StreamCapture | None = None
@@ -100,4 +97,4 @@ class DaemonLog:
 
 
 def _device(path: str, loop: asyncio.AbstractEventLoop) -> StreamCapture:
-    return StreamCapture(LogSpec(path=path, rotate_size=0), ring_size=0, loop=loop, wall=time.time)
+    return StreamCapture(LogSpec(path=path, rotate_size=0), Surroundings(ring_size=0, loop=loop))

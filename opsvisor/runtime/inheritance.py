@@ -9,7 +9,8 @@ from opsvisor.core.struct import Struct, field
 from opsvisor.runtime.adoption import Adoption, Found, RunMemento
 from opsvisor.runtime.groups import GroupsMemento
 from opsvisor.runtime.keeper import names
-from opsvisor.runtime.logs.capture import CaptureMemento, Stream
+from opsvisor.runtime.logs.capture import CaptureMemento
+from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.pidfd import End
 from opsvisor.runtime.trees import HeldEnd
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.struct import Struct
-from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.stream import Stream
 
 _Listener = Callable[["Output"], None]
 

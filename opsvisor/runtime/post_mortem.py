@@ -15,7 +15,7 @@ from opsvisor.core.restart import in_seconds
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.state import PublicState
 from opsvisor.core.struct import Struct
-from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.streams import ProcessStreams
 
 # Enough for a traceback.

@@ -14,7 +14,8 @@ from opsvisor.runtime.early import Early, EarlySpawns
 from opsvisor.runtime.forkserver import ForkServer
 from opsvisor.runtime.legacy import Legacy
 from opsvisor.runtime.limits import Limits
-from opsvisor.runtime.logs.capture import Stream, StreamCapture
+from opsvisor.runtime.logs.capture import StreamCapture
+from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.marks import Marks, may_outlive
 from opsvisor.runtime.pidfd import Births, this_tick
 from opsvisor.runtime.sockets import Hold, SharedSockets, SocketError

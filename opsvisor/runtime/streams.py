@@ -1,19 +1,16 @@
 """The three standard streams of one process, across all of its runs."""
 
-import asyncio
 import os
-import time
 from collections.abc import Callable, Mapping
 
 from opsvisor.core.spec import LogSpec, ProcessId, ProcessSpec, StdinMode
-from opsvisor.core.struct import Struct, field
+from opsvisor.core.struct import Struct
 from opsvisor.runtime.keeper import names
 from opsvisor.runtime.keeper.names import NameOfPipe
 from opsvisor.runtime.logs.audience import Audience
-from opsvisor.runtime.logs.capture import Stream, StreamCapture, StreamStats
-from opsvisor.runtime.logs.plumbing import Plumbing
+from opsvisor.runtime.logs.capture import StreamCapture, StreamStats, Surroundings
 from opsvisor.runtime.logs.spares import NewPipe
-from opsvisor.runtime.logs.syslog import Syslog
+from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.output import OutputListeners
 from opsvisor.runtime.spawn import ChildFiles
 
@@ -27,7 +24,7 @@ class StdinFullError(Exception):
 
 
 class Common(Struct, frozen=True, kw_only=True):
-    """What the streams of all processes have in common.
+    """What the streams of all processes have in common, their captures' surroundings among it.
 
     `on_problem` is told what is wrong with the log of a stream, "" when all is well again.
     `on_unheard` is told that more than so many earlier runs of it left somebody behind who writes.
@@ -35,11 +32,8 @@ class Common(Struct, frozen=True, kw_only=True):
     and its inode, and then (with False) that it is about to be closed.
     """
 
-    ring_size: int
-    loop: asyncio.AbstractEventLoop
+    surroundings: Surroundings
     output: OutputListeners
-    syslog: Syslog = Syslog()
-    plumbing: Plumbing = field(default_factory=Plumbing)
     on_problem: Callable[[ProcessId, Stream, str], None] = lambda _id, _stream, _problem: None
     on_unheard: Callable[[ProcessId, Stream, int], None] = lambda _id, _stream, _pipes: None
     on_pipe: Callable[[NameOfPipe, int, int, bool], None] = (
@@ -48,33 +42,36 @@ class Common(Struct, frozen=True, kw_only=True):
 
 
 class _Audience(Audience):
-    """Passes on what happens to one stream of a process, and says of whom it is."""
+    """Passes on what happens to the streams of a process, and says of whom it is."""
 
-    __slots__ = ("_common", "_id", "_stream")
+    __slots__ = ("_common", "_id")
 
-    def __init__(self, common: Common, process_id: ProcessId, stream: Stream) -> None:
+    def __init__(self, common: Common, process_id: ProcessId) -> None:
         self._common = common
         self._id = process_id
-        self._stream = stream
+
+    @property
+    def name(self) -> str:
+        return self._id.name
 
     @property
     def overhears(self) -> bool:
         return self._common.output.is_overheard
 
-    def problem(self, problem: str) -> None:
-        self._common.on_problem(self._id, self._stream, problem)
+    def problem(self, stream: Stream, problem: str) -> None:
+        self._common.on_problem(self._id, stream, problem)
 
-    def unheard(self, pipes: int) -> None:
-        self._common.on_unheard(self._id, self._stream, pipes)
+    def unheard(self, stream: Stream, pipes: int) -> None:
+        self._common.on_unheard(self._id, stream, pipes)
 
-    def told(self, text: bytes) -> None:
-        self._common.output.told(self._id, self._stream, text)
+    def told(self, stream: Stream, text: bytes) -> None:
+        self._common.output.told(self._id, stream, text)
 
-    def message(self, text: bytes) -> None:
-        self._common.output.message(self._id, self._stream, text)
+    def message(self, stream: Stream, text: bytes) -> None:
+        self._common.output.message(self._id, stream, text)
 
-    def overheard(self, text: bytes) -> None:
-        self._common.output.overheard(self._id, self._stream, text)
+    def overheard(self, stream: Stream, text: bytes) -> None:
+        self._common.output.overheard(self._id, stream, text)
 
     def pipe(self, inode: int, reader: int, *, is_open: bool) -> None:
         self._common.on_pipe(names.of_output, inode, reader, is_open)
@@ -84,10 +81,11 @@ class ProcessStreams:
     """Captures standard output and error, and holds the writing end of standard input."""
 
     # Of thousands of processes: no dict for each, nor anything that is empty for most of them.
-    __slots__ = ("_common", "_leaving", "_spec", "_stderr", "_stdin", "_stdout")
+    __slots__ = ("_audience", "_common", "_leaving", "_spec", "_stderr", "_stdin", "_stdout")
 
     def __init__(self, spec: ProcessSpec, common: Common) -> None:
         self._common = common
+        self._audience = _Audience(common, spec.id)
         self._spec = spec
         self._stdin: int | None = None
         self._stdout = self._new(Stream.STDOUT, spec.stdout)
@@ -132,7 +130,7 @@ class ProcessStreams:
 
     def take_ready(self) -> list[NewPipe]:
         """Pipes for the outputs of a run that is opened later, none if not enough are ready."""
-        spares = self._common.plumbing.spares
+        spares = self._common.surroundings.plumbing.spares
         return [] if spares is None else spares.take_ready(1 if self._stderr is None else 2)
 
     def open_for_run(self, given_input: int, ready: list[NewPipe] | None = None) -> ChildFiles:
@@ -229,11 +227,11 @@ class ProcessStreams:
         A later call takes the place of an earlier one.
         """
         if self._stdin is not None:
-            self._common.loop.add_writer(self._stdin, self._stdin_is_writable, then)
+            self._common.surroundings.loop.add_writer(self._stdin, self._stdin_is_writable, then)
 
     def _stdin_is_writable(self, then: Callable[[], None]) -> None:
         assert self._stdin is not None
-        self._common.loop.remove_writer(self._stdin)
+        self._common.surroundings.loop.remove_writer(self._stdin)
         then()
 
     def run_ended(self) -> None:
@@ -268,16 +266,8 @@ class ProcessStreams:
             capture.update(log)
 
     def _new(self, stream: Stream, log: LogSpec) -> StreamCapture:
-        common = self._common
         return StreamCapture(
-            log,
-            ring_size=common.ring_size,
-            loop=common.loop,
-            wall=time.time,
-            syslog=common.syslog,
-            prefix=self._spec.id.name,
-            plumbing=common.plumbing,
-            audience=_Audience(common, self._spec.id, stream),
+            log, self._common.surroundings, audience=self._audience, stream=stream
         )
 
     def _close_leaving(self) -> None:
@@ -287,7 +277,7 @@ class ProcessStreams:
 
     def _close_stdin(self) -> None:
         if self._stdin is not None:
-            self._common.loop.remove_writer(self._stdin)
+            self._common.surroundings.loop.remove_writer(self._stdin)
             self._common.on_pipe(names.of_input, os.fstat(self._stdin).st_ino, self._stdin, False)
             os.close(self._stdin)
             self._stdin = None

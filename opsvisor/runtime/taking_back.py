@@ -18,7 +18,7 @@ from opsvisor.runtime.all_streams import AllStreams
 from opsvisor.runtime.groups import StoppedGroups
 from opsvisor.runtime.legacy import Legacy
 from opsvisor.runtime.limits import Limits
-from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.marks import Marks
 from opsvisor.runtime.pidfd import UNKNOWN, End, birth_of, has_ended
 from opsvisor.runtime.reaper import Reaper

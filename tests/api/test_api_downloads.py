@@ -9,7 +9,8 @@ from served import Serve, Served
 from yarl import URL
 
 from opsvisor.core.spec import LogSpec, ProcessSpec
-from opsvisor.runtime.logs.capture import Stream, StreamCapture
+from opsvisor.runtime.logs.capture import StreamCapture
+from opsvisor.runtime.logs.stream import Stream
 
 DOWNLOAD = "/api/v1/processes/web/logs/stdout/download"
 # More than the pieces that it is sent in, and no multiple of them.

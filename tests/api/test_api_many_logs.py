@@ -9,7 +9,9 @@ from served import SentEvent, Serve, Served, take
 
 from opsvisor import wire
 from opsvisor.core.spec import ProcessSpec, Startup
-from opsvisor.runtime.logs.capture import Stream, StreamCapture
+from opsvisor.core.struct import replace
+from opsvisor.runtime.logs.capture import StreamCapture
+from opsvisor.runtime.logs.stream import Stream
 
 LOGS = "/api/v1/logs"
 
@@ -23,7 +25,7 @@ def say(api: Served, name: str, text: str, *, at: float = 0.0) -> None:
     """Have a process say this, at this time if it matters."""
     one = capture(api, name)
     if at:
-        one._wall = lambda: at
+        one._around = replace(one._around, wall=lambda: at)
     one.write(text.encode())
 
 
@@ -151,7 +153,7 @@ async def test_much_is_not_said_again(serve: Serve) -> None:
     now = time.time()
     for second in range(100):
         say(api, "a", f"{second:03}\n", at=now - 100 + second)
-    capture(api, "a")._wall = time.time
+    capture(api, "a")._around = replace(capture(api, "a")._around, wall=time.time)
     resume = str(int((now - 20) * 1_000_000))
     async with api.events(LOGS, follow="1", last_event_id=resume) as events:
         _, said = await take(events, 2)

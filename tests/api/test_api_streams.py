@@ -13,7 +13,7 @@ from opsvisor.core.events import ProcessRemoved
 from opsvisor.core.spec import LogSpec, ProcessSpec, StdinMode
 from opsvisor.core.state import PublicState
 from opsvisor.runtime.bus import REMEMBERED_EVENTS, SUBSCRIPTION_CAPACITY
-from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.stream import Stream
 
 LOG = "/api/v1/processes/web/logs/stdout"
 MAIN_LOG = "/api/v1/daemon/log"

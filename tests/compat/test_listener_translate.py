@@ -17,7 +17,7 @@ from opsvisor.core.events import StateChanged, SupervisorState, SupervisorStateC
 from opsvisor.core.plan import PlanDiff
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.state import TRANSITIONS, PublicState
-from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.output import Output
 
 _P = PublicState

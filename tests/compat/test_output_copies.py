@@ -9,7 +9,7 @@ from opsvisor.config.settings import DaemonSettings, Dialect, LogLevel
 from opsvisor.core.events import ProcessExited
 from opsvisor.core.plan import EventFeed, Group, Plan
 from opsvisor.core.spec import Pid, ProcessId
-from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.output import Output
 
 

@@ -16,7 +16,7 @@ from supervisor.options import (  # type: ignore[import-untyped]  # comes withou
 from opsvisor.config.settings import Dialect
 from opsvisor.core.spec import LogSpec, ProcessSpec
 from opsvisor.core.state import PublicState
-from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.stream import Stream
 
 TEXT = "0123456789ab"
 READ = ("readProcessStdoutLog", "readProcessLog", "readProcessStderrLog")

@@ -14,7 +14,7 @@ from opsvisor.api.routes import PATH_PARAMETERS, ROUTES, Route
 from opsvisor.control.actions import Action, Result
 from opsvisor.core.events import SupervisorState
 from opsvisor.core.state import PublicState
-from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.stream import Stream
 
 CONTRACT = contract()
 SCHEMAS = CONTRACT["components"]["schemas"]

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from opsvisor.control.follow_file import FollowedFile, Truncated, follow_file
 from opsvisor.control.logs import open_file
 from opsvisor.core.spec import LogSpec
-from opsvisor.runtime.logs.capture import StreamCapture
+from opsvisor.runtime.logs.capture import StreamCapture, Surroundings
 
 PATIENCE = 60.0
 
@@ -20,7 +19,7 @@ PATIENCE = 60.0
 async def capture(tmp_path: Path) -> AsyncIterator[StreamCapture]:
     """A stream with a file that is rotated, and a ring too small for anything."""
     spec = LogSpec(path=str(tmp_path / "log"), rotate_size=100, rotate_keep=2)
-    one = StreamCapture(spec, ring_size=4, loop=asyncio.get_running_loop(), wall=time.time)
+    one = StreamCapture(spec, Surroundings(ring_size=4, loop=asyncio.get_running_loop()))
     one.write(b"before\n")
     yield one
     one.close()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from opsvisor.control.log_past import Past, Wanted, past_of
 from opsvisor.control.logs import NoLogError
 from opsvisor.core.spec import LogSpec
-from opsvisor.runtime.logs.capture import StreamCapture
+from opsvisor.runtime.logs.capture import StreamCapture, Surroundings
 
 Make = Callable[..., "Log"]
 
@@ -24,7 +24,10 @@ class Log:
         self.now = 1000.0
         self.spec = spec
         self.capture = StreamCapture(
-            spec, ring_size=ring_size, loop=asyncio.get_running_loop(), wall=lambda: self.now
+            spec,
+            Surroundings(
+                ring_size=ring_size, loop=asyncio.get_running_loop(), wall=lambda: self.now
+            ),
         )
 
     def say(self, text: str, at: float | None = None) -> None:

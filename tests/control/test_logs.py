@@ -1,7 +1,6 @@
 """Reading logs from files and from memory, and following them."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from opsvisor.client import sse
 from opsvisor.control import logs
 from opsvisor.control.logs import Followed, LogPiece, NoLogError, follow, read_lines, read_range
 from opsvisor.core.spec import LogSpec
-from opsvisor.runtime.logs.capture import StreamCapture
+from opsvisor.runtime.logs.capture import StreamCapture, Surroundings
 
 TEXT = b"0123456789"
 
@@ -19,7 +18,7 @@ TEXT = b"0123456789"
 @pytest.fixture
 async def capture() -> AsyncIterator[StreamCapture]:
     """A stream that keeps twenty bytes in memory."""
-    one = StreamCapture(LogSpec(), ring_size=20, loop=asyncio.get_running_loop(), wall=time.time)
+    one = StreamCapture(LogSpec(), Surroundings(ring_size=20, loop=asyncio.get_running_loop()))
     yield one
     one.close()
 
@@ -141,7 +140,7 @@ async def test_following_gives_what_is_there_and_then_what_comes(capture: Stream
 async def test_a_follower_gets_pieces_of_bounded_size() -> None:
     """As JSON a piece may be six times as long, and a client bounds what it takes for a line."""
     capture = StreamCapture(
-        LogSpec(), ring_size=1024 * 1024, loop=asyncio.get_running_loop(), wall=time.time
+        LogSpec(), Surroundings(ring_size=1024 * 1024, loop=asyncio.get_running_loop())
     )
     longest = logs.LONGEST_FOLLOWED
     capture.write(b"lost")

@@ -32,8 +32,8 @@ from opsvisor.core.spec import (
 from opsvisor.core.state import PublicState, StopCause
 from opsvisor.core.struct import replace
 from opsvisor.runtime.early import head_start
-from opsvisor.runtime.logs.capture import Stream
 from opsvisor.runtime.logs.spares import _KEPT
+from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.memory.foretold import Foretold, ForetoldRun
 from opsvisor.runtime.pidfd import this_tick
 

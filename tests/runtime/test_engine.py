@@ -49,7 +49,7 @@ from opsvisor.core.spec import (
 )
 from opsvisor.core.state import PublicState
 from opsvisor.core.struct import replace
-from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.oom import OomWatch
 from opsvisor.runtime.spawn import SpawnError
 from opsvisor.runtime.spawner import Prepared

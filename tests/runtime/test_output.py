@@ -5,7 +5,7 @@ from engine_room import NEVER, Room, key, obedient, program
 from opsvisor.core.events import ProcessExited
 from opsvisor.core.spec import LogSpec
 from opsvisor.core.struct import replace
-from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.output import Output
 
 TOLD = LogSpec(told=True)

@@ -10,7 +10,7 @@ from opsvisor.core.inputs import Start, Stop
 from opsvisor.core.outcome import ExitCause, Outcome
 from opsvisor.core.spec import LinearBackoff, RestartPolicy, Startup
 from opsvisor.core.state import PublicState
-from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.post_mortem import FinishedRun, PostMortems
 
 SOON = RestartPolicy(start_backoff=LinearBackoff(step=0.01), failed_starts_max=1, limit=None)

@@ -33,7 +33,7 @@ from opsvisor.core.spec import (
 from opsvisor.core.state import PublicState
 from opsvisor.runtime import engine, spawning
 from opsvisor.runtime.forkserver import Awaited, awaited, birth
-from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.stream import Stream
 
 SOON = LinearBackoff(step=0.01)
 AGAIN = RestartPolicy(

@@ -15,7 +15,8 @@ from opsvisor.core.inputs import SendSignal, Stop
 from opsvisor.core.spec import LogSpec, ProcessSpec, StdinMode
 from opsvisor.core.state import PublicState
 from opsvisor.core.struct import replace
-from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.capture import Surroundings
+from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.output import OutputListeners
 from opsvisor.runtime.streams import Common, ProcessStreams, StdinFullError, StdinUnavailableError
 
@@ -42,7 +43,9 @@ def common() -> Common:
         raise error
 
     loop = asyncio.get_running_loop()
-    return Common(ring_size=1024, loop=loop, output=OutputListeners(on_error=fail))
+    return Common(
+        surroundings=Surroundings(ring_size=1024, loop=loop), output=OutputListeners(on_error=fail)
+    )
 
 
 async def test_standard_error_has_a_stream_of_its_own_unless_it_is_merged(room: Room) -> None:

@@ -5,7 +5,7 @@ from opsvisor.compat.supervisor.undecodable import as_text
 from opsvisor.config.settings import Dialect, LogLevel
 from opsvisor.control.control import Control
 from opsvisor.core.events import Event, ProcessExited
-from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.output import Output
 
 _COPYING = (LogLevel.DEBUG, LogLevel.TRACE, LogLevel.BLATHER)

@@ -23,11 +23,9 @@ import functools
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-from opsvisor.core.enums import HashedById
 from opsvisor.core.spec import LogSpec
-from opsvisor.core.struct import Struct
+from opsvisor.core.struct import Struct, field
 from opsvisor.runtime.logs.audience import Audience
 from opsvisor.runtime.logs.devices import DeviceTarget, is_device
 from opsvisor.runtime.logs.files import FileTarget
@@ -40,6 +38,7 @@ from opsvisor.runtime.logs.plumbing import Plumbing, discard
 from opsvisor.runtime.logs.resting import are_scarce
 from opsvisor.runtime.logs.ring import RingBuffer
 from opsvisor.runtime.logs.spares import NewPipe
+from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.logs.syslog import Syslog, SyslogTarget
 from opsvisor.runtime.logs.targets import Tally, Target
 from opsvisor.runtime.logs.times import INTERVAL, NOWHERE, Place, TimeMark, TimeMarks
@@ -52,17 +51,8 @@ LINES_READ_SIZE = 4 * 1024  # where each line costs a system call: 3 ms if all o
 MARKS_HANDED_OVER = 50  # of each stream: an upgrade must be quick with thousands of them
 _FULL = 0.9  # of a pipe, as its last pages may be filled in part: its program may be waiting
 LEFT_OVER_PIPES = 16  # of earlier runs, held open by grandchildren
+_CLOSED = -1
 _NOBODY = Audience()
-_NO_OUTPUT = RingBuffer(0)
-_NO_MARKS = TimeMarks()
-_SYSLOG = Syslog()
-
-
-class Stream(HashedById):
-    """The two outputs of a process."""
-
-    STDOUT = "stdout"
-    STDERR = "stderr"
 
 
 class StreamStats(Struct, frozen=True, kw_only=True):
@@ -102,22 +92,59 @@ class CaptureMemento(Struct, frozen=True, kw_only=True):
     marks: tuple[TimeMark, ...] = ()
 
 
-@dataclass(slots=True, eq=False)
-class _Pipe:
+class Surroundings(Struct, frozen=True, kw_only=True):
+    """What many captures have in common.
+
+    `ring_size`: so many bytes of each are kept in memory. The `loop` must not be closed before
+    they are. `wall` tells Unix seconds. `syslog` is where lines go if a spec sends them there.
+    Captures that write to the same file must have the same `plumbing`, as all of a daemon do.
+    """
+
+    ring_size: int
+    loop: asyncio.AbstractEventLoop
+    wall: Callable[[], float] = time.time
+    syslog: Syslog = Syslog()
+    plumbing: Plumbing = field(default_factory=Plumbing)
+
+
+class _Pipe(Struct, eq=False, gc=False):  # nothing in it knows of it, so it is in no cycle
     """The reading end of one run's pipe. What it filters may be split, so each has its filters.
 
-    `inode`: by which others know it. Asked for once, as it is needed five times in each run.
-    `ahead`: the chunk that is being dealt with, while it is still in the pipe. `has_more`: as much
-    was read as had been asked for, the last time.
+    `fd` is _CLOSED once it is. `inode`: by which others know it. Asked for once, as it is needed
+    five times in each run. `ahead`: the chunk that is being dealt with, while it is still in the
+    pipe. `has_more`: as much was read as had been asked for, the last time.
     """
 
     fd: int
     inode: int
-    ahead: bytes = field(default=b"", kw_only=True)
-    has_more: bool = field(default=False, kw_only=True)
-    pace: Pace | None = field(default=None, kw_only=True)  # from the first output on
-    splitter: MessageSplitter | None = field(default=None, kw_only=True)
-    stripper: AnsiStripper | None = field(default=None, kw_only=True)
+    ahead: bytes = b""
+    has_more: bool = False
+    pace: Pace | None = None  # from the first output on
+    splitter: MessageSplitter | None = None
+    stripper: AnsiStripper | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is read."""
+        return self.fd != _CLOSED
+
+
+class _Heard:
+    """What there is to be known of a stream once it has said something."""
+
+    __slots__ = ("bytes", "last_output_at", "line_counter", "lines", "marks", "ring")
+
+    def __init__(self, ring_size: int) -> None:
+        self.ring = RingBuffer(ring_size)
+        self.marks = TimeMarks()
+        self.line_counter = LineCounter()
+        self.bytes = 0
+        self.lines = 0
+        self.last_output_at = 0.0
+
+
+_SILENCE = _Heard(0)  # what is shown of a stream that has said nothing. Only to be read
+_NOTHING = Tally()  # likewise
 
 
 def _room(size: int) -> int:
@@ -128,38 +155,25 @@ def _room(size: int) -> int:
 class StreamCapture:
     """Reads what a process writes to one stream, and keeps it in a ring and in its targets.
 
-    Nothing here raises because of a target: see `problem` and `stats`. The loop must not be
-    closed before `close` was called. `syslog` is where lines go if the spec sends them there, with
-    `prefix` at the beginning of each. Captures that write to the same file must have the same
-    `plumbing`, as all of a daemon do.
+    Nothing here raises because of a target: see `problem` and `stats`. The `audience` is told of
+    it as of this `stream`.
 
     There are thousands of them, most of which are silent: no dict for each, and what only output
     or somebody who follows it needs is made with these.
     """
 
     __slots__ = (
+        "_around",
         "_audience",
-        "_bytes",
-        "_grown",
-        "_last_output_at",
+        "_earlier",
+        "_heard",
         "_latest",
-        "_line_counter",
-        "_lines",
-        "_loop",
-        "_marks",
-        "_pipes",
-        "_plumbing",
-        "_prefix",
-        "_ring",
-        "_ring_size",
         "_spec",
-        "_syslog",
+        "_stream",
         "_tally",
         "_target",
         "_to_syslog",
         "_told_problem",
-        "_waiting",
-        "_wall",
         "_watchers",
         "closed",
     )
@@ -167,40 +181,24 @@ class StreamCapture:
     def __init__(
         self,
         spec: LogSpec,
+        surroundings: Surroundings,
         *,
-        ring_size: int,
-        loop: asyncio.AbstractEventLoop,
-        wall: Callable[[], float],
-        syslog: Syslog = _SYSLOG,
-        prefix: str = "",
-        plumbing: Plumbing | None = None,
         audience: Audience = _NOBODY,
+        stream: Stream = Stream.STDOUT,
     ) -> None:
-        self._plumbing = plumbing or Plumbing()
-        self._audience = audience
-        self._told_problem = ""
-        self._ring: RingBuffer | None = None  # from the first output on, as `_marks`
-        self._ring_size = ring_size
-        self._marks: TimeMarks | None = None
-        self.closed = False
-        self._watchers: tuple[Callable[[], None], ...] = ()
         self._spec = spec
-        self._loop = loop
-        self._wall = wall
-        self._tally = Tally()
+        self._around = surroundings
+        self._audience = audience
+        self._stream = stream
+        self._latest: _Pipe | None = None  # the pipe of the latest run, open or not
+        self._earlier: tuple[_Pipe, ...] = ()  # those of earlier runs that are open, oldest first
+        self._heard: _Heard | None = None  # from the first output on
+        self._tally: Tally | None = None  # from the first target or loss on
         self._target: FileTarget | DeviceTarget | None = None
         self._to_syslog: SyslogTarget | None = None
-        self._syslog = syslog
-        self._prefix = prefix
-        self._pipes: list[_Pipe] = []  # of the oldest run first
-        self._latest: _Pipe | None = None  # the pipe of the latest run, open or not
-        self._bytes = 0
-        self._lines = 0
-        self._line_counter: LineCounter | None = None
-        self._last_output_at = 0.0
-        # Set for a moment whenever the ring has grown, while anybody waits for that.
-        self._grown: asyncio.Event | None = None
-        self._waiting = 0
+        self._told_problem = ""
+        self._watchers: tuple[Callable[[], None], ...] = ()
+        self.closed = False
 
     @property
     def problem(self) -> str:
@@ -218,12 +216,12 @@ class StreamCapture:
     @property
     def ring(self) -> RingBuffer:
         """The end of the stream. Only to be read, and to be asked for again after a while."""
-        return _NO_OUTPUT if self._ring is None else self._ring
+        return _SILENCE.ring if self._heard is None else self._heard.ring
 
     @property
     def marks(self) -> TimeMarks:
         """When which part of the stream was written. Only to be read."""
-        return _NO_MARKS if self._marks is None else self._marks
+        return _SILENCE.marks if self._heard is None else self._heard.marks
 
     @property
     def pipes(self) -> list[int]:
@@ -233,15 +231,28 @@ class StreamCapture:
     @property
     def stats(self) -> StreamStats:
         """All counts as of now."""
+        heard, tally = self._heard or _SILENCE, self._tally or _NOTHING
         return StreamStats(
-            bytes=self._bytes,
-            lines=self._lines,
-            dropped_lines=self._tally.dropped_lines,
-            rotations=self._tally.rotations,
-            write_errors=self._tally.write_errors,
-            last_output_at=self._last_output_at,
+            bytes=heard.bytes,
+            lines=heard.lines,
+            dropped_lines=tally.dropped_lines,
+            rotations=tally.rotations,
+            write_errors=tally.write_errors,
+            last_output_at=heard.last_output_at,
             file_size=0 if self._target is None else self._target.size,
         )
+
+    @property
+    def _pipes(self) -> list[_Pipe]:
+        """Those that are open, of the oldest run first."""
+        latest = self._latest
+        return (
+            [*self._earlier, latest] if latest is not None and latest.is_open else [*self._earlier]
+        )
+
+    @property
+    def _is_read(self) -> bool:
+        return bool(self._earlier) or (self._latest is not None and self._latest.is_open)
 
     @property
     def readers(self) -> dict[int, int]:
@@ -270,17 +281,17 @@ class StreamCapture:
     def recall(self, memento: CaptureMemento) -> None:
         """Go on where another process was; with its pipes adopted, and nothing read from them."""
         stats = memento.stats
-        self._bytes, self._lines = stats.bytes, stats.lines
-        self._last_output_at = stats.last_output_at
-        self._tally.dropped_lines += stats.dropped_lines
-        self._tally.rotations += stats.rotations
-        self._tally.write_errors += stats.write_errors
-        if memento.end:
-            self._ring = RingBuffer(self._ring_size)
-            self._ring.recall(memento.end, memento.output)
-        if memento.marks:
-            self._marks = TimeMarks()
-            self._marks.recall(memento.marks)
+        if stats.last_output_at or memento.end:
+            heard = self._hearing()
+            heard.bytes, heard.lines = stats.bytes, stats.lines
+            heard.last_output_at = stats.last_output_at
+            heard.ring.recall(memento.end, memento.output)
+            heard.marks.recall(memento.marks)
+        if stats.dropped_lines or stats.rotations or stats.write_errors:
+            tally = self._counting()
+            tally.dropped_lines += stats.dropped_lines
+            tally.rotations += stats.rotations
+            tally.write_errors += stats.write_errors
         held = {pipe.inode: pipe for pipe in memento.pipes}
         for pipe in self._pipes:
             before = held.get(pipe.inode)
@@ -308,7 +319,7 @@ class StreamCapture:
         one that the run has already, and ours from here on.
         """
         if new is None:
-            spares = self._plumbing.spares
+            spares = self._around.plumbing.spares
             new = NewPipe.make() if spares is None else spares.take()
         try:
             self._read_from(new.reader, new.inode)
@@ -320,12 +331,12 @@ class StreamCapture:
     def hold_back(self) -> None:
         """Read nothing of the pipe that was just opened, until `go_on`."""
         if self._latest is not None:
-            self._plumbing.arrivals.hold(self._latest.fd)
+            self._around.plumbing.arrivals.hold(self._latest.fd)
 
     def go_on(self) -> None:
         """Read what has come since `hold_back`, and on."""
         if self._latest is not None:
-            self._plumbing.arrivals.release(self._latest.fd)
+            self._around.plumbing.arrivals.release(self._latest.fd)
 
     def adopt(self, reader: int) -> None:
         """Read on from a pipe that exists already, and own its descriptor.
@@ -348,15 +359,16 @@ class StreamCapture:
                 splitter=self._new_splitter(),
                 stripper=self._new_stripper(),
             )
-            self._plumbing.arrivals.add(self._loop, reader, self)
+            self._around.plumbing.arrivals.add(self._around.loop, reader, self)
         except BaseException:
             self._audience.pipe(inode, reader, is_open=False)  # of a spare one, others know
             os.close(reader)
             raise
-        was_to_rest = self._plumbing.resting.not_yet(self._rest)
-        if not was_to_rest and not self._pipes:
-            self._plumbing.scratch.hold()
-        self._pipes.append(pipe)
+        was_to_rest = self._around.plumbing.resting.not_yet(self._rest)
+        if not was_to_rest and not self._is_read:
+            self._around.plumbing.scratch.hold()
+        if self._latest is not None and self._latest.is_open:
+            self._earlier = (*self._earlier, self._latest)
         self._latest = pipe
         self._audience.pipe(pipe.inode, reader, is_open=True)
         self._let_go_of_oldest()
@@ -378,19 +390,19 @@ class StreamCapture:
 
         Such a grandchild is no longer read: it blocks when its pipe is full.
         """
-        while len(self._pipes) > LEFT_OVER_PIPES + 1:
-            oldest = self._pipes[0]
+        while len(self._earlier) > LEFT_OVER_PIPES:
+            oldest = self._earlier[0]
             self._empty(oldest)
-            if oldest in self._pipes:  # it was not at its end
+            if oldest.is_open:  # it was not at its end
                 self._end(oldest)
-                self._audience.unheard(LEFT_OVER_PIPES)
+                self._audience.unheard(self._stream, LEFT_OVER_PIPES)
 
     def drain(self) -> None:
         """Read what is in the pipes now, to have a run's last words before its exit is handled.
 
         Pipes that aren't at their end after that go on being read.
         """
-        for pipe in tuple(self._pipes):
+        for pipe in self._pipes:
             self._empty(pipe)
 
     def _empty(self, pipe: _Pipe) -> None:
@@ -399,7 +411,7 @@ class StreamCapture:
             self._end(pipe)  # known without a scratch pipe, for which a restart would wait
             return
         left = capacity(pipe.fd)
-        while left > 0 and pipe in self._pipes:
+        while left > 0 and pipe.is_open:
             count = self._read_chunk(pipe)
             if not count:
                 return
@@ -407,7 +419,10 @@ class StreamCapture:
 
     def on_readable(self, descriptor: int) -> None:
         """Read from one of its pipes."""
-        for pipe in self._pipes:
+        if self._latest is not None and self._latest.fd == descriptor:
+            self._on_readable(self._latest)
+            return
+        for pipe in self._earlier:
             if pipe.fd == descriptor:
                 self._on_readable(pipe)
                 return
@@ -417,15 +432,15 @@ class StreamCapture:
         pace = pipe.pace
         if pace is None:
             pace = pipe.pace = Pace()
-        if not pace.has_enough(self._read_chunk(pipe)) or pipe not in self._pipes:
+        if not pace.has_enough(self._read_chunk(pipe)) or not pipe.is_open:
             return
         beat = pace.after_wake_ups(
-            self._loop.time(), room=_room(capacity(pipe.fd)), longest=self._longest_beat
+            self._around.loop.time(), room=_room(capacity(pipe.fd)), longest=self._longest_beat
         )
         if beat:
-            self._plumbing.arrivals.remove(pipe.fd)
-            self._plumbing.beats.join(
-                self._loop, beat, pipe, functools.partial(self._on_beat, pipe)
+            self._around.plumbing.arrivals.remove(pipe.fd)
+            self._around.plumbing.beats.join(
+                self._around.loop, beat, pipe, functools.partial(self._on_beat, pipe)
             )
 
     def _on_beat(self, pipe: _Pipe, beat: float) -> float:
@@ -435,12 +450,12 @@ class StreamCapture:
         count = self._read_chunk(pipe)
         while pipe.has_more and count < size:
             count += self._read_chunk(pipe)
-        if pipe not in self._pipes:
+        if not pipe.is_open:
             return 0.0
         assert pipe.pace is not None  # what has a beat was waited for before
         wanted = pipe.pace.after_beat(
             count,
-            self._loop.time(),
+            self._around.loop.time(),
             beat=beat,
             is_full=count >= size * _FULL,
             room=_room(size),
@@ -448,7 +463,7 @@ class StreamCapture:
         )
         if not wanted:
             try:
-                self._plumbing.arrivals.add(self._loop, pipe.fd, self)
+                self._around.plumbing.arrivals.add(self._around.loop, pipe.fd, self)
             except OSError:  # nothing left to wait with: it goes on as it is, and tries again then
                 return beat
         return wanted
@@ -463,7 +478,7 @@ class StreamCapture:
         spec = self._spec
         if spec.message_limit or spec.syslog or isinstance(self._target, DeviceTarget):
             return 0.0
-        is_followed = spec.told or self._audience.overhears or self._watchers or self._waiting
+        is_followed = spec.told or self._audience.overhears or self._watchers
         return LONGEST_BEAT_FOLLOWED if is_followed else LONGEST_BEAT
 
     def _read_size(self, pipe: _Pipe) -> int:
@@ -489,11 +504,10 @@ class StreamCapture:
         if not chunk:
             self._end(pipe)
             return 0
-        self._bytes += len(chunk)
-        if self._line_counter is None:
-            self._line_counter = LineCounter()
-        self._lines += self._line_counter.count(chunk)
-        self._last_output_at = self._wall()
+        heard = self._heard or self._hearing()
+        heard.bytes += len(chunk)
+        heard.lines += heard.line_counter.count(chunk)
+        heard.last_output_at = self._around.wall()
         try:
             if pipe.splitter is None:
                 self._hear(pipe, chunk)
@@ -503,15 +517,25 @@ class StreamCapture:
             if pipe.ahead:
                 discard(pipe.fd, len(pipe.ahead))
                 pipe.ahead = b""
-        pipe.has_more = len(chunk) == size and pipe in self._pipes
+        pipe.has_more = len(chunk) == size and pipe.is_open
         return len(chunk)
+
+    def _hearing(self) -> _Heard:
+        """What is known of what is heard, begun if this is the first of it."""
+        self._heard = heard = self._heard or _Heard(self._around.ring_size)
+        return heard
+
+    def _counting(self) -> Tally:
+        """What is counted of the targets, begun with the first of them."""
+        self._tally = tally = self._tally or Tally()
+        return tally
 
     def _next(self, pipe: _Pipe, limit: int) -> bytes:
         """What comes next in the pipe; as a rule it is still there and `ahead` says so."""
         if self._target is None and self._to_syslog is None:
             return os.read(pipe.fd, limit)  # memory doesn't outlive us
         try:
-            pipe.ahead = self._plumbing.scratch.peek(pipe.fd, limit)
+            pipe.ahead = self._around.plumbing.scratch.peek(pipe.fd, limit)
         except BlockingIOError:
             raise
         except OSError:
@@ -520,7 +544,8 @@ class StreamCapture:
 
     def _sort(self, pipe: _Pipe, pieces: list[Piece]) -> None:
         for piece in pieces:
-            self._tally.dropped_lines += piece.lost_lines
+            if piece.lost_lines:
+                self._counting().dropped_lines += piece.lost_lines
             if piece.is_message:
                 self._hand_over(pipe, piece.text)
             else:
@@ -529,7 +554,9 @@ class StreamCapture:
     def _hand_over(self, pipe: _Pipe, message: bytes) -> None:
         if self._is_present(pipe):
             whole = AnsiStripper() if pipe.stripper is not None else None
-            self._audience.message(whole.feed(message) + whole.flush() if whole else message)
+            self._audience.message(
+                self._stream, whole.feed(message) + whole.flush() if whole else message
+            )
         else:
             self._hear(pipe, BEGIN + message + END)  # nobody hears it, so it is in the log
 
@@ -542,9 +569,9 @@ class StreamCapture:
         if not text or not (self._spec.told or overhears) or not self._is_present(pipe):
             return
         if overhears:
-            self._audience.overheard(text)
+            self._audience.overheard(self._stream, text)
         if self._spec.told:
-            self._audience.told(text)
+            self._audience.told(self._stream, text)
 
     def _is_present(self, pipe: _Pipe) -> bool:
         """Of the latest run: what a grandchild of an earlier one says is not told."""
@@ -556,13 +583,14 @@ class StreamCapture:
             self._aim()
         if isinstance(self._target, FileTarget) and not self._target.problem:
             self._target.open()  # before it is noted where this goes
-        self._last_output_at = self._wall()
+        self._hearing().last_output_at = self._around.wall()
         self._keep(chunk)
 
     def _keep(self, chunk: bytes, pipe: _Pipe | None = None) -> None:
         if not chunk:
             return
-        self._note_time()
+        heard = self._heard or self._hearing()
+        self._note_time(heard)
         if self._to_syslog is not None:
             self._to_syslog.write(chunk)
         if pipe is not None and chunk is pipe.ahead and isinstance(self._target, FileTarget):
@@ -572,24 +600,17 @@ class StreamCapture:
             self._target.write(chunk)
         if self._target is not None or self._to_syslog is not None:
             self._tell_problem()
-        if self._ring is None:
-            self._ring = RingBuffer(self._ring_size)
-        self._ring.append(chunk)
-        if self._grown is not None:
-            self._grown.set()
-            self._grown.clear()
+        heard.ring.append(chunk)
         for watcher in self._watchers:
             watcher()
 
-    def _note_time(self) -> None:
+    def _note_time(self, heard: _Heard) -> None:
         """Say when what comes now was written, if that was not said lately."""
         target = self._target if isinstance(self._target, FileTarget) else None
         inode = 0 if target is None else target.inode
-        marks = self._marks
-        if marks is None:
-            marks = self._marks = TimeMarks()
-        if self._last_output_at - marks.latest >= INTERVAL or inode != marks.inode:
-            marks.note(self._last_output_at, self.ring.end, self.place)
+        marks = heard.marks
+        if heard.last_output_at - marks.latest >= INTERVAL or inode != marks.inode:
+            marks.note(heard.last_output_at, heard.ring.end, self.place)
 
     @property
     def place(self) -> Place:
@@ -605,30 +626,32 @@ class StreamCapture:
         self._watchers = tuple(one for one in self._watchers if one != watcher)
 
     def _end(self, pipe: _Pipe) -> None:
-        self._plumbing.arrivals.remove(pipe.fd)
-        self._plumbing.beats.leave(pipe)
-        self._audience.pipe(pipe.inode, pipe.fd, is_open=False)
-        os.close(pipe.fd)
+        fd, pipe.fd = pipe.fd, _CLOSED
+        self._around.plumbing.arrivals.remove(fd)
+        self._around.plumbing.beats.leave(pipe)
+        self._audience.pipe(pipe.inode, fd, is_open=False)
+        os.close(fd)
         pipe.ahead = b""
         if pipe.splitter is not None:
             self._sort(pipe, pipe.splitter.flush())
         if pipe.stripper is not None:
             self._keep_and_tell(pipe, pipe.stripper.flush())
-        self._pipes.remove(pipe)
-        if self._pipes:
+        if pipe is not self._latest:
+            self._earlier = tuple([one for one in self._earlier if one is not pipe])
+        if self._is_read:
             return
         if self._to_syslog is not None:
             self._to_syslog.rest()
-        if are_scarce(pipe.fd):
+        if are_scarce(fd):
             self._rest()
         else:
-            self._plumbing.resting.soon(self._rest, self._loop)
+            self._around.plumbing.resting.soon(self._rest, self._around.loop)
 
     def _rest(self) -> None:
         # A hot pipe is waited for again once it is quiet, when descriptors may have run out.
-        if not self._plumbing.beats:
-            self._plumbing.arrivals.rest()
-        self._plumbing.scratch.let_go()
+        if not self._around.plumbing.beats:
+            self._around.plumbing.arrivals.rest()
+        self._around.plumbing.scratch.let_go()
         if self._target is not None:
             self._target.rest()
 
@@ -637,7 +660,7 @@ class StreamCapture:
         problem = self.problem
         if problem != self._told_problem:
             self._told_problem = problem
-            self._audience.problem(problem)
+            self._audience.problem(self._stream, problem)
 
     def _new_splitter(self) -> MessageSplitter | None:
         limit = self._spec.message_limit
@@ -652,8 +675,13 @@ class StreamCapture:
     def _aim(self) -> None:
         """Have the kinds of targets that are wanted, and fit what is at the path now."""
         if self._spec.syslog and self._to_syslog is None:
+            around = self._around
             self._to_syslog = SyslogTarget(
-                self._syslog, self._tally, self._loop, self._wall, prefix=self._prefix
+                around.syslog,
+                self._counting(),
+                around.loop,
+                around.wall,
+                prefix=self._audience.name,
             )
         elif self._to_syslog is not None and not self._spec.syslog:
             self._to_syslog.close()
@@ -671,11 +699,11 @@ class StreamCapture:
         if path is None:
             self._target = None
         elif device:
-            self._target = DeviceTarget(path, self._tally, self._loop)
+            self._target = DeviceTarget(path, self._counting(), self._around.loop)
         else:
             # The clock of the loop, without a bound method of it for each.
             self._target = FileTarget(
-                self._spec, self._tally, time.monotonic, self._plumbing.files
+                self._spec, self._counting(), time.monotonic, self._around.plumbing.files
             )
 
     def update(self, spec: LogSpec) -> None:
@@ -689,12 +717,12 @@ class StreamCapture:
                 if pipe.stripper is not None:
                     self._keep_and_tell(pipe, pipe.stripper.flush())
                 pipe.stripper = self._new_stripper()
-        if not self._targets() and not self._pipes:
+        if not self._targets() and not self._is_read:
             return  # never ran: creating a file can wait until it does
         self._aim()
         if isinstance(self._target, FileTarget):
             self._target.update(spec)
-        for target in self._targets() if self._pipes else ():
+        for target in self._targets() if self._is_read else ():
             target.open()
 
     def _change_limit(self, pipe: _Pipe) -> None:
@@ -711,49 +739,47 @@ class StreamCapture:
 
         Without a run it is only closed: what is written next opens it by name.
         """
-        if self._pipes:
+        is_read = self._is_read
+        if is_read:
             self._aim()
         for target in self._targets():
-            if self._pipes:
+            if is_read:
                 target.reopen()
             else:
                 target.close()
-        if self._pipes:
+        if is_read:
             self._tell_problem()
 
     def clear(self) -> None:
         """Empty the main file and the ring, whether or not the process runs. Backups stay."""
-        if self._ring is not None:
-            self._ring.clear()
+        if self._heard is not None:
+            self._heard.ring.clear()
         self._aim()
         for target in self._targets():
             target.clear()
-            if not self._pipes:
+            if not self._is_read:
                 target.rest()
 
     async def wait_beyond(self, offset: int) -> None:
         """Return once `ring.end` exceeds `offset`, or the stream is `closed`."""
-        self._grown = grown = self._grown or asyncio.Event()
-        self._waiting += 1
+        grown = asyncio.Event()
+        self.watch(grown.set)
         try:
             while self.ring.end <= offset and not self.closed:
+                grown.clear()
                 await grown.wait()
         finally:
-            self._waiting -= 1
-            if not self._waiting:
-                self._grown = None
+            self.unwatch(grown.set)
 
     def close(self) -> None:
         """Read what is still in the pipes, release everything, and wake those who wait."""
         self.drain()
-        for pipe in tuple(self._pipes):
+        for pipe in self._pipes:
             self._end(pipe)
-        if self._plumbing.resting.forget(self._rest):
+        if self._around.plumbing.resting.forget(self._rest):
             self._rest()
         for target in self._targets():
             target.close()
         self.closed = True
-        if self._grown is not None:
-            self._grown.set()
         for watcher in self._watchers:
             watcher()

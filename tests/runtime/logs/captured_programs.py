@@ -15,6 +15,7 @@ from daemon import eventually
 from opsvisor.core.spec import LogSpec
 from opsvisor.runtime.logs import StreamCapture
 from opsvisor.runtime.logs.audience import Audience
+from opsvisor.runtime.logs.stream import Stream
 
 
 class MakeCapture(Protocol):
@@ -37,19 +38,19 @@ class Heard(Audience):
         self.unheard_of: list[int] = []
         of._audience = self
 
-    def problem(self, problem: str) -> None:
+    def problem(self, _stream: Stream, problem: str) -> None:
         """See Audience."""
         self.problems.append(problem)
 
-    def unheard(self, pipes: int) -> None:
+    def unheard(self, _stream: Stream, pipes: int) -> None:
         """See Audience."""
         self.unheard_of.append(pipes)
 
-    def told(self, text: bytes) -> None:
+    def told(self, _stream: Stream, text: bytes) -> None:
         """See Audience."""
         self.texts.append(text)
 
-    def message(self, text: bytes) -> None:
+    def message(self, _stream: Stream, text: bytes) -> None:
         """See Audience."""
         self.messages.append(text)
 

@@ -1,7 +1,6 @@
 """Real pipes and files, and a check that none of them stays open."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from captured_programs import MakeCapture, log_spec, open_descriptors
 
 from opsvisor.runtime.logs import StreamCapture
+from opsvisor.runtime.logs.capture import Surroundings
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ async def make_capture() -> AsyncIterator[MakeCapture]:
     ) -> StreamCapture:
         spec = log_spec(path, **rest)
         loop = asyncio.get_running_loop()
-        made.append(StreamCapture(spec, ring_size=ring_size, loop=loop, wall=time.time))
+        made.append(StreamCapture(spec, Surroundings(ring_size=ring_size, loop=loop)))
         return made[-1]
 
     yield make

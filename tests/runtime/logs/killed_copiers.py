@@ -22,6 +22,7 @@ from typing import Any, Never
 
 from opsvisor.core.spec import LogSpec
 from opsvisor.runtime.logs import StreamCapture
+from opsvisor.runtime.logs.capture import Surroundings
 from opsvisor.runtime.logs.pipes import open_pipe
 from opsvisor.runtime.logs.plumbing import Plumbing, Scratch
 
@@ -92,10 +93,7 @@ def capture_of(log: LogSpec, plumbing: Plumbing) -> StreamCapture:
     """A capture as a daemon has it."""
     return StreamCapture(
         log,
-        ring_size=4096,
-        loop=asyncio.get_running_loop(),
-        wall=time.time,
-        plumbing=plumbing,
+        Surroundings(ring_size=4096, loop=asyncio.get_running_loop(), plumbing=plumbing),
     )
 
 

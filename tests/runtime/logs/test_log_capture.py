@@ -6,7 +6,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,7 +23,7 @@ from captured_programs import (
 )
 
 from opsvisor.runtime.logs import StreamCapture, StreamStats
-from opsvisor.runtime.logs.capture import LEFT_OVER_PIPES
+from opsvisor.runtime.logs.capture import LEFT_OVER_PIPES, Surroundings
 from opsvisor.runtime.logs.files import FileTarget
 from opsvisor.runtime.logs.links import Spot
 from opsvisor.runtime.logs.pipes import PIPE_SIZE, is_at_end, open_pipe
@@ -132,7 +131,7 @@ async def test_what_is_written_right_before_the_end_is_read(
     """The kernel may tell of the end alone: it looks for something to read, and then for that."""
     capture = make_capture()
     end = capture.open_pipe()
-    arrivals = capture._plumbing.arrivals
+    arrivals = capture._around.plumbing.arrivals
     epoll, reader = arrivals._epoll, capture._pipes[0].fd
     assert epoll is not None
     os.write(end, b"last words\n")
@@ -162,7 +161,7 @@ async def test_what_is_at_its_end_is_not_looked_into(
     capture.drain()
     assert capture._pipes == []
     assert (capture.ring.read(0)[1], (tmp_path / "x.log").read_bytes()) == (said, said)
-    assert (capture._plumbing.scratch._writer == _CLOSED) == (not said)
+    assert (capture._around.plumbing.scratch._writer == _CLOSED) == (not said)
 
 
 def test_a_pipe_is_at_its_end_without_anything_in_it_or_anybody_to_come() -> None:
@@ -212,7 +211,7 @@ async def test_drain_is_bounded_under_a_flood() -> None:
         return 0.0
 
     loop = asyncio.get_running_loop()
-    capture = StreamCapture(log_spec(None), ring_size=99, loop=loop, wall=refill)
+    capture = StreamCapture(log_spec(None), Surroundings(ring_size=99, loop=loop, wall=refill))
     end = capture.open_pipe()
     os.write(end, bytes(PIPE_SIZE // 4))
     capture.drain()
@@ -225,7 +224,7 @@ async def test_drain_is_bounded_under_a_flood() -> None:
 async def test_program_outlives_its_reader() -> None:
     """The program is its own reader: writing after the daemon's end is no SIGPIPE, no error."""
     loop = asyncio.get_running_loop()
-    capture = StreamCapture(log_spec(None), ring_size=99, loop=loop, wall=time.time)
+    capture = StreamCapture(log_spec(None), Surroundings(ring_size=99, loop=loop))
     process = start_python(
         capture, "print('up', flush=True); sys.stdin.readline(); os.write(1, b'x' * 1000)"
     )
@@ -240,7 +239,7 @@ async def test_program_outlives_its_reader() -> None:
 async def test_output_across_a_change_of_readers(make_capture: MakeCapture) -> None:
     """A second reader, through /proc, goes on at the byte where the first one stopped."""
     loop = asyncio.get_running_loop()
-    first = StreamCapture(log_spec(None), ring_size=99, loop=loop, wall=time.time)
+    first = StreamCapture(log_spec(None), Surroundings(ring_size=99, loop=loop))
     script = "for line in sys.stdin: print(line, end='', flush=True)"
     process = start_python(first, script)
     assert process.stdin is not None
@@ -311,7 +310,7 @@ async def test_stats_tell_what_happened(tmp_path: Path) -> None:
     """All zero at first; then counts from the pipe and the wall time of the last output."""
     loop = asyncio.get_running_loop()
     spec = log_spec(tmp_path / "x.log")
-    capture = StreamCapture(spec, ring_size=3, loop=loop, wall=lambda: 1234.5)
+    capture = StreamCapture(spec, Surroundings(ring_size=3, loop=loop, wall=lambda: 1234.5))
     assert capture.stats == StreamStats(
         bytes=0, lines=0, dropped_lines=0, rotations=0, write_errors=0, last_output_at=0.0,
         file_size=0,
@@ -350,12 +349,14 @@ async def test_unprivileged_daemon_in_a_forbidden_directory(tmp_path: Path) -> N
     forbidden = tmp_path / "forbidden"
     forbidden.mkdir(mode=0o555)
     script = f"""
-import asyncio, os, time
+import asyncio, os
 from opsvisor.core.spec import LogSpec
-from opsvisor.runtime.logs import StreamCapture
+from opsvisor.runtime.logs.capture import StreamCapture, Surroundings
 async def main():
-    capture = StreamCapture(LogSpec(path={str(forbidden / "x.log")!r}), ring_size=99,
-                            loop=asyncio.get_running_loop(), wall=time.time)
+    capture = StreamCapture(
+        LogSpec(path={str(forbidden / "x.log")!r}),
+        Surroundings(ring_size=99, loop=asyncio.get_running_loop()),
+    )
     if os.geteuid() == 0:
         os.seteuid(65534)
     os.close(capture.open_pipe())

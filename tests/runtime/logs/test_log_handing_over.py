@@ -18,7 +18,7 @@ def hand_over(earlier: StreamCapture, later: StreamCapture, *, limit: int = 1 <<
     text = encode(CaptureMemento, earlier.remember(output_limit=limit))
     for reader in earlier.readers.values():
         copy = os.dup(reader)
-        earlier._loop.remove_reader(reader)
+        earlier._around.loop.remove_reader(reader)
         later.adopt(copy)
     later.recall(decode(CaptureMemento, text))
 

@@ -5,7 +5,6 @@ import errno
 import math
 import os
 import random
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import pairwise
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 
 from opsvisor.runtime.logs import StreamCapture
 from opsvisor.runtime.logs.arrivals import Reader
+from opsvisor.runtime.logs.capture import Surroundings
 from opsvisor.runtime.logs.line_count import LineCounter
 from opsvisor.runtime.logs.pacing import (
     FIRST_BEAT,
@@ -74,7 +74,7 @@ def is_still(beats: Beats) -> bool:
 def count_reads(capture: StreamCapture) -> list[int]:
     """The sizes of all reads from now on."""
     sizes: list[int] = []
-    scratch = capture._plumbing.scratch
+    scratch = capture._around.plumbing.scratch
     peek = scratch.peek
 
     def counted(pipe: int, limit: int) -> bytes:
@@ -105,7 +105,7 @@ async def print_lines(end: int, lines: int) -> None:
 async def make_hot(capture: StreamCapture, end: int) -> None:
     """Print until it is no longer waited for."""
     async with asyncio.timeout(60):
-        while not capture._plumbing.beats:
+        while not capture._around.plumbing.beats:
             await print_lines(end, 1)
 
 
@@ -119,7 +119,7 @@ async def test_hot_stream_is_read_seldom(make_capture: MakeCapture, tmp_path: Pa
     assert len(sizes) < _MANY / 100
     assert (tmp_path / "x.log").read_bytes() == _LINE * _MANY
     assert capture.stats.lines == _MANY
-    beats = capture._plumbing.beats
+    beats = capture._around.plumbing.beats
     await fact(lambda: not beats)
     assert is_still(beats)
     os.close(end)
@@ -131,7 +131,7 @@ async def test_quiet_stream_is_read_at_its_first_byte(
     """Also one that was hot before; and there is no timer for it."""
     capture = make_capture(tmp_path / "x.log")
     end = capture.open_pipe()
-    beats = capture._plumbing.beats
+    beats = capture._around.plumbing.beats
     await make_hot(capture, end)
     await fact(lambda: not beats)
     sizes = count_reads(capture)
@@ -152,7 +152,7 @@ async def test_some_are_never_kept_waiting(
     capture = make_capture(**rest)  # type: ignore[arg-type]  # of a table
     end = capture.open_pipe()
     await print_lines(end, WINDOW * 4)
-    assert not capture._plumbing.beats
+    assert not capture._around.plumbing.beats
     os.close(end)
 
 
@@ -183,7 +183,7 @@ async def test_hot_run_that_ends_leaves_nothing_behind(
     os.close(end)
     capture.drain()
     assert (tmp_path / "x.log").read_bytes().endswith(b"\nlast words\n")
-    beats = capture._plumbing.beats
+    beats = capture._around.plumbing.beats
     assert (capture._pipes, is_still(beats)) == ([], True)
 
 
@@ -194,13 +194,13 @@ async def test_end_of_a_hot_run_is_found_at_a_beat(make_capture: MakeCapture) ->
     await make_hot(capture, end)
     os.close(end)
     await fact(lambda: not capture._pipes)
-    assert is_still(capture._plumbing.beats)
+    assert is_still(capture._around.plumbing.beats)
 
 
 def count_waits(capture: StreamCapture) -> list[str]:
     """How each attempt to wait for a pipe of its plumbing ends from now on."""
     ends: list[str] = []
-    arrivals = capture._plumbing.arrivals
+    arrivals = capture._around.plumbing.arrivals
     add = arrivals.add
 
     def counted(loop: asyncio.AbstractEventLoop, descriptor: int, reader: Reader) -> None:
@@ -218,7 +218,7 @@ def count_waits(capture: StreamCapture) -> list[str]:
 async def test_what_it_takes_to_wait_is_kept_for_hot_streams(make_capture: MakeCapture) -> None:
     """Though nobody is waited for: they are again once they are quiet, and need it then."""
     hot, other = make_capture(), make_capture()
-    other._plumbing = hot._plumbing
+    other._around = hot._around
     end, other_end = hot.open_pipe(), other.open_pipe()
     await make_hot(hot, end)
     os.close(other_end)
@@ -226,7 +226,7 @@ async def test_what_it_takes_to_wait_is_kept_for_hot_streams(make_capture: MakeC
     other.close()
     waits = count_waits(hot)
     with no_descriptor_left():
-        await fact(lambda: not hot._plumbing.beats)
+        await fact(lambda: not hot._around.plumbing.beats)
     assert waits == ["waits"]
     os.close(end)
     await fact(lambda: not hot._pipes)
@@ -236,7 +236,7 @@ async def hot_by_itself(capture: StreamCapture) -> tuple[int, list[str]]:
     """A program's end when that is hot, with nothing to wait with; and how its waits will end."""
     end = capture.open_pipe()
     await make_hot(capture, end)
-    capture._plumbing.arrivals.rest()
+    capture._around.plumbing.arrivals.rest()
     return end, count_waits(capture)
 
 
@@ -251,9 +251,9 @@ async def test_hot_stream_that_cannot_be_waited_for_keeps_its_beat(
         os.write(end, b"a line\n")
         size = capture.stats.bytes
         await output_reaches(capture, size + 7)
-    await fact(lambda: not capture._plumbing.beats)
+    await fact(lambda: not capture._around.plumbing.beats)
     assert (set(waits[:-1]), waits[-1]) == ({os.strerror(errno.EMFILE)}, "waits")
-    assert (unhandled, is_still(capture._plumbing.beats)) == ([], True)
+    assert (unhandled, is_still(capture._around.plumbing.beats)) == ([], True)
     os.close(end)
 
 
@@ -267,7 +267,7 @@ async def test_hot_stream_that_cannot_be_waited_for_leaves_its_beat_when_it_ends
         await fact(lambda: len(waits) == 2)
         os.close(end)
         capture.drain()
-    beats = capture._plumbing.beats
+    beats = capture._around.plumbing.beats
     assert (capture._pipes, is_still(beats), unhandled) == ([], True, [])
 
 
@@ -567,10 +567,7 @@ async def _play(steps: list[tuple[int, int, int, str]], directory: Path) -> list
     captures = [
         StreamCapture(
             log_spec(directory / f"{number}"),
-            ring_size=1000,
-            loop=loop,
-            wall=time.time,
-            plumbing=plumbing,
+            Surroundings(ring_size=1000, loop=loop, plumbing=plumbing),
         )
         for number in range(2)
     ]

@@ -5,7 +5,6 @@ import errno
 import fcntl
 import os
 import resource
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -22,8 +21,9 @@ from captured_programs import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opsvisor.core.struct import replace
 from opsvisor.runtime.logs import StreamCapture, files
-from opsvisor.runtime.logs.capture import READ_SIZE
+from opsvisor.runtime.logs.capture import READ_SIZE, Surroundings
 from opsvisor.runtime.logs.files import FileTarget
 from opsvisor.runtime.logs.pipes import PIPE_SIZE, open_pipe
 from opsvisor.runtime.logs.plumbing import Plumbing, Scratch, discard, move
@@ -83,7 +83,7 @@ async def captures(tmp_path: Path) -> AsyncIterator[list[StreamCapture]]:
     plumbing, loop = Plumbing(), asyncio.get_running_loop()
     spec = log_spec(tmp_path / "x.log", rotate_size=10, rotate_keep=9)
     made = [
-        StreamCapture(spec, ring_size=99, loop=loop, wall=time.time, plumbing=plumbing)
+        StreamCapture(spec, Surroundings(ring_size=99, loop=loop, plumbing=plumbing))
         for _ in range(2)
     ]
     yield made
@@ -222,13 +222,13 @@ async def test_rotated_file_is_left_by_the_other_stream(
     captures[1].drain()
     assert (tmp_path / "x.log.1").read_bytes() == b"1234567\n"
     assert (tmp_path / "x.log").read_bytes() == b"7654321\nb\n"
-    assert len(captures[0]._plumbing.files._files) == 1
+    assert len(captures[0]._around.plumbing.files._files) == 1
     for end in ends:
         os.close(end)
     for capture in captures:
         capture.drain()
-    await comes_true(lambda: captures[0]._plumbing.files._files == {})
-    assert captures[0]._plumbing.scratch._writer == -1
+    await comes_true(lambda: captures[0]._around.plumbing.files._files == {})
+    assert captures[0]._around.plumbing.scratch._writer == -1
 
 
 async def test_streams_of_one_file_dont_take_each_other_for_strangers(
@@ -271,7 +271,9 @@ async def test_program_without_manners_in_its_own_pipe(
     assert (tmp_path / "x.log").read_bytes() == b"".join(packets)
     assert capture.ring.read(0)[1] == b"".join(packets)
     fcntl.fcntl(end, fcntl.F_SETFL, os.O_NONBLOCK)
-    capture._wall = lambda: os.read(end, 3).count(b"")  # between our look and our move
+    capture._around = replace(
+        capture._around, wall=lambda: os.read(end, 3).count(b"")
+    )  # between our look and our move
     os.write(end, b"stolen\n")
     capture.drain()
     assert (tmp_path / "x.log").read_bytes() == b"".join(packets) + b"len\n"
@@ -355,14 +357,16 @@ async def test_a_successor_goes_on_within_a_line(tmp_path: Path) -> None:
     """It opens the same pipe while the first still has it, and takes what that one left."""
     loop = asyncio.get_running_loop()
     first, second = (
-        StreamCapture(log_spec(tmp_path / "x.log"), ring_size=99, loop=loop, wall=time.time)
+        StreamCapture(log_spec(tmp_path / "x.log"), Surroundings(ring_size=99, loop=loop))
         for _ in range(2)
     )
     end = first.open_pipe()
     os.write(end, b"half a")
     first.drain()
     os.write(end, b" line\n")
-    assert first._plumbing.scratch.peek(first._pipes[0].fd, 99) == b" line\n"  # and is killed
+    assert (
+        first._around.plumbing.scratch.peek(first._pipes[0].fd, 99) == b" line\n"
+    )  # and is killed
     second.adopt(os.open(f"/proc/self/fd/{end}", os.O_RDONLY))
     second.drain()
     assert (tmp_path / "x.log").read_bytes() == b"half a line\n"
@@ -467,7 +471,7 @@ async def test_disk_full_and_room_again_through_a_pipe(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     with tiny_disk(tmp_path) as make_room:
         path = tmp_path / "x.log"
-        capture = StreamCapture(log_spec(path), ring_size=99, loop=loop, wall=time.time)
+        capture = StreamCapture(log_spec(path), Surroundings(ring_size=99, loop=loop))
         end = capture.open_pipe()
 
         def write(text: bytes) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from captured_programs import (
 from opsvisor.runtime.logs import StreamCapture
 from opsvisor.runtime.logs import pipes as logs_pipes
 from opsvisor.runtime.logs import spares as spares_module
+from opsvisor.runtime.logs.capture import Surroundings
 from opsvisor.runtime.logs.pipes import PIPE_SIZE, capacity, fair_size
 from opsvisor.runtime.logs.plumbing import Plumbing
 from opsvisor.runtime.logs.spares import _KEPT, NewPipe, SparePipes
@@ -130,10 +130,11 @@ async def test_a_run_prints_to_one_that_was_ready(spares: Spares) -> None:
     await comes_true(lambda: spares.is_done)
     capture = StreamCapture(
         log_spec(None),
-        ring_size=1000,
-        loop=asyncio.get_running_loop(),
-        wall=time.time,
-        plumbing=Plumbing(spares=spares),
+        Surroundings(
+            ring_size=1000,
+            loop=asyncio.get_running_loop(),
+            plumbing=Plumbing(spares=spares),
+        ),
     )
     end = capture.open_pipe()
     assert capture.pipes[0] in spares.known

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from opsvisor.core.spec import LogSpec
 from opsvisor.runtime.logs import StreamCapture
-from opsvisor.runtime.logs.capture import LINES_READ_SIZE
+from opsvisor.runtime.logs.audience import Audience
+from opsvisor.runtime.logs.capture import LINES_READ_SIZE, Surroundings
 from opsvisor.runtime.logs.syslog import LINE_LIMIT, PENDING_LIMIT, Syslog, SyslogTarget
 from opsvisor.runtime.logs.targets import RETRY_DELAY, Tally
 
@@ -240,15 +241,25 @@ def test_chunking_makes_no_difference(chunks: list[bytes]) -> None:
     assert sent == (text.removesuffix(b"\n").split(b"\n") if text else [])
 
 
+class _Web(Audience):
+    """Its streams are those of the process web."""
+
+    @property
+    def name(self) -> str:
+        """See Audience."""
+        return "web"
+
+
 def capture_at(receiver: Receiver, spec: LogSpec) -> StreamCapture:
     """A stream of the process web whose lines go to the receiver."""
     return StreamCapture(
         spec,
-        ring_size=1 << 20,
-        loop=asyncio.get_running_loop(),
-        wall=time.time,
-        syslog=Syslog(path=str(receiver.path)),
-        prefix="web",
+        Surroundings(
+            ring_size=1 << 20,
+            loop=asyncio.get_running_loop(),
+            syslog=Syslog(path=str(receiver.path)),
+        ),
+        audience=_Web(),
     )
 
 

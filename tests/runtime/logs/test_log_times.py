@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_log_handing_over import hand_over
 
+from opsvisor.core.struct import replace
 from opsvisor.runtime.logs.capture import MARKS_HANDED_OVER, StreamCapture
 from opsvisor.runtime.logs.times import LIMIT, NOWHERE, Place, TimeMarks
 
@@ -17,7 +18,7 @@ HERE = Place(7, 0)
 
 def written(capture: StreamCapture, text: bytes, at: float) -> None:
     """Have this written at that time."""
-    capture._wall = lambda: at
+    capture._around = replace(capture._around, wall=lambda: at)
     capture.write(text)
 
 

@@ -50,7 +50,7 @@ from opsvisor.core.spec import ProcessId
 from opsvisor.core.state import PublicState
 from opsvisor.core.struct import Struct, field
 from opsvisor.runtime import clock
-from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.output import Output
 from opsvisor.runtime.streams import StdinFullError, StdinUnavailableError
 

@@ -14,7 +14,7 @@ from opsvisor.compat.supervisor.rpc.xml import Value
 from opsvisor.control.control import Control
 from opsvisor.control.logs import LogPiece, NoLogError, read_range
 from opsvisor.core.spec import ProcessId
-from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.stream import Stream
 
 # One answer carries at most this much of a log. Supervisor has no such limit, and blocks for it.
 LONGEST_TEXT = 8 * 1024 * 1024

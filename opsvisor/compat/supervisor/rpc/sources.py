@@ -7,7 +7,8 @@ from opsvisor.config.settings import Dialect
 from opsvisor.control.control import Control
 from opsvisor.core.struct import Struct
 from opsvisor.core.view import ProcessView
-from opsvisor.runtime.logs.capture import Stream, StreamCapture
+from opsvisor.runtime.logs.capture import StreamCapture
+from opsvisor.runtime.logs.stream import Stream
 
 
 class Source(Struct, frozen=True):

@@ -15,7 +15,7 @@ from opsvisor.compat.supervisor.rpc.sources import NoSourceError, Source, Source
 from opsvisor.control.control import Control
 from opsvisor.control.follow_file import FollowedFile, Truncated, follow_file
 from opsvisor.control.logs import NoLogError, follow, open_file
-from opsvisor.runtime.logs.capture import Stream
+from opsvisor.runtime.logs.stream import Stream
 
 _BACK = 1024  # bytes of what was before that a stream begins with
 _TRUNCATED = b"==> File truncated <==\n"
