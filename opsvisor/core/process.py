@@ -22,7 +22,8 @@ inputs later, never from within a method.
   `StopCause.HEALTH`. Nobody asked for that stop, so its end is judged by restart.py too: from
   Stopping to Exited, or to Backoff if the run never came up. Whoever stops or starts it before its
   end takes the stop over.
-* A changed spec waits in `_next_spec` until the run it does not apply to is over.
+* A changed spec waits in `_next_spec` until the run it does not apply to is over. What needs no
+  other run is followed at once, by the rules of policy_changes.py.
 * A machine can be made from the memento of another (memento.py), at any instant between two
   inputs. What that one had asked for and nobody can tell whether it was done is asked for again:
   a spawn, after a look whether it was made, and the last signal of a stop.
@@ -63,6 +64,7 @@ from opsvisor.core.inputs import Probed
 from opsvisor.core.instant import Instant
 from opsvisor.core.memento import ProcessMemento
 from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind
+from opsvisor.core.policy_changes import SecondLook, hurried, look_again, rescheduled
 from opsvisor.core.record import Record
 from opsvisor.core.restart import (
     Again,
@@ -78,16 +80,13 @@ from opsvisor.core.restart import (
     is_flapping,
     is_restarted_at_once,
     restarts_within,
-    wants_another,
 )
 from opsvisor.core.spec import (
     KillMode,
     Pid,
     ProcessId,
     ProcessSpec,
-    RestartMode,
     Startup,
-    StopPolicy,
 )
 from opsvisor.core.state import (
     TRANSITIONS,
@@ -110,9 +109,6 @@ from opsvisor.core.state import (
 )
 from opsvisor.core.struct import replace
 from opsvisor.core.view import ProcessView
-
-# A kill_delay of 0 asks for SIGKILL at once, not for a storm of them.
-SHORTEST_KILL_INTERVAL = 1.0
 
 EXITED_TOO_QUICKLY = "Exited too quickly (process log may have details)"
 
@@ -401,9 +397,9 @@ class ProcessMachine:
         """Follow a new spec: at once where that is possible, else when the present run is over.
 
         A process that should be running and is not (EXITED, FATAL, BACKOFF) is started, because
-        the change may be what it was waiting for; without a `restart` see `_reconsider`. So is one
-        that never was, since it was not to be started by itself, when it is to be. One that was
-        stopped by hand stays stopped.
+        the change may be what it was waiting for; without a `restart`, if `look_again` says so.
+        So is one that never was, since it was not to be started by itself, when it is to be. One
+        that was stopped by hand stays stopped.
         """
         latest = self.spec if self._next_spec is None else self._next_spec
         names = tuple(
@@ -420,7 +416,7 @@ class ProcessMachine:
             return told
         if not restart:
             self.spec = spec
-            self._follow_delays(latest)
+            self.state = rescheduled(self.state, latest, spec)
             told += [*self._calm_down(now), *self._agitate(now), *self._health.follow(spec, now)]
             told += self._reconsider(latest, now)
             return told + self._start_if_enabled(latest, now)
@@ -442,70 +438,23 @@ class ProcessMachine:
     def _hurry(self, coming: ProcessSpec) -> None:
         """Have a stop that is under way last no longer than the spec has it that waits for it."""
         if isinstance(self.state, Stopping):
-            before = self.spec
-            stop = replace(before.stop, kill_delay=coming.stop.kill_delay)
-            self.spec = replace(before, stop=stop)
-            self._follow_delays(before)
-
-    def _follow_delays(self, before: ProcessSpec) -> None:
-        """Have what the present state waits for come when the spec of now says."""
-        state, spec = self.state, self.spec
-        match state:
-            case Starting():
-                self.state = replace(state, up_at=state.started_at + spec.min_uptime)
-            case Running(settled_at=float()):
-                settled_at = state.started_at + spec.restart.backoff_reset
-                self.state = replace(state, settled_at=settled_at)
-            case Stopping():
-                later = _kill_delay(spec.stop, state.kills) - _kill_delay(before.stop, state.kills)
-                self.state = replace(state, kill_at=state.kill_at + later)
-            case Stopped() | Spawning() | Running() | Backoff() | Exited() | Fatal() | Unknown():
-                pass
-            case never:
-                assert_never(never)
+            before, self.spec = self.spec, hurried(self.spec, coming)
+            self.state = rescheduled(self.state, before, self.spec)
 
     def _reconsider(self, before: ProcessSpec, now: Instant) -> list[Effect]:
-        """Decide again about a process that is not up, if what decides about that has changed.
-
-        One in FATAL or BACKOFF gets another try at once, as after a changed command; but no
-        restart that is due is made where restarts are off by now. Of those that have EXITED only
-        one that the policy would not have left so: a job that is done is not done again because a
-        delay is another one.
-        """
-        if not self.wanted or self._retired or _end_alike(before, self.spec):
+        """Decide again about a process that should be up and is not."""
+        if not self.wanted or self._retired:
             return []
-        match self.state:
-            case Fatal():
+        match look_again(self.state, self._record, before, self.spec):
+            case SecondLook.LEAVE:
+                return []
+            case SecondLook.START:
                 return self.start(StartCause.CONFIG, now)
-            case Exited() if self._wants_another():
-                return self.start(StartCause.CONFIG, now)
-            case Backoff() if self._is_restart_off(self.state):
+            case SecondLook.CALL_OFF:
                 self.want(wanted=False, now=now)
                 return self._become(Stopped(), "restart is off by now", now)
-            case Backoff():
-                return self.start(StartCause.CONFIG, now)
-            case (
-                Exited() | Stopped() | Spawning() | Starting() | Running() | Stopping() | Unknown()
-            ):
-                return []
             case never:
                 assert_never(never)
-
-    def _is_restart_off(self, state: Backoff) -> bool:
-        policy = self.spec.restart
-        is_retried_anyway = policy.early_exit_fails and state.cause is StartCause.RETRY
-        return policy.mode is RestartMode.NO and not is_retried_anyway
-
-    def _wants_another(self) -> bool:
-        record = self._record
-        run = EndedRun(
-            uptime=0.0,
-            came_up=record.last_cause is not ExitCause.START_FAILURE,
-            outcome=record.last_outcome,
-            oom_killed=record.last_oom_killed,
-            complaint="" if record.last_cause is not ExitCause.HEALTH else record.reason,
-        )
-        return wants_another(self.spec.restart, run)
 
     def _start_if_enabled(self, before: ProcessSpec, now: Instant) -> list[Effect]:
         if before.startup is self.spec.startup or self.spec.startup is not Startup.ENABLED:
@@ -753,7 +702,7 @@ class ProcessMachine:
         stopping = Stopping(
             pid=pid,
             started_at=started_at,
-            kill_at=now.mono + _kill_delay(policy, kills=0),
+            kill_at=now.mono + policy.delay_of_kill(kills=0),
             cause=cause,
             start_after=start_after,
         )
@@ -782,7 +731,7 @@ class ProcessMachine:
             )
             told.append(Publish(event))
         kills = state.kills + 1
-        kill_at = now.mono + _kill_delay(self.spec.stop, kills)
+        kill_at = now.mono + self.spec.stop.delay_of_kill(kills)
         self.state = replace(state, kills=kills, kill_at=kill_at)
         return told + self._send_kill(state.pid, now)
 
@@ -996,23 +945,6 @@ class ProcessMachine:
                 interval=interval,
             )
         )
-
-
-def _kill_delay(policy: StopPolicy, kills: int) -> float:
-    """Seconds until SIGKILL, after so many of them."""
-    return max(policy.kill_delay, SHORTEST_KILL_INTERVAL) if kills else policy.kill_delay
-
-
-def _end_alike(one: ProcessSpec, other: ProcessSpec) -> bool:
-    """Whether nothing has changed for which both end, or are restarted, at different times."""
-    flapping = other.restart.flapping  # only a word for it
-    return (
-        one.min_uptime == other.min_uptime
-        and one.startup_probe == other.startup_probe
-        and one.liveness_probe == other.liveness_probe
-        and one.resources == other.resources
-        and replace(one.restart, flapping=flapping) == other.restart
-    )
 
 
 def _in_words(decision: Decision) -> str:

@@ -129,6 +129,10 @@ class RestartPolicy(Struct, frozen=True, kw_only=True):
     flapping: FlappingPolicy = FlappingPolicy()
 
 
+# A kill_delay of 0 asks for SIGKILL at once, not for a storm of them.
+_SHORTEST_KILL_INTERVAL = 1.0
+
+
 class StopPolicy(Struct, frozen=True, kw_only=True):
     """How a process is asked to end: `signal`, then SIGKILL after `kill_delay` seconds."""
 
@@ -136,6 +140,10 @@ class StopPolicy(Struct, frozen=True, kw_only=True):
     kill_delay: float = 10.0
     signal_mode: KillMode = KillMode.GROUP
     kill_mode: KillMode = KillMode.CGROUP
+
+    def delay_of_kill(self, kills: int) -> float:
+        """Seconds until SIGKILL, after so many of them."""
+        return max(self.kill_delay, _SHORTEST_KILL_INTERVAL) if kills else self.kill_delay
 
 
 class LogSpec(Struct, frozen=True, kw_only=True):

@@ -98,14 +98,14 @@ MUTANTS = (
     ),
     Mutant(
         name="a changed kill_delay counts from the change",
-        module="process",
-        right="self.state = replace(state, kill_at=state.kill_at + later)",
-        wrong="self.state = replace(state, kill_at=state.kill_at + later + 1)",
+        module="policy_changes",
+        right="return replace(state, kill_at=state.kill_at + later)",
+        wrong="return replace(state, kill_at=state.kill_at + later + 1)",
     ),
     Mutant(
         name="a job that is done is done again for any change",
-        module="process",
-        right="case Exited() if self._wants_another():",
+        module="policy_changes",
+        right="case Exited() if _wants_another(spec.restart, record):",
         wrong="case Exited():",
     ),
     Mutant(
