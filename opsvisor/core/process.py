@@ -235,7 +235,7 @@ class ProcessMachine:
     @property
     def is_kept_up(self) -> bool:
         """It is wanted, and it is up or on its way."""
-        return self.wanted and not isinstance(self.state, Stopped | Exited | Fatal | Backoff)
+        return self.wanted and not (self.is_down or isinstance(self.state, Backoff))
 
     @property
     def holds_up_shutdown(self) -> bool:

@@ -229,3 +229,14 @@ def test_update_starts_what_is_down_and_has_changed() -> None:
         "> update v2               app:a: changed: stop",
         "< spawn app:a             app:a: EXITED -> STARTING   start requested",
     ]
+
+
+def test_update_does_not_let_wait_what_has_changed() -> None:
+    """A process in BACKOFF is wanted, and not up."""
+    web = program("web", startup=Startup.ENABLED)
+    world = World(web).knows("v2", replace(web, stop=StopPolicy(kill_delay=3.0)))
+    told = world.play("spawned; exit 100 1; update v2")
+    assert told.splitlines()[-2:] == [
+        "> update v2               changed: stop",
+        "< spawn web               BACKOFF -> STARTING  start requested",
+    ]
