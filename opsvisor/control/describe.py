@@ -18,7 +18,7 @@ from opsvisor.core.probes import (
     TcpProbe,
 )
 from opsvisor.core.process import EXITED_TOO_QUICKLY
-from opsvisor.core.restart import next_delay
+from opsvisor.core.restart import in_seconds, next_delay
 from opsvisor.core.spec import (
     ExitSet,
     ExponentialBackoff,
@@ -70,7 +70,7 @@ def what_next(view: ProcessView, now: Instant) -> str:
         case PublicState.STOPPED:
             return "nothing: it stays stopped until somebody starts it"
         case PublicState.STARTING:
-            return f"RUNNING once it has been up for {view.spec.min_uptime:.15g} s"
+            return f"RUNNING once it has been up for {in_seconds(view.spec.min_uptime)}"
         case PublicState.RUNNING:
             return _after_exit(view.spec)
         case PublicState.BACKOFF:
@@ -78,9 +78,8 @@ def what_next(view: ProcessView, now: Instant) -> str:
         case PublicState.STOPPING:
             if view.kills_survived:
                 return "nothing can be done from here: it ignores SIGKILL, the kernel holds it"
-            return (
-                f"SIGKILL if it is not gone {view.spec.stop.kill_delay:.15g} s after the request"
-            )
+            patience = in_seconds(view.spec.stop.kill_delay)
+            return f"SIGKILL if it is not gone {patience} after the request"
         case PublicState.EXITED:
             return "nothing: its restart policy leaves it as it ended"
         case PublicState.FATAL:
@@ -113,27 +112,29 @@ def describe_policy(spec: ProcessSpec) -> list[str]:
     if restart.early_exit_fails:
         retries = restart.failed_starts_max
         limit = "without limit" if retries is None else f"{retries} times, then FATAL"
-        lines.append(f"an exit within {spec.min_uptime:.15g} s is a failed start, retried {limit}")
+        lines.append(
+            f"an exit within {in_seconds(spec.min_uptime)} is a failed start, retried {limit}"
+        )
     elif restart.failed_starts_max is not None:
         lines.append(f"FATAL after {restart.failed_starts_max} retries of a failed start")
     lines.append(f"delays after failed starts: {_delays(restart.start_backoff)}")
     lines.append(
         f"delays after crashes: none after the first, then {_delays(restart.run_backoff)};"
-        f" forgotten after {restart.backoff_reset:.15g} s up"
+        f" forgotten after {in_seconds(restart.backoff_reset)} up"
     )
     if restart.limit is not None:
         lines.append(
             f"more than {restart.limit.count} automatic restarts in"
-            f" {restart.limit.interval:.15g} s: FATAL"
+            f" {in_seconds(restart.limit.interval)}: FATAL"
         )
     if restart.fatal_retry_delay is not None and spec.on_fatal is OnEnd.KEEP:
-        lines.append(f"out of FATAL by itself after {restart.fatal_retry_delay:.15g} s")
+        lines.append(f"out of FATAL by itself after {in_seconds(restart.fatal_retry_delay)}")
     for state, on_end in (("FATAL", spec.on_fatal), ("EXITED", spec.on_exit)):
         if on_end is OnEnd.SHUTDOWN:
             lines.append(f"when it is {state}, everything is stopped and opsvisord ends with it")
     lines.append(
         f"called flapping above {restart.flapping.count} restarts in"
-        f" {restart.flapping.interval:.15g} s"
+        f" {in_seconds(restart.flapping.interval)}"
     )
     lines += [_asks(kind, probe) for kind in ProbeKind if (probe := spec.probe(kind))]
     if limits := _limits(spec.resources):
@@ -143,7 +144,7 @@ def describe_policy(spec: ProcessSpec) -> list[str]:
     whom = "whole tree" if is_whole else stop.kill_mode.value
     lines.append(
         f"stop: {signal_name(stop.signal)} to the {stop.signal_mode.value},"
-        f" SIGKILL to the {whom} after {stop.kill_delay:.15g} s"
+        f" SIGKILL to the {whom} after {in_seconds(stop.kill_delay)}"
     )
     return lines
 
@@ -242,8 +243,8 @@ def _asks(kind: ProbeKind, probe: ProbeSpec) -> str:
     times = "one wrong answer" if wrong == 1 else f"{wrong} wrong answers in a row"
     what = "stopped and restarted as after a failure" if kind.is_vital else "not ready"
     return (
-        f"{kind.value} probe: {question(probe.handler)}, every {probe.period:.15g} s;"
-        f" after {times} ({probe.timeout:.15g} s each) it is {what}"
+        f"{kind.value} probe: {question(probe.handler)}, every {in_seconds(probe.period)};"
+        f" after {times} ({in_seconds(probe.timeout)} each) it is {what}"
     )
 
 
@@ -318,6 +319,6 @@ def _delays(backoff: LinearBackoff | ExponentialBackoff) -> str:
             return f"{shown} … s"
         case ExponentialBackoff():
             jitter = f", plus up to {backoff.jitter:.0%}" if backoff.jitter else ""
-            return f"{shown} … at most {backoff.limit:.15g} s{jitter}"
+            return f"{shown} … at most {in_seconds(backoff.limit)}{jitter}"
         case never:
             assert_never(never)

@@ -681,6 +681,7 @@ class ProcessMachine:
         reset_at = state.started_at + self.spec.restart.backoff_reset
         settled_at = reset_at if self._tally.failures else None
         running = Running(pid=state.pid, started_at=state.started_at, settled_at=settled_at)
+        # As `in_seconds` would tell it, without another call in each restart.
         return self._become(running, f"up for {self.spec.min_uptime:.15g} s", now)
 
     def _note_proof(self) -> None:

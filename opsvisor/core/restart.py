@@ -112,9 +112,15 @@ def next_delay(backoff: Backoff, attempt: int, jitter: float) -> float:
             assert_never(never)
 
 
-def in_seconds(delay: float) -> str:
-    """A delay for people: `0.531 s`, `3880 s`."""
-    return f"{delay:.3g} s" if delay < 999.5 else f"{delay:.0f} s"  # noqa: PLR2004 - three digits
+def in_seconds(seconds: float) -> str:
+    """A length of time for people: `0.531 s`, `12.25 s`, `3880 s`.
+
+    Whole milliseconds are a setting, or follow from one, and are told to the last of them. Of what
+    jitter has made three digits say enough.
+    """
+    if round(seconds, 3) == seconds:
+        return f"{seconds:.15g} s"
+    return f"{seconds:.3g} s" if seconds < 999.5 else f"{seconds:.0f} s"  # noqa: PLR2004 - three digits
 
 
 def contains(exits: ExitSet, outcome: Outcome) -> bool:
@@ -260,7 +266,7 @@ def _too_often(
         reason = f"too many start retries too quickly ({retries} allowed), the last: {run}"
     elif policy.limit and restarts_within(tally, policy.limit.interval, now) >= policy.limit.count:
         limit = policy.limit
-        reason = f"{limit.count} automatic restarts in {limit.interval:.15g} s, then {run}"
+        reason = f"{limit.count} automatic restarts in {in_seconds(limit.interval)}, then {run}"
     else:
         return None
     return GiveUp(retry_delay=policy.fatal_retry_delay, failed_start=failed_start, reason=reason)

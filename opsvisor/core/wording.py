@@ -25,6 +25,7 @@ from opsvisor.core.events import (
     SupervisorStateChanged,
 )
 from opsvisor.core.outcome import how_it_ended, signal_name
+from opsvisor.core.restart import in_seconds
 
 
 def _snake_case(name: str) -> str:
@@ -65,7 +66,7 @@ def sentence(event: Event) -> str:
             return f"{event.id} has been up long enough to forget {event.failures} failures"
         case FlappingChanged():
             verb = "is flapping" if event.flapping else "has stopped flapping"
-            return f"{event.id} {verb}: {event.restarts} restarts in {event.interval:.15g} s"
+            return f"{event.id} {verb}: {event.restarts} restarts in {in_seconds(event.interval)}"
         case HealthChanged(passing=True):
             return f"{event.id}: its {event.probe.value} probe passes: {event.detail}"
         case HealthChanged():

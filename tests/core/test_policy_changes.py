@@ -226,11 +226,26 @@ def test_what_was_stopped_stays_stopped() -> None:
     [
         (0.53125, "0.531 s"),
         (30.0, "30 s"),
-        (999.7, "1000 s"),
-        (3877.7, "3878 s"),
+        (999.71234, "1000 s"),
+        (3877.71234, "3878 s"),
         (2592e3, "2592000 s"),
     ],
 )
 def test_delays_are_told_without_exponents(delay: float, text: str) -> None:
     """An hour is more than three digits."""
     assert in_seconds(delay) == text
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        (0.0, "0 s"),
+        (0.25, "0.25 s"),
+        (12.345, "12.345 s"),
+        (3600.5, "3600.5 s"),
+        (315360000.0, "315360000 s"),
+    ],
+)
+def test_settings_are_told_as_they_were_written(setting: float, text: str) -> None:
+    """Rounded, a setting would be another one."""
+    assert in_seconds(setting) == text
