@@ -3,16 +3,16 @@
 from opsvisor.core.events import Event
 from opsvisor.core.probes import ProbeKind
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
-from opsvisor.core.struct import Struct
+from opsvisor.core.struct import Value
 
 
-class Spawn(Struct, frozen=True):
+class Spawn(Value, frozen=True):
     """Make the process; answered by `Spawned` or `SpawnFault`."""
 
     spec: ProcessSpec
 
 
-class Adopt(Struct, frozen=True):
+class Adopt(Value, frozen=True):
     """Take back a run that began before this daemon did.
 
     Answered by `Adopted` if it is alive, else by `Exited`, with all that can be known of its end;
@@ -23,7 +23,7 @@ class Adopt(Struct, frozen=True):
     pid: Pid
 
 
-class FindSpawn(Struct, frozen=True):
+class FindSpawn(Value, frozen=True):
     """Look for the process of a spawn that was asked for by the daemon before this one.
 
     Answered by `Spawned` if it was made, even if it has ended since, else by `SpawnLost`; before
@@ -33,13 +33,13 @@ class FindSpawn(Struct, frozen=True):
     spec: ProcessSpec
 
 
-class CancelSpawn(Struct, frozen=True):
+class CancelSpawn(Value, frozen=True):
     """Don't make the process after all; answered by `SpawnFault`, or not at all if it is made."""
 
     id: ProcessId
 
 
-class SignalProcess(Struct, frozen=True):
+class SignalProcess(Value, frozen=True):
     """Send a signal; answered only if the kernel refuses, by `SignalFault`."""
 
     id: ProcessId
@@ -48,7 +48,7 @@ class SignalProcess(Struct, frozen=True):
     to_group: bool
 
 
-class StartProbe(Struct, frozen=True):
+class StartProbe(Value, frozen=True):
     """Begin to ask, `delay` seconds from now, and go on; each answer comes back as `Probed`."""
 
     spec: ProcessSpec
@@ -57,26 +57,26 @@ class StartProbe(Struct, frozen=True):
     delay: float
 
 
-class StopProbe(Struct, frozen=True):
+class StopProbe(Value, frozen=True):
     """Ask no more; an answer that is still due is of no interest."""
 
     id: ProcessId
     kind: ProbeKind
 
 
-class Forget(Struct, frozen=True):
+class Forget(Value, frozen=True):
     """The process left the plan: release what the runtime keeps for it."""
 
     id: ProcessId
 
 
-class Publish(Struct, frozen=True):
+class Publish(Value, frozen=True):
     """Tell everyone."""
 
     event: Event
 
 
-class ShutdownComplete(Struct, frozen=True):
+class ShutdownComplete(Value, frozen=True):
     """Nothing of ours is running any more, except what the kernel won't let us signal.
 
     `exit_status` is set if it was the end of an essential process that began the shutdown.

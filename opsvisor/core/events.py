@@ -11,7 +11,7 @@ from opsvisor.core.plan import PlanDiff
 from opsvisor.core.probes import ProbeKind
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
 from opsvisor.core.state import PublicState, StartCause
-from opsvisor.core.struct import Struct
+from opsvisor.core.struct import Value
 
 
 class ActionResult(Enum):
@@ -37,7 +37,7 @@ class SupervisorState(Enum):
         return self in (SupervisorState.RELOADING, SupervisorState.STOPPING)
 
 
-class ProcessAdded(Struct, frozen=True, kw_only=True):
+class ProcessAdded(Value, frozen=True, kw_only=True):
     """A process entered the plan; it has not been started."""
 
     at: float
@@ -45,7 +45,7 @@ class ProcessAdded(Struct, frozen=True, kw_only=True):
     spec: ProcessSpec
 
 
-class ProcessChanged(Struct, frozen=True, kw_only=True):
+class ProcessChanged(Value, frozen=True, kw_only=True):
     """A process took over a new spec."""
 
     at: float
@@ -54,14 +54,14 @@ class ProcessChanged(Struct, frozen=True, kw_only=True):
     fields: tuple[str, ...]
 
 
-class ProcessRemoved(Struct, frozen=True, kw_only=True):
+class ProcessRemoved(Value, frozen=True, kw_only=True):
     """A process left the plan and is no longer running."""
 
     at: float
     id: ProcessId
 
 
-class StateChanged(Struct, frozen=True, kw_only=True):
+class StateChanged(Value, frozen=True, kw_only=True):
     """A process went from one public state to another, and why.
 
     `pid` is the live process after the change, or the one that just ended. `failed_starts`
@@ -79,7 +79,7 @@ class StateChanged(Struct, frozen=True, kw_only=True):
     retry_delay: float | None = None
 
 
-class ProcessSpawned(Struct, frozen=True, kw_only=True):
+class ProcessSpawned(Value, frozen=True, kw_only=True):
     """The kernel made the process.
 
     `replaces` says how the run before it ended, if there was one: each start that replaces an
@@ -93,7 +93,7 @@ class ProcessSpawned(Struct, frozen=True, kw_only=True):
     replaces: ExitCause | None
 
 
-class ProcessAdopted(Struct, frozen=True, kw_only=True):
+class ProcessAdopted(Value, frozen=True, kw_only=True):
     """A run that began before this daemon did goes on; `started` is when, on the wall clock.
 
     Where another state than STOPPED is to be assumed after `ProcessAdded`, this says which; a
@@ -107,7 +107,7 @@ class ProcessAdopted(Struct, frozen=True, kw_only=True):
     started: float
 
 
-class SpawnFailed(Struct, frozen=True, kw_only=True):
+class SpawnFailed(Value, frozen=True, kw_only=True):
     """The process could not be made; `reason` says why, in Supervisor's words."""
 
     at: float
@@ -116,7 +116,7 @@ class SpawnFailed(Struct, frozen=True, kw_only=True):
     kind: SpawnFaultKind
 
 
-class ProcessExited(Struct, frozen=True, kw_only=True):
+class ProcessExited(Value, frozen=True, kw_only=True):
     """A run ended. `decision` says what follows and why.
 
     `expected` means: asked for, or an exit that the policy calls success. Where the policy says
@@ -136,7 +136,7 @@ class ProcessExited(Struct, frozen=True, kw_only=True):
     oom_killed: bool = False
 
 
-class FailuresForgotten(Struct, frozen=True, kw_only=True):
+class FailuresForgotten(Value, frozen=True, kw_only=True):
     """A run lasted for `backoff_reset`: the next failure counts as the first."""
 
     at: float
@@ -144,7 +144,7 @@ class FailuresForgotten(Struct, frozen=True, kw_only=True):
     failures: int
 
 
-class FlappingChanged(Struct, frozen=True, kw_only=True):
+class FlappingChanged(Value, frozen=True, kw_only=True):
     """Automatic restarts inside the window went above the threshold, or fell back to it."""
 
     at: float
@@ -154,7 +154,7 @@ class FlappingChanged(Struct, frozen=True, kw_only=True):
     interval: float
 
 
-class HealthChanged(Struct, frozen=True, kw_only=True):
+class HealthChanged(Value, frozen=True, kw_only=True):
     """A probe passes or fails from now on, after so many answers `in_a_row`.
 
     `detail` is the last of them: `http 503`, `connection refused`. `ready`: the process can be
@@ -171,7 +171,7 @@ class HealthChanged(Struct, frozen=True, kw_only=True):
     ready: bool
 
 
-class SignalSent(Struct, frozen=True, kw_only=True):
+class SignalSent(Value, frozen=True, kw_only=True):
     """A signal went out: by request, to stop, or as SIGKILL after the kill delay."""
 
     at: float
@@ -182,7 +182,7 @@ class SignalSent(Struct, frozen=True, kw_only=True):
     stopping: bool
 
 
-class KillSurvived(Struct, frozen=True, kw_only=True):
+class KillSurvived(Value, frozen=True, kw_only=True):
     """The process outlived SIGKILL number `kills` by a whole kill delay: it is stuck."""
 
     at: float
@@ -191,7 +191,7 @@ class KillSurvived(Struct, frozen=True, kw_only=True):
     kills: int
 
 
-class SignalRefused(Struct, frozen=True, kw_only=True):
+class SignalRefused(Value, frozen=True, kw_only=True):
     """The kernel refused a signal to a process of ours."""
 
     at: float
@@ -200,7 +200,7 @@ class SignalRefused(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class PlanApplied(Struct, frozen=True, kw_only=True):
+class PlanApplied(Value, frozen=True, kw_only=True):
     """A plan became the one that is carried out."""
 
     at: float
@@ -208,7 +208,7 @@ class PlanApplied(Struct, frozen=True, kw_only=True):
     diff: PlanDiff
 
 
-class SupervisorStateChanged(Struct, frozen=True, kw_only=True):
+class SupervisorStateChanged(Value, frozen=True, kw_only=True):
     """The daemon itself went from one state to another."""
 
     at: float
@@ -217,7 +217,7 @@ class SupervisorStateChanged(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class EssentialEnded(Struct, frozen=True, kw_only=True):
+class EssentialEnded(Value, frozen=True, kw_only=True):
     """An essential process ended for good: everything is stopped, and the daemon ends with it."""
 
     at: float
@@ -227,7 +227,7 @@ class EssentialEnded(Struct, frozen=True, kw_only=True):
     exit_status: int
 
 
-class ControlAction(Struct, frozen=True, kw_only=True):
+class ControlAction(Value, frozen=True, kw_only=True):
     """A client asked for something that is more than a look, and this is what came of it.
 
     `targets` are the first of the names it was asked of, and `target_count` says how many there

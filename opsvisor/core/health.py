@@ -15,7 +15,8 @@ from opsvisor.core.inputs import Probed
 from opsvisor.core.instant import Instant
 from opsvisor.core.memento import ProbeMemento
 from opsvisor.core.probes import ProbeKind, ProbeSpec, ProbeView
-from opsvisor.core.spec import Pid, ProcessSpec
+from opsvisor.core.spec import ProcessSpec
+from opsvisor.core.state import Running, Starting
 from opsvisor.core.struct import Struct, replace
 
 
@@ -81,29 +82,25 @@ class _Probe(Struct):
                 self.passing = False
 
 
+Run = Starting | Running
 _NO_PROBES: Mapping[ProbeKind, _Probe] = {}  # one for all processes without any
-
-
-class _Run(Struct, frozen=True):
-    pid: Pid
-    started_at: float
 
 
 class Health:
     """The probes of one process. `complaint` says what it is to be restarted for, if anything.
 
     `probes` are not for others to change. A status asks this of 1,000 processes, most of which
-    have none: they should cost it next to nothing.
+    have none: they should cost it next to nothing. Which `run` is asked, the machine says: its
+    state as long as it is up and nobody has asked it to end, else None.
     """
 
-    __slots__ = ("_run", "_spec", "complaint", "probes")
+    __slots__ = ("_spec", "complaint", "probes")
 
     def __init__(self, spec: ProcessSpec) -> None:
         self.complaint = ""
         self._spec = spec
-        self._run: _Run | None = None
         self.probes: Mapping[ProbeKind, _Probe] = _NO_PROBES
-        self.take(spec)
+        self.take(spec, None)
 
     # -- what others ask ---------------------------------------------------------------------
 
@@ -155,10 +152,9 @@ class Health:
 
     # -- what happens ------------------------------------------------------------------------
 
-    def begin(self, pid: Pid, started_at: float, now: Instant) -> list[Effect]:
-        """A run begins, or one that began at this monotonic second is taken back."""
-        self._run = _Run(pid, started_at)
-        return self._start_due(now)
+    def begin(self, run: Run, now: Instant) -> list[Effect]:
+        """This run begins, or is taken back."""
+        return self._start_due(run, now)
 
     def recall(self, mementos: Iterable[ProbeMemento], complaint: str, *, is_exact: bool) -> None:
         """Stand as these say, before there is a run. Nothing is asked yet.
@@ -175,7 +171,6 @@ class Health:
 
     def end(self) -> list[Effect]:
         """The run is over, or is asked to be. What was found out about it stays to be read."""
-        self._run = None
         effects: list[Effect] = []
         for kind, probe in self.probes.items():
             effects += self._stop(kind, probe)
@@ -187,7 +182,7 @@ class Health:
         for probe in self.probes.values():
             probe.forget()
 
-    def take(self, spec: ProcessSpec) -> list[Effect]:
+    def take(self, spec: ProcessSpec, run: Run | None) -> list[Effect]:
         """Have the probes of this spec. The effects end those that are asked and gone."""
         effects: list[Effect] = []
         self._spec = spec
@@ -202,7 +197,7 @@ class Health:
                 continue
             if old is None:
                 probes[kind] = _Probe(wanted)
-                if kind is ProbeKind.STARTUP and self._run is not None:
+                if kind is ProbeKind.STARTUP and run is not None:
                     # It has come up, by all that was asked of it when it started.
                     probes[kind].passing = probes[kind].has_passed = True
             elif old.spec == wanted:
@@ -212,26 +207,26 @@ class Health:
         self.probes = probes or _NO_PROBES
         return effects
 
-    def follow(self, spec: ProcessSpec, now: Instant) -> list[Effect]:
+    def follow(self, spec: ProcessSpec, run: Run | None, now: Instant) -> list[Effect]:
         """Take over the probes of a changed spec, in the middle of a run as well.
 
         A probe that changed begins to count anew; what it has come to stands until then.
         """
-        effects = self.take(spec)
-        return effects if self._run is None else [*effects, *self._start_due(now)]
+        effects = self.take(spec, run)
+        return effects if run is None else [*effects, *self._start_due(run, now)]
 
-    def probed(self, answer: Probed, now: Instant) -> list[Effect]:
+    def probed(self, answer: Probed, run: Run, now: Instant) -> list[Effect]:
         """An answer came. One to a question that is not asked any more counts for nothing."""
         probe = self.probes.get(answer.kind)
-        if self._run is None or self._run.pid != answer.pid or not (probe and probe.is_active):
+        if run.pid != answer.pid or not (probe and probe.is_active):
             return []
         before = probe.passing
         probe.count(answer)
         if probe.passing is before:
             return []
-        return self._decided(answer, probe, now)
+        return self._decided(answer, probe, run, now)
 
-    def _decided(self, answer: Probed, probe: _Probe, now: Instant) -> list[Effect]:
+    def _decided(self, answer: Probed, probe: _Probe, run: Run, now: Instant) -> list[Effect]:
         assert probe.passing is not None
         effects: list[Effect] = [
             Publish(
@@ -253,7 +248,7 @@ class Health:
             return effects
         if answer.kind is ProbeKind.STARTUP:
             effects += self._stop(answer.kind, probe)
-            effects += self._start_due(now)
+            effects += self._start_due(run, now)
         return effects
 
     # -- steps -------------------------------------------------------------------------------
@@ -263,17 +258,16 @@ class Health:
         startup = self.probes.get(ProbeKind.STARTUP)
         return startup is None or startup.has_passed
 
-    def _start_due(self, now: Instant) -> list[Effect]:
+    def _start_due(self, run: Run, now: Instant) -> list[Effect]:
         """Begin to ask what is to be asked by now and is not."""
-        assert self._run is not None
         effects: list[Effect] = []
         for kind, probe in self.probes.items():
             if probe.is_active or self._is_up is (kind is ProbeKind.STARTUP):
                 continue
             probe.is_active = True
-            elapsed = now.mono - self._run.started_at
+            elapsed = now.mono - run.started_at
             delay = max(0.0, probe.spec.initial_delay - elapsed)
-            effects.append(StartProbe(self._spec, self._run.pid, kind, delay))
+            effects.append(StartProbe(self._spec, run.pid, kind, delay))
         return effects
 
     def _stop(self, kind: ProbeKind, probe: _Probe) -> list[Effect]:

@@ -6,44 +6,44 @@ from opsvisor.core.plan import Plan
 from opsvisor.core.probes import ProbeKind
 from opsvisor.core.spec import Pid, ProcessId
 from opsvisor.core.state import StartCause, StopCause
-from opsvisor.core.struct import Struct
+from opsvisor.core.struct import Value
 
 
-class Start(Struct, frozen=True):
+class Start(Value, frozen=True):
     """Someone wants this process to run."""
 
     id: ProcessId
     cause: StartCause = StartCause.MANUAL
 
 
-class Stop(Struct, frozen=True):
+class Stop(Value, frozen=True):
     """Someone wants this process not to run."""
 
     id: ProcessId
     cause: StopCause = StopCause.MANUAL
 
 
-class Restart(Struct, frozen=True):
+class Restart(Value, frozen=True):
     """Stop if it runs, then start, in one request that can't be cut in half."""
 
     id: ProcessId
 
 
-class SendSignal(Struct, frozen=True):
+class SendSignal(Value, frozen=True):
     """Deliver a signal to the process (not its group) without any change of state."""
 
     id: ProcessId
     signum: int
 
 
-class Spawned(Struct, frozen=True):
+class Spawned(Value, frozen=True):
     """The spawn we asked for succeeded."""
 
     id: ProcessId
     pid: Pid
 
 
-class SpawnFault(Struct, frozen=True):
+class SpawnFault(Value, frozen=True):
     """The spawn we asked for failed; `reason` in Supervisor's words."""
 
     id: ProcessId
@@ -51,20 +51,20 @@ class SpawnFault(Struct, frozen=True):
     kind: SpawnFaultKind = SpawnFaultKind.OTHER
 
 
-class SpawnLost(Struct, frozen=True):
+class SpawnLost(Value, frozen=True):
     """The spawn that was asked for by the daemon before this one was not made."""
 
     id: ProcessId
 
 
-class Adopted(Struct, frozen=True):
+class Adopted(Value, frozen=True):
     """The run that was to be taken back is alive, and its end will be noticed."""
 
     id: ProcessId
     pid: Pid
 
 
-class Exited(Struct, frozen=True):
+class Exited(Value, frozen=True):
     """The kernel reported the end of a process, and its output has been read to the end.
 
     `oom_killed`: it was the kernel that killed it, for want of memory.
@@ -77,7 +77,7 @@ class Exited(Struct, frozen=True):
     oom_killed: bool = False
 
 
-class SignalFault(Struct, frozen=True):
+class SignalFault(Value, frozen=True):
     """The kernel refused a signal that the core asked for (other than: it is gone)."""
 
     id: ProcessId
@@ -85,7 +85,7 @@ class SignalFault(Struct, frozen=True):
     reason: str
 
 
-class Probed(Struct, frozen=True, kw_only=True):
+class Probed(Value, frozen=True, kw_only=True):
     """A probe of the run with this pid was answered, or not in time: then `ok` is false.
 
     `detail` says what came, in a few words: `http 503`. `duration` is in seconds.
@@ -99,7 +99,7 @@ class Probed(Struct, frozen=True, kw_only=True):
     duration: float
 
 
-class Resume(Struct, frozen=True):
+class Resume(Value, frozen=True):
     """Go on where another daemon ended. The first input of all, if it comes at all.
 
     `is_exact`: the memento was made at the very end (an upgrade), not at the last change (a
@@ -114,7 +114,7 @@ class Resume(Struct, frozen=True):
     reason: str = ""
 
 
-class ApplyPlan(Struct, frozen=True):
+class ApplyPlan(Value, frozen=True):
     """Carry out this plan from now on.
 
     `revive` starts enabled processes of changed groups that an operator had stopped, and those
@@ -126,7 +126,7 @@ class ApplyPlan(Struct, frozen=True):
     revive: bool = False
 
 
-class Shutdown(Struct, frozen=True):
+class Shutdown(Value, frozen=True):
     """Stop everything, highest group priority first, then be done.
 
     `to_reload`: the daemon will begin anew after it. A later shutdown for good outranks that.
@@ -136,11 +136,11 @@ class Shutdown(Struct, frozen=True):
     to_reload: bool = False
 
 
-class FeedsSettled(Struct, frozen=True):
+class FeedsSettled(Value, frozen=True):
     """Nobody who is told events (`Group.feed`) has any left to answer, or can answer any."""
 
 
-class DeadlinePassed(Struct, frozen=True):
+class DeadlinePassed(Value, frozen=True):
     """The instant the core asked for has come, or a little later.
 
     One process is seen to; if another is due as well, the core's deadline is past afterwards.

@@ -1,9 +1,9 @@
 """A moment on both clocks."""
 
-from opsvisor.core.struct import Struct
+from opsvisor.core.struct import Value
 
 
-class Instant(Struct, frozen=True, order=True):
+class Instant(Value, frozen=True, order=True):
     """`mono` decides, `wall` is for people: Unix seconds that may jump when the clock is set."""
 
     mono: float

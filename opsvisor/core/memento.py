@@ -14,10 +14,10 @@ from opsvisor.core.record import Record
 from opsvisor.core.restart import Tally
 from opsvisor.core.spec import ProcessId, ProcessSpec
 from opsvisor.core.state import State
-from opsvisor.core.struct import Struct
+from opsvisor.core.struct import Value
 
 
-class ProbeMemento(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ProbeMemento(Value, frozen=True, kw_only=True, omit_defaults=True):
     """How one probe stands in this run, and its totals over all of them.
 
     `successes` and `failures` are answers in a row, exact as far as the thresholds. A memento is
@@ -36,7 +36,7 @@ class ProbeMemento(Struct, frozen=True, kw_only=True, omit_defaults=True):
     duration: float | None = None
 
 
-class ProcessMemento(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ProcessMemento(Value, frozen=True, kw_only=True, omit_defaults=True):
     """What one machine remembers besides the spec it follows, which seldom changes.
 
     `next_spec` waits for the end of the present run. `record` is a copy, nobody else's.
@@ -58,14 +58,14 @@ class ProcessMemento(Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_doomed: bool = False
 
 
-class RememberedProcess(Struct, frozen=True, kw_only=True):
+class RememberedProcess(Value, frozen=True, kw_only=True):
     """A memento with the spec it belongs to."""
 
     spec: ProcessSpec
     memento: ProcessMemento
 
 
-class SupervisorMemento(Struct, frozen=True, kw_only=True):
+class SupervisorMemento(Value, frozen=True, kw_only=True):
     """Everything. `generation` 0: no plan had been applied yet.
 
     `begins_anew`: a shutdown was under way; the next plan begins with everything enabled.
@@ -77,7 +77,7 @@ class SupervisorMemento(Struct, frozen=True, kw_only=True):
     processes: tuple[RememberedProcess, ...] = ()
 
 
-class Changed(Struct, frozen=True, kw_only=True):
+class Changed(Value, frozen=True, kw_only=True):
     """What may differ from what was last asked for, and so has to be written down anew.
 
     `itself`: what a `SupervisorMemento` has besides its processes. A process in both `processes`

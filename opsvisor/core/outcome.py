@@ -5,10 +5,10 @@ from enum import Enum
 from typing import assert_never
 
 from opsvisor.core.enums import HashedById
-from opsvisor.core.struct import Struct
+from opsvisor.core.struct import Value
 
 
-class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Usage(Value, frozen=True, kw_only=True, omit_defaults=True):
     """Resources of a finished process and the children it waited for (getrusage(2)).
 
     `max_rss_bytes` can't fall below what the daemon itself held at the spawn: with vfork the
@@ -23,7 +23,7 @@ class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     involuntary_switches: int = 0
 
 
-class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Outcome(Value, frozen=True, kw_only=True, omit_defaults=True):
     """At most one of `code` (0..255) and `signum` is set.
 
     Neither: it ended while nobody was there to see how (`is_unknown`).

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 
 from opsvisor.core.spec import ProcessId, ProcessSpec
-from opsvisor.core.struct import Struct, replace
+from opsvisor.core.struct import Value, replace
 
 # Changes of these are taken over by a running process as it is: they say what the supervisor
 # does next, not what the process was given when it started.
@@ -17,7 +17,7 @@ LIVE_FIELDS = frozenset(
 )
 
 
-class EventFeed(Struct, frozen=True, kw_only=True):
+class EventFeed(Value, frozen=True, kw_only=True):
     """What the processes of a group are told on their standard input, one of them at a time.
 
     `kinds` are names of events in the words of whoever does the telling. Up to `buffer_size`
@@ -28,7 +28,7 @@ class EventFeed(Struct, frozen=True, kw_only=True):
     buffer_size: int = 10
 
 
-class Group(Struct, frozen=True, kw_only=True):
+class Group(Value, frozen=True, kw_only=True):
     """A named set of processes, stopped together at shutdown in order of `priority`."""
 
     name: str
@@ -37,7 +37,7 @@ class Group(Struct, frozen=True, kw_only=True):
     feed: EventFeed | None = None
 
 
-class Plan(Struct, frozen=True, kw_only=True):
+class Plan(Value, frozen=True, kw_only=True):
     """Groups in order of (priority, name), their processes in order of (priority, name)."""
 
     groups: tuple[Group, ...] = ()
@@ -73,7 +73,7 @@ def rivals_for_sockets(specs: Iterable[ProcessSpec]) -> Iterator[tuple[ProcessSp
                 yield spec, owner
 
 
-class Change(Struct, frozen=True, kw_only=True):
+class Change(Value, frozen=True, kw_only=True):
     """One process whose spec differs: which fields, and whether it must be restarted for them."""
 
     id: ProcessId
@@ -81,7 +81,7 @@ class Change(Struct, frozen=True, kw_only=True):
     restart: bool
 
 
-class PlanDiff(Struct, frozen=True, kw_only=True):
+class PlanDiff(Value, frozen=True, kw_only=True):
     """What `apply` would do. Groups are named as Supervisor's `reread` names them."""
 
     added: tuple[ProcessId, ...] = ()

@@ -4,7 +4,7 @@ Thresholds and times follow Kubernetes. What becomes of the answers is decided i
 """
 
 from opsvisor.core.enums import HashedById
-from opsvisor.core.struct import Struct, text_without
+from opsvisor.core.struct import Value, text_without
 
 
 class ProbeKind(HashedById):
@@ -20,13 +20,13 @@ class ProbeKind(HashedById):
         return self is not ProbeKind.READINESS
 
 
-class ExecProbe(Struct, frozen=True, kw_only=True):
+class ExecProbe(Value, frozen=True, kw_only=True):
     """Passes if this command, run like the process itself, ends with exit status 0."""
 
     argv: tuple[str, ...]
 
 
-class HttpProbe(Struct, frozen=True, kw_only=True):
+class HttpProbe(Value, frozen=True, kw_only=True):
     """Passes if a GET of this URL is answered with one of these statuses; empty: 200 to 399.
 
     `headers` are sent along. Redirects are answers like any other.
@@ -41,7 +41,7 @@ class HttpProbe(Struct, frozen=True, kw_only=True):
         return text_without(self, "headers")
 
 
-class TcpProbe(Struct, frozen=True, kw_only=True):
+class TcpProbe(Value, frozen=True, kw_only=True):
     """Passes if a connection to this address is accepted."""
 
     host: str
@@ -51,7 +51,7 @@ class TcpProbe(Struct, frozen=True, kw_only=True):
 ProbeHandler = ExecProbe | HttpProbe | TcpProbe
 
 
-class ProbeSpec(Struct, frozen=True, kw_only=True):
+class ProbeSpec(Value, frozen=True, kw_only=True):
     """One probe of a process. Times in seconds, `initial_delay` from the start of the process.
 
     It passes after `success_threshold` answers in a row that are right, and fails after
@@ -66,7 +66,7 @@ class ProbeSpec(Struct, frozen=True, kw_only=True):
     failure_threshold: int = 3
 
 
-class ProbeView(Struct, frozen=True, kw_only=True):
+class ProbeView(Value, frozen=True, kw_only=True):
     """What one probe of a process has come to.
 
     `passing` None: not decided in this run, or the last. `is_active`: it is being asked.

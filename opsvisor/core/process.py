@@ -32,6 +32,7 @@ inputs later, never from within a method.
 """
 
 from collections.abc import Callable
+from functools import cache
 from signal import SIGCONT, SIGKILL
 from typing import Self, assert_never
 
@@ -417,7 +418,11 @@ class ProcessMachine:
         if not restart:
             self.spec = spec
             self.state = rescheduled(self.state, latest, spec)
-            told += [*self._calm_down(now), *self._agitate(now), *self._health.follow(spec, now)]
+            told += [
+                *self._calm_down(now),
+                *self._agitate(now),
+                *self._health.follow(spec, self._run, now),
+            ]
             told += self._reconsider(latest, now)
             return told + self._start_if_enabled(latest, now)
         self._next_spec = spec
@@ -500,7 +505,7 @@ class ProcessMachine:
             told.append(Publish(event))
         match state:
             case Starting() | Running():
-                return told + self._health.begin(pid, state.started_at, now)
+                return told + self._health.begin(state, now)
             case Stopping() if self._is_past_exact:
                 return []
             case Stopping() if state.kills:
@@ -531,13 +536,13 @@ class ProcessMachine:
             replaces=self._replaced(state.cause),
         )
         up_at = now.mono + self.spec.min_uptime
-        self.state = Starting(pid=pid, started_at=now.mono, up_at=up_at)
+        self.state = starting = Starting(pid=pid, started_at=now.mono, up_at=up_at)
         effects: list[Effect] = [Publish(event)]
         if state.stop_wanted is not None:
             return [*effects, *self._ask_to_end(pid, state.stop_wanted, state.start_after, now)]
-        effects += self._health.begin(pid, now.mono, now)
+        effects += self._health.begin(starting, now)
         if self.spec.min_uptime <= 0:
-            effects += self._come_up(self.state, now)
+            effects += self._come_up(starting, now)
         return effects
 
     def spawn_failed(self, reason: str, kind: SpawnFaultKind, now: Instant) -> list[Effect]:
@@ -610,7 +615,7 @@ class ProcessMachine:
         """A probe was answered. One of another run, or of one being stopped, is of no interest."""
         match self.state:
             case Starting() | Running():
-                told = self._health.probed(answer, now)
+                told = self._health.probed(answer, self.state, now)
                 if self._health.complaint:
                     return [*told, *self._ask_to_end(self.state.pid, StopCause.HEALTH, None, now)]
                 if isinstance(self.state, Running):
@@ -681,8 +686,7 @@ class ProcessMachine:
         reset_at = state.started_at + self.spec.restart.backoff_reset
         settled_at = reset_at if self._tally.failures else None
         running = Running(pid=state.pid, started_at=state.started_at, settled_at=settled_at)
-        # As `in_seconds` would tell it, without another call in each restart.
-        return self._become(running, f"up for {self.spec.min_uptime:.15g} s", now)
+        return self._become(running, _up_for(self.spec.min_uptime), now)
 
     def _note_proof(self) -> None:
         """A start has succeeded when it is up for long enough, and its probes say so too."""
@@ -901,6 +905,11 @@ class ProcessMachine:
         )
         return [Publish(event), *unasked]
 
+    @property
+    def _run(self) -> Starting | Running | None:
+        """The run that is up and that nobody has asked to end, None if there is none."""
+        return self.state if isinstance(self.state, Starting | Running) else None
+
     def want(self, *, wanted: bool, now: Instant) -> None:
         """Note the operator's wish; nothing is done for it yet."""
         self._account(now)
@@ -918,7 +927,7 @@ class ProcessMachine:
     def _take_next_spec(self) -> None:
         if self._next_spec is not None:
             self.spec, self._next_spec = self._next_spec, None
-            stopped = self._health.take(self.spec)
+            stopped = self._health.take(self.spec, self._run)
             assert not stopped, f"{self.id} takes over a spec in the middle of a run"
 
     def _agitate(self, now: Instant) -> list[Effect]:
@@ -946,6 +955,12 @@ class ProcessMachine:
                 interval=interval,
             )
         )
+
+
+@cache
+def _up_for(min_uptime: float) -> str:
+    """One text for all who have the same, as each keeps it for as long as it runs."""
+    return f"up for {in_seconds(min_uptime)}"
 
 
 def _in_words(decision: Decision) -> str:

@@ -5,7 +5,7 @@ from opsvisor.core.outcome import ExitCause, Outcome
 from opsvisor.core.struct import Struct
 
 
-class Record(Struct, omit_defaults=True):
+class Record(Struct, omit_defaults=True, gc=False):
     """The bookkeeping of a `ProcessMachine`, and of it alone.
 
     `since` and `reason` belong to the present state; `started` and `ended` to the present or last

@@ -24,7 +24,7 @@ from opsvisor.core.spec import (
     RestartMode,
     RestartPolicy,
 )
-from opsvisor.core.struct import Struct, replace
+from opsvisor.core.struct import Value, replace
 
 # As many restarts are remembered as a policy asks for, and so many for one that is yet to come.
 # Each of them is looked at, and written to the memory, at each restart: the thousands of a program
@@ -32,7 +32,7 @@ from opsvisor.core.struct import Struct, replace
 REMEMBERED_RESTARTS = 10
 
 
-class EndedRun(Struct, frozen=True, kw_only=True):
+class EndedRun(Value, frozen=True, kw_only=True):
     """A run that is over. `outcome` None: the process could not even be made.
 
     `complaint`: what it was stopped for, if that was its health; how it ended then says nothing.
@@ -56,7 +56,7 @@ class EndedRun(Struct, frozen=True, kw_only=True):
         return how_it_ended(self.outcome, oom_killed=self.oom_killed)
 
 
-class Tally(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Tally(Value, frozen=True, kw_only=True, omit_defaults=True):
     """What a process's past counts for.
 
     `failed_starts`: starts in a row that did not come up. `failures`: runs in a row that ended
@@ -68,7 +68,7 @@ class Tally(Struct, frozen=True, kw_only=True, omit_defaults=True):
     restarts: tuple[float, ...] = ()
 
 
-class Again(Struct, frozen=True, kw_only=True):
+class Again(Value, frozen=True, kw_only=True):
     """Start again `delay` seconds from now. `failed_start`: because it never came up."""
 
     delay: float
@@ -76,7 +76,7 @@ class Again(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class GiveUp(Struct, frozen=True, kw_only=True):
+class GiveUp(Value, frozen=True, kw_only=True):
     """FATAL. After `retry_delay` seconds it tries again, None: never by itself."""
 
     retry_delay: float | None
@@ -84,7 +84,7 @@ class GiveUp(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Leave(Struct, frozen=True, kw_only=True):
+class Leave(Value, frozen=True, kw_only=True):
     """The policy wants it left as it ended."""
 
     reason: str

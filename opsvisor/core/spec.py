@@ -9,12 +9,12 @@ from enum import Enum
 from typing import NewType, assert_never
 
 from opsvisor.core.probes import ProbeKind, ProbeSpec
-from opsvisor.core.struct import Struct
+from opsvisor.core.struct import Value
 
 Pid = NewType("Pid", int)
 
 
-class ProcessId(Struct, frozen=True, order=True):
+class ProcessId(Value, frozen=True, order=True):
     """One supervised process: the group it belongs to and its name there."""
 
     group: str
@@ -66,20 +66,20 @@ class KillMode(Enum):
     CGROUP = "cgroup"
 
 
-class ExitSet(Struct, frozen=True):
+class ExitSet(Value, frozen=True):
     """Exit codes (0..255) and signal numbers that are treated alike."""
 
     codes: frozenset[int] = frozenset()
     signals: frozenset[int] = frozenset()
 
 
-class LinearBackoff(Struct, frozen=True, kw_only=True):
+class LinearBackoff(Value, frozen=True, kw_only=True):
     """`step`, 2 × `step`, 3 × `step` … seconds: Supervisor's delays between start attempts."""
 
     step: float = 1.0
 
 
-class ExponentialBackoff(Struct, frozen=True, kw_only=True):
+class ExponentialBackoff(Value, frozen=True, kw_only=True):
     """`delay` × `factor`^(n-1) seconds, at most `limit`, plus up to `jitter` (0..1) of itself."""
 
     delay: float = 0.5
@@ -91,21 +91,21 @@ class ExponentialBackoff(Struct, frozen=True, kw_only=True):
 Backoff = LinearBackoff | ExponentialBackoff
 
 
-class RestartLimit(Struct, frozen=True, kw_only=True):
+class RestartLimit(Value, frozen=True, kw_only=True):
     """More than `count` automatic restarts inside `interval` seconds end in FATAL."""
 
     count: int = 8
     interval: float = 600.0
 
 
-class FlappingPolicy(Struct, frozen=True, kw_only=True):
+class FlappingPolicy(Value, frozen=True, kw_only=True):
     """More than `count` automatic restarts inside `interval` seconds are called flapping."""
 
     count: int = 3
     interval: float = 600.0
 
 
-class RestartPolicy(Struct, frozen=True, kw_only=True):
+class RestartPolicy(Value, frozen=True, kw_only=True):
     """Everything `restart.decide` looks at. Expresses Supervisor's behaviour and the native one.
 
     `early_exit_fails`: an exit before `min_uptime` is a failed start whatever its exit code and
@@ -133,7 +133,7 @@ class RestartPolicy(Struct, frozen=True, kw_only=True):
 _SHORTEST_KILL_INTERVAL = 1.0
 
 
-class StopPolicy(Struct, frozen=True, kw_only=True):
+class StopPolicy(Value, frozen=True, kw_only=True):
     """How a process is asked to end: `signal`, then SIGKILL after `kill_delay` seconds."""
 
     signal: int = 15
@@ -146,7 +146,7 @@ class StopPolicy(Struct, frozen=True, kw_only=True):
         return max(self.kill_delay, _SHORTEST_KILL_INTERVAL) if kills else self.kill_delay
 
 
-class LogSpec(Struct, frozen=True, kw_only=True):
+class LogSpec(Value, frozen=True, kw_only=True):
     """Where one output stream goes.
 
     `path` None keeps the stream in memory only. `rotate_size` 0 never rotates; `rotate_keep` 0
@@ -167,7 +167,7 @@ class LogSpec(Struct, frozen=True, kw_only=True):
     syslog: bool = False
 
 
-class UnixSocketSpec(Struct, frozen=True, kw_only=True):
+class UnixSocketSpec(Value, frozen=True, kw_only=True):
     """A listening socket at a path. `owner` is (uid, gid), None is who runs the process.
 
     `backlog` None lets as many connections wait as the system allows.
@@ -184,7 +184,7 @@ class UnixSocketSpec(Struct, frozen=True, kw_only=True):
         return f"unix://{self.path}"
 
 
-class TcpSocketSpec(Struct, frozen=True, kw_only=True):
+class TcpSocketSpec(Value, frozen=True, kw_only=True):
     """A listening socket on TCP. `host` "" means all interfaces; `backlog` as above."""
 
     host: str
@@ -201,7 +201,7 @@ class TcpSocketSpec(Struct, frozen=True, kw_only=True):
 SocketSpec = UnixSocketSpec | TcpSocketSpec
 
 
-class UserSpec(Struct, frozen=True, kw_only=True):
+class UserSpec(Value, frozen=True, kw_only=True):
     """The Unix identity a process runs under, already looked up."""
 
     name: str
@@ -210,7 +210,7 @@ class UserSpec(Struct, frozen=True, kw_only=True):
     groups: tuple[int, ...] = ()
 
 
-class ResourceLimit(Struct, frozen=True, kw_only=True):
+class ResourceLimit(Value, frozen=True, kw_only=True):
     """One rlimit: `name` without RLIMIT_ in lower case; None means unlimited."""
 
     name: str
@@ -218,7 +218,7 @@ class ResourceLimit(Struct, frozen=True, kw_only=True):
     hard: int | None
 
 
-class Resources(Struct, frozen=True, kw_only=True):
+class Resources(Value, frozen=True, kw_only=True):
     """Limits of all that comes of one process, which takes a cgroup. None means no limit.
 
     Bytes of memory and swap cache: above `memory_high` it is slowed down, `memory_max` it can't
@@ -233,7 +233,7 @@ class Resources(Struct, frozen=True, kw_only=True):
     oom_group: bool = False
 
 
-class ProcessSpec(Struct, frozen=True, kw_only=True):
+class ProcessSpec(Value, frozen=True, kw_only=True):
     """One process, ready to be started.
 
     `argv` is what is executed; `command` is how the user wrote it. A command that can't be split

@@ -5,10 +5,10 @@ from opsvisor.core.outcome import ExitCause, Outcome
 from opsvisor.core.probes import ProbeView
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
 from opsvisor.core.state import PublicState
-from opsvisor.core.struct import Struct
+from opsvisor.core.struct import Value
 
 
-class ProcessView(Struct, frozen=True, kw_only=True):
+class ProcessView(Value, frozen=True, kw_only=True):
     """One process as of the moment it was asked for.
 
     `since`: when the present state began. `started` / `ended`: of the present or last run.

@@ -27,7 +27,7 @@ import socket
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from opsvisor.core.spec import Pid, ProcessId
-from opsvisor.core.struct import Struct
+from opsvisor.core.struct import Value
 from opsvisor.runtime.keeper import names
 from opsvisor.runtime.memory.foretold import ForetoldRun
 from opsvisor.runtime.memory.identity import is_alive
@@ -41,7 +41,7 @@ _NOBODY = Pid(0)
 Claim = Callable[[str], int | None]
 
 
-class RunMemento(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunMemento(Value, frozen=True, kw_only=True, omit_defaults=True):
     """The latest run of a process. `pid` 0: there is none.
 
     `is_intended`: it is about to be made, not before the tick `intended_at`. `born` is the tick
@@ -65,7 +65,7 @@ class RunMemento(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return frozenset(latest if self.stdin is None else latest | {self.stdin})
 
 
-class Found(Struct, frozen=True):
+class Found(Value, frozen=True):
     """A run that lives, or may have ended just now. `pidfd` None: it is still to be opened."""
 
     pid: Pid

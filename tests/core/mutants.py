@@ -251,13 +251,13 @@ MUTANTS = (
         name="nobody begins when the startup probe has passed",
         module="health",
         right="            effects += self._stop(answer.kind, probe)\n"
-        "            effects += self._start_due(now)\n",
+        "            effects += self._start_due(run, now)\n",
         wrong="            effects += self._stop(answer.kind, probe)\n",
     ),
     Mutant(
         name="answers of an earlier run count",
         module="health",
-        right="self._run.pid != answer.pid",
+        right="run.pid != answer.pid",
         wrong="False",
     ),
     Mutant(
