@@ -693,7 +693,8 @@ class Engine:
         process_id, pid = made.id, made.pid
         self._observer.spawn_took(made.seconds)
         run = self.legacy.run_of(process_id)
-        self.legacy.note_along(replace(run, pid=pid, born=made.born, is_intended=False))
+        there = replace(run, pid=pid, born=made.born, is_intended=False, intended_at=0)
+        self.legacy.note_along(there)
         self._observer.run_began(process_id, pid)
         self._run_began(process_id, pid, made.hold)
         self._inputs.append(Spawned(process_id, pid))

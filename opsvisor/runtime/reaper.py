@@ -86,8 +86,8 @@ class Reaper:
         self._loop = loop
         self._on_exit = on_exit
         self._on_orphan = on_orphan
-        self._watched: dict[Pid, OnExit] = {}
-        self._pidfds: dict[Pid, int] = {}  # of those watched, unless we had none left
+        self._pidfds: dict[Pid, int | None] = {}  # of those watched; None: we had none left
+        self._told_elsewhere: dict[Pid, OnExit] = {}  # of those watched
         self._adopted: dict[Pid, _Adopted] = {}
         self._next_look: asyncio.TimerHandle | None = None
         self._waking = Waking(loop, signal.SIGCHLD, self._child_ended)
@@ -117,14 +117,15 @@ class Reaper:
 
         OSError if there are no descriptors left. Its end comes by SIGCHLD then.
         """
-        self._watched[pid] = on_exit or self._on_exit
-        pidfd = os.pidfd_open(pid)
-        self._pidfds[pid] = pidfd
+        if on_exit is not None:
+            self._told_elsewhere[pid] = on_exit
+        self._pidfds[pid] = None
+        self._pidfds[pid] = pidfd = os.pidfd_open(pid)
         self._readers.add(self._loop, pidfd, self._when_ended, pid)
 
     def leave(self, pid: Pid) -> None:
         """Watch this child no longer: who asks for that collects it."""
-        self._watched.pop(pid, None)
+        self._told_elsewhere.pop(pid, None)
         self._unwatch(pid)
 
     def tell_now(self) -> None:
@@ -224,11 +225,11 @@ class Reaper:
         if not reaped:
             return  # readable for another reason; it will be again
         outcome = outcome_of(status)
-        on_exit = self._watched.pop(pid)
-        if on_exit is self._on_exit:  # and not somebody else's
+        elsewhere = self._told_elsewhere.pop(pid, None)
+        if elsewhere is None:
             self._on_ended(pid, outcome)
         self._unwatch(pid)
-        on_exit(pid, outcome, usage_of(usage))
+        (elsewhere or self._on_exit)(pid, outcome, usage_of(usage))
 
     def _unwatch(self, pid: Pid) -> None:
         pidfd = self._pidfds.pop(pid, None)
@@ -260,7 +261,7 @@ class Reaper:
         self._look_again(0 if is_calm else _CROWDED)
 
     def _collect(self, pid: Pid) -> None:
-        if pid in self._watched:
+        if pid in self._pidfds:
             self._ended(pid)
         elif (adopted := self._adopted.get(pid)) is not None and _is_born(adopted):
             self._collect_adopted(adopted)

@@ -50,7 +50,11 @@ class SpawnQueue:
         line = self._places.pop(process_id, None)
         if line is None:
             return False
-        del self._lines[line][process_id]
+        waiting = self._lines[line]
+        del waiting[process_id]
+        for one in (waiting, self._places):
+            if not one:
+                one.clear()  # gives back the room of the thousand that waited once
         return True
 
     def take_settled(self, count: int, *, may_be_made: Callable[[ProcessId], bool]) -> list[Place]:

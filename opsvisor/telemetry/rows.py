@@ -59,7 +59,7 @@ class CountsMemento(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ready_duration: float | None = None
 
 
-class Counts(Struct):
+class Counts(Struct, gc=False):
     """What the events said of one process since it entered the plan: zero for everything first.
 
     A counter that first appears at 3 shows no increase, so all restart reasons are there from the

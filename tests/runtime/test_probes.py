@@ -285,7 +285,7 @@ async def no_command_is_left(room: Room) -> None:
         room.poke()
 
     for pid in commands._alive:
-        room.engine._reaper._watched[pid] = told
+        room.engine._reaper._told_elsewhere[pid] = told
     await room.until(lambda: not commands._alive)
 
 
