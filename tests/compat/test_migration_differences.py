@@ -1,5 +1,6 @@
 """What our format can't say is told, and what a migration decided is told as well."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,29 @@ A = "[program:a]\ncommand = /bin/cat\n"
             (
                 "supervisord.conf:7: environment: %(host_node_name)s is written as the name of"
                 " this machine"
+            ),
+        ),
+        (
+            f'{A}environment = A="\\\\d"\n',
+            (
+                "supervisord.conf:9: environment of [program:a]: Supervisor up to 4.3 reads"
+                " another value of A: check backslashes, inner quotes and unquoted letters beyond"
+                " ASCII"
+            ),
+        ),
+        (
+            f"[ctlplugin:x]\nsupervisor.ctl_factory = a:b\n{A}",
+            (
+                "supervisord.conf:7: [ctlplugin:x] has no effect: opsvisorctl loads no plugins (it"
+                " takes patterns (web*), starts and stops programs side by side, and has why and"
+                " events: see opsvisorctl help)"
+            ),
+        ),
+        (
+            "[program:a]\ncommand = x\nnumprocs = 0\nnice = 5\ndirectory = /\n",
+            (
+                "supervisord.conf:7: [program:a] has no processes, and no use for directory: left"
+                " out"
             ),
         ),
         (
@@ -203,9 +227,29 @@ def test_an_empty_password_opens_no_door(tmp_path: Path) -> None:
     assert "9001" not in done.text.partition("[defaults]")[0].replace(str(tmp_path), "")
 
 
+def test_a_file_that_was_left_out(tmp_path: Path) -> None:
+    """What nobody has read may be lost."""
+    os.mkfifo(tmp_path / "b.conf")
+    (told,) = differences(tmp_path, f"{A}[include]\nfiles = *.d b.conf\n")
+    assert told == "supervisord.conf:10: could not read b.conf: it is a pipe, it is left out"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_supervisord_may_read(tmp_path: Path) -> None:
+    """It may be root, and whoever migrates is not."""
+    (tmp_path / "b.conf").write_text(A)
+    (tmp_path / "b.conf").chmod(0)
+    (told,) = differences(tmp_path, "[include]\nfiles = b.conf\n")
+    assert told == "supervisord.conf:8: could not read b.conf: Permission denied, it is left out"
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        (
+            f"{A}environment = U=http://h/?q=1\n",
+            "supervisord.conf:9: environment of [program:a]: U ends early, quote its value if it",
+        ),
         (
             "[program:a]\ncommand = x %(here)s\n",
             "supervisord.conf:2: %(here)s is written as ",

@@ -100,9 +100,10 @@ def test_any_value_survives(folder: Path, first: str, second: str, key: str) -> 
         return
     done = migrate(path, {"HOME": "/home"}, start=folder, target=folder / "opsvisor.toml")
     after = native_text(done.text, folder / "opsvisor.toml", {"HOME": "/home"})
-    if done.differences:
+    # Of what Supervisor reads otherwise than we do, ours is carried over.
+    told = {one.what for one in done.differences if "reads another value" not in one.what}
+    if told:
         event("told")
-        told = {one.what for one in done.differences}
         assert ".." in value or any("can never start" in what for what in told), told
         return
     event("the same")

@@ -29,10 +29,14 @@ _USE_A_FILE = "let the program read what is long from a file"
 
 
 class Variables(Struct, frozen=True):
-    """The variables of one `environment=`. `doubts` are the places where it was likely misread."""
+    """The variables of one `environment=`. `doubts` are the places where it was likely misread.
+
+    `differs`: by us, as Supervisor up to 4.3 has other values. Else both misread it.
+    """
 
     values: Mapping[str, str]
     doubts: tuple[str, ...] = ()
+    differs: bool = False
 
 
 def parse_environment(text: str) -> Variables:
@@ -53,7 +57,8 @@ def parse_environment(text: str) -> Variables:
     # After another doubt, what looks like a name may be a piece of a value.
     if read.doubts or not _AMBIGUOUS.search(_WHOLE.sub("", text)):
         return read
-    return Variables(read.values, _doubt_mode(text, read.values))
+    doubts = _doubt_mode(text, read.values)
+    return Variables(read.values, doubts, differs=bool(doubts))
 
 
 def _in_old_mode(text: str) -> Variables:

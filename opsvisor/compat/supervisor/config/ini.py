@@ -13,6 +13,7 @@ from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from opsvisor.compat.supervisor.config.departure import Departure
 from opsvisor.compat.supervisor.config.expansions import Names, expand
 from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.config.problems import ConfigError, Place, Problem
@@ -209,13 +210,15 @@ class _Reading:
     def read_included(self, file: str, asked_by: Place) -> list[Problem]:
         """Add one included file; what only deserves a warning is returned."""
         if Path(file).is_fifo():
-            return [Problem(asked_by, f"could not read {file}: it is a pipe, it is left out")]
+            return [Departure(asked_by, f"could not read {file}: it is a pipe, it is left out")]
         is_new = file not in self._folders
         try:
             text = self._read(Path(file))
         except OSError as why:
             # Supervisor passes over such files in silence, a folder that matches `*` for example.
-            return [Problem(asked_by, f"could not read {file}: {why.strerror}, it is left out")]
+            # But it may be allowed to read what we are not.
+            kind = Departure if isinstance(why, PermissionError) else Problem
+            return [kind(asked_by, f"could not read {file}: {why.strerror}, it is left out")]
         except UnicodeDecodeError as why:
             self._problems.append(_not_utf8(file, why))
             return []

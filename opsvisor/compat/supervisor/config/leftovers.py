@@ -58,7 +58,7 @@ def warn_of_leftovers(ini: Ini, names: Names, findings: Findings, *, start: Path
             findings.warn(section.where, what, f"write [{kind}:name]")
         elif kind == "ctlplugin":
             what = f"[{section.name}] has no effect: opsvisorctl loads no plugins"
-            findings.warn(section.where, what, _INSTEAD_OF_PLUGINS)
+            findings.depart(section.where, what, _INSTEAD_OF_PLUGINS)
         elif kind == "rpcinterface":
             _check_rpc_interface(SectionReader(section, names, findings, start=start))
         elif kind in (*_NAMED, *_SERVERS) or (kind in KNOWN_KEYS and not is_named):

@@ -56,8 +56,7 @@ def load(
         raise ConfigError([Problem(Place(str(path)), what, "add a line [supervisord]")])
     reader = SectionReader(supervisord, names, findings, start=start, given=given)
     environment = reader.get(Supervisord.ENVIRONMENT)
-    for doubt in environment.doubts:
-        reader.warn(Supervisord.ENVIRONMENT, f"environment of [supervisord]: {doubt}")
+    reader.tell_doubts(Supervisord.ENVIRONMENT, environment)
     # From here on texts may also use what [supervisord] gives to all children.
     names = {**names, **environment_names(environment.values)}
     own = read_own(ini, names, findings, start=start)

@@ -159,8 +159,7 @@ def _process(
 ) -> ProcessSpec:
     """One process: the template and what may be different for each."""
     own = reader.get(Program.ENVIRONMENT)
-    for doubt in own.doubts:
-        reader.warn(Program.ENVIRONMENT, f"environment of [{reader.section.name}]: {doubt}")
+    reader.tell_doubts(Program.ENVIRONMENT, own)
     reader = reader.with_names(environment_names(own.values))
     process_id = ProcessId(template.id.group, reader.expand(name, Program.PROCESS_NAME))
     if not reader.has(Program.COMMAND):

@@ -5,6 +5,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar, cast
 
+from opsvisor.compat.supervisor.config.departure import Departure
+from opsvisor.compat.supervisor.config.environment import Variables
 from opsvisor.compat.supervisor.config.expansions import Names, expand, expand_log_path
 from opsvisor.compat.supervisor.config.ini import Section
 from opsvisor.compat.supervisor.config.options import Option
@@ -35,6 +37,10 @@ class Findings:
     def warn(self, where: Place, what: str, hint: str = "") -> None:
         """Note a warning: it can be used, but somebody should know."""
         self._warnings[Problem(where, what, hint)] = None
+
+    def depart(self, where: Place, what: str, hint: str = "") -> None:
+        """Note a warning of what Supervisor does otherwise."""
+        self._warnings[Departure(where, what, hint)] = None
 
     def warnings(self, files: Sequence[str]) -> tuple[Problem, ...]:
         """All warnings, in the order of these files and their lines."""
@@ -127,6 +133,12 @@ class SectionReader:
     def warn(self, option: Option[object], what: str, hint: str = "") -> None:
         """Note something odd about an option."""
         self._findings.warn(self.place(option), what, hint)
+
+    def tell_doubts(self, option: Option[Variables], variables: Variables) -> None:
+        """Note where the variables of this section were likely misread."""
+        tell = self._findings.depart if variables.differs else self._findings.warn
+        for doubt in variables.doubts:
+            tell(self.place(option), f"environment of [{self.section.name}]: {doubt}")
 
     def _read(self, option: Option[T], expander: "_Expander") -> T:
         entry = self.section.entries.get(option.name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from opsvisor.compat.supervisor.config.departure import Departure
 from opsvisor.compat.supervisor.config.ini import Section
 from opsvisor.compat.supervisor.config.options import KNOWN_KEYS
 from opsvisor.compat.supervisor.migrate.daemon import DaemonTable
@@ -63,8 +64,15 @@ class _Notes:
             what = "logs called AUTO begin anew: the letters in their names are others"
             findings.note("", whole, what)
         for warning in self._source.loaded.warnings:
-            hint = f"; {warning.hint}" if warning.hint else ""
-            findings.note("", warning.where, f"{warning.what}{hint}")
+            tell = findings.differ if isinstance(warning, Departure) else findings.note
+            tell(self._section_at(warning.where), warning.where, warning.what, warning.hint)
+
+    def _section_at(self, where: Place) -> str:
+        """What the section is called in which this place is, "" if it is in none."""
+        for section in self._source.ini.sections.values():
+            if where in (section.where, *(entry.where for entry in section.own.values())):
+                return section.name
+        return ""
 
     def _note_unknown(self, section: Section) -> None:
         known = KNOWN_KEYS.get(section.kind)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from opsvisor.compat.supervisor.config.ini import Section
+from opsvisor.compat.supervisor.config.options import KNOWN_KEYS
 from opsvisor.compat.supervisor.migrate import toml_text
 from opsvisor.compat.supervisor.migrate.daemon import (
     DaemonTable,
@@ -28,6 +29,8 @@ from opsvisor.core.spec import ProcessId, ProcessSpec
 from opsvisor.core.struct import Struct
 
 _PROGRAM_KINDS = ("program", "eventlistener", "fcgi-program")
+# What is still said of a program without processes.
+_OF_NO_PROCESS = frozenset({"command", "numprocs", "priority", "events", "buffer_size"})
 
 
 class Tables(Struct, frozen=True, kw_only=True):
@@ -198,12 +201,10 @@ class _Writer:
         if own.feed is not None:
             leaves["events",] = toml_text.array(own.feed.kinds)
             leaves["events_buffer",] = str(own.feed.buffer_size)
-        self._findings.note(
-            section.name,
-            section.where,
-            f"[{section.name}] has no processes: only its command is"
-            " written, and what else it says is left out",
-        )
+        rest = sorted(section.own.keys() & KNOWN_KEYS[section.kind] - _OF_NO_PROCESS)
+        if rest:
+            what = f"[{section.name}] has no processes, and no use for {', '.join(rest)}: left out"
+            self._differ(section, what)
         return [
             ProgramTable(
                 name=name,
