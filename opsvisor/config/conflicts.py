@@ -8,7 +8,11 @@ from opsvisor.config.units import Refused, did_you_mean
 from opsvisor.core.plan import rivals_for_sockets
 from opsvisor.core.spec import ProcessId, ProcessSpec
 
-_EVERY_PROCESS = "all"  # of supervisorctl, and so of opsvisorctl
+EVERY_PROCESS = "all"  # of supervisorctl, and so of opsvisorctl
+NAMED_LIKE_ALL = Refused(
+    "is called as commands call all processes together",
+    f"rename it: `opsvisorctl stop {EVERY_PROCESS}` stops everything",
+)
 NOT_SPOKEN = Refused(
     "needs Supervisor's protocol, which isn't spoken",
     "set supervisor_interfaces = true in [server]",
@@ -19,7 +23,7 @@ def find_conflicts(
     decoded: Decoded, members: Mapping[str, list[ProcessSpec]], findings: Findings
 ) -> None:
     """Look for all of them. `members` are the processes of each group."""
-    _check_names(decoded, findings)
+    _check_names(decoded, members, findings)
     _check_ids(decoded, members, findings)
     _check_groups(decoded, members, findings)
     _check_log_paths(decoded, members, findings)
@@ -27,11 +31,18 @@ def find_conflicts(
     _check_hearing(decoded, findings)
 
 
-def _check_names(decoded: Decoded, findings: Findings) -> None:
-    for name in {_EVERY_PROCESS} & decoded.programs.keys():
-        says = "is called as commands call all processes together"
-        why = Refused(says, f"rename it: `opsvisorctl stop {name}` stops everything")
-        findings.warnings.append(decoded.programs[name].problem((), why))
+def _check_names(
+    decoded: Decoded, members: Mapping[str, list[ProcessSpec]], findings: Findings
+) -> None:
+    program, group = decoded.programs.get(EVERY_PROCESS), decoded.groups.get(EVERY_PROCESS)
+    if program is not None:
+        findings.warnings.append(program.problem((), NAMED_LIKE_ALL))
+    if group is not None:
+        findings.warnings.append(group.problem((), NAMED_LIKE_ALL))
+    elif program is None and (specs := members.get(EVERY_PROCESS)):
+        named_by = decoded.programs[specs[0].program]
+        typed = f"'{EVERY_PROCESS}'"
+        findings.warnings.append(named_by.problem(("group",), NAMED_LIKE_ALL, typed=typed))
 
 
 def _check_ids(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from supervisor_files import load_text, problems, specs
+from supervisor_files import brief, load_text, problems, specs
 
 from opsvisor.core.spec import TcpSocketSpec
 
@@ -77,3 +77,26 @@ def test_unknown_members_come_with_advice(tmp_path: Path, members: str, hint: st
     (problem,) = problems(tmp_path, text)
     assert problem.what == f"[group:g] names unknown program or fcgi-program {members}"
     assert problem.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("text", "section"),
+    [
+        ("[program:all]\ncommand=x\n", "2: [program:all]"),
+        ("[eventlistener: all ]\ncommand=x\nevents=TICK_5\n", "2: [eventlistener: all ]"),
+        ("[program:a]\ncommand=x\n[group:all]\nprograms=a\n", "4: [group:all]"),
+    ],
+)
+def test_a_group_called_like_all_of_them(tmp_path: Path, text: str, section: str) -> None:
+    """`stop all` is not about it, or not about it alone."""
+    (warning,) = load_text(tmp_path, f"{HEAD}{text}").warnings
+    assert brief((warning,), tmp_path) == [
+        f"{section} is called as commands call all processes together"
+    ]
+    assert warning.hint == "rename it: `supervisorctl stop all` stops everything"
+
+
+def test_a_member_called_all_is_addressed_by_its_group(tmp_path: Path) -> None:
+    """As g:all."""
+    text = f"{HEAD}[program:all]\ncommand=x\n[group:g]\nprograms=all\n"
+    assert load_text(tmp_path, text).warnings == ()

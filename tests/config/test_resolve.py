@@ -148,6 +148,26 @@ def test_a_program_called_as_all_of_them_is_odd(load: Load, tmp_path: Path) -> N
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[program.a]\ncommand = 'x'\ngroup = 'all'", "3: program 'a': group = 'all'"),
+        (
+            "[program.a]\ncommand = 'x'\ngroup = 'all'\n[group.all]\npriority = 1",
+            "4: group 'all'",
+        ),
+    ],
+)
+def test_a_group_called_like_all_of_them_is_odd(
+    load: Load, tmp_path: Path, text: str, told: str
+) -> None:
+    """Told once, where the name was given."""
+    assert warnings(load(text), tmp_path) == (
+        f"opsvisor.toml:{told} is called as commands call all processes together\n"
+        "    hint: rename it: `opsvisorctl stop all` stops everything"
+    )
+
+
 def test_a_group_without_programs_is_odd(load: Load, tmp_path: Path) -> None:
     """Most likely a slip of the keyboard."""
     loaded = load("[program.a]\ncommand = 'x'\ngroup = 'backend'\n[group.bakend]\npriority = 1")

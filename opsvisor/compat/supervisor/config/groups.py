@@ -9,6 +9,7 @@ from opsvisor.compat.supervisor.config.programs import Surroundings, read_progra
 from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.compat.supervisor.config.sections import Findings, SectionReader
 from opsvisor.compat.supervisor.config.values import name as valid_name
+from opsvisor.config.conflicts import EVERY_PROCESS, NAMED_LIKE_ALL
 from opsvisor.config.origins import Origin
 from opsvisor.config.problems import ConfigError, Problem
 from opsvisor.config.units import did_you_mean
@@ -61,6 +62,7 @@ def read_plan(ini: Ini, around: Surroundings) -> Plan:
         pool = _group(reader, name, reader.get(EventListener.PRIORITY), processes)
         sections.append(section)
         groups.append(replace(pool, feed=feed))
+    _warn_of_names(groups, sections, around.findings)
     plan = Plan.of(_one_of_each_name(groups, sections, around.findings))
     warn_of_shared_sockets(plan, fcgi, around.findings)
     return plan
@@ -142,6 +144,15 @@ def _group(reader: SectionReader, name: str, priority: int, processes: list[Proc
             reader.warn(GroupOptions.PROGRAMS, what, hint)
         by_id[spec.id] = spec
     return Group(name=name, priority=priority, processes=tuple(by_id.values()))
+
+
+def _warn_of_names(groups: list[Group], sections: list[Section], findings: Findings) -> None:
+    """Note groups, and programs that are one, which supervisorctl can't address by their name."""
+    for group, section in zip(groups, sections, strict=True):
+        if group.name == EVERY_PROCESS:
+            what = f"[{section.name}] {NAMED_LIKE_ALL.says}"
+            hint = f"rename it: `supervisorctl stop {EVERY_PROCESS}` stops everything"
+            findings.warn(section.where, what, hint)
 
 
 def _one_of_each_name(
