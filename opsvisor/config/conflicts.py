@@ -1,11 +1,14 @@
 """What is wrong with options of several tables together, each of which is right alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+from opsvisor.config.collisions import collisions
 from opsvisor.config.decode import Decoded
 from opsvisor.config.findings import Findings
+from opsvisor.config.settings import DaemonSettings
 from opsvisor.config.units import Refused, did_you_mean
-from opsvisor.core.plan import rivals_for_sockets
+from opsvisor.core.plan import Plan, rivals_for_sockets
 from opsvisor.core.spec import ProcessId, ProcessSpec
 
 EVERY_PROCESS = "all"  # of supervisorctl, and so of opsvisorctl
@@ -29,6 +32,21 @@ def find_conflicts(
     _check_log_paths(decoded, members, findings)
     _check_sockets(decoded, members, findings)
     _check_hearing(decoded, findings)
+
+
+def find_collisions(
+    decoded: Decoded,
+    plan: Plan,
+    settings: DaemonSettings,
+    files: Iterable[str],
+    findings: Findings,
+) -> None:
+    """Look for output that goes into a file of the daemon's. `files` are the configuration."""
+    read = [str(Path(file).absolute()) for file in files]
+    for found in collisions(plan.specs().values(), settings, read, start=Path("/")):
+        program, typed = decoded.programs[found.spec.program], f"'{found.path}'"
+        told = findings.problems if found.is_lost else findings.warnings
+        told.append(program.problem(("log", found.stream), found.why, typed=typed))
 
 
 def _check_names(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from opsvisor.config import toml
+from opsvisor.config.conflicts import find_collisions
 from opsvisor.config.decode import decode, include_patterns
 from opsvisor.config.document import Document, merge
 from opsvisor.config.findings import Findings
@@ -85,6 +86,7 @@ def native_text(
     origins = Origins()
     plan = resolve(decoded, environ, findings, event_kinds=additions.event_kinds, origins=origins)
     settings = resolve_daemon(decoded, environ, findings)
+    find_collisions(decoded, plan, settings, document.files, findings)
     ordered = findings.in_order(tuple(map(str, (path, *documents))))
     if ordered.problems:
         raise ConfigError(ordered.problems, ordered.warnings)

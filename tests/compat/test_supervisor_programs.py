@@ -320,3 +320,45 @@ def test_syslog_in_the_place_of_a_file(tmp_path: Path) -> None:
     assert [w.what for w in loaded.warnings] == theirs
     (warning,) = theirs
     assert "stderr_logfile=syslog but this is deprecated" in warning
+
+
+@pytest.mark.parametrize(
+    ("path", "says", "hint"),
+    [
+        ("%(here)s/supervisord.conf", "is a file of this configuration", "give it a file of its "),
+        ("%(here)s/d.pid", "is the daemon's pid file", "give it a file of its own"),
+        ("%(here)s/d.sock", "is a socket of the daemon", "give it a file of its own"),
+        ("%(here)s/state/lock", "is a file of the daemon's state directory", "give it a file of"),
+        ("%(here)s/./d.log", "is the daemon's own log", "give each its own file"),
+    ],
+)
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_output_in_a_file_of_the_daemon(
+    tmp_path: Path, stream: str, path: str, says: str, hint: str
+) -> None:
+    """Supervisor takes it, and so do we, but not in silence."""
+    (tmp_path / "state").mkdir()
+    text = (
+        f"[program:a]\ncommand = x\nnumprocs = 2\nprocess_name = a%(process_num)d\n"
+        f"{stream}_logfile = {path}\n"
+        "[unix_http_server]\nfile = %(here)s/d.sock\n[opsvisor]\nstate_dir = %(here)s/state\n"
+        "[supervisord]\nlogfile = %(here)s/d.log\npidfile = %(here)s/d.pid\n"
+    )
+    (warning,) = load_text(tmp_path, text).warnings
+    assert (warning.where.line, warning.what) == (5, f"{stream}_logfile of [program:a] {says}")
+    assert warning.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("nodaemon", "path"), [("true", "./d.log"), ("false", "../d.log"), ("false", "%(here)s/d.log")]
+)
+def test_where_the_path_of_a_log_begins(tmp_path: Path, nodaemon: str, path: str) -> None:
+    """Where supervisord was started, unless it goes elsewhere on its way to the background."""
+    (tmp_path / "there").mkdir()
+    file = write(
+        tmp_path,
+        f"[supervisord]\nlogfile = d.log\nnodaemon = {nodaemon}\ndirectory = %(here)s/there\n"
+        f"[program:a]\ncommand = x\nstdout_logfile = {path}\n",
+    )
+    (warning,) = load(file, {}, start_directory=tmp_path).warnings
+    assert warning.what == "stdout_logfile of [program:a] is the daemon's own log"

@@ -9,7 +9,7 @@ from typing import Any
 from opsvisor.compat.supervisor.config.daemon import read_servers, read_settings, server_url
 from opsvisor.compat.supervisor.config.expansions import Names, environment_names
 from opsvisor.compat.supervisor.config.groups import read_plan
-from opsvisor.compat.supervisor.config.ini import read_all
+from opsvisor.compat.supervisor.config.ini import Ini, read_all
 from opsvisor.compat.supervisor.config.leftovers import warn_of_leftovers
 from opsvisor.compat.supervisor.config.options import Supervisord
 from opsvisor.compat.supervisor.config.origins import shared_origins
@@ -18,12 +18,16 @@ from opsvisor.compat.supervisor.config.programs import Surroundings
 from opsvisor.compat.supervisor.config.sections import Findings, SectionReader
 from opsvisor.config.addresses import rivals
 from opsvisor.config.auto_log import usual_folder
+from opsvisor.config.collisions import collisions
 from opsvisor.config.origins import Origins
 from opsvisor.config.problems import ConfigError, Place, Problem
 from opsvisor.config.resolve_daemon import client_limits
 from opsvisor.config.resolve_metrics import metrics_settings
 from opsvisor.config.resolve_tls import tls_spec
 from opsvisor.config.settings import DaemonSettings, Loaded
+from opsvisor.core.plan import Plan
+
+_PROGRAMS = ("eventlistener", "fcgi-program", "program")
 
 
 def load(
@@ -88,6 +92,7 @@ def load(
         shared_origins=shared_origins(supervisord, ini.sections.get(KIND)),
     )
     plan = own.daemon.applied_to(read_plan(ini, around))
+    _warn_of_collisions(ini, plan, settings, findings, start=start)
     check_own(own, settings, {group.name for group in plan.groups}, findings)
     for first, second in rivals(settings.listeners):
         name = METRICS_SECTION if second is metrics.server else second.name
@@ -102,3 +107,20 @@ def load(
         warnings=findings.warnings(ini.files),
         origins=origins,
     )
+
+
+def _warn_of_collisions(
+    ini: Ini, plan: Plan, settings: DaemonSettings, findings: Findings, *, start: Path
+) -> None:
+    """Note output that goes into a file of the daemon's. Supervisor writes it there.
+
+    Its relative paths begin where the daemon goes on its way to the background.
+    """
+    base = start / (settings.working_dir or "")
+    # The first of a name counts.
+    sections = {s.label.strip(): s for kind in _PROGRAMS for s in reversed(ini.of_kind(kind))}
+    for found in collisions(plan.specs().values(), settings, ini.files, start=base):
+        section, key = sections[found.spec.program], f"{found.stream}_logfile"
+        entry = section.entries.get(key)
+        where = entry.where if entry else section.where
+        findings.warn(where, f"{key} of [{section.name}] {found.why.says}", found.why.hint)
