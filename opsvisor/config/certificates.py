@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from opsvisor.config.problems import system_says
 from opsvisor.config.settings import ClientCertificates, TlsSpec
 from opsvisor.config.units import Refused
 from opsvisor.core.struct import Struct
@@ -151,7 +152,7 @@ def _read(option: TlsOption, path: str) -> bytes:
         with Path(path).open("rb") as file:
             text = file.read(_LARGEST + 1)
     except OSError as error:
-        says = f"can't be read: '{path}': {(error.strerror or str(error)).lower()}"
+        says = f"can't be read: '{path}': {system_says(error)}"
         raise BadTlsFile(option, Refused(says, _READABLE)) from error
     if len(text) > _LARGEST:
         raise BadTlsFile(option, Refused(f"is larger than 1 MiB: '{path}'"))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from opsvisor.config.problems import Place, Problem
+from opsvisor.config.problems import Place, Problem, system_says
 from opsvisor.config.units import Refused
 from opsvisor.core.struct import Struct
 
@@ -24,7 +24,7 @@ def read(path: str) -> tuple[Mapping[str, Variable], tuple[Problem, ...]]:
     try:
         text = Path(path).read_text("utf-8")
     except OSError as error:
-        says = f"names a file that can't be read: '{path}': {(error.strerror or '').lower()}"
+        says = f"names a file that can't be read: '{path}': {system_says(error)}"
         raise Refused(says) from error
     except UnicodeDecodeError as error:
         raise Refused(f"names a file that isn't UTF-8: '{path}'") from error

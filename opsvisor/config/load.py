@@ -12,7 +12,7 @@ from opsvisor.config.decode import decode, include_patterns
 from opsvisor.config.document import Document, merge
 from opsvisor.config.findings import Findings
 from opsvisor.config.origins import Origins
-from opsvisor.config.problems import ConfigError, Place, Problem
+from opsvisor.config.problems import ConfigError, Place, Problem, system_says
 from opsvisor.config.resolve import EventKinds, resolve
 from opsvisor.config.resolve_daemon import resolve_daemon
 from opsvisor.config.settings import Loaded
@@ -133,5 +133,5 @@ def _read(path: Path) -> str:
         what = f"not UTF-8: byte {error.object[error.start]:#04x}"
         raise ConfigError([Problem(Place(place.file, line), what, "save it as UTF-8")]) from error
     except OSError as error:
-        what = f"can't be read: {(error.strerror or str(error)).lower()}"
+        what = f"can't be read: {system_says(error)}"
         raise ConfigError([Problem(place, what)]) from error

@@ -31,6 +31,11 @@ class Problem(Struct, frozen=True, order=True):
         return harmless(f"{text}\n    hint: {self.hint}" if self.hint else text)
 
 
+def system_says(error: OSError) -> str:
+    """Why the system refused something, as the end of a sentence: `no such file or directory`."""
+    return (error.strerror or str(error)).lower()
+
+
 class OpsvisorError(Exception):
     """The root of every error that opsvisor raises on purpose."""
 

@@ -5,6 +5,7 @@ import re
 import stat
 from pathlib import Path
 
+from opsvisor.config.problems import system_says
 from opsvisor.config.units import Refused
 
 # RFC 6750, 2.1: what may stand in the header.
@@ -48,7 +49,7 @@ def read_token(path: str) -> str:
         with Path(path).open("rb") as file:
             raw = file.read(_TOKEN_MAX + 1)
     except OSError as error:
-        says = f"can't be read: '{path}': {(error.strerror or str(error)).lower()}"
+        says = f"can't be read: '{path}': {system_says(error)}"
         raise Refused(says, "the daemon's user must be able to read it") from error
     text = raw.decode("ascii", "replace").strip()
     if not text:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from opsvisor.config.load import load, native
-from opsvisor.config.problems import ConfigError
+from opsvisor.config.problems import ConfigError, system_says
 from opsvisor.config.settings import DaemonSettings, Loaded
 from opsvisor.core.plan import Plan
 
@@ -181,3 +181,12 @@ def test_supervisors_format_without_its_frontend(tmp_path: Path) -> None:
     path = write(tmp_path, {"supervisord.conf": "[supervisord]\n"})
     with pytest.raises(ConfigError, match="looks like a configuration of Supervisor"):
         load(path, {}, os.environ)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [(PermissionError(13, "Permission denied"), "permission denied"), (OSError("Odd"), "odd")],
+)
+def test_what_the_system_says(error: OSError, text: str) -> None:
+    """In the middle of a sentence, and something in any case."""
+    assert system_says(error) == text

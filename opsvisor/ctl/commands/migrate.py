@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from opsvisor.config.problems import ConfigError
+from opsvisor.config.problems import ConfigError, system_says
 from opsvisor.core.struct import Struct
 from opsvisor.ctl import failures
 from opsvisor.ctl.exit_codes import Exit
@@ -72,7 +72,7 @@ def migrate(session: Session, words: list[str]) -> int:
         try:
             _write(wishes.output, done, force=wishes.force)
         except OSError as error:
-            what = f"{wishes.output} can't be written: {(error.strerror or str(error)).lower()}"
+            what = f"{wishes.output} can't be written: {system_says(error)}"
             return _fail(session, what)
     for difference in done.differences:
         output.remark(f"difference: {difference}")
