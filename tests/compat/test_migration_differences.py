@@ -1,7 +1,9 @@
 """What our format can't say is told, and what a migration decided is told as well."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from migrations import differences, migrated, notes, program
@@ -234,12 +236,23 @@ def test_a_file_that_was_left_out(tmp_path: Path) -> None:
     assert told == "supervisord.conf:10: could not read b.conf: it is a pipe, it is left out"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_supervisord_may_read(tmp_path: Path) -> None:
+@pytest.fixture
+def somebody() -> Iterator[Path]:
+    """A folder where a test may become somebody who can't read everything."""
+    with TemporaryDirectory() as folder:  # where another user may go, unlike `tmp_path`
+        Path(folder).chmod(0o777)
+        yield Path(folder)
+        if os.getuid() == 0:
+            os.seteuid(0)
+
+
+def test_a_file_that_supervisord_may_read(somebody: Path) -> None:
     """It may be root, and whoever migrates is not."""
-    (tmp_path / "b.conf").write_text(A)
-    (tmp_path / "b.conf").chmod(0)
-    (told,) = differences(tmp_path, "[include]\nfiles = b.conf\n")
+    (somebody / "b.conf").write_text(A)
+    (somebody / "b.conf").chmod(0)
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+    (told,) = differences(somebody, "[include]\nfiles = b.conf\n")
     assert told == "supervisord.conf:8: could not read b.conf: Permission denied, it is left out"
 
 
