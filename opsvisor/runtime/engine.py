@@ -732,7 +732,7 @@ class Engine:
     def _signal(self, effect: SignalProcess) -> None:
         if self._trees.holds(effect.id, effect.pid):
             return  # only the rest of its tree is left, which is being killed
-        if effect.pid not in self._ids:
+        if effect.pid not in self._ids or self._reaper.is_gone(effect.pid):
             return  # it has ended, which the core is about to hear; the pid may be another's
         if effect.signum == signal.SIGKILL:
             self._killed.add(effect.pid)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import Pid
 from opsvisor.core.struct import Struct, replace
-from opsvisor.runtime.proctree import read_machine
+from opsvisor.runtime.proctree import read_machine, read_stat
 
 _MOMENT = 0.25  # seconds
 _FIRST_LOOK = 0.01  # likewise
@@ -50,6 +50,16 @@ def is_same(before: Members, now: Members) -> bool:
     return any(now.get(pid) == born for pid, born in before.items())
 
 
+def is_taken(leader: Pid) -> bool:
+    """Whether the pid of a leader that has ended is that of another process by now.
+
+    The kernel gives no number away that a group still has (alloc_pid in kernel/pid.c), so there is
+    nobody left of the one that was, and the group of that number is another one.
+    """
+    stat = read_stat(leader)
+    return stat is not None and not stat.is_zombie  # a zombie may be the leader itself
+
+
 class _EndedLeader(Struct, frozen=True):
     """The end of a process whose group is still being stopped.
 
@@ -89,8 +99,8 @@ class StoppedGroups:
 
     Who is left of a group is looked at a moment after its leader ended, for all groups at once:
     most are gone by then, as a stopped fleet's workers are, and reading /proc once for each of
-    1,000 leaders would hold the loop for half a minute. Pids are given in turn and only begin anew
-    after tens of thousands, so within that moment the number is still the group's own.
+    1,000 leaders would hold the loop for half a minute. Until then the number tells the group, as
+    long as there is no process of that number: if we are suspended, anything may happen meanwhile.
     """
 
     def __init__(
@@ -159,7 +169,7 @@ class StoppedGroups:
         """Signal who is left of a group, as long as its number is certainly still its own."""
         members = members_of(leader)
         is_ours = bool(members) if ended.members is None else is_same(ended.members, members)
-        if not is_ours:
+        if not is_ours or is_taken(leader):
             self._end_leaderless(leader)
             return
         self._leaderless[leader] = replace(ended, members=members)
@@ -171,7 +181,7 @@ class StoppedGroups:
 
     def leader_exited(self, pid: Pid, outcome: Outcome, usage: Usage) -> None:
         """A process of ours was reaped."""
-        if pid in self._stopped and has_members(pid):
+        if pid in self._stopped and has_members(pid) and not is_taken(pid):
             # It was stopped with its group, and the group is not down. The core hears of the end
             # when that is; until then its deadline stands, and SIGKILL goes to who is left.
             self._leaderless[pid] = _EndedLeader(outcome, usage)
@@ -197,6 +207,7 @@ class StoppedGroups:
         self._is_adopted_look_due = False
         leaders = self._adopted & self._leaderless.keys()
         living = {Pid(stat.group) for stat in read_machine().values() if not stat.is_zombie}
+        living -= {leader for leader in leaders & living if is_taken(leader)}
         for leader in leaders - living:
             self._end_leaderless(leader)
         if leaders & living:
@@ -208,6 +219,9 @@ class StoppedGroups:
         """Note who is left where that is not known, to know the group again by."""
         self._is_look_due = False
         unknown = [pid for pid, ended in self._leaderless.items() if ended.members is None]
+        for leader in [one for one in unknown if is_taken(one)]:
+            unknown.remove(leader)
+            self._end_leaderless(leader)
         if unknown:
             for leader, members in members_of_all(unknown).items():
                 self._leaderless[leader] = replace(self._leaderless[leader], members=members)

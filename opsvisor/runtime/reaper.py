@@ -16,6 +16,7 @@ import ctypes
 import os
 import signal
 from collections.abc import Callable
+from typing import Protocol
 
 from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import Pid
@@ -47,6 +48,16 @@ class Orphan(Struct, frozen=True):
 
 
 OnExit = Callable[[Pid, Outcome, Usage], None]
+
+
+class Watch(Protocol):
+    """`Reaper.watch`, for whoever has children of their own."""
+
+    def __call__(
+        self, pid: Pid, on_exit: OnExit, *, before: Callable[[Pid], None] | None = None
+    ) -> None:
+        """See there."""
+        ...
 
 
 class _Adopted(Struct, kw_only=True):
@@ -88,6 +99,7 @@ class Reaper:
         self._on_orphan = on_orphan
         self._pidfds: dict[Pid, int | None] = {}  # of those watched; None: we had none left
         self._told_elsewhere: dict[Pid, OnExit] = {}  # of those watched
+        self._before: dict[Pid, Callable[[Pid], None]] = {}  # likewise
         self._adopted: dict[Pid, _Adopted] = {}
         self._next_look: asyncio.TimerHandle | None = None
         self._waking = Waking(loop, signal.SIGCHLD, self._child_ended)
@@ -112,13 +124,24 @@ class Reaper:
         self._adopted.clear()
         self._readers.close()
 
-    def watch(self, pid: Pid, on_exit: OnExit | None = None) -> None:
+    def watch(
+        self,
+        pid: Pid,
+        on_exit: OnExit | None = None,
+        *,
+        before: Callable[[Pid], None] | None = None,
+    ) -> None:
         """Report the end of this child, to `on_exit` if that is somebody else's.
+
+        `before` is called when it has ended, and its number, also as that of its group, is still
+        its own: as soon as it is collected, that may be given to anybody.
 
         OSError if there are no descriptors left. Its end comes by SIGCHLD then.
         """
         if on_exit is not None:
             self._told_elsewhere[pid] = on_exit
+        if before is not None:
+            self._before[pid] = before
         self._pidfds[pid] = None
         self._pidfds[pid] = pidfd = os.pidfd_open(pid)
         self._readers.add(self._loop, pidfd, self._when_ended, pid)
@@ -126,6 +149,7 @@ class Reaper:
     def leave(self, pid: Pid) -> None:
         """Watch this child no longer: who asks for that collects it."""
         self._told_elsewhere.pop(pid, None)
+        self._before.pop(pid, None)
         self._unwatch(pid)
 
     def tell_now(self) -> None:
@@ -140,6 +164,18 @@ class Reaper:
     def has_more(self) -> bool:
         """Whether others have ended, too, and their ends are about to be told."""
         return self._readers.has_more
+
+    def is_gone(self, pid: Pid) -> bool:
+        """Whether this number may be somebody else's by now, as its process has ended.
+
+        Its end is about to be told. What we collect ourselves keeps its number until then.
+        """
+        adopted = self._adopted.get(pid)
+        if adopted is None:
+            return False
+        if adopted.pidfd is None:
+            return birth_of(pid) != adopted.born
+        return has_ended(adopted.pidfd)
 
     def pidfd_of(self, pid: Pid) -> int | None:
         """The pidfd by which this process is watched: open until its end is told, and not longer.
@@ -221,6 +257,10 @@ class Reaper:
             os.close(adopted.pidfd)
 
     def _ended(self, pid: Pid) -> None:
+        if pid in self._before:
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                return  # as below
+            self._before.pop(pid)(pid)
         reaped, status, usage = os.wait4(pid, os.WNOHANG)
         if not reaped:
             return  # readable for another reason; it will be again

@@ -124,6 +124,24 @@ async def test_a_signal_that_comes_after_the_end_reaches_nobody(room: Room) -> N
     assert room.engine._killed == set()
 
 
+async def test_the_number_of_an_adopted_run_that_is_over_is_not_signalled(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever was its parent has collected it, and the end of it is yet to be told here."""
+    room.apply(sleeper())
+    room.engine.submit(Start(key("web")))
+    pid = (await room.next(ProcessSpawned)).pid
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "killpg", lambda *what: sent.append(what))
+    monkeypatch.setattr(os, "kill", lambda *what: sent.append(what))
+    for is_gone in (True, False):
+        monkeypatch.setattr(room.engine._reaper, "is_gone", lambda _pid, gone=is_gone: gone)
+        for to_group in (True, False):
+            room.engine._signal(SignalProcess(key("web"), pid, signal.SIGUSR1, to_group=to_group))
+        assert sent == ([] if is_gone else [(pid, signal.SIGUSR1)] * 2)
+    monkeypatch.undo()
+
+
 async def test_a_crash_is_followed_by_a_restart_in_the_same_turn_of_the_loop(room: Room) -> None:
     """Nothing else gets in between: a single crash costs the milliseconds of a spawn."""
     happened: list[str] = []

@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import termios
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -30,6 +31,7 @@ from opsvisor.runtime.forkserver import (
     Order,
     birth,
     client,
+    fork_here,
 )
 from opsvisor.runtime.marks import Marks, mark_of
 from opsvisor.runtime.reaper import Orphan, Reaper
@@ -335,6 +337,53 @@ async def test_nobody_waits_for_who_does_not_come_to_its_program(bench: Bench, g
     await until(lambda: bench.orphans)
     assert bench.orphans.pop().outcome.signum == signal.SIGKILL
     assert bench.server.is_ready
+
+
+def a_late_birth(
+    monkeypatch: pytest.MonkeyPatch, instead: Callable[[object], Birth | None]
+) -> tuple[Birth, socket.socket, Pid]:
+    """One that was given up; the socket by which its child tells who it is; and that child."""
+    monkeypatch.setattr(birth, "_FORKED_WITHIN", 0.0)
+    told, tell = socket.socketpair()
+    one = Birth(told.detach(), give_up=lambda: None, instead=instead)
+    while not one.look():
+        one.expire()
+    return one, tell, Pid(os.posix_spawnp("sleep", SLEEP, os.environ))
+
+
+def test_who_is_late_to_tell_its_pid_does_not_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or there would be two: it was forked, and waited for a processor for two seconds."""
+
+    def instead(_failure: object) -> Birth:
+        with pytest.raises(BrokenPipeError):
+            tell.send(child.to_bytes(4, "little"))
+        return fork_here(order(*SLEEP), STREAMS)
+
+    one, tell, child = a_late_birth(monkeypatch, instead)
+    with tell:
+        pid = one.finish()
+    assert pid != child
+    for each in (pid, child):
+        os.kill(each, signal.SIGKILL)
+        os.waitpid(each, 0)
+
+
+def test_who_told_its_pid_at_the_last_moment_is_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """None is made in its place, and that it has not begun is told."""
+    failures = []
+
+    def instead(failure: object) -> None:
+        failures.append(failure)
+
+    one, tell, child = a_late_birth(monkeypatch, instead)
+    with tell:
+        tell.send(child.to_bytes(4, "little"))
+        with pytest.raises(NotBornError, match="has not begun within") as raised:
+            one.finish()
+    assert [str(one) for one in failures] == [str(raised.value)]
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
 
 
 async def test_who_was_heard_of_by_chance_is_not_killed(bench: Bench, gate: Gate) -> None:

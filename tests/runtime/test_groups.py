@@ -12,6 +12,7 @@ from daemon import eventually
 
 from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import Pid
+from opsvisor.core.struct import replace
 from opsvisor.runtime import groups
 from opsvisor.runtime.proctree import Stat, read_machine
 
@@ -148,6 +149,48 @@ def test_groups_that_are_gone_by_then_are_not_looked_for(
     look()
     assert reads == []
     assert several.ended == several.leaders
+
+
+@pytest.fixture
+def stranger() -> Iterator[Pid]:
+    """The leader of a group that is nothing to us."""
+    process = subprocess.Popen(["sleep", "1000"], process_group=0)
+    yield Pid(process.pid)
+    assert process.poll() is None
+    process.kill()
+    process.wait()
+
+
+def test_a_number_that_was_given_away_before_the_end_was_told(
+    several: Leaderless, stranger: Pid
+) -> None:
+    """The group is gone, or nobody would have the number: it is over with its leader."""
+    several.stopped._stopped.add(stranger)  # whoever had it before
+    several.stopped.leader_exited(stranger, KILLED, Usage())
+    assert several.ended == [stranger]
+
+
+@pytest.mark.parametrize("is_adopted", [False, True])
+def test_a_number_that_was_given_away_since(
+    several: Leaderless, stranger: Pid, *, is_adopted: bool
+) -> None:
+    """Nobody takes the stranger for what was left, whether that is signalled or looked at."""
+    leaderless = several.stopped._leaderless
+    leaderless[stranger] = replace(leaderless[several.leaders[0]], members=None)
+    if is_adopted:
+        several.stopped.adopt(stranger)
+        several.stopped._look_at_adopted(1.0)
+    else:
+        several.due[0]()
+    assert several.ended == [stranger]
+    leaderless[stranger] = leaderless[several.leaders[0]]
+    several.stopped.signal(stranger, signal.SIGKILL)
+    assert several.ended == [stranger, stranger]
+    leaderless[stranger] = replace(
+        leaderless[several.leaders[0]], members=groups.members_of(stranger)
+    )
+    several.stopped.signal(stranger, signal.SIGKILL)
+    assert several.ended == [stranger] * 3
 
 
 def test_a_signal_does_not_wait_for_the_look(several: Leaderless) -> None:

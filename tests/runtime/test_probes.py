@@ -544,6 +544,26 @@ async def test_an_address_is_that_address_and_no_other(room: Room) -> None:
         assert not answer.ok
 
 
+async def test_a_group_is_killed_while_its_number_is_its_own(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not when its leader was collected: a pause later it may be that of somebody else."""
+    killed: list[bool] = []
+    killpg = os.killpg
+
+    def note(group: int, signum: int) -> None:
+        killed.append(Path(f"/proc/{group}").exists())  # alive, or a zombie
+        killpg(group, signum)
+
+    monkeypatch.setattr(os, "killpg", note)
+    left = program("x", "sh", "-c", "sleep 1000 >&- 2>&- & echo $!")
+    outcome, said = await room.engine._commands.run(left)
+    assert (outcome, killed) == (Outcome(code=0), [True])
+    await room.until(lambda: bool(room.orphans))
+    (orphan,) = room.orphans
+    assert (orphan.pid, orphan.outcome) == (int(said), Outcome(signum=9))
+
+
 async def test_only_the_end_of_what_is_said_is_kept(room: Room) -> None:
     """However much it is."""
     flood = program("x", "sh", "-c", "head -c 1000000 /dev/zero; echo end")

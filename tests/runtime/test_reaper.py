@@ -166,6 +166,23 @@ async def test_the_end_is_told_to_whoever_watches(watch: Watch) -> None:
     assert not watch.orphans
 
 
+async def test_what_precedes_the_collection_finds_the_number_taken(watch: Watch) -> None:
+    """Of its group too: of what is in it by then, nothing can be somebody else's."""
+    found: list[Pid] = []
+    told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    def before(pid: Pid) -> None:
+        os.killpg(pid, 0)  # nobody has the number of one that was collected
+        found.append(pid)
+
+    pid = start("sh", "-c", "exit 7")
+    watch.reaper.watch(pid, lambda _pid, outcome, _usage: told.set_result(outcome), before=before)
+    async with asyncio.timeout(PATIENCE):
+        assert await told == Outcome(code=7)
+    assert found == [pid]
+    assert not watch.reaper._before
+
+
 async def test_without_a_descriptor_the_end_is_told_all_the_same(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,6 +177,29 @@ async def test_what_is_gone_already_is_told_too_and_not_at_once(
     assert (await watch.next())[:2] == (one.pid, UNKNOWN)
 
 
+async def test_the_number_of_one_that_has_ended_is_known_to_be_free(
+    watch: Watch, start: StartForeigner
+) -> None:
+    """Before its end is told: whoever waits to signal it may come first, after a pause of ours."""
+    seen, unseen, child = start("exit 7"), start("exit 7"), own_child("exit 7")
+    watch.adopt(seen)
+    watch.adopt(unseen)
+    watch.reaper._unwatch_adopted(adopted := watch.reaper._adopted[unseen.pid])
+    adopted.pidfd = None  # as where there was no descriptor left
+    watch.reaper.watch(child)
+    assert not any(map(watch.reaper.is_gone, (seen.pid, unseen.pid, child)))
+    for one in (seen, unseen):
+        one.end()
+        one.reap()
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - it ends
+    assert watch.told.empty()
+    assert watch.reaper.is_gone(seen.pid)
+    assert watch.reaper.is_gone(unseen.pid)
+    assert not watch.reaper.is_gone(child)  # it has it until it is collected
+    del watch.reaper._adopted[unseen.pid]
+    assert {(await watch.told.get()).pid for _ in range(2)} == {seen.pid, child}
+
+
 async def test_another_process_with_the_number_is_not_mistaken_for_it(
     watch: Watch, start: StartForeigner
 ) -> None:

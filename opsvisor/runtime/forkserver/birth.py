@@ -6,6 +6,7 @@ import marshal
 import os
 import select
 import signal
+import socket
 import time
 import warnings
 from collections.abc import Callable
@@ -39,11 +40,13 @@ Failure = NotBornError | OSError
 
 
 class Birth:
-    """A process that was ordered. `told` is the end of a pipe to read what it tells: ours now.
+    """A process that was ordered. `told` is where to read what it tells: ours now.
 
-    `pid` is given if it is known already. `give_up` ends whoever was to make it, when nothing is
-    heard for too long. `instead` begins another one where this has failed for no fault of its own,
-    or gives None; OSError if that can't be.
+    That is a pipe where its `pid` is given, as it is known already. Else it is a socket, as only
+    there it can be had from one moment to the next that whoever tells something is refused.
+    `give_up` ends whoever was to make it, when nothing is heard for too long. `instead` begins
+    another one where this has failed for no fault of its own, or gives None; OSError if that can't
+    be.
 
     Who waits for it `look`s when there is something to read, and has it `expire` when nothing was
     told for as long as it has `patience`; when it is over, and there is none to `renew` it,
@@ -112,8 +115,7 @@ class Birth:
         if self.look() or self.patience > 0:
             return
         if pid := self.pid:
-            with contextlib.suppress(OSError):  # another user's, whom we may not kill
-                os.kill(pid, signal.SIGKILL)  # and the reaper finds it, however long that takes
+            self._kill(pid)
             self._late_after = time.monotonic() - self._heard_at
             self._is_over = True
         elif self._is_given_up:
@@ -138,6 +140,9 @@ class Birth:
         if failure is None or instead is None:
             return False
         self._instead = None
+        if self.pid is None:
+            self._be_deaf()
+            failure = self._failure() or failure
         try:
             other = instead(failure)
         except OSError as error:
@@ -148,6 +153,26 @@ class Birth:
         os.close(self._told)
         vars(self).update(vars(other), _until=self._until)
         return True
+
+    def _be_deaf(self) -> None:
+        """Have a child that has not told its pid end where it would: another one is to be made.
+
+        It may have been forked, and wait for a processor since. One that told it at the last
+        moment is killed, as of its program nothing could be heard any more.
+        """
+        with socket.fromfd(self._told, socket.AF_UNIX, socket.SOCK_STREAM) as told:
+            told.shutdown(socket.SHUT_RD)  # what is there can be read, what comes is refused
+        waited = time.monotonic() - self._heard_at
+        self._is_over = False
+        self.look()
+        if pid := self.pid:
+            self._kill(pid)
+            self._late_after = waited
+
+    @staticmethod
+    def _kill(pid: Pid) -> None:
+        with contextlib.suppress(OSError):  # another user's, whom we may not kill
+            os.kill(pid, signal.SIGKILL)  # and the reaper finds it, however long that takes
 
     def finish(self) -> Pid:
         """Its pid, when its program has begun: a child of ours.

@@ -131,20 +131,20 @@ class ForkServer:
         connection = self._connection
         assert connection is not None
         text = marshal.dumps(order)
-        told, tell = os.pipe2(os.O_CLOEXEC)
+        told, tell = socket.socketpair()
         try:
             connection.settimeout(_TAKEN_WITHIN)
             header = len(text).to_bytes(HEADER, "little")
-            socket.send_fds(connection, [header], [*streams, tell])
+            socket.send_fds(connection, [header], [*streams, tell.fileno()])
             connection.sendall(text)
         except OSError as error:  # it was stopped, or has ended: what it has is no whole order
-            os.close(told)
+            told.close()
             self._give_up(connection)
             raise ConnectionResetError(errno.ECONNRESET, str(error)) from error
         finally:
-            os.close(tell)
+            tell.close()
         return Birth(
-            told,
+            told.detach(),
             give_up=partial(self._kill, connection),
             instead=partial(self._begin_instead, connection, order, streams),
         )

@@ -15,7 +15,7 @@ CLONE_PARENT makes the new process a child of our parent, the daemon, as if that
 for wait4(2), SIGCHLD and PR_SET_PDEATHSIG. Whatever becomes of us is nothing to it.
 
 An order is its length in four bytes, and a dictionary by `marshal`: both sides are one Python.
-Four descriptors come with it: the three streams, and the end of a pipe to which the child tells
+Four descriptors come with it: the three streams, and a socket to which the child tells
 its pid before anything else, and then why it can't go on. That closes with the exec, and that it
 was closed is the good news. So nothing is lost with us: if we end before the pid was written,
 either the child writes it or there is none. If there is none, we say so: pid 0, and why. A child

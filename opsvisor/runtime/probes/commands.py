@@ -7,7 +7,7 @@ ended with all of its tree.
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -16,13 +16,12 @@ from opsvisor.core.spec import Pid, ProcessSpec
 from opsvisor.core.struct import Struct
 from opsvisor.runtime.forkserver import Awaited, ForkServer
 from opsvisor.runtime.marks import Marks, may_outlive
+from opsvisor.runtime.reaper import Watch
 from opsvisor.runtime.spawn import Begun, ChildFiles, begin, expect
 
 # What is kept of a command's output: its end. A pipe holds no more than a chunk (pipe(7)).
 _KEPT = 4096
 _CHUNK = 65536
-
-OnExit = Callable[[Pid, Outcome, Usage], None]
 
 
 class _Running(Struct, frozen=True):
@@ -65,7 +64,7 @@ class Commands:
         self,
         loop: asyncio.AbstractEventLoop,
         environment: Mapping[str, str],
-        watch: Callable[[Pid, OnExit], None],
+        watch: Watch,
         *,
         forks: ForkServer,
         awaited: Awaited,
@@ -91,9 +90,7 @@ class Commands:
             try:
                 outcome = await running.ended
             finally:
-                # Its descendants, and itself if it is alive. The number of the group stays its
-                # own until it is reaped, and is not given away again this soon.
-                _kill_group(running.pid)
+                self._end(running)
             output.read()  # what it said just before its end
             return outcome, bytes(output.said)
         finally:
@@ -140,7 +137,24 @@ class Commands:
             self._awaited.add(begun.birth, slow=_nothing, over=partial(self._over, one))
         except OSError:  # nothing left to wait with
             self._over(one)
-        return await _birth_of(one)
+        return await self._birth_of(one)
+
+    async def _birth_of(self, one: _OnTheWay) -> _Running:
+        """Who it has become. Whoever stops waiting ends it, and waits until it is gone.
+
+        So there are no more on the way than may be asked at a time, whatever holds them up.
+        """
+        try:
+            await asyncio.wait([one.born])
+        except asyncio.CancelledError:
+            if one.born.done():
+                if one.born.exception() is None:
+                    self._end(one.born.result())
+            else:
+                one.kill()
+                await asyncio.wait([one.born])
+            raise
+        return one.born.result()
 
     def _over(self, one: _OnTheWay) -> None:
         """Its program has begun, or never will."""
@@ -154,7 +168,7 @@ class Commands:
             if one.is_wanted:
                 one.born.set_result(running)
             else:
-                _kill_group(running.pid)
+                self._end(running)
         finally:
             one.files.close()
             if not one.is_wanted:
@@ -163,8 +177,14 @@ class Commands:
     def _watched(self, pid: Pid) -> _Running:
         ended = self._alive[pid] = self._loop.create_future()
         with suppress(OSError):  # out of descriptors: its end comes by SIGCHLD then
-            self._watch(pid, self._ended)
+            # Whatever it has left in its group ends with it.
+            self._watch(pid, self._ended, before=_kill_group)
         return _Running(pid, ended)
+
+    def _end(self, running: _Running) -> None:
+        """End it with its group, unless it has ended: then its number may be another's."""
+        if running.pid in self._alive:
+            _kill_group(running.pid)
 
     def _ended(self, pid: Pid, outcome: Outcome, _usage: Usage) -> None:
         waiting = self._alive.pop(pid)
@@ -205,24 +225,6 @@ def _files_with(output: _Output) -> ChildFiles:
         raise
     end = output.write_end
     return ChildFiles(stdin=null, stdout=end, stderr=end, own=(null, end))
-
-
-async def _birth_of(one: _OnTheWay) -> _Running:
-    """Who it has become. Whoever stops waiting ends it, and waits until it is gone.
-
-    So there are no more on the way than may be asked at a time, whatever holds them up.
-    """
-    try:
-        await asyncio.wait([one.born])
-    except asyncio.CancelledError:
-        if one.born.done():
-            if one.born.exception() is None:
-                _kill_group(one.born.result().pid)
-        else:
-            one.kill()
-            await asyncio.wait([one.born])
-        raise
-    return one.born.result()
 
 
 def _nothing() -> None:
