@@ -152,6 +152,49 @@ def test_no_room_for_a_programs_log(
     bystanders.check(daemon, pids)
 
 
+@pytest.mark.parametrize("meanwhile", ["nothing", "upgrade", "crash"])
+def test_no_room_for_the_rest_of_a_line(
+    small_disk: Path, start_daemon: StartDaemon, meanwhile: str
+) -> None:
+    """The line that was torn ends there, whatever becomes of the daemon until there is room."""
+    daemon = start_daemon(
+        f"""
+        [program.web]
+        command = "$VICTIM"
+        stdin = "pipe"
+        min_uptime = "0s"
+        log = {{ stdout = "{small_disk}/web.log", rotate_size = "0" }}
+        """
+    )
+    daemon.until("web", "RUNNING")
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(16384))
+    labels = {"process": "web", "stream": "stdout"}
+    daemon.client.write_stdin("web", "count 1 200000\n")
+    eventually(lambda: daemon.metric("opsvisor_log_lines_total", **labels) == 200_000)
+    log = small_disk / "web.log"
+    assert log.stat().st_size % 10  # bytes of a line
+    if meanwhile == "upgrade":
+        assert daemon.ctl("upgrade").status == 0
+    elif meanwhile == "crash":
+        daemon.crash()
+        daemon.begin_again()
+    ballast.unlink()
+
+    def is_written_again() -> bool:
+        daemon.client.write_stdin("web", "say again\n")
+        return log.read_bytes().endswith(b"again\n")
+
+    eventually(is_written_again)
+    counted = [line for line in log.read_text().splitlines() if line != "again"]
+    assert counted[:-1] == [f"{number:09}" for number in range(1, len(counted))]
+    assert f"{len(counted):09}".startswith(counted[-1])
+    if meanwhile != "crash":  # with which counting begins anew
+        lines = daemon.metric("opsvisor_log_lines_total", **labels)
+        dropped = daemon.metric("opsvisor_log_dropped_lines_total", **labels)
+        assert log.read_bytes().count(b"\n") + dropped == lines
+
+
 def test_directory_that_can_not_be_written(start_daemon: StartDaemon, tmp_path: Path) -> None:
     """A log directory that becomes read-only: the program runs on, its output is in memory."""
     folder = tmp_path / "logs"

@@ -40,7 +40,7 @@ from opsvisor.runtime.logs.ring import RingBuffer
 from opsvisor.runtime.logs.spares import NewPipe
 from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.logs.syslog import Syslog, SyslogTarget
-from opsvisor.runtime.logs.targets import Tally, Target
+from opsvisor.runtime.logs.targets import Tally, Target, TargetMemento
 from opsvisor.runtime.logs.times import INTERVAL, NOWHERE, Place, TimeMark, TimeMarks
 
 # One read per turn of the loop, half a millisecond: a flood can't keep others waiting. Half of a
@@ -83,6 +83,7 @@ class CaptureMemento(Struct, frozen=True, kw_only=True):
     """A stream at one instant: its counts, the end of what it was, and what is on its way.
 
     `output` is what came last, as much as is worth it, of `end` bytes since the stream exists.
+    `target` is of the file or device, None between two lines.
     """
 
     stats: StreamStats
@@ -90,6 +91,7 @@ class CaptureMemento(Struct, frozen=True, kw_only=True):
     output: bytes = b""
     pipes: tuple[PipeMemento, ...] = ()
     marks: tuple[TimeMark, ...] = ()
+    target: TargetMemento | None = None
 
 
 class Surroundings(Struct, frozen=True, kw_only=True):
@@ -276,6 +278,7 @@ class StreamCapture:
                 for pipe in self._pipes
             ),
             marks=self.marks.remember(MARKS_HANDED_OVER),
+            target=None if self._target is None else self._target.remember(),
         )
 
     def recall(self, memento: CaptureMemento) -> None:
@@ -292,6 +295,10 @@ class StreamCapture:
             tally.dropped_lines += stats.dropped_lines
             tally.rotations += stats.rotations
             tally.write_errors += stats.write_errors
+        if memento.target is not None:
+            self._aim()  # not done yet if it does not run
+            if self._target is not None:
+                self._target.recall(memento.target)
         held = {pipe.inode: pipe for pipe in memento.pipes}
         for pipe in self._pipes:
             before = held.get(pipe.inode)

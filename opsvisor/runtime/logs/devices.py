@@ -12,7 +12,7 @@ from pathlib import Path
 from opsvisor.core.struct import Struct
 from opsvisor.runtime.logs.lines import Gap
 from opsvisor.runtime.logs.links import located, read_link
-from opsvisor.runtime.logs.targets import Tally, Target
+from opsvisor.runtime.logs.targets import Tally, Target, TargetMemento
 
 PENDING_LIMIT = 1024 * 1024  # bytes kept for a reader that is slow or has not come yet
 
@@ -221,6 +221,11 @@ class DeviceTarget(Target):
         self._mid_line = self._sent_mid_line
         self._gap = self._gap or Gap()
         self._tally.dropped_lines += self._gap.lose_earlier(lost, mid_line=self._mid_line)
+
+    def recall(self, memento: TargetMemento) -> None:
+        """Go on where another process was, which has kept nothing that was to be sent."""
+        super().recall(memento)
+        self._sent_mid_line = memento.mid_line
 
     def rest(self) -> None:
         """Stay open: closing a FIFO that nobody has read yet would throw its content away."""

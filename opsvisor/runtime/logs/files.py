@@ -11,6 +11,12 @@ noticed by the length that the file should have. Then what matters most is not t
 the file is written to with O_APPEND from then on until it is opened anew, and only then is the
 chunk taken out of the pipe. A SIGKILL between these two doubles that chunk. The same goes for file
 systems without splice(2), and for files that may only be appended to (chattr +a).
+
+A write that fails half way, as the disk is full, tears a line, and the next one must not run into
+it. There is no room for a newline, but there is where the last byte is: that is overwritten with
+one, at once, so that nobody needs to know of it any more, not even the daemon after a SIGKILL.
+Cutting the piece off would be neater, but a file that becomes shorter is a new one to whoever
+follows it (tail -F, shippers of logs), to be read from its beginning once more.
 """
 
 import errno
@@ -208,7 +214,7 @@ class FileTarget(Target):
 
     def _resumed(self, chunk: bytes, pipe: int, gap: Gap) -> bytes:
         """What is left of the chunk after a loss; the newline that is owed is written."""
-        owed = gap.is_torn
+        owed = gap.owes_newline
         resumed = self._after_gap(chunk)
         if pipe == _NO_PIPE:
             return resumed
@@ -294,7 +300,27 @@ class FileTarget(Target):
         if error is not None:
             self._fail("write", error)
             self._lose(chunk[written:])
+            if self._mid_line:
+                self._end_torn_line(has_begun=not written)
             self.close()  # to be opened by name: a full file may have been deleted to make room
+
+    def _end_torn_line(self, *, has_begun: bool) -> None:
+        """Put a newline in place of the last byte, or else it is owed until there is room.
+
+        `has_begun`: what was torn is older than the chunk that failed, so it may be in another
+        file, or before what another stream wrote.
+        """
+        file = self._file
+        if has_begun and (file.holders > 1 or file.end <= file.begun):
+            return
+        if self._gap is None or not self._is_at_end():
+            return
+        try:
+            os.pwrite(self._fd, b"\n", file.end - 1)
+        except OSError:  # the disk is broken, or the file system writes nothing in its place
+            return
+        self._gap.end_line()
+        self._mid_line = False
 
     def _is_at_end(self) -> bool:
         """Whether the next splice(2) appends and harms nobody: otherwise it must not be done."""

@@ -2,6 +2,8 @@
 
 import re
 
+from opsvisor.core.struct import Struct
+
 # ECMA-48, 7-bit forms only: the 8-bit ones (0x80..0x9f) are bytes of ordinary UTF-8 text.
 # Every part is bounded, so that a stray ESC can neither swallow a log nor be held back for ever.
 _PARAMETERS = rb"\[[0-?]{0,256}[ -/]{0,16}"  # CSI: colours, cursor movements
@@ -56,6 +58,15 @@ class AnsiStripper:
         return held
 
 
+class GapMemento(Struct, frozen=True, kw_only=True):
+    """A loss that output has not gone on after yet."""
+
+    inside_line: bool = False
+    torn: bool = False
+    ended: bool = False
+    newline_kept: bool = False
+
+
 class Gap:
     """Keeps lines whole on both sides of a loss.
 
@@ -64,18 +75,23 @@ class Gap:
     always a subsequence of what came in: newlines in = newlines written + newlines counted lost.
     """
 
-    __slots__ = ("_inside_line", "_newline_kept", "_torn", "is_open")
+    __slots__ = ("_ended", "_inside_line", "_newline_kept", "_torn", "is_open")
 
     def __init__(self) -> None:
         self.is_open = False  # something was lost since the last `resume`
         self._inside_line = False  # what was lost ends in the middle of a line
-        self._torn = False  # what was written ends in the middle of a line
+        self._torn = False  # what was written ended in the middle of a line
+        self._ended = False  # that line has got its newline since
         self._newline_kept = False  # the newline of the torn line was among the lost bytes
 
     @property
-    def is_torn(self) -> bool:
-        """Whether a line was written half, so that `resume` puts a newline in front."""
-        return self._torn
+    def owes_newline(self) -> bool:
+        """Whether a line was written half and has no end yet, so that `resume` begins with it."""
+        return self._torn and not self._ended
+
+    def end_line(self) -> None:
+        """Note that the line that was written half has got its newline."""
+        self._ended = True
 
     def lose(self, lost: bytes, *, mid_line: bool) -> int:
         """Note that `lost` isn't written, and return the number of lines gone with it.
@@ -87,6 +103,7 @@ class Gap:
         if not self.is_open:
             self.is_open = True
             self._torn = mid_line
+            self._ended = False
             self._newline_kept = False
         self._inside_line = not lost.endswith(b"\n")
         lines = lost.count(b"\n")
@@ -110,9 +127,26 @@ class Gap:
                 return b"", 0
             chunk = chunk[cut:]
             lines = 1 - self._keep_newline()
-        owed = b"\n" if self._torn else b""
+        owed = b"\n" if self.owes_newline else b""
         self.is_open = self._inside_line = self._torn = False
         return owed + chunk, lines
+
+    def remember(self) -> GapMemento:
+        """What another process needs to go on after it, if it is open."""
+        return GapMemento(
+            inside_line=self._inside_line,
+            torn=self._torn,
+            ended=self._ended,
+            newline_kept=self._newline_kept,
+        )
+
+    def recall(self, memento: GapMemento) -> None:
+        """Go on after a loss that another process has had."""
+        self.is_open = True
+        self._inside_line = memento.inside_line
+        self._torn = memento.torn
+        self._ended = memento.ended
+        self._newline_kept = memento.newline_kept
 
     def _keep_newline(self) -> int:
         """1 if a newline that passes by is the one to end the torn line with."""

@@ -140,12 +140,14 @@ def is_refusal(error: OSError) -> bool:
 class OpenFile(Struct, eq=False):
     """A log file that is open, by one or more of our targets.
 
-    `end` is how long it is if nobody else writes there. `is_ours`: so far nobody else has, and
+    `begun` is how long it was when it was opened, `end` how long it is if nobody else writes
+    there. `is_ours`: so far nobody else has, and
     splice(2) works. `is_backup`: renamed by a rotation.
     """
 
     key: tuple[int, int]  # device and inode
     end: int
+    begun: int = 0
     is_ours: bool = True
     is_backup: bool = False
     holders: int = 0
@@ -160,7 +162,7 @@ class OpenFiles:
     def hold(self, found: os.stat_result) -> OpenFile:
         """What is known of this file, until as many `let_go`."""
         key = (found.st_dev, found.st_ino)
-        file = self._files.setdefault(key, OpenFile(key, found.st_size))
+        file = self._files.setdefault(key, OpenFile(key, found.st_size, found.st_size))
         file.holders += 1
         return file
 

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from opsvisor.core.struct import Struct
-from opsvisor.runtime.logs.lines import Gap
+from opsvisor.runtime.logs.lines import Gap, GapMemento
 
 RETRY_DELAY = 1.0  # seconds between attempts to write where writing failed
 
@@ -15,6 +15,13 @@ class Tally(Struct, kw_only=True):
     dropped_lines: int = 0
     rotations: int = 0
     write_errors: int = 0
+
+
+class TargetMemento(Struct, frozen=True, kw_only=True):
+    """Where in a line a target is, and what it has lost, if it has not written since."""
+
+    mid_line: bool = False
+    gap: GapMemento | None = None
 
 
 class Target(ABC):
@@ -76,6 +83,18 @@ class Target(ABC):
         """Close, and open by name: the file may have been renamed (logrotate)."""
         self.close()
         self.open()
+
+    def remember(self) -> TargetMemento | None:
+        """What another process needs to go on here; None between two lines."""
+        gap = None if self._gap is None or not self._gap.is_open else self._gap.remember()
+        return TargetMemento(mid_line=self._mid_line, gap=gap) if gap or self._mid_line else None
+
+    def recall(self, memento: TargetMemento) -> None:
+        """Go on where another process was."""
+        self._mid_line = memento.mid_line
+        if memento.gap is not None:
+            self._gap = Gap()
+            self._gap.recall(memento.gap)
 
     def _may_try(self) -> bool:
         return not self._failure or self._clock() >= self._retry_at

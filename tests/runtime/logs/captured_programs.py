@@ -119,6 +119,17 @@ async def output_reaches(capture: StreamCapture, size: int) -> None:
 
 
 @contextmanager
+def no_file_longer_than(size: int) -> Iterator[None]:
+    """As a disk that is full from there on."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
 def tiny_disk(directory: Path) -> Iterator[Callable[[], None]]:
     """A place where 64 KiB can be written, and a function that makes room.
 

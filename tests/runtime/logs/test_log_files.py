@@ -1,15 +1,17 @@
+import errno
 import os
-import resource
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
-from captured_programs import log_spec, tiny_disk
+from captured_programs import log_spec, no_file_longer_than, tiny_disk
 from hypothesis import given
 from hypothesis import strategies as st
 
 from opsvisor.runtime.logs.files import FileTarget, shift
+from opsvisor.runtime.logs.plumbing import OpenFiles
 from opsvisor.runtime.logs.targets import RETRY_DELAY, Tally
 
 LINES = st.lists(st.sampled_from([b"a", b"bcd", b"\n", b"x" * 25, b"line\n"]), max_size=12)
@@ -18,11 +20,11 @@ LINES = st.lists(st.sampled_from([b"a", b"bcd", b"\n", b"x" * 25, b"line\n"]), m
 class Log:
     """A file target with a clock that the test moves."""
 
-    def __init__(self, path: Path, **options: object) -> None:
+    def __init__(self, path: Path, files: OpenFiles | None = None, **options: object) -> None:
         self.now = 100.0
         self.path = path
         self.tally = Tally()
-        self.target = FileTarget(log_spec(path, **options), self.tally, lambda: self.now)
+        self.target = FileTarget(log_spec(path, **options), self.tally, lambda: self.now, files)
 
     def backups(self) -> list[bytes]:
         """The content of all backups, the oldest first."""
@@ -37,8 +39,10 @@ def make_log(tmp_path: Path) -> Iterator[Callable[..., Log]]:
     """Logs at `tmp_path / "x.log"` or elsewhere, closed at the end."""
     made: list[Log] = []
 
-    def make(path: Path = tmp_path / "x.log", **options: object) -> Log:
-        made.append(Log(path, **options))
+    def make(
+        path: Path = tmp_path / "x.log", files: OpenFiles | None = None, **options: object
+    ) -> Log:
+        made.append(Log(path, files, **options))
         return made[-1]
 
     yield make
@@ -262,12 +266,12 @@ def test_impossible_name_is_a_problem_too(make_log: Callable[..., Log]) -> None:
 def test_full_disk_costs_whole_lines_and_is_left_behind(
     make_log: Callable[..., Log], tmp_path: Path
 ) -> None:
-    """Written bytes are exact: a prefix, the end of the torn line, and later lines as a whole."""
+    """What is written is a prefix, whose torn line ends at once, and later lines as a whole."""
     lines = [b"%06d %s\n" % (number, b"x" * 93) for number in range(1000)]
     with tiny_disk(tmp_path) as make_room:
         log = make_log()
         log.target.write(b"".join(lines[:600]))
-        assert log.path.read_bytes() == b"".join(lines)[:49152]
+        assert log.path.read_bytes() == b"".join(lines)[:49151] + b"\n"
         assert log.target.problem.startswith(f"cannot write {log.path}: ")
         log.target.write(b"".join(lines[600:700]) + lines[700][:50])
         make_room()
@@ -276,7 +280,7 @@ def test_full_disk_costs_whole_lines_and_is_left_behind(
         log.now += RETRY_DELAY
         log.target.write(lines[701])
         assert log.target.problem == ""
-        assert log.path.read_bytes() == b"".join(lines)[:49152] + b"\n" + lines[701]
+        assert log.path.read_bytes() == b"".join(lines)[:49151] + b"\n" + lines[701]
         assert log.tally.dropped_lines == 701 - 49152 // 101 - 1
         assert log.target.size == log.path.stat().st_size
         log.target.close()
@@ -295,21 +299,78 @@ def test_disk_that_stays_full_is_asked_once_a_second(
             log.target.write(b"x" * 999 + b"\n")
         assert log.tally.write_errors == 2
         written = log.path.read_bytes().count(b"\n")
-        assert written + log.tally.dropped_lines + 1 == 400  # one line is torn, for now
+        assert written + log.tally.dropped_lines == 400
         log.target.close()
 
 
 def test_file_size_limit_ends_a_write_half_way(make_log: Callable[..., Log]) -> None:
     """RLIMIT_FSIZE, as on any machine: no byte is written again after the limit is lifted."""
     log = make_log()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (5, hard))
-    try:
+    with no_file_longer_than(5):
         log.target.write(b"123\n567\n")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert log.target.problem == f"cannot write {log.path}: File too large"
     log.now += RETRY_DELAY
     log.target.write(b"9\n")
-    assert log.path.read_bytes() == b"123\n5\n9\n"
+    assert log.path.read_bytes() == b"123\n\n9\n"
     assert log.tally.dropped_lines == 0  # torn, not dropped: its newline is there
+
+
+def test_torn_line_ends_at_once(make_log: Callable[..., Log]) -> None:
+    """A newline takes the place of its last byte, so that whoever opens the file may go on."""
+    log = make_log()
+    log.target.write(b"1\nhalf a")
+    with no_file_longer_than(8):
+        log.target.write(b" line\n2\n")  # nothing of this
+        assert log.path.read_bytes() == b"1\nhalf \n"
+        assert log.tally.dropped_lines == 1
+    successor = make_log()
+    successor.target.write(b"3\n")
+    assert log.path.read_bytes() == b"1\nhalf \n3\n"
+    log.now += RETRY_DELAY
+    log.target.write(b"4\n")
+    assert log.path.read_bytes() == b"1\nhalf \n3\n4\n"
+
+
+def appended_to(log: Log, _make_log: Callable[..., Log]) -> None:
+    """Somebody else writes there, too."""
+    with log.path.open("ab") as file:
+        file.write(b"x")
+
+
+def exchanged(log: Log, _make_log: Callable[..., Log]) -> None:
+    """There is another file by that name."""
+    log.path.unlink()
+    log.path.write_bytes(b"1\nhalf ax")
+    log.target.reopen()
+
+
+def shared(log: Log, make_log: Callable[..., Log]) -> None:
+    """Another stream of ours writes to it."""
+    make_log(files=log.target._files).target.write(b"x")
+
+
+def without_overwriting(_log: Log, _make_log: Callable[..., Log]) -> None:
+    """As on file systems that write nothing in its place, when they are full."""
+
+
+@pytest.mark.parametrize("how", [appended_to, exchanged, shared, without_overwriting])
+def test_last_byte_that_is_not_ours_is_left_alone(
+    make_log: Callable[..., Log],
+    how: Callable[[Log, Callable[..., Log]], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Then the newline is owed, and is written when there is room."""
+    log = make_log()
+    log.target.write(b"1\nhalf a")
+    how(log, make_log)
+    if how is without_overwriting:
+        refused = Mock(side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        monkeypatch.setattr(os, "pwrite", refused)
+    before = log.path.read_bytes()
+    with no_file_longer_than(len(before)):
+        log.target.write(b" line\n2\n")
+    assert log.path.read_bytes() == before
+    log.now += RETRY_DELAY
+    log.target.write(b"3\n")
+    assert log.path.read_bytes() == before + b"\n3\n"
+    assert log.tally.dropped_lines == 1

@@ -1,12 +1,15 @@
 """Streams that another process goes on with, in the middle of whatever they are in."""
 
+import fcntl
 import os
+from pathlib import Path
 
 import pytest
-from captured_programs import Heard, MakeCapture, output_reaches
+from captured_programs import Heard, MakeCapture, no_file_longer_than, output_reaches
 
 from opsvisor.runtime.logs import StreamCapture
 from opsvisor.runtime.logs.capture import CaptureMemento
+from opsvisor.runtime.logs.files import FileTarget
 from opsvisor.runtime.logs.ring import RingBuffer
 from opsvisor.runtime.memory.codec import decode, encode
 
@@ -65,6 +68,99 @@ async def test_an_escape_sequence_that_has_begun(make_capture: MakeCapture, cut:
     os.write(program, b"\x1b[31m"[cut:] + b"red")
     later.drain()
     assert later.ring.read(0) == (0, b"red")
+    os.close(program)
+
+
+@pytest.mark.parametrize(
+    ("lost", "after"), [(b"lost\n", b"\nnext\n"), (b"lost\nin half", b"next\n")]
+)
+async def test_lines_that_are_lost(
+    make_capture: MakeCapture, tmp_path: Path, lost: bytes, after: bytes
+) -> None:
+    """What follows begins at the start of a line, behind the end of the one that was torn."""
+    path = tmp_path / "x.log"
+    earlier, later = make_capture(path), make_capture(path)
+    program = earlier.open_pipe()
+    os.write(program, b"torn")
+    earlier.drain()
+    with path.open("ab") as file:  # so that the last byte is not ours to overwrite
+        file.write(b"!")
+    with no_file_longer_than(5):
+        os.write(program, b" line\n" + lost)
+        earlier.drain()
+    hand_over(earlier, later)
+    os.write(program, b"\nnext\n")
+    later.drain()
+    assert path.read_bytes() == b"torn!\n" + after
+    everything = b"torn line\n" + lost + b"\nnext\n"
+    written = path.read_bytes().count(b"\n")
+    assert written + later.stats.dropped_lines == everything.count(b"\n")
+    os.close(program)
+
+
+async def test_a_loss_in_the_middle_of_a_line(make_capture: MakeCapture, tmp_path: Path) -> None:
+    """That a line has begun is known as well to who has written nothing of it."""
+    path = tmp_path / "x.log"
+    earlier, later = make_capture(path), make_capture(path)
+    program = earlier.open_pipe()
+    os.write(program, b"torn")
+    earlier.drain()
+    hand_over(earlier, later)
+    with no_file_longer_than(4):
+        os.write(program, b" line\n")
+        later.drain()
+    os.write(program, b"next\n")
+    assert isinstance(later._target, FileTarget)
+    later._target._retry_at = 0.0
+    later.drain()
+    assert path.read_bytes() == b"torn\nnext\n"
+    assert later.stats.dropped_lines == 0
+    os.close(program)
+
+
+async def test_a_device_that_took_half_a_line(make_capture: MakeCapture, tmp_path: Path) -> None:
+    """The rest is lost in the exec, and the line ends before the next one."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    taken = fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+    earlier, later, third = (make_capture(path) for _ in range(3))
+    program = earlier.open_pipe()
+    os.write(program, b"x" * taken + b"rest\n")
+    earlier.drain()
+    earlier.flush()
+    hand_over(earlier, later)
+    os.write(program, b"1\n")
+    later.drain()  # there is no room yet
+    later.flush()
+    hand_over(later, third)
+    assert os.read(reader, 99999) == b"x" * taken
+    os.write(program, b"2\n")
+    third.drain()
+    assert os.read(reader, 99999) == b"\n2\n"
+    assert third.stats.dropped_lines == 1
+    os.close(program)
+    os.close(reader)
+
+
+async def test_a_loss_of_who_does_not_run(make_capture: MakeCapture, tmp_path: Path) -> None:
+    """The line that a run has left half ends before the next run says anything."""
+    path = tmp_path / "x.log"
+    earlier, later = make_capture(path), make_capture(path)
+    program = earlier.open_pipe()
+    os.write(program, b"torn")
+    earlier.drain()
+    with path.open("ab") as file:
+        file.write(b"!")
+    with no_file_longer_than(5):
+        os.write(program, b" line\n")
+        os.close(program)
+        earlier.drain()
+    hand_over(earlier, later)
+    program = later.open_pipe()
+    os.write(program, b"next\n")
+    later.drain()
+    assert path.read_bytes() == b"torn!\nnext\n"
     os.close(program)
 
 

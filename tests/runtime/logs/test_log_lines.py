@@ -68,10 +68,19 @@ STEPS = st.lists(
         st.lists(st.sampled_from([b"a", b"b", b"cd", b"\n"]), min_size=1, max_size=6).map(
             b"".join
         ),
-        st.sampled_from(["write", "lose", "half"]),
+        st.sampled_from(["write", "lose", "half", "half, ended"]),
     ),
     max_size=12,
 )
+
+
+def handed_over(gap: Gap) -> Gap:
+    """The same in another process."""
+    if not gap.is_open:
+        return gap
+    later = Gap()
+    later.recall(gap.remember())
+    return later
 
 
 @given(STEPS)
@@ -85,9 +94,13 @@ def test_gap_keeps_lines_apart_and_the_books_straight(steps: list[tuple[bytes, s
         if fate != "lose":
             rest, skipped = gap.resume(chunk) if gap.is_open else (chunk, 0)
             lost += skipped
-            half = len(rest) // 2 if fate == "half" else len(rest)
+            half = len(rest) // 2 if fate.startswith("half") else len(rest)
             out, rest = out + rest[:half], rest[half:]
         lost += gap.lose(rest, mid_line=bool(out) and not out.endswith(b"\n"))
+        if fate == "half, ended" and gap.owes_newline:
+            out = out[:-1] + b"\n"
+            gap.end_line()
+        gap = handed_over(gap)
     everything = b"".join(chunk for chunk, _ in [*steps, (b"\n\n", "write")])
     assert is_subsequence(out, everything)
     assert out.count(b"\n") + lost == everything.count(b"\n")

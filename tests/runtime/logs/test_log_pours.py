@@ -479,7 +479,7 @@ async def test_disk_full_and_room_again_through_a_pipe(tmp_path: Path) -> None:
             capture.drain()
 
         write(b"".join(lines[:600]))
-        assert path.read_bytes() == b"".join(lines)[:49152]
+        assert path.read_bytes() == b"".join(lines)[:49151] + b"\n"
         assert capture.problem.startswith(f"cannot write {path}: ")
         write(b"".join(lines[600:700]) + lines[700][:50])
         make_room()
@@ -488,7 +488,7 @@ async def test_disk_full_and_room_again_through_a_pipe(tmp_path: Path) -> None:
         target._retry_at = 0.0
         write(lines[700][50:] + lines[701])
         assert (capture.problem, target._appends) == ("", False)
-        assert path.read_bytes() == b"".join(lines)[:49152] + b"\n" + lines[701]
+        assert path.read_bytes() == b"".join(lines)[:49151] + b"\n" + lines[701]
         assert capture.stats.dropped_lines == 701 - 49152 // 101 - 1
         os.close(end)
         capture.close()
