@@ -1,7 +1,14 @@
 """logs: which lines, whose, since when, and that none of them commands the terminal."""
 
+import dis
 import json
 import re
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from types import FrameType, SimpleNamespace
+from typing import Any, Self, cast
 
 import pytest
 from ctl_runs import Ctl
@@ -10,8 +17,11 @@ from hypothesis import strategies as st
 from recorded_daemon import NOW, RecordedDaemon, Sse, problem, running
 
 from opsvisor import wire
-from opsvisor.client.many_logs import once_each
+from opsvisor.client import Client
+from opsvisor.client.many_logs import LogEvent, once_each
 from opsvisor.client.sse import ServerEvent
+from opsvisor.ctl.commands import reading
+from opsvisor.ctl.exit_codes import Exit
 from opsvisor.ctl.log_lines import (
     BadTime,
     Line,
@@ -24,6 +34,8 @@ from opsvisor.ctl.log_lines import (
     wants_colours,
     width_of,
 )
+from opsvisor.ctl.output import Format, Output
+from opsvisor.ctl.session import Session
 
 
 def said(
@@ -309,6 +321,80 @@ def test_following(ctl: Ctl, daemon: RecordedDaemon) -> None:
             "==> w2 has come <==\n==> w1 has gone <==\nthe daemon ended the stream\n"
         ),
     )
+
+
+class Flood:
+    """A stream that never ends by itself. Pressing Ctrl-C is worth trying once it has begun."""
+
+    def __init__(self) -> None:
+        self.has_begun = False
+        self._is_over = False
+
+    def __enter__(self) -> Self:
+        """See Stream."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """See Stream."""
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """See Stream."""
+        self._is_over = True
+
+    def __iter__(self) -> Iterator[LogEvent]:
+        """Until somebody hangs up."""
+        yield wire.LogNames(names=["web"])
+        self.has_begun = True
+        while not self._is_over:
+            yield said("web", "line\n")
+
+
+# Before these the interpreter looks whether a signal has come.
+_CALLS = {name for name in dis.opmap if name.startswith("CALL")}
+_INTERRUPTED = {"RESUME", "JUMP_BACKWARD", *_CALLS}
+
+
+def follow(flood: Flood, ends: list[object], *, interrupted_at: int) -> None:
+    """`logs -f` of the flood, with Ctrl-C before this step of it; how that ends."""
+    session = Session(
+        client=cast(Client, SimpleNamespace(logs=lambda *_, **__: flood)),
+        output=Output(Format.PLAIN),
+        asks=False,
+        found="",
+    )
+    steps = 0
+
+    def trace(frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal steps
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        operation = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+        if event == "opcode" and flood.has_begun and operation in _INTERRUPTED:
+            steps += 1
+            if steps == interrupted_at:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return trace
+
+    sys.settrace(trace)
+    try:
+        ends.append(reading.logs(session, ["-f", "web"]))
+    except BaseException as error:  # noqa: BLE001 - whatever it is: it is looked at
+        ends.append(error)
+    finally:
+        sys.settrace(None)
+
+
+def test_an_interrupt_at_any_step_of_a_flood_ends_it() -> None:
+    """With status 0 and at once, wherever in the handing over of lines it comes."""
+    for step in range(1, 250):
+        ends: list[object] = []
+        # Not the thread of the test, which would wait for ever where this does.
+        one = partial(follow, Flood(), ends, interrupted_at=step)
+        thread = threading.Thread(target=one, daemon=True)
+        thread.start()
+        thread.join(10)
+        assert ends == [Exit.OK], step
 
 
 # -- what is sent twice ---------------------------------------------------------------------------

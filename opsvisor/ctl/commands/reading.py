@@ -1,10 +1,10 @@
 """`logs`: what several processes say, each line whole, over one connection."""
 
+import _thread
 import os
 import queue
 import re
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -151,30 +151,31 @@ def _lines(text: str | None) -> int | None:
 def _as_it_comes(stream: Stream[LogEvent]) -> Iterator[LogEvent | None]:
     """All events, and None whenever nothing has come for a while: somebody may have to look.
 
-    One thread reads, however many logs there are.
+    One thread reads, however many logs there are. Only what is made in C stands between the two:
+    queues with a limit, conditions, events and `threading.Thread` are Python, which Ctrl-C may
+    leave at any step, with a lock that nobody opens any more. So what is read ahead is limited by
+    a second queue, of permits, and a third one tells that the thread has ended.
     """
-    came: queue.Queue[LogEvent | OpsvisorError | None] = queue.Queue(_READ_AHEAD)
-    is_over = threading.Event()
-
-    def put(item: LogEvent | OpsvisorError | None) -> None:
-        while not is_over.is_set():
-            try:
-                came.put(item, timeout=QUIET)
-            except queue.Full:
-                continue
-            return
+    came: queue.SimpleQueue[LogEvent | OpsvisorError | None] = queue.SimpleQueue()
+    permits: queue.SimpleQueue[bool] = queue.SimpleQueue()  # True: to put something, False: to end
+    ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+    for _ in range(_READ_AHEAD):
+        permits.put(True)
 
     def read() -> None:
         try:
             for event in stream:
-                put(event)
+                if not permits.get():
+                    return
+                came.put(event)
         except OpsvisorError as error:
-            put(error)
+            came.put(error)
         else:
-            put(_END)
+            came.put(_END)
+        finally:
+            ended.put(None)
 
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
+    _thread.start_new_thread(read, ())
     try:
         while True:
             try:
@@ -186,11 +187,12 @@ def _as_it_comes(stream: Stream[LogEvent]) -> Iterator[LogEvent | None]:
                 return
             if isinstance(item, OpsvisorError):
                 raise item
+            permits.put(True)
             yield item
     finally:
-        is_over.set()
+        permits.put(False)
         stream.hang_up()
-        reader.join()
+        ended.get()
 
 
 class _Show:
