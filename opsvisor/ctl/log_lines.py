@@ -205,7 +205,7 @@ def _kept(sequence: str, *, colours: bool) -> str:
 
 def _shown(char: str) -> str:
     """A picture of a control character."""
-    return chr(0x2400 + ord(char)) if ord(char) < 0x20 else "\N{REPLACEMENT CHARACTER}"  # noqa: PLR2004 - Unicode, Control Pictures
+    return chr(0x2400 + ord(char)) if ord(char) < 0x20 else "\ufffd"  # noqa: PLR2004 - Unicode, Control Pictures
 
 
 def wants_colours(environ: Mapping[str, str], *, on_terminal: bool) -> bool:
