@@ -38,8 +38,11 @@ class SecondLook(Enum):
     CALL_OFF = "call off"  # the restart that is due
 
 
-def hurried(spec: ProcessSpec, coming: ProcessSpec) -> ProcessSpec:
-    """The spec of a stop that lasts no longer than `coming` has it, which waits for its end."""
+def with_kill_delay(spec: ProcessSpec, coming: ProcessSpec) -> ProcessSpec:
+    """The spec of a stop with the kill_delay of `coming`, which waits for its end.
+
+    A longer one as well: who gives a program more time to end means the run that is ending, too.
+    """
     return replace(spec, stop=replace(spec.stop, kill_delay=coming.stop.kill_delay))
 
 

@@ -65,7 +65,7 @@ from opsvisor.core.inputs import Probed
 from opsvisor.core.instant import Instant
 from opsvisor.core.memento import ProcessMemento
 from opsvisor.core.outcome import ExitCause, Outcome, SpawnFaultKind
-from opsvisor.core.policy_changes import SecondLook, hurried, look_again, rescheduled
+from opsvisor.core.policy_changes import SecondLook, look_again, rescheduled, with_kill_delay
 from opsvisor.core.record import Record
 from opsvisor.core.restart import (
     Again,
@@ -413,7 +413,7 @@ class ProcessMachine:
         ]
         if not restart and self._next_spec is not None:
             self._next_spec = spec
-            self._hurry(spec)
+            self._retime_stop(spec)
             return told
         if not restart:
             self.spec = spec
@@ -426,7 +426,7 @@ class ProcessMachine:
             told += self._reconsider(latest, now)
             return told + self._start_if_enabled(latest, now)
         self._next_spec = spec
-        self._hurry(spec)
+        self._retime_stop(spec)
         match self.state:
             case Starting() | Running() | Spawning() | Backoff() | Unknown() | Stopping():
                 again = StartCause.CONFIG if self.wanted else None
@@ -440,10 +440,10 @@ class ProcessMachine:
             case never:
                 assert_never(never)
 
-    def _hurry(self, coming: ProcessSpec) -> None:
-        """Have a stop that is under way last no longer than the spec has it that waits for it."""
+    def _retime_stop(self, coming: ProcessSpec) -> None:
+        """Have a stop that is under way last as long as the spec has it that waits for its end."""
         if isinstance(self.state, Stopping):
-            before, self.spec = self.spec, hurried(self.spec, coming)
+            before, self.spec = self.spec, with_kill_delay(self.spec, coming)
             self.state = rescheduled(self.state, before, self.spec)
 
     def _reconsider(self, before: ProcessSpec, now: Instant) -> list[Effect]:

@@ -169,18 +169,35 @@ def test_a_corrected_probe_has_what_is_fatal_tried_again() -> None:
     assert told.endswith("< spawn web               FATAL -> STARTING    start requested")
 
 
-@pytest.mark.parametrize(
+COMES_WHILE_STOPPING = pytest.mark.parametrize(
     "steps",
     ["apply v2; +5; apply v3", "stop web; +5; apply v3", "apply v3; +5; apply v2; apply v3"],
 )
-def test_a_stop_lasts_no_longer_than_what_comes_says(steps: str) -> None:
+
+
+def stopping_with(kill_delay: float, coming: float) -> World:
+    """A program that is up. `v2` changes its command as well, and `v3` also has `coming`."""
+    one = program("web", kill_delay=kill_delay)
+    two = program("web", argv=("run", "v2"), kill_delay=kill_delay)
+    three = program("web", argv=("run", "v2"), kill_delay=coming)
+    up = World(one).knows("v2", two).knows("v3", three)
+    up.play("start web; spawned; +1")
+    return up
+
+
+@COMES_WHILE_STOPPING
+def test_a_stop_has_a_shorter_kill_delay_that_comes(steps: str) -> None:
     """Also where the change as a whole waits for the end of the run."""
-    one = program("web", kill_delay=3600.0)
-    two = program("web", argv=("run", "v2"), kill_delay=3600.0)
-    three = program("web", argv=("run", "v2"), kill_delay=2.0)
-    stopping = World(one).knows("v2", two).knows("v3", three)
-    stopping.play("start web; spawned; +1")
+    stopping = stopping_with(3600.0, coming=2.0)
     assert "< KILL group 100" in stopping.play(f"{steps}; +2")
+
+
+@COMES_WHILE_STOPPING
+def test_a_stop_has_a_longer_kill_delay_that_comes(steps: str) -> None:
+    """Counted from its stop: who gives a program more time to end means the one that is ending."""
+    stopping = stopping_with(10.0, coming=60.0)
+    assert "< KILL group 100" not in stopping.play(f"{steps}; +54")
+    assert "< KILL group 100" in stopping.play("+1")
 
 
 @pytest.mark.parametrize(
