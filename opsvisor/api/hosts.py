@@ -10,6 +10,7 @@ from aiohttp import web
 from opsvisor.api.route import READING
 from opsvisor.config.listening import is_loopback
 from opsvisor.config.settings import TcpServer
+from opsvisor.runtime.workers import begin_apart
 
 _NAME_LASTS = 60.0  # seconds: a machine may get its full name only when its network is up
 
@@ -43,19 +44,22 @@ class Hosts:
         if host in self._names or host == platform.node().lower() or is_address(host):
             return True
         # Resolving our own name may ask a name server: only for those who call us by it.
-        return host == (await self._resolve()).lower()
+        try:
+            return host == (await self._resolve()).lower()
+        except OSError:
+            return False
 
     async def _resolve(self) -> str:
         """The machine's full name, as a name server has it or had it a short while ago.
 
-        Anybody can have it asked for, and it is done in a thread of those that read logs too. So
-        only one is ever taken, even by clients who don't wait for their answer.
+        Anybody can have it asked for, and it takes a thread. So only one is ever taken, even by
+        clients who don't wait for their answer. OSError if there can't be one.
         """
         loop = asyncio.get_running_loop()
         asked = self._full_name
         is_old = loop.time() - self._resolved_at >= _NAME_LASTS
         if asked is None or (asked.done() and is_old):
-            asked = self._full_name = loop.run_in_executor(None, socket.getfqdn)
+            asked = self._full_name = begin_apart(socket.getfqdn, "own name")
             self._resolved_at = loop.time()
         return await asyncio.shield(asked)
 

@@ -34,6 +34,7 @@ from opsvisor.daemon.service import Service
 from opsvisor.daemon.succession import Successor
 from opsvisor.runtime import signals
 from opsvisor.runtime.notify import Notifier
+from opsvisor.runtime.workers import new_loop
 
 EXIT_OK = 0
 EXIT_UNUSABLE = 2  # usage, configuration, or a place that is taken: what Supervisor exits with
@@ -161,8 +162,8 @@ def _serve(
                     footing=footing,
                     invocation=invocation,
                 )
-                with long_lived.kept_aside():
-                    ended = asyncio.run(service.run())
+                with long_lived.kept_aside(), asyncio.Runner(loop_factory=new_loop) as runner:
+                    ended = runner.run(service.run())
             except OpsvisorError as error:
                 # What reading and trying could not show. With nobody to start them again, all
                 # programs would stay down.

@@ -1,6 +1,5 @@
 """The running daemon: how one life of it begins, goes on from an earlier one, and ends."""
 
-import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 
@@ -26,7 +25,6 @@ from opsvisor.daemon.succession import Successor
 from opsvisor.runtime import clock
 from opsvisor.runtime.memory.directory import LockedError, StateDirectoryError
 from opsvisor.runtime.notify import Notifier
-from opsvisor.runtime.workers import workers
 
 
 class Service:
@@ -75,7 +73,6 @@ class Service:
         BindError if a server can't listen, HostError if another daemon has our state; nothing has
         been started then.
         """
-        asyncio.get_running_loop().set_default_executor(workers())
         self.parts.build(self._past)
         try:
             self.parts.announcer.tell_what_was_found(self._prepared)

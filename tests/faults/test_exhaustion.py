@@ -73,17 +73,71 @@ def test_no_processes_left(few_processes: Path, start_daemon: StartDaemon, tmp_p
         backoff_limit = "0.5s"
         restart_limit_count = 1000
         """
-    enter = ["sh", "-c", f'echo $$ > {few_processes}/cgroup.procs; exec "$@"', "sh"]
-    daemon = start_daemon(bystanders.toml + one_more, wrapper=enter)
+    daemon = start_daemon(bystanders.toml + one_more, wrapper=_enter(few_processes))
     pids = bystanders.up(daemon)
-    (few_processes / "pids.max").write_text("1")
+    _let_no_more_be_made(few_processes)
     daemon.client.act("start", ["later"], wait=False)
     eventually(lambda: "Too many processes" in daemon.status("later").reason)
     bystanders.tick_on()
     bystanders.check(daemon, pids)
-    (few_processes / "pids.max").write_text("max")
+    _let_any_be_made(few_processes)
     daemon.until("later", "RUNNING")
     bystanders.check(daemon, pids)
+
+
+# With a child that no signal to its group reaches: whoever stops it has to look for that.
+_ESCAPING = """
+    [program.escaping]
+    command = ["sh", "-c", "setsid sleep 1000 & echo out; wait"]
+    min_uptime = "0s"
+    log.stdout = "{folder}/escaping.log"
+    """
+
+
+def test_no_thread_can_be_made(
+    few_processes: Path, start_daemon: StartDaemon, tmp_path: Path
+) -> None:
+    """A daemon that has had no use for threads yet answers, measures and stops without any."""
+    daemon = start_daemon(_ESCAPING.format(folder=tmp_path), wrapper=_enter(few_processes))
+    eventually(lambda: "out" in (tmp_path / "escaping.log").read_text())
+    _let_no_more_be_made(few_processes)
+    told = daemon.status("escaping")
+    assert told.state == "RUNNING"
+    assert told.rss_bytes
+    assert "out" in daemon.output_of("escaping")
+    assert "out" in daemon.ctl("tail", "escaping").out
+    assert daemon.http("/metrics").status == 200
+    assert len(daemon.client.process("escaping").tree) == 2
+    assert daemon.ctl("stop", "escaping").out == "escaping: stopped\n"
+    assert "can't start new thread" not in daemon.log
+    _let_any_be_made(few_processes)
+    assert daemon.ctl("start", "escaping").out == "escaping: started\n"
+    assert daemon.ctl("stop", "escaping").out == "escaping: stopped\n"
+
+
+def test_a_reload_and_an_end_without_threads(
+    few_processes: Path, start_daemon: StartDaemon, tmp_path: Path
+) -> None:
+    """Both end all programs, and the loop with its threads, whether or not there can be any."""
+    daemon = start_daemon(_ESCAPING.format(folder=tmp_path), wrapper=_enter(few_processes))
+    eventually(lambda: "out" in (tmp_path / "escaping.log").read_text())
+    _let_no_more_be_made(few_processes)
+    daemon.signal(signal.SIGHUP)
+    daemon.until_logged("Too many processes")
+    assert daemon.terminate() == 0
+
+
+def _enter(folder: Path) -> list[str]:
+    """What comes before a command that is to be in this cgroup."""
+    return ["sh", "-c", f'echo $$ > {folder}/cgroup.procs; exec "$@"', "sh"]
+
+
+def _let_no_more_be_made(folder: Path) -> None:
+    (folder / "pids.max").write_text("1")
+
+
+def _let_any_be_made(folder: Path) -> None:
+    (folder / "pids.max").write_text("max")
 
 
 def test_no_room_for_the_daemons_log(

@@ -3,8 +3,9 @@
 import asyncio
 import ipaddress
 import socket
-from contextlib import suppress
-from threading import Thread
+from functools import partial
+
+from opsvisor.runtime.workers import begin_apart
 
 # RFC 6761: it is what it is, and no name server is asked for it.
 _LOOPBACK = ("127.0.0.1", "::1")
@@ -23,7 +24,10 @@ class Names:
         self._under_way: dict[str, asyncio.Future[tuple[str, ...]]] = {}
 
     async def addresses(self, host: str) -> tuple[str, ...]:
-        """All of this host's, the best first. OSError (socket.gaierror) if there are none."""
+        """All of this host's, the best first. OSError (socket.gaierror) if there are none.
+
+        Also if no thread can be made to ask.
+        """
         if host.lower() == "localhost":
             return _LOOPBACK
         if _is_address(host):
@@ -34,33 +38,18 @@ class Names:
         return await asyncio.shield(looking)
 
     def _look_up(self, host: str) -> asyncio.Future[tuple[str, ...]]:
-        loop = asyncio.get_running_loop()
-        looking: asyncio.Future[tuple[str, ...]] = loop.create_future()
-        looking.add_done_callback(asyncio.Future.exception)  # perhaps nobody waits any more
-
-        def found(addresses: tuple[str, ...], error: Exception | None) -> None:
-            del self._under_way[host]
-            if error is None:
-                looking.set_result(addresses)
-            else:
-                looking.set_exception(error)
-
-        def look() -> None:
-            addresses, error = _ask_system(host)
-            with suppress(RuntimeError):  # the loop is closed: the daemon has ended or begun anew
-                loop.call_soon_threadsafe(found, addresses, error)
-
-        Thread(target=look, name=f"look up {host}", daemon=True).start()
+        looking = begin_apart(partial(_ask_system, host), f"look up {host}")
         self._under_way[host] = looking
+        looking.add_done_callback(lambda _: self._under_way.pop(host))
         return looking
 
 
-def _ask_system(host: str) -> tuple[tuple[str, ...], Exception | None]:
+def _ask_system(host: str) -> tuple[str, ...]:
     try:
         known = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:  # a name that IDNA can't have is one, too
-        return (), error if isinstance(error, OSError) else OSError(f"no host name: {error}")
-    return tuple(dict.fromkeys(str(place[0]) for *_, place in known)), None
+    except UnicodeError as error:  # a name that IDNA can't have is none, too
+        raise OSError(f"no host name: {error}") from error
+    return tuple(dict.fromkeys(str(place[0]) for *_, place in known))
 
 
 def _is_address(host: str) -> bool:
