@@ -31,10 +31,12 @@ class Additions(Struct, frozen=True, kw_only=True):
 
     `event_kinds` names what event listeners can be told; without it any kind is taken.
     `daemon_options` are values for options of [daemon] that the command line sets instead.
+    `runtime` is the runtime directory of whoever has started the daemon, if that is not who asks.
     """
 
     event_kinds: EventKinds | None = None
     daemon_options: Mapping[str, Any] = field(default_factory=dict)
+    runtime: Path | None = None
 
 
 _NOTHING_MORE = Additions()
@@ -85,7 +87,7 @@ def native_text(
         decoded = replace(decoded, daemon=replace(decoded.daemon, options=options))
     origins = Origins()
     plan = resolve(decoded, environ, findings, event_kinds=additions.event_kinds, origins=origins)
-    settings = resolve_daemon(decoded, environ, findings)
+    settings = resolve_daemon(decoded, environ, findings, additions.runtime)
     find_collisions(decoded, plan, settings, document.files, findings)
     ordered = findings.in_order(tuple(map(str, (path, *documents))))
     if ordered.problems:

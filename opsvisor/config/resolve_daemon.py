@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from itertools import chain
+from pathlib import Path
 from typing import TypeVar
 
 from opsvisor.config import accounts
@@ -32,7 +33,7 @@ from opsvisor.config.schema_daemon import (
     UnixOptions,
 )
 from opsvisor.config.schema_metrics import IdentityOptions, MetricsOptions
-from opsvisor.config.search import default_socket
+from opsvisor.config.search import runtime_dir, socket_of_user
 from opsvisor.config.settings import (
     ClientLimits,
     Credentials,
@@ -44,7 +45,7 @@ from opsvisor.config.settings import (
 )
 from opsvisor.config.template import fill_variables
 from opsvisor.config.units import Refused
-from opsvisor.core.spec import LogSpec
+from opsvisor.core.spec import LogSpec, UserSpec
 from opsvisor.core.struct import replace
 
 T = TypeVar("T")
@@ -64,27 +65,35 @@ _Table = (
 
 
 def resolve_daemon(
-    decoded: Decoded, environ: Mapping[str, str], findings: Findings
+    decoded: Decoded,
+    environ: Mapping[str, str],
+    findings: Findings,
+    runtime: Path | None = None,
 ) -> DaemonSettings:
-    """The settings that the decoded options ask for."""
-    return _Resolver(environ, findings).settings(decoded)
+    """The settings that the decoded options ask for.
+
+    `runtime` is the runtime directory of whoever has started the daemon: ours, if not given.
+    """
+    return _Resolver(environ, findings, runtime or runtime_dir(environ)).settings(decoded)
 
 
 class _Resolver:
     """Resolves the daemon's options, in which variables of its environment may be named."""
 
-    def __init__(self, environ: Mapping[str, str], findings: Findings) -> None:
+    def __init__(self, environ: Mapping[str, str], findings: Findings, runtime: Path) -> None:
         self._environ = environ
         self._findings = findings
+        self._runtime = runtime
 
     def settings(self, decoded: Decoded) -> DaemonSettings:
         daemon = decoded.daemon
         options = daemon.options
         identities = self._identities(decoded)
+        user = self._account(daemon, ("user",), options.user, accounts.look_up)
         settings = DaemonSettings(
             supervisor_interfaces=decoded.server.options.supervisor_interfaces,
             identifier=self._text(daemon, ("identifier",), options.identifier),
-            servers=self._servers(decoded.server, identities),
+            servers=self._servers(decoded.server, identities, user),
             log=LogSpec(
                 path=self._path(daemon, ("log",), options.log),
                 rotate_size=options.log_rotate_size,
@@ -98,7 +107,7 @@ class _Resolver:
             daemonize=options.daemonize,
             working_dir=self._path(daemon, ("working_dir",), options.working_dir),
             umask=options.umask,
-            user=self._account(daemon, ("user",), options.user, accounts.look_up),
+            user=user,
             min_fds=options.min_fds,
             min_procs=options.min_procs,
             cgroup=options.cgroup,
@@ -206,11 +215,12 @@ class _Resolver:
         return folder or usual_folder()
 
     def _servers(
-        self, server: Server, identities: tuple[Identity, ...]
+        self, server: Server, identities: tuple[Identity, ...], user: UserSpec | None
     ) -> tuple[UnixServer | TcpServer, ...]:
         unix, http = server.options.unix, server.options.http
         if unix is None and http is None:
-            return (UnixServer(name="unix", path=str(default_socket(self._environ))),)
+            uid = 0 if user is None else user.uid
+            return (UnixServer(name="unix", path=str(socket_of_user(uid, self._runtime))),)
         servers: list[UnixServer | TcpServer] = []
         if unix is not None and server.is_sound("unix"):
             servers.append(self._unix(server, unix, identities))

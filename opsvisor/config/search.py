@@ -63,10 +63,14 @@ def _is_here(path: Path) -> bool:
         return False
 
 
+# Root's runtime directory.
+OF_ROOT = Path("/run/opsvisor")
+
+
 def runtime_dir(environ: Mapping[str, str] = os.environ) -> Path:
     """Where sockets live until the next boot. It isn't created here."""
     if os.geteuid() == 0:
-        return Path("/run/opsvisor")
+        return OF_ROOT
     if own := environ.get("XDG_RUNTIME_DIR"):
         return Path(own, "opsvisor")
     # Not tempfile.gettempdir(): it writes a test file, and its imports cost opsvisorctl 5 ms.
@@ -76,6 +80,17 @@ def runtime_dir(environ: Mapping[str, str] = os.environ) -> Path:
 def default_socket(environ: Mapping[str, str] = os.environ) -> Path:
     """The socket of a daemon whose configuration names no server."""
     return runtime_dir(environ) / _SOCKET
+
+
+def socket_of_user(uid: int, runtime: Path) -> Path:
+    """The socket of a daemon whose configuration names no server, but a user.
+
+    `runtime` is that of who starts it. Where that is root, the daemon can't make a socket there,
+    nor remove it: it has a directory there, which root makes (daemon/host.py).
+    """
+    if runtime != OF_ROOT or uid == 0:
+        return runtime / _SOCKET
+    return runtime / f"user-{uid}" / _SOCKET
 
 
 def untrusted(socket: Path) -> str:

@@ -4,6 +4,7 @@ Only what a client needs is read here, and leniently: judging a whole file is th
 and a mistake in a program's settings must not keep anybody from asking what is running.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import NamedTuple
 from opsvisor.client import Client
 from opsvisor.config.problems import ConfigError, Place, Problem
 from opsvisor.config.search import (
+    OF_ROOT,
     UNTRUSTED_HINT,
     default_paths,
     default_socket,
     find,
+    socket_of_user,
     untrusted,
 )
 
@@ -207,7 +210,8 @@ def _from_file(path: Path, environ: Mapping[str, str]) -> Connection:
 
 
 def _from_toml(path: Path, environ: Mapping[str, str]) -> Connection:
-    server = _read_server(path)
+    document = _read_document(path)
+    server = _table_of(document, "server")
     unix, http = server.get("unix"), server.get("http")
     if isinstance(unix, str):
         unix = {"path": unix}
@@ -220,7 +224,7 @@ def _from_toml(path: Path, environ: Mapping[str, str]) -> Connection:
         scheme = "https" if http.get("tls_cert") else "http"
         url, table = _tcp_url(scheme, http["listen"]), http
     else:
-        url, table = f"unix://{default_socket()}", {}
+        url, table = f"unix://{_unnamed_socket(_table_of(document, 'daemon').get('user'))}", {}
     return Connection(
         url=url,
         found=f"as {path} says",
@@ -230,15 +234,34 @@ def _from_toml(path: Path, environ: Mapping[str, str]) -> Connection:
     )
 
 
-def _read_server(path: Path) -> dict[str, object]:
+def _table_of(document: dict[str, object], name: str) -> dict[str, object]:
+    table = document.get(name)
+    return table if isinstance(table, dict) else {}
+
+
+def _unnamed_socket(user: object) -> Path:
+    """That of a daemon whose file names no server but this user: root may have started it."""
+    usual = default_socket()
+    if user is None:
+        return usual
+    import pwd  # noqa: PLC0415 - few need it
+
+    try:
+        uid = int(str(user)) if str(user).isdecimal() else pwd.getpwnam(str(user)).pw_uid
+    except (KeyError, ValueError, OverflowError):
+        return usual
+    of_root = socket_of_user(uid, OF_ROOT)
+    return of_root if os.geteuid() == 0 or os.path.exists(of_root) else usual  # noqa: PTH110 - also where we may not look
+
+
+def _read_document(path: Path) -> dict[str, object]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError([_problem(path, 0, error.strerror or str(error))]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([_problem(path, 0, f"not UTF-8: {error}")]) from error
-    server = _parse(path, text).get("server")
-    return server if isinstance(server, dict) else {}
+    return _parse(path, text)
 
 
 def _parse(path: Path, text: str) -> dict[str, object]:

@@ -7,6 +7,7 @@ is said on standard error, and the daemon that asks goes on as it is.
 
 import random
 from collections.abc import Iterable
+from pathlib import Path
 
 from opsvisor.config.addresses import address_in
 from opsvisor.config.settings import Loaded, TcpServer, UnixServer
@@ -24,21 +25,24 @@ from opsvisor.telemetry.instruments import Instruments
 from opsvisor.telemetry.rows import Counts
 
 
-def check_take_over(hand_over: HandOver, loaded: Loaded) -> None:
-    """Raise what keeps this code from taking over, with this configuration."""
+def check_take_over(hand_over: HandOver, loaded: Loaded, runtime: Path) -> None:
+    """Raise what keeps this code from taking over, with this configuration.
+
+    `runtime` is the runtime directory of who started the daemon.
+    """
     problem = why_not(loaded.settings)
     if problem:
         raise HostError(problem)
-    _check_state_directory(hand_over, loaded)
+    _check_state_directory(hand_over, loaded, runtime)
     _go_on(hand_over)
     if loaded.settings.supervisor_interfaces:
         _check_edges(hand_over.edges)
     _listen(hand_over, loaded.settings.listeners)
 
 
-def _check_state_directory(hand_over: HandOver, loaded: Loaded) -> None:
+def _check_state_directory(hand_over: HandOver, loaded: Loaded, runtime: Path) -> None:
     """Whoever looked into the old one later would take our programs for lost ones."""
-    wanted = place_of(loaded).path
+    wanted = place_of(loaded, runtime).path
     if hand_over.state_directory and str(wanted) != hand_over.state_directory:
         raise HostError(
             f"the state directory would be {wanted}, and that of the daemon is"

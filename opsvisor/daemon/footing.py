@@ -5,7 +5,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from opsvisor.config.search import runtime_dir
 from opsvisor.config.settings import Loaded
 from opsvisor.core.struct import Struct
 from opsvisor.daemon.host import HostError, is_first_process
@@ -36,16 +35,17 @@ class Footing(Struct, frozen=True):
             self.directory.release(is_over=True)
 
 
-def footing_for(loaded: Loaded, before: Footing | None = None) -> Footing:
+def footing_for(loaded: Loaded, before: Footing | None, runtime: Path) -> Footing:
     """Open the state directory of this configuration, while we may still be root.
 
+    By itself it is in the directory `runtime` of who started the daemon, whoever that is by now.
     `before` is kept if it is the same one, and left if another could be opened. HostError if a
     directory that was asked for by name can't be used; without the usual one we go on.
     """
     if is_first_process():
         why = "the first process of a container takes all others with it: nothing to remember"
         return Footing(None, why)
-    place = place_of(loaded)
+    place = place_of(loaded, runtime)
     if before is not None and before.directory is not None:
         if before.directory.path == place.path:
             return before
@@ -68,20 +68,28 @@ def _open(loaded: Loaded, place: Place) -> Footing:
 
 def fail_without_footing(loaded: Loaded, at_present: str | None) -> None:
     """HostError if another directory than that `at_present` is asked for, and can't be used."""
-    place = place_of(loaded)
-    is_needed = place.is_chosen and not is_first_process()
-    if is_needed and str(place.path) != at_present:
-        directory = _open(loaded, place).directory
-        if directory is not None:
-            directory.release(is_over=False)
+    chosen = loaded.settings.state_dir
+    if chosen is None or chosen == at_present or is_first_process():
+        return
+    directory = _open(loaded, _chosen(chosen)).directory
+    if directory is not None:
+        directory.release(is_over=False)
 
 
-def place_of(loaded: Loaded) -> Place:
-    """Where the state directory of this configuration is to be."""
+def place_of(loaded: Loaded, runtime: Path) -> Place:
+    """Where the state directory of this configuration is to be.
+
+    `runtime` is the runtime directory of who started the daemon.
+    """
     chosen = loaded.settings.state_dir
     if chosen is not None:
-        return Place(path=Path(chosen), is_chosen=True)
-    return Place(path=default_state_dir(loaded.files[0], os.environ), is_chosen=False)
+        return _chosen(chosen)
+    path = default_state_dir(loaded.files[0], os.environ, runtime)
+    return Place(path=path, is_chosen=False)
+
+
+def _chosen(path: str) -> Place:
+    return Place(path=Path(path), is_chosen=True)
 
 
 def _seed_of(place: Place) -> int:
@@ -93,7 +101,7 @@ def _seed_of(place: Place) -> int:
     return int.from_bytes(digest[:8]) or 1
 
 
-def default_state_dir(config: str, environ: Mapping[str, str]) -> Path:
+def default_state_dir(config: str, environ: Mapping[str, str], runtime: Path) -> Path:
     """Where the daemon of this configuration keeps its state until the next boot.
 
     Two daemons never share one: each file has a folder of its own, by the path that it was given
@@ -102,7 +110,7 @@ def default_state_dir(config: str, environ: Mapping[str, str]) -> Path:
     several.
     """
     given = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
-    base = Path(given) if given else runtime_dir(environ)
+    base = Path(given) if given else runtime
     path = os.path.abspath(config)  # noqa: PTH100 - Path keeps `..`
     named = hashlib.sha256(os.fsencode(path)).hexdigest()
     return base / f"{Path(config).stem}-{named[:12]}"

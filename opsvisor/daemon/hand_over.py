@@ -68,7 +68,8 @@ class UpgradeMemento(Struct, frozen=True, kw_only=True):
 class HandOver(Struct, frozen=True, kw_only=True):
     """Everything. What has no default could not be done without.
 
-    `directory` is where the daemon was started, which files are relative to. `state_directory` is
+    `directory` is where the daemon was started, which files are relative to, and `runtime` the
+    runtime directory of who did it ("" from versions that did not tell). `state_directory` is
     a path, "" without one. `connections` are descriptors of clients between two requests, by the
     URL of their server, and `sessions` those who have logged in there. `edges` are what other
     interfaces have, in their own words.
@@ -82,6 +83,7 @@ class HandOver(Struct, frozen=True, kw_only=True):
     descriptors: Mapping[str, int] = field(default_factory=dict)
     connections: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     sessions: Mapping[str, SessionsMemento] = field(default_factory=dict)
+    runtime: str = ""
     state_directory: str = ""
     keeper: KeeperMemento | None = None
     bus: BusMemento | None = None

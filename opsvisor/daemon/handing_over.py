@@ -51,6 +51,7 @@ class Whole(Struct, frozen=True, kw_only=True):
 
     started: Instant
     directory: str
+    runtime: str
     supervisor: Supervisor
     engine: Engine
     bus: EventBus
@@ -83,6 +84,7 @@ class Whole(Struct, frozen=True, kw_only=True):
         return HandOver(
             started=self.started,
             directory=self.directory,
+            runtime=self.runtime,
             supervisor=self.supervisor.memento(),
             engine=self.engine.remember(output_limit=_OUTPUT_MAX // streams),
             upgrade=upgrade,

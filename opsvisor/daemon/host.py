@@ -3,6 +3,7 @@
 import contextlib
 import os
 import resource
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import NamedTuple
 
 from opsvisor.api.crowd import REFUSED_MAX
 from opsvisor.config.problems import OpsvisorError
-from opsvisor.config.settings import DaemonSettings, Dialect, LogLevel
+from opsvisor.config.search import socket_of_user
+from opsvisor.config.settings import DaemonSettings, Dialect, LogLevel, UnixServer
 from opsvisor.core.plan import Plan
 from opsvisor.core.spec import UserSpec
 from opsvisor.runtime.probes.schedule import COMMANDS_AT_ONCE, CONNECTIONS_AT_ONCE, SLOW_AT_ONCE
@@ -203,6 +205,28 @@ def become(user: UserSpec) -> None:
         os.setresuid(user.uid, user.uid, user.uid)
     except OSError as error:
         raise HostError(f"cannot become user {user.name}: {error.strerror}") from error
+
+
+def make_room_for_socket(settings: DaemonSettings, runtime: Path) -> None:
+    """As root, make the directory of the default socket for the user that we become.
+
+    What hinders it is said when nobody can listen there.
+    """
+    user = settings.user
+    if user is None or os.geteuid() != 0:
+        return
+    folder = socket_of_user(user.uid, runtime).parent
+    is_wanted = any(
+        isinstance(one, UnixServer) and Path(one.path).parent == folder for one in settings.servers
+    )
+    if not is_wanted or folder == runtime:
+        return
+    with contextlib.suppress(OSError):
+        runtime.mkdir(mode=0o711, exist_ok=True)
+        # Others may pass, and see nothing: what is in there is each one's own.
+        runtime.chmod(stat.S_IMODE(runtime.stat().st_mode) | stat.S_IXGRP | stat.S_IXOTH)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        os.chown(folder, user.uid, user.gid, follow_symlinks=False)
 
 
 @contextlib.contextmanager

@@ -18,23 +18,28 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from opsvisor.core.struct import Struct
+from opsvisor.core.struct import Struct, replace
 
 _LONGEST_HEAD = 1024  # of a script: what pip writes for long paths has two lines
 
 
 class Invocation(Struct, frozen=True, kw_only=True):
-    """What was executed, and where. `words` begins with what to execute, by an absolute path."""
+    """What was executed, and where. `words` begins with what to execute, by an absolute path.
+
+    `runtime` is the runtime directory of who did it: as whom we go on, we may have another.
+    """
 
     words: tuple[str, ...]
     directory: str
+    runtime: str = ""
 
 
-def this_invocation(directory: str) -> Invocation:
-    """That of this process, which was started in this directory."""
+def this_invocation(directory: str, runtime: str) -> Invocation:
+    """That of this process, which was started in this directory, by who has that runtime one."""
     count = len(sys.argv) - 1  # words for us, which are the last ones
     before = sys.orig_argv[: len(sys.orig_argv) - count]
-    return invocation_of(before, sys.orig_argv[len(before) :], sys.executable, directory)
+    found = invocation_of(before, sys.orig_argv[len(before) :], sys.executable, directory)
+    return replace(found, runtime=runtime)
 
 
 def invocation_of(

@@ -11,7 +11,7 @@ from opsvisor import __version__
 from opsvisor.api.passed import PassedSockets
 from opsvisor.api.server import BindError
 from opsvisor.config.problems import ConfigError, OpsvisorError
-from opsvisor.config.search import default_paths, find, warning_about
+from opsvisor.config.search import default_paths, find, runtime_dir, warning_about
 from opsvisor.config.settings import DaemonSettings, Dialect, Loaded
 from opsvisor.daemon import allocator
 from opsvisor.daemon.check import check_take_over
@@ -24,6 +24,7 @@ from opsvisor.daemon.host import (
     become,
     is_first_process,
     keep_descriptors_from_children,
+    make_room_for_socket,
     raise_limits,
     return_to,
 )
@@ -64,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_OK
     # Where we are now: a daemon leaves it, and a file that is reread must mean the same as before.
     start_directory = _current() if hand_over is None else Path(hand_over.directory)
+    # Before we become somebody else: who has another one.
+    runtime = Path(hand_over.runtime) if hand_over and hand_over.runtime else runtime_dir()
     found = Path(flags.config_file) if flags.config_file is not None else find(sys.argv[0])
     if found is None:
         tried = ", ".join(str(p) for p in default_paths(sys.argv[0]))
@@ -79,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"warning: {advice}\n")
 
     def read(in_force: DaemonSettings | None = None) -> Loaded:
-        return read_configuration(path, flags.settings, start_directory, in_force)
+        return read_configuration(path, flags.settings, start_directory, in_force, runtime=runtime)
 
     try:
         loaded = read()
@@ -88,8 +91,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if flags.only_check:
         return _report_check(path, loaded)
     if flags.check_hand_over is not None and hand_over is not None:
-        return _check_take_over(hand_over, loaded)
-    return _serve(loaded, read, this_invocation(str(start_directory)), hand_over)
+        return _check_take_over(hand_over, loaded, runtime)
+    invocation = this_invocation(str(start_directory), str(runtime))
+    return _serve(loaded, read, invocation, hand_over)
 
 
 def _current() -> Path:
@@ -108,10 +112,10 @@ def _hand_over(flags: Flags) -> HandOver | None:
     return None if announced_at is None else HandOver.read(announced_at)
 
 
-def _check_take_over(hand_over: HandOver, loaded: Loaded) -> int:
+def _check_take_over(hand_over: HandOver, loaded: Loaded, runtime: Path) -> int:
     """Say whether this version could take over, and which it is."""
     try:
-        check_take_over(hand_over, loaded)
+        check_take_over(hand_over, loaded, runtime)
     except OpsvisorError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_UNUSABLE
@@ -150,8 +154,9 @@ def _serve(
         long_lived.set_aside()
         while following is not None:
             try:
-                footing = footing_for(following.loaded, footing)  # while we may still be root
-                done = _prepare_host(following.loaded)
+                runtime = Path(invocation.runtime)
+                footing = footing_for(following.loaded, footing, runtime)  # perhaps still as root
+                done = _prepare_host(following.loaded, runtime)
                 service = Service(
                     following,
                     read,
@@ -183,7 +188,7 @@ def _serve(
     return exit_status
 
 
-def _prepare_host(loaded: Loaded) -> list[str]:
+def _prepare_host(loaded: Loaded, runtime: Path) -> list[str]:
     """Make this process what a configuration asks for; lines for the log. Or HostError."""
     settings = loaded.settings
     raised = raise_limits(settings, loaded.plan)
@@ -192,6 +197,7 @@ def _prepare_host(loaded: Loaded) -> list[str]:
     if settings.supervisor_interfaces:
         # Now: the user that we become may not be allowed to read where they are installed.
         import opsvisor.compat.supervisor.edge  # noqa: F401, PLC0415 - only where they are wanted
+    make_room_for_socket(settings, runtime)
     become(settings.user)
     return [f"Set uid to user {settings.user.uid} succeeded", *raised]
 

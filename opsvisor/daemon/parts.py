@@ -377,6 +377,7 @@ class Parts:
         return Whole(
             started=self._started,
             directory=self._invocation.directory,
+            runtime=self._invocation.runtime,
             supervisor=self.supervisor,
             engine=self.engine,
             bus=self.bus,

@@ -35,17 +35,19 @@ def read_configuration(
     given: Mapping[str, Any],
     start_directory: Path,
     in_force: DaemonSettings | None = None,
+    *,
+    runtime: Path | None = None,
 ) -> Loaded:
     """The configuration at this absolute path. ConfigError if it can't be used.
 
     `given` are values by their names in [supervisord]. Relative paths in a file of Supervisor's
     begin in `start_directory`, and its programs take over from the settings `in_force`, or else
-    from those that are read.
+    from those that are read. `runtime` is the runtime directory of who started the daemon.
     """
 
     def read_toml(path: Path, environ: Mapping[str, str]) -> Loaded:
         options = overrides.options_of_daemon(given)
-        additions = Additions(event_kinds=_event_kinds, daemon_options=options)
+        additions = Additions(event_kinds=_event_kinds, daemon_options=options, runtime=runtime)
         return overrides.finished(native(path, environ, additions), given)
 
     readers: dict[str, _Reader] = {".toml": read_toml}

@@ -366,7 +366,7 @@ def test_what_can_not_take_over_is_refused(start_daemon: StartDaemon, tmp_path: 
         "daemon/reading.py",
         """
 from opsvisor.config.problems import Place, Problem
-def read_configuration(*_: object) -> Loaded:
+def read_configuration(*_: object, **__: object) -> Loaded:
     raise ConfigError([Problem(Place("opsvisor.toml", 3), "unknown option 'command'")])
 """,
     )

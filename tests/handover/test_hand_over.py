@@ -149,7 +149,7 @@ def test_a_check_tries_everything_and_leaves_nothing(tmp_path: Path) -> None:
     ours = UnixServer(name="ours", path="/srv/app/s")  # no such directory
     gc.collect()  # what earlier tests have left to it
     before = len(list(Path("/proc/self/fd").iterdir()))
-    check_take_over(HandOver.of(NEWEST), loaded(tmp_path, new, ours))
+    check_take_over(HandOver.of(NEWEST), loaded(tmp_path, new, ours), tmp_path)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert list(tmp_path.iterdir()) == []
 
@@ -166,5 +166,5 @@ def test_a_check_says_what_is_in_the_way(tmp_path: Path) -> None:
         (strange, good, "event listeners can't be taken over: pools: "),
     ):
         with pytest.raises(OpsvisorError, match=reason):
-            check_take_over(hand_over, configuration)
+            check_take_over(hand_over, configuration, tmp_path)
     assert good.settings.on_crash is OnCrash.ADOPT
