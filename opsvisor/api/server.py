@@ -20,6 +20,7 @@ from opsvisor.api.crowd import Crowd, Visitor, Watcher
 from opsvisor.api.entrance import ENTRANCE
 from opsvisor.api.sessions import Sessions
 from opsvisor.api.tls import Certificates, Handshakes
+from opsvisor.config.listening import PATH_HINT, is_too_long
 from opsvisor.config.problems import OpsvisorError
 from opsvisor.config.search import UNTRUSTED_HINT, default_socket, untrusted
 from opsvisor.config.settings import ClientLimits, TcpServer, UnixServer
@@ -345,7 +346,7 @@ def bind(
 
 
 def _not_bound(server: UnixServer | TcpServer, error: OSError) -> BindError:
-    what = f"cannot listen on {url_of(server)}: {error.strerror}"
+    what = f"cannot listen on {url_of(server)}: {error.strerror or error}"
     return BindError(f"{what}\n    hint: {_hint(server, error)}", error.errno)
 
 
@@ -392,6 +393,8 @@ def _bind_tcp(server: TcpServer) -> socket.socket:
 
 def _bind_unix(server: UnixServer, on_stale: _ByPath) -> socket.socket:
     path = Path(server.path)
+    if is_too_long(server.path):
+        raise _refused(server, "the path is too long", PATH_HINT, errno.ENAMETOOLONG)
     _make_directory(server, path)
     _take_over(server, path, on_stale)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

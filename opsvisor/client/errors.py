@@ -11,6 +11,7 @@ class Unreached(Enum):
 
     MISSING = "no such file"
     REFUSED = "refused connection"
+    TOO_LONG = "is too long for a socket"
     UNKNOWN_HOST = "names no host"
     DENIED = "permission denied"
     ORPHANED = "has no opsvisord behind it"  # a crashed one's: its address is kept for the next

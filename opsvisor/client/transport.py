@@ -401,6 +401,8 @@ def _reason(error: OSError, address: Address) -> Unreached:
             return Unreached.DENIED
         case socket.gaierror():
             return Unreached.UNKNOWN_HOST
+        case OSError(errno=None) if isinstance(address, UnixAddress):  # Python has not even asked
+            return Unreached.TOO_LONG
         case _:  # refused, no route, firewall, timeout: nobody to talk to there
             return Unreached.REFUSED
 

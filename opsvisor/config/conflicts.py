@@ -6,6 +6,7 @@ from pathlib import Path
 from opsvisor.config.collisions import collisions
 from opsvisor.config.decode import Decoded
 from opsvisor.config.findings import Findings
+from opsvisor.config.search import absolute
 from opsvisor.config.settings import DaemonSettings
 from opsvisor.config.units import Refused, did_you_mean
 from opsvisor.core.plan import Plan, rivals_for_sockets
@@ -42,7 +43,7 @@ def find_collisions(
     findings: Findings,
 ) -> None:
     """Look for output that goes into a file of the daemon's. `files` are the configuration."""
-    read = [str(Path(file).absolute()) for file in files]
+    read = [str(absolute(Path(file))) for file in files]
     for found in collisions(plan.specs().values(), settings, read, start=Path("/")):
         program, typed = decoded.programs[found.spec.program], f"'{found.path}'"
         told = findings.problems if found.is_lost else findings.warnings

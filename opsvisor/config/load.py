@@ -15,6 +15,7 @@ from opsvisor.config.origins import Origins
 from opsvisor.config.problems import ConfigError, Place, Problem, system_says
 from opsvisor.config.resolve import EventKinds, resolve
 from opsvisor.config.resolve_daemon import resolve_daemon
+from opsvisor.config.search import absolute
 from opsvisor.config.settings import Loaded
 from opsvisor.core.struct import Struct, field, replace
 
@@ -110,7 +111,7 @@ def _included(main: Document, findings: Findings) -> dict[Path, Document | None]
         found = sorted(map(Path, glob.glob(str(Path(glob.escape(str(path.parent)), pattern)))))  # noqa: PTH207 - Path.glob takes no absolute pattern
         if not found:
             what = f"include = '{pattern}' matches no file"
-            hint = f"it is relative to {path.parent.absolute()}"
+            hint = f"it is relative to {absolute(path.parent)}"
             findings.warnings.append(Problem(main.place(("include",)), what, hint))
         for file in found:
             if file != path and file not in documents:

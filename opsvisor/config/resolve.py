@@ -19,6 +19,7 @@ from opsvisor.config.problems import Place
 from opsvisor.config.restart import restart_policy
 from opsvisor.config.schema import KillTargets, ProgramOptions
 from opsvisor.config.schema_streams import StreamOptions
+from opsvisor.config.search import absolute
 from opsvisor.config.template import Names, fill, fill_variables
 from opsvisor.config.units import Refused, did_you_mean
 from opsvisor.core.plan import EventFeed, Group, Plan
@@ -146,7 +147,7 @@ def _auto_logs(decoded: Decoded, environ: Mapping[str, str]) -> _AutoLogs:
         folder=daemon.absolute(("child_log_dir",), folder) if folder else usual_folder(),
         identifier=identifier,
         # Of the main file, the only one that may hold [daemon].
-        config_path=str(Path(daemon.place.file).absolute()),
+        config_path=str(absolute(Path(daemon.place.file))),
     )
 
 

@@ -220,7 +220,12 @@ class _Resolver:
         unix, http = server.options.unix, server.options.http
         if unix is None and http is None:
             uid = 0 if user is None else user.uid
-            return (UnixServer(name="unix", path=str(socket_of_user(uid, self._runtime))),)
+            path = str(socket_of_user(uid, self._runtime))
+            if is_too_long(path):
+                says = f"is needed: the default path is too long for a socket: '{path}'"
+                hint = f"{PATH_HINT}; set unix in [server], or a shorter XDG_RUNTIME_DIR or TMPDIR"
+                self._findings.problems.append(server.problem(("unix",), Refused(says, hint)))
+            return (UnixServer(name="unix", path=path),)
         servers: list[UnixServer | TcpServer] = []
         if unix is not None and server.is_sound("unix"):
             servers.append(self._unix(server, unix, identities))

@@ -14,6 +14,25 @@ _SUPERVISORS_HERE = (Path("supervisord.conf"), Path("etc/supervisord.conf"))
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
+def current_directory() -> Path:
+    """The current directory. If it was removed: as it was called, and nothing is found there."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path(str(Path("/proc/self/cwd").readlink()).removesuffix(" (deleted)"))
+
+
+def absolute(path: Path) -> Path:
+    """This path from the root on, also where the current directory was removed.
+
+    Then no `..` leads out of it by its name, as the kernel goes from what was removed.
+    """
+    try:
+        return path.absolute()
+    except FileNotFoundError:
+        return Path(os.path.normpath(current_directory() / path))
+
+
 def default_paths(argv0: str) -> list[Path]:
     """Where a configuration is looked for, best first: ours, then Supervisor's own list.
 
@@ -71,10 +90,13 @@ def runtime_dir(environ: Mapping[str, str] = os.environ) -> Path:
     """Where sockets live until the next boot. It isn't created here."""
     if os.geteuid() == 0:
         return OF_ROOT
-    if own := environ.get("XDG_RUNTIME_DIR"):
-        return Path(own, "opsvisor")
+    # What is relative is to be ignored, says the XDG base directory specification.
+    if (own := Path(environ.get("XDG_RUNTIME_DIR", ""))).is_absolute():
+        return own / "opsvisor"
     # Not tempfile.gettempdir(): it writes a test file, and its imports cost opsvisorctl 5 ms.
-    return Path(environ.get("TMPDIR") or "/tmp", f"opsvisor-{os.geteuid()}")  # noqa: S108 - the user is in the name
+    given = Path(environ.get("TMPDIR", ""))
+    base = given if given.is_absolute() else Path("/tmp")  # noqa: S108 - the user is in the name
+    return base / f"opsvisor-{os.geteuid()}"
 
 
 def default_socket(environ: Mapping[str, str] = os.environ) -> Path:

@@ -15,6 +15,7 @@ from opsvisor.config.problems import ConfigError, Place, Problem
 from opsvisor.config.search import (
     OF_ROOT,
     UNTRUSTED_HINT,
+    absolute,
     default_paths,
     default_socket,
     find,
@@ -219,7 +220,7 @@ def _from_toml(path: Path, environ: Mapping[str, str]) -> Connection:
         http = {"listen": http}
     if isinstance(unix, dict) and isinstance(unix.get("path"), str):
         socket = _text(unix["path"], environ)
-        url, table = f"unix://{path.absolute().parent / (socket or '')}", unix
+        url, table = f"unix://{absolute(path).parent / (socket or '')}", unix
     elif isinstance(http, dict) and isinstance(http.get("listen"), str):
         scheme = "https" if http.get("tls_cert") else "http"
         url, table = _tcp_url(scheme, http["listen"]), http
@@ -315,7 +316,9 @@ def _password(value: object, environ: Mapping[str, str]) -> str | None:
     return None if text is None or text.startswith("{SHA}") else text
 
 
-def _own_history(environ: Mapping[str, str]) -> str:
-    state = environ.get("XDG_STATE_HOME")
-    base = Path(state) if state else Path("~/.local/state").expanduser()
-    return str(base / "opsvisor" / "history")
+def _own_history(environ: Mapping[str, str]) -> str | None:
+    """None where it is nowhere: who has neither HOME nor an entry in passwd has no home."""
+    base = environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(base):  # noqa: PTH117 - as the next line
+        base = os.path.expanduser("~/.local/state")  # noqa: PTH111 - Path raises without a home
+    return f"{base}/opsvisor/history" if os.path.isabs(base) else None  # noqa: PTH117 - as above

@@ -134,6 +134,9 @@ def _unreached(error: NoDaemon) -> tuple[str, str]:
     match error.reason:
         case Unreached.MISSING | Unreached.REFUSED:
             return f"{error.url} {error.reason.value}", f"{_START_HINT}; or {_POINT_HINT}"
+        case Unreached.TOO_LONG:
+            hint = f"the kernel takes 107 bytes: give the socket a shorter path; or {_POINT_HINT}"
+            return f"error: {error.url} {error.reason.value}", hint
         case Unreached.UNKNOWN_HOST:
             return f"error: {error.url} {error.reason.value}: {error.detail}", _POINT_HINT
         case Unreached.DENIED:

@@ -100,9 +100,9 @@ def _control(flags: Mapping[str, str], words: Sequence[str]) -> int:
     try:
         client = client_of(connection)
     except BadUrl as error:
-        named = "OPSVISOR_URL" if wishes.url is None else "-s"
         typed = connection.url.rpartition("@")[2]  # before that may be a password
-        raise BadFlags(f"invalid value for {named} {typed!r}: {error}") from error
+        where = connection.found.removeprefix("as ").removesuffix(" says")  # -s, say, or a file
+        raise BadFlags(f"invalid value for {where} {typed!r}: {error}") from error
     except BadTls as error:
         raise BadFlags(f"{error}") from error
     session = Session(

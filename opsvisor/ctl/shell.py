@@ -1,5 +1,6 @@
 """The prompt: one command line after another until `quit`, `exit` or the end of input."""
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -90,7 +91,10 @@ def _history(history_file: str | None) -> "History":
 
     if history_file is None:
         return InMemoryHistory()
-    path = Path(history_file).expanduser()
+    found = os.path.expanduser(history_file)  # noqa: PTH111 - Path raises for an unknown ~user
+    if found.startswith("~"):
+        return InMemoryHistory()
+    path = Path(found)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.open("ab").close()

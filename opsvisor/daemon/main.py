@@ -11,7 +11,14 @@ from opsvisor import __version__
 from opsvisor.api.passed import PassedSockets
 from opsvisor.api.server import BindError
 from opsvisor.config.problems import ConfigError, OpsvisorError
-from opsvisor.config.search import default_paths, find, runtime_dir, warning_about
+from opsvisor.config.search import (
+    absolute,
+    current_directory,
+    default_paths,
+    find,
+    runtime_dir,
+    warning_about,
+)
 from opsvisor.config.settings import DaemonSettings, Dialect, Loaded
 from opsvisor.daemon import allocator
 from opsvisor.daemon.check import check_take_over
@@ -64,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(known[flags.info])
         return EXIT_OK
     # Where we are now: a daemon leaves it, and a file that is reread must mean the same as before.
-    start_directory = _current() if hand_over is None else Path(hand_over.directory)
+    start_directory = current_directory() if hand_over is None else Path(hand_over.directory)
     # Before we become somebody else: who has another one.
     runtime = Path(hand_over.runtime) if hand_over and hand_over.runtime else runtime_dir()
     found = Path(flags.config_file) if flags.config_file is not None else find(sys.argv[0])
@@ -77,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     problem = unreadable(found)
     if problem:
         return _fail(problem)
-    path = start_directory / found
+    path = absolute(found) if hand_over is None else start_directory / found
     if advice := warning_about(path, given=flags.config_file is not None):
         sys.stderr.write(f"warning: {advice}\n")
 
@@ -94,14 +101,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _check_take_over(hand_over, loaded, runtime)
     invocation = this_invocation(str(start_directory), str(runtime))
     return _serve(loaded, read, invocation, hand_over)
-
-
-def _current() -> Path:
-    """The current directory. If it was removed: as it was called, and nothing is found there."""
-    try:
-        return Path.cwd()
-    except FileNotFoundError:
-        return Path(str(Path("/proc/self/cwd").readlink()).removesuffix(" (deleted)"))
 
 
 def _hand_over(flags: Flags) -> HandOver | None:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from opsvisor.api.server import url_of
+from opsvisor.config.listening import PATH_HINT, is_too_long
 from opsvisor.config.load import Additions, load, native
-from opsvisor.config.problems import ConfigError
-from opsvisor.config.settings import DaemonSettings, Loaded
+from opsvisor.config.problems import ConfigError, Place, Problem
+from opsvisor.config.settings import DaemonSettings, Loaded, TcpServer, UnixServer
 from opsvisor.daemon import overrides
 
 _Reader = Callable[[Path, Mapping[str, str]], Loaded]
@@ -66,11 +68,24 @@ def _told_apart(read: _Reader) -> _Reader:
 
     def reader(path: Path, environ: Mapping[str, str]) -> Loaded:
         try:
-            return read(path, environ)
+            loaded = read(path, environ)
         except ConfigError as error:
             raise SupervisorFileError(error.problems, error.warnings) from error
+        # Not where the file is read: opsvisorctl migrate leaves such a server out.
+        if problems := [_too_long(path, one) for one in loaded.settings.servers if _is_long(one)]:
+            raise SupervisorFileError(problems, loaded.warnings)
+        return loaded
 
     return reader
+
+
+def _is_long(server: UnixServer | TcpServer) -> bool:
+    return isinstance(server, UnixServer) and is_too_long(server.path)
+
+
+def _too_long(file: Path, server: UnixServer | TcpServer) -> Problem:
+    what = f"[{server.name}] has too long a path for a socket: {url_of(server)}"
+    return Problem(Place(str(file)), what, PATH_HINT)
 
 
 def _event_kinds() -> Collection[str]:

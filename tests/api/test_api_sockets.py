@@ -99,3 +99,10 @@ def test_an_owner_that_can_not_be_had_is_told_as_such() -> None:
         " or take one of yours"
     )
     assert refused.value.errno == errno.EPERM
+
+
+def test_a_path_that_is_too_long() -> None:
+    """Python says so without a number."""
+    with pytest.raises(BindError, match="the path is too long\n    hint: the kernel") as told:
+        bind(UnixServer(name="unix", path=f"/{'x' * 107}"))
+    assert told.value.errno == errno.ENAMETOOLONG

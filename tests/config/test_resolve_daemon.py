@@ -1,10 +1,13 @@
 import os
+import pwd
 from pathlib import Path
 
 import pytest
 from config_files import Complaints, Load
 
-from opsvisor.config.load import native
+from opsvisor.config.load import Additions, native
+from opsvisor.config.problems import ConfigError
+from opsvisor.config.search import OF_ROOT
 from opsvisor.config.settings import Credentials, TcpServer, UnixServer
 
 
@@ -91,6 +94,33 @@ def test_a_socket_path_has_an_end(complaints: Complaints) -> None:
     text = complaints(f"[server]\nunix = '{path}'")
     assert f"server: unix.path is too long for a socket: '{path}'" in text
     assert "the kernel takes 107 bytes" in text
+
+
+def test_the_default_path_can_be_too_long_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is from is named, and what to do."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    path = tmp_path / "opsvisor.toml"
+    path.touch()
+    with pytest.raises(ConfigError) as caught:
+        native(path, {"XDG_RUNTIME_DIR": f"/{'x' * 90}"})
+    text = str(caught.value)
+    assert "server: unix is needed: the default path is too long for a socket: '/xxx" in text
+    assert "the kernel takes 107 bytes; set unix in [server], or a shorter XDG_RUNTIME_DIR" in text
+
+
+def test_the_socket_of_another_user(tmp_path: Path) -> None:
+    """Where root starts the daemon and it becomes that user, it has a directory of its own."""
+    path = tmp_path / "opsvisor.toml"
+    path.write_text("[daemon]\nuser = 'nobody'\n")
+    uid = pwd.getpwnam("nobody").pw_uid
+    for runtime, socket in (
+        (OF_ROOT, f"/run/opsvisor/user-{uid}/opsvisor.sock"),
+        (Path("/run/user/7/opsvisor"), "/run/user/7/opsvisor/opsvisor.sock"),
+    ):
+        loaded = native(path, {}, Additions(runtime=runtime))
+        assert loaded.settings.servers == (UnixServer(name="unix", path=socket),)
 
 
 def test_paths_of_the_daemon(load: Load, tmp_path: Path) -> None:

@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 
 from opsvisor.config.search import (
+    OF_ROOT,
+    absolute,
+    current_directory,
     default_paths,
     default_socket,
     find,
     runtime_dir,
+    socket_of_user,
     untrusted,
     warning_about,
 )
@@ -48,7 +52,9 @@ def test_the_first_one_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     [
         (0, {"XDG_RUNTIME_DIR": "/run/user/0"}, "/run/opsvisor"),
         (1000, {"XDG_RUNTIME_DIR": "/run/user/1000"}, "/run/user/1000/opsvisor"),
+        (1000, {"XDG_RUNTIME_DIR": "run/1000"}, "/tmp/opsvisor-1000"),  # relative: to be ignored
         (1000, {"TMPDIR": "/var/tmp"}, "/var/tmp/opsvisor-1000"),
+        (1000, {"TMPDIR": "tmp"}, "/tmp/opsvisor-1000"),
         (1000, {}, "/tmp/opsvisor-1000"),
     ],
 )
@@ -59,6 +65,29 @@ def test_runtime_directories(
     monkeypatch.setattr(os, "geteuid", lambda: uid)
     assert str(runtime_dir(environ)) == directory
     assert str(default_socket(environ)) == f"{directory}/opsvisor.sock"
+
+
+def test_the_socket_of_a_daemon_with_a_user() -> None:
+    """Root makes it a directory of its own; others are that user already."""
+    assert str(socket_of_user(7, OF_ROOT)) == "/run/opsvisor/user-7/opsvisor.sock"
+    assert str(socket_of_user(0, OF_ROOT)) == "/run/opsvisor/opsvisor.sock"
+    assert str(socket_of_user(7, Path("/run/user/7/opsvisor"))) == (
+        "/run/user/7/opsvisor/opsvisor.sock"
+    )
+
+
+def test_a_current_directory_that_was_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is called as it was; what is beside it is found by a name that is there."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    assert absolute(Path("../x")) == gone / "../x"
+    gone.rmdir()
+    assert current_directory() == gone
+    assert absolute(Path("../x")) == tmp_path / "x"
+    assert absolute(Path("/x")) == Path("/x")
 
 
 @pytest.mark.parametrize("name", ["opsvisor.toml", "supervisord.conf", "etc/supervisord.conf"])

@@ -301,7 +301,7 @@ def test_nobody_there(tmp_path: Path) -> None:
     for url, reason in {
         f"unix://{tmp_path}/missing": Unreached.MISSING,
         f"unix://{tmp_path}/stale": Unreached.REFUSED,
-        f"unix://{tmp_path}/{'x' * 200}": Unreached.REFUSED,  # longer than a socket's name may be
+        f"unix://{tmp_path}/{'x' * 200}": Unreached.TOO_LONG,
         f"http://127.0.0.1:{closed}": Unreached.REFUSED,
         "http://nobody.invalid:1": Unreached.UNKNOWN_HOST,
     }.items():

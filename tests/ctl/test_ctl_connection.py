@@ -1,6 +1,7 @@
 """Which daemon is asked, and what is said when nobody answers."""
 
 import json
+import os
 import socket
 from pathlib import Path
 
@@ -234,3 +235,44 @@ def test_supervisors_file(run: Ctl, daemon: RecordedDaemon, tmp_path: Path) -> N
     ran = run("-c", path, "version")
     assert ran.status == 2
     assert "does not include supervisorctl section" in ran.err
+
+
+def test_a_path_that_is_too_long(run: Ctl) -> None:
+    """No daemon can listen there, so there is none to be started."""
+    url = f"unix:///{'x' * 150}"
+    ran = run("-s", url, "status")
+    assert ran[:2] == (4, f"error: {url} is too long for a socket\n")
+    assert "hint: the kernel takes 107 bytes: give the socket a shorter path" in ran.err
+
+
+def test_an_address_that_is_none_is_told_with_where_it_is_from(run: Ctl, tmp_path: Path) -> None:
+    """It need not be OPSVISOR_URL."""
+    path = _written(tmp_path / "s.conf", "[supervisorctl]\nserverurl=nonsense\n")
+    ran = run("-c", path, "status")
+    assert ran.status == 2
+    assert f"invalid value for {path} 'nonsense': " in ran.err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes a user that nobody knows")
+def test_who_has_no_home_has_no_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is no reason not to be answered."""
+    path = _written(tmp_path / "x.toml", '[server]\nunix = "s"\n')
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    for wishes in (Wishes(config_file=path), Wishes(url="unix:///s"), Wishes()):
+        assert discover(wishes, _NOWHERE, {}).history_file is None
+        assert discover(wishes, _NOWHERE, {"XDG_STATE_HOME": "x"}).history_file is None
+        known = discover(wishes, _NOWHERE, {"XDG_STATE_HOME": "/x"})
+        assert known.history_file == "/x/opsvisor/history"
+
+
+def test_in_a_directory_that_was_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file can be reached all the same, and so can the daemon that it names."""
+    _written(tmp_path / "x.toml", '[server]\nunix = "s"\n')
+    _written(tmp_path / "x.conf", "[supervisorctl]\nserverurl=unix://../s\n")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for name in ("x.toml", "x.conf"):
+        found = discover(Wishes(config_file=f"../{name}"), _NOWHERE, {})
+        assert found.url == f"unix://{tmp_path}/s"

@@ -187,3 +187,17 @@ def test_no_daemon_is_looked_for(run: Ctl, conf: Path, tmp_path: Path) -> None:
     (tmp_path / "opsvisor.toml").write_text("[[[")
     os.environ.pop("OPSVISOR_URL", None)
     assert run("migrate", str(conf)).status == Exit.OK
+
+
+def test_from_a_directory_that_was_removed(
+    run: Ctl, conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file can be named from anywhere."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for name in (str(conf), f"../{conf.name}"):
+        ran = run("migrate", name)
+        assert ran.status == Exit.OK
+        assert tomli.loads(ran.out)["server"]["unix"]["path"] == f"{tmp_path}/s"

@@ -4,12 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
 from commands import run_program
 from daemon import StartDaemon
 from home import Dialect, Home, Programs
 from procfs import status_of
 
+from opsvisor.config.problems import ConfigError
 from opsvisor.daemon.reading import read_configuration
 
 INI = Programs("[program:web]\ncommand = $VICTIM 'say \x1b[31mred'\n", Dialect.INI)
@@ -100,3 +103,15 @@ def test_escapes_are_stripped_in_toml_too(start_daemon: StartDaemon) -> None:
         "[program.web]\ncommand = \"$VICTIM 'say \\u001b[31mred'\"\n", options=["-t"]
     )
     assert "\x1b" not in daemon.until_says("web", "red")
+
+
+def test_a_socket_of_supervisors_that_is_too_long(tmp_path: Path) -> None:
+    """A daemon that could not listen there is refused beforehand, and by --check."""
+    path = tmp_path / "supervisord.conf"
+    path.write_text(f"[supervisord]\n[unix_http_server]\nfile = /{'x' * 107}\n")
+    with pytest.raises(ConfigError) as caught:
+        read_configuration(path, {}, tmp_path)
+    assert str(caught.value) == (
+        f"{path}: [unix_http_server] has too long a path for a socket: unix:///{'x' * 107}\n"
+        "    hint: the kernel takes 107 bytes"
+    )

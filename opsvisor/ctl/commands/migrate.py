@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from opsvisor.config.problems import ConfigError, system_says
+from opsvisor.config.search import absolute
 from opsvisor.core.struct import Struct
 from opsvisor.ctl import failures
 from opsvisor.ctl.exit_codes import Exit
@@ -106,7 +107,7 @@ def _read(words: Sequence[str]) -> _Wishes:
         raise BadArguments("migrate takes one file of Supervisor's", status=Exit.BAD_ARGUMENTS)
     output, directory = values.get("--output"), values.get("--directory")
     return _Wishes(
-        source=Path(files[0]).absolute(),
+        source=absolute(Path(files[0])),
         output=Path(output) if output else None,
         directory=Path(directory) if directory else None,
         force=force,
@@ -156,7 +157,7 @@ def _summary(wishes: _Wishes, done: "Migration") -> str:
 def _report(wishes: _Wishes, done: "Migration") -> MigrationReport:
     return MigrationReport(
         complete=not done.differences,
-        output=str(wishes.output.absolute()) if wishes.output else "",
+        output=str(absolute(wishes.output)) if wishes.output else "",
         files=list(done.files),
         differences=[_finding(finding) for finding in done.differences],
         notes=[_finding(finding) for finding in done.notes],

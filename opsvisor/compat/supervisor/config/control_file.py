@@ -12,6 +12,7 @@ from opsvisor.compat.supervisor.config.expansions import environment_names, expa
 from opsvisor.compat.supervisor.config.ini import read_alone
 from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.config.problems import ConfigError, Place, Problem
+from opsvisor.config.search import absolute
 from opsvisor.core.struct import Struct, text_without
 
 _SECRETS = ("username", "password")
@@ -79,4 +80,4 @@ def _server_url(url: str) -> str:
 
 
 def _absolute(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - Path keeps `..`
+    return os.path.normpath(absolute(Path(os.path.expanduser(path))))  # noqa: PTH111 - as others

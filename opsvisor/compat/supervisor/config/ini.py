@@ -17,6 +17,7 @@ from opsvisor.compat.supervisor.config.departure import Departure
 from opsvisor.compat.supervisor.config.expansions import Names, expand
 from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.config.problems import ConfigError, Place, Problem
+from opsvisor.config.search import absolute
 from opsvisor.core.struct import Struct
 
 # Far more than anybody writes: what is larger is no configuration, or has no end (/dev/zero).
@@ -91,7 +92,7 @@ def read_all(path: Path, names: Names) -> Ini:
     """
     reading = _Reading()
     reading.read_main(path)
-    folder = path.absolute().parent
+    folder = absolute(path).parent
     warnings: list[Problem] = []
     include = reading.section("include")
     if include is not None:
@@ -295,7 +296,7 @@ class _Reading:
         return decoded(raw)
 
     def _parse(self, text: str, file: str) -> None:
-        self._folders.setdefault(file, str(Path(file).absolute().parent))
+        self._folders.setdefault(file, str(absolute(Path(file)).parent))
         try:
             self._parser.read_text(text, file)
         except configparser.MissingSectionHeaderError as why:

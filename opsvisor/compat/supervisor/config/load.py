@@ -24,6 +24,7 @@ from opsvisor.config.problems import ConfigError, Place, Problem
 from opsvisor.config.resolve_daemon import client_limits
 from opsvisor.config.resolve_metrics import metrics_settings
 from opsvisor.config.resolve_tls import tls_spec
+from opsvisor.config.search import absolute
 from opsvisor.config.settings import DaemonSettings, Loaded
 from opsvisor.core.plan import Plan
 
@@ -49,7 +50,7 @@ def load(
     Raises ConfigError with all problems at once; syntax errors come alone, because they make
     values doubtful.
     """
-    start = (start_directory or Path()).absolute()
+    start = absolute(start_directory or Path())
     path = start / path
     names: Names = {**environment_names(environ), "host_node_name": platform.node()}
     ini = read_all(path, names)

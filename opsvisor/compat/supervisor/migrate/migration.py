@@ -15,6 +15,7 @@ from opsvisor.compat.supervisor.migrate.source import Source, read_source
 from opsvisor.compat.supervisor.migrate.tables import Tables, write_tables
 from opsvisor.config.load import Additions, native_text
 from opsvisor.config.problems import ConfigError, Place
+from opsvisor.config.search import absolute
 from opsvisor.config.settings import Loaded
 from opsvisor.core.plan import Plan
 from opsvisor.core.struct import Struct, replace
@@ -39,7 +40,7 @@ def migrate(
     `start` is the directory supervisord was started in; None is the current one. Raises
     ConfigError if Supervisor's file can't be used.
     """
-    start = (start or Path()).absolute()
+    start = absolute(start or Path())
     loaded, environ, assumed = _load(path, environ, start)
     source = read_source(path, loaded, environ, start=start)
     findings = Findings()
