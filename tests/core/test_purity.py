@@ -12,6 +12,7 @@ ALLOWED = {
     "collections.abc",
     "dataclasses",
     "enum",
+    "functools",  # what is remembered by `cache` is what it would be anyway
     "heapq",
     "re",
     "signal",  # for the names of signals
