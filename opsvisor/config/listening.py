@@ -20,8 +20,7 @@ def read(url: str, options: SocketOptions, owner: tuple[int, int] | None) -> Soc
     address: Address = ADDRESS.read(place)
     if not address.port:
         raise Refused("has no port that could be told to anybody", SOCKET_HINT)
-    host = "" if address.host == "*" else address.host.lower()
-    return TcpSocketSpec(host=host, port=address.port, backlog=options.backlog)
+    return TcpSocketSpec(host=address.host.lower(), port=address.port, backlog=options.backlog)
 
 
 def is_too_long(path: str) -> bool:

@@ -64,7 +64,7 @@ def _address(value: Any) -> Address:
         raise Refused("is not an address", f"an IPv6 address goes into brackets; {hint}")
     if not colon or not _PORT.fullmatch(port) or int(port) > 65535:  # noqa: PLR2004 - a port has 16 bits
         raise Refused("is not an address with a port from 0 to 65535", hint)
-    return Address(host=host, port=int(port))
+    return Address(host="" if host == "*" else host, port=int(port))  # as in Supervisor's files
 
 
 def _endpoint(value: Any) -> Endpoint:

@@ -25,7 +25,7 @@ from opsvisor.config.search import (
 
 _PROMPT = "opsvisor"
 _LOOPBACK = re.compile(r"https?://(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?/?")
-_ANY_HOST = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to connect
+_ANY_HOST = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to connect
 
 
 class BadControlFile(ConfigError):  # noqa: N818 - the name says what happened

@@ -66,7 +66,9 @@ def test_loopback_needs_no_credentials(listen: str, host: str, port: int, load: 
     assert servers == (TcpServer(name="http", host=host, port=port),)
 
 
-@pytest.mark.parametrize("listen", [":9001", "0.0.0.0:9001", "[::]:9001", "example.org:9001"])
+@pytest.mark.parametrize(
+    "listen", [":9001", "*:9001", "0.0.0.0:9001", "[::]:9001", "example.org:9001"]
+)
 def test_the_network_needs_credentials(listen: str, complaints: Complaints, load: Load) -> None:
     """Unless the configuration says by name that anybody may come in."""
     table = f"[server.http]\nlisten = '{listen}'\n"
@@ -85,6 +87,15 @@ def test_credentials_come_in_pairs(given: str, lacking: str, complaints: Complai
     assert text == (
         f"opsvisor.toml:2: server: unix.{given} is set without a {lacking}\n"
         "    hint: clients log in with both"
+    )
+
+
+@pytest.mark.parametrize("listen", [":9001", "*:9001"])
+def test_all_interfaces_are_no_host(listen: str, load: Load) -> None:
+    """The star is how Supervisor's files say it, and the sockets of programs."""
+    text = f"[server]\nhttp = {{ listen = '{listen}', allow_anonymous = true }}"
+    assert load(text).settings.servers == (
+        TcpServer(name="http", host="", port=9001, allow_anonymous=True),
     )
 
 

@@ -57,6 +57,7 @@ def test_the_order_of_the_sources(tmp_path: Path) -> None:
         ('[server.unix]\npath = "o.sock"\nmode = "0660"', "unix://{here}/o.sock"),
         ('[server.http]\nlisten = "127.0.0.1:9001"', "http://127.0.0.1:9001"),
         ('[server.http]\nlisten = ":9001"', "http://127.0.0.1:9001"),
+        ('[server.http]\nlisten = "*:9001"', "http://127.0.0.1:9001"),
         ('[server]\nhttp = "127.0.0.1:9001"', "http://127.0.0.1:9001"),
         ('[server.http]\nlisten = "0.0.0.0:9001"', "http://127.0.0.1:9001"),
         ('[server.http]\nlisten = "[::]:9001"', "http://[::1]:9001"),
