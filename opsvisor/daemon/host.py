@@ -40,12 +40,31 @@ def keep_descriptors_from_children() -> None:
     """Mark everything that was inherited as close-on-exec: a program gets its three streams.
 
     With this, and with Python's own descriptors, nothing has to be closed between fork and exec.
+    HostError without /proc.
     """
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - numbers, not paths
+    try:
+        names = os.listdir("/proc/self/fd")  # noqa: PTH208 - numbers, not paths
+    except OSError as error:
+        raise HostError(
+            f"cannot read /proc/self/fd: {error.strerror}\n"
+            "    hint: opsvisord needs a /proc: mount -t proc proc /proc"
+        ) from error
+    for name in names:
         descriptor = int(name)
         if descriptor > 2:  # noqa: PLR2004 - after standard error
             with contextlib.suppress(OSError):
                 os.set_inheritable(descriptor, False)
+
+
+def fail_without_null() -> None:
+    """HostError without /dev/null, from which most programs read."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        raise HostError(
+            f"cannot open /dev/null: {error.strerror}\n"
+            "    hint: every program needs one: mknod -m 666 /dev/null c 1 3"
+        ) from error
 
 
 def return_to(directory: int | None) -> None:

@@ -29,6 +29,7 @@ from opsvisor.daemon.hand_over import HandOver, HandOverError, announced
 from opsvisor.daemon.host import (
     Background,
     become,
+    fail_without_null,
     is_first_process,
     keep_descriptors_from_children,
     make_room_for_socket,
@@ -190,6 +191,7 @@ def _serve(
 def _prepare_host(loaded: Loaded, runtime: Path) -> list[str]:
     """Make this process what a configuration asks for; lines for the log. Or HostError."""
     settings = loaded.settings
+    fail_without_null()
     raised = raise_limits(settings, loaded.plan)
     if settings.user is None:
         return raised

@@ -2,12 +2,13 @@
 
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import run_program
-from daemon import Daemon, StartDaemon
+from commands import BIN, run_program
+from daemon import PATIENCE, Daemon, StartDaemon
 from home import Dialect, Home, Programs
 from http_requests import free_port
 
@@ -132,3 +133,35 @@ def test_what_nothing_shows_beforehand(daemon: Daemon, home: Home, port: int, ot
     daemon.home.rewrite(PROGRAM.text)
     daemon.begin_again()
     assert daemon.status("web").pid == pid
+
+
+_TRIAL = ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
+
+
+@pytest.mark.skipif(
+    subprocess.run(_TRIAL, check=False, capture_output=True).returncode != 0,
+    reason="only root can have a /proc and a /dev of its own",
+)
+@pytest.mark.parametrize(
+    ("folder", "told", "hint"),
+    [
+        ("/proc", "cannot read /proc/self/fd: No such file or directory", "mount -t proc proc"),
+        ("/dev", "cannot open /dev/null: No such file or directory", "mknod -m 666 /dev/null"),
+    ],
+)
+def test_a_machine_that_lacks_something(home: Home, folder: str, told: str, hint: str) -> None:
+    """A container that was put together by hand, say: one line says what is missing."""
+    home.write(Programs('[program.web]\ncommand = "sleep 1000"\n'))
+    empty = f'mount -t tmpfs none {folder} && exec "$@"'
+    ran = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", empty, "sh", BIN / "opsvisord", "-c", home.config],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert ran.returncode == 2
+    assert f"Error: {told}\n    hint: " in ran.stderr
+    assert hint in ran.stderr
+    assert "Traceback" not in ran.stderr
