@@ -79,7 +79,8 @@ class Progress:
                 self._stream = self._session.client.watch(interval=SELDOM)
             except (ApiError, NoDaemon):
                 return self
-            self._begin(self._watch, self._stream)
+            if not self._begin(self._watch, self._stream):
+                return self
         self._begin(self._draw)
         return self
 
@@ -114,10 +115,15 @@ class Progress:
         """For how long it has been going on."""
         return time.monotonic() - self._begun
 
-    def _begin(self, work: Callable[..., None], *arguments: object) -> None:
+    def _begin(self, work: Callable[..., None], *arguments: object) -> bool:
+        """Whether there is a thread for it."""
         thread = threading.Thread(target=work, args=arguments, daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # too many processes: no reason not to stop one
+            return False
         self._threads.append(thread)
+        return True
 
     def _watch(self, stream: Stream[Watched]) -> None:
         try:

@@ -1,7 +1,7 @@
 """One user at one daemon: runs command lines, and turns every failure into text and a status."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from getpass import getpass
 from importlib import import_module
 from typing import Protocol, cast
@@ -29,6 +29,15 @@ class BadArguments(Exception):  # noqa: N818 - the name says what happened
         self.status = status
         self.with_help = with_help
         super().__init__(f"{prefix}{text}")
+
+
+def start_thread(start: Callable[[], object]) -> None:
+    """Start one so, for a command that can't do without. BadArguments where none can be made."""
+    try:
+        start()
+    except RuntimeError as error:
+        what = "no thread can be made here: too many processes (ulimit -u)"
+        raise BadArguments(what, with_help=False, prefix="ERROR: ") from error
 
 
 class Leave(Exception):  # noqa: N818 - not an error

@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ctl_runs import Ctl
@@ -24,12 +25,21 @@ from recorded_daemon import (
 from terminals import environment, on_terminal, read_to_end, read_until, shown
 
 from opsvisor import wire
-from opsvisor.ctl.progress import is_down, is_replaced, is_settled, standing
+from opsvisor.client import Client
+from opsvisor.ctl.output import Format, Output
+from opsvisor.ctl.progress import Progress, is_down, is_replaced, is_settled, standing
+from opsvisor.ctl.session import BadArguments, Session, start_thread
 
 _LIMIT = 60.0
 _WATCH = "GET /api/v1/watch?interval=3600.0"
 _ACTIONS = "POST /api/v1/actions"
 _MANY = [running(f"w:{number}") for number in range(30)]
+
+
+class _Refused(threading.Thread):
+    def start(self) -> None:
+        """As where no thread can be made."""
+        raise RuntimeError("can't start new thread")
 
 
 @pytest.fixture
@@ -147,6 +157,20 @@ def test_a_daemon_that_can_not_be_watched_is_asked_all_the_same(
     daemon.answers[_WATCH] = problem(404, "not_found")
     daemon.answers[_ACTIONS] = results(result("w:1"))
     assert shown(["-s", daemon.url, "stop", "w:1"], environment(tmp_path)) == "w:1: stopped\r\n"
+
+
+def test_without_a_thread_nothing_is_shown(
+    daemon: RecordedDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there are too many processes one wants to stop some. What needs a thread says so."""
+    session = Session(Client(daemon.url), Output(Format.TERMINAL), asks=False, found="")
+    # Those of the daemon that is played here are made as ever.
+    ours = SimpleNamespace(Thread=_Refused, Event=threading.Event)
+    monkeypatch.setattr("opsvisor.ctl.progress.threading", ours)
+    with Progress(session, "stopping", _MANY, is_down) as progress:
+        progress.until_hung_up()
+    with pytest.raises(BadArguments, match=r"ERROR: no thread .* too many processes"):
+        start_thread(_Refused())
 
 
 def test_who_is_waited_for() -> None:

@@ -9,7 +9,7 @@ from opsvisor.client import ApiError, LogGap, LogPiece, NoDaemon, Stream
 from opsvisor.ctl import names
 from opsvisor.ctl.commands.logs import print_piece
 from opsvisor.ctl.exit_codes import Exit
-from opsvisor.ctl.session import BadArguments, Session
+from opsvisor.ctl.session import BadArguments, Session, start_thread
 
 _FOLLOW_BYTES = 1024
 # Seconds between attempts while the process does not read; doubled from one to the next.
@@ -36,7 +36,7 @@ def _converse(session: Session, name: str) -> None:
     session.output.say("==> Press Ctrl-C to exit <==")
     with session.client.follow_log(name, "stdout", last_bytes=_FOLLOW_BYTES) as stream:
         printer = threading.Thread(target=_print_all, args=(session, stream))
-        printer.start()
+        start_thread(printer.start)
         try:
             _pass_lines_on(session, name)
         except KeyboardInterrupt:

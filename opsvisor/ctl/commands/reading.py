@@ -26,7 +26,7 @@ from opsvisor.ctl.log_lines import (
     wants_colours,
     width_of,
 )
-from opsvisor.ctl.session import BadArguments, Session
+from opsvisor.ctl.session import BadArguments, Session, start_thread
 from opsvisor.wire import LogLost, LogNames, LogRemark, LogSaid
 
 _LAST_LINES = 10
@@ -175,7 +175,7 @@ def _as_it_comes(stream: Stream[LogEvent]) -> Iterator[LogEvent | None]:
         finally:
             ended.put(None)
 
-    _thread.start_new_thread(read, ())
+    start_thread(lambda: _thread.start_new_thread(read, ()))
     try:
         while True:
             try:
