@@ -370,6 +370,31 @@ def test_variables_that_are_not_set_here(tmp_path: Path) -> None:
     ]
 
 
+def test_included_files_that_only_a_variable_finds(tmp_path: Path) -> None:
+    """A made-up value would find none of them, and lose them all in silence."""
+    write(tmp_path, A, "web/a.conf")
+    text = "[include]\nfiles = %(ENV_ROLE)s/*.conf\n"
+    with pytest.raises(ConfigError) as refused:
+        migrated(tmp_path, text)
+    (problem,) = refused.value.problems
+    assert (problem.where.line, problem.what, problem.hint) == (
+        8,
+        "files: ROLE isn't set here, so nobody can tell what [include] finds",
+        "set ROLE while you migrate, to what opsvisord will find it set to",
+    )
+    done = migrated(tmp_path, text, {"ROLE": "web"})
+    assert program(done)
+    assert [one.what for one in done.differences] == [
+        "files: what %(ENV_ROLE)s finds today is written into this file, nothing else"
+    ]
+
+
+def test_included_files_of_the_folder(tmp_path: Path) -> None:
+    """They are where the file is, whoever looks."""
+    write(tmp_path, A, "web/a.conf")
+    assert not differences(tmp_path, "[include]\nfiles = %(here)s/web/*.conf\n")
+
+
 def test_a_file_that_nobody_could_use(tmp_path: Path) -> None:
     """The reader's own problems, and where a made-up value would not do, the first ones."""
     with pytest.raises(ConfigError, match="is not an existing directory"):

@@ -14,7 +14,7 @@ from opsvisor.compat.supervisor.migrate.notes import take_notes
 from opsvisor.compat.supervisor.migrate.source import Source, read_source
 from opsvisor.compat.supervisor.migrate.tables import Tables, write_tables
 from opsvisor.config.load import Additions, native_text
-from opsvisor.config.problems import ConfigError, Place
+from opsvisor.config.problems import ConfigError, Place, Problem
 from opsvisor.config.search import absolute
 from opsvisor.config.settings import Loaded
 from opsvisor.core.plan import Plan
@@ -71,6 +71,7 @@ def _load(
         try:
             return load(path, known, start_directory=start), known, tuple(sorted(assumed))
         except ConfigError as error:
+            _refuse_unknown_folders(error)
             first = first or error
             found = [_missing(problem.what) for problem in error.problems]
             # [supervisord] may set what the others miss, once it can be read itself.
@@ -79,6 +80,24 @@ def _load(
             if not new:
                 raise first from None
             assumed |= {name: f"value-of-{name}" for name in new}
+
+
+def _refuse_unknown_folders(error: ConfigError) -> None:
+    """Raise ConfigError if files are looked for where only a variable knows.
+
+    With a value that is made up, [include] finds nothing: all its programs would be lost.
+    """
+    problems = [
+        Problem(
+            problem.where,
+            f"files: {name} isn't set here, so nobody can tell what [include] finds",
+            f"set {name} while you migrate, to what opsvisord will find it set to",
+        )
+        for problem in error.problems
+        if (name := _missing(problem.what)[1]) and "'include.files'" in problem.what
+    ]
+    if problems:
+        raise ConfigError(problems) from None
 
 
 def _missing(what: str) -> tuple[bool, str]:

@@ -60,12 +60,25 @@ class _Notes:
             findings.note(
                 "include", ini.sections["include"].where, what, "files added later aren't"
             )
+        self._note_folders_included()
         if any(_has_auto(spec) for spec in self._specs.values()):
             what = "logs called AUTO begin anew: the letters in their names are others"
             findings.note("", whole, what)
         for warning in self._source.loaded.warnings:
             tell = findings.differ if isinstance(warning, Departure) else findings.note
             tell(self._section_at(warning.where), warning.where, warning.what, warning.hint)
+
+    def _note_folders_included(self) -> None:
+        """Tell where other files would be found tomorrow, or elsewhere."""
+        include = self._source.ini.sections.get("include")
+        entry = include.entries.get("files") if include else None
+        for name in sorted(set(names_in(entry.value))) if entry else ():
+            assert entry is not None
+            if name == "here":
+                continue
+            what = f"files: what %({name})s finds today is written into this file, nothing else"
+            hint = "migrate once for each value that it has anywhere"
+            self._findings.differ("include", entry.where, what, hint)
 
     def _section_at(self, where: Place) -> str:
         """What the section is called in which this place is, "" if it is in none."""
