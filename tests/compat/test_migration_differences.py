@@ -399,5 +399,3 @@ def test_a_file_that_nobody_could_use(tmp_path: Path) -> None:
     """The reader's own problems, and where a made-up value would not do, the first ones."""
     with pytest.raises(ConfigError, match="is not an existing directory"):
         migrated(tmp_path, "directory = /nowhere/at/all\n")
-    with pytest.raises(ConfigError, match=r"contains names \('ENV_N'\) which cannot be expanded"):
-        migrated(tmp_path, f"{A}priority = %(ENV_N)s\n")

@@ -58,6 +58,8 @@ def _socket(reader: SectionReader, program: str) -> SocketSpec | None:
     owner, mode = reader.get(FcgiProgram.SOCKET_OWNER), reader.get(FcgiProgram.SOCKET_MODE)
     written = reader.with_names({"program_name": program}).get(FcgiProgram.SOCKET)
     if not written:
+        if written is None and reader.has(FcgiProgram.SOCKET):
+            return None  # refused by now
         what = f'[{reader.section.name}] section requires a "socket" line'
         reader.reject(FcgiProgram.SOCKET, what, _TAKES)
         return None

@@ -1,7 +1,7 @@
 """The way in: a file of Supervisor's becomes a `Loaded`."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -38,6 +38,7 @@ def load(
     start_directory: Path | None = None,
     given: Mapping[str, Any] = MappingProxyType({}),
     in_force: DaemonSettings | None = None,
+    made_up: Sequence[str] = (),
 ) -> Loaded:
     """Read a configuration of Supervisor and everything it includes.
 
@@ -45,16 +46,17 @@ def load(
     relative paths begin there, so that rereading finds what reading found although the daemon has
     gone to a folder of its own since. None is the current one. `given` are values for options of
     [supervisord] that the command line sets instead. `in_force` are the settings of a daemon that
-    keeps them: what programs take over from those, they have from these. The names that values
-    may use are a superset of Supervisor's: `here` and `host_node_name` are known everywhere.
-    Raises ConfigError with all problems at once; syntax errors come alone, because they make
-    values doubtful.
+    keeps them: what programs take over from those, they have from these. A folder with one of
+    `made_up` in its path need not be there: nobody knows yet what it is called. The names that
+    values may use are a superset of Supervisor's: `here` and `host_node_name` are known
+    everywhere. Raises ConfigError with all problems at once; syntax errors come alone, because
+    they make values doubtful.
     """
     start = absolute(start_directory or Path())
     path = start / path
     names: Names = {**environment_names(environ), "host_node_name": platform.node()}
     ini = read_all(path, names)
-    findings = Findings(ini.warnings)
+    findings = Findings(ini.warnings, made_up=made_up)
     supervisord = ini.sections.get("supervisord")
     if supervisord is None:
         what = ".ini file does not include supervisord section"

@@ -128,7 +128,7 @@ class EventListener:
 class FcgiProgram:
     """[fcgi-program:x], beside everything that [program:x] has."""
 
-    SOCKET = Option("socket", values.TEXT, "")
+    SOCKET: Option[str | None] = Option("socket", values.TEXT, None)
     SOCKET_OWNER: Option[tuple[int, int] | None] = Option("socket_owner", values.FCGI_OWNER, None)
     SOCKET_MODE: Option[int | None] = Option("socket_mode", values.FCGI_MODE, None)
     SOCKET_BACKLOG: Option[int | None] = Option("socket_backlog", values.BACKLOG, None)

@@ -10,7 +10,8 @@ from opsvisor.compat.supervisor.config.environment import Variables
 from opsvisor.compat.supervisor.config.expansions import Names, expand, expand_log_path
 from opsvisor.compat.supervisor.config.ini import Section
 from opsvisor.compat.supervisor.config.options import Option
-from opsvisor.compat.supervisor.config.refused import Refused
+from opsvisor.compat.supervisor.config.refused import NotThere, Refused
+from opsvisor.compat.supervisor.config.values import Kind
 from opsvisor.config.problems import ConfigError, Place, Problem
 
 T = TypeVar("T")
@@ -19,9 +20,14 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Findings:
-    """What is wrong, and what is only odd. The same finding twice is one finding."""
+    """What is wrong, and what is only odd. The same finding twice is one finding.
 
-    def __init__(self, warnings: Sequence[Problem] = ()) -> None:
+    `made_up` are values that stand for others which nobody knows: no folder is missed that has
+    one of them in its path.
+    """
+
+    def __init__(self, warnings: Sequence[Problem] = (), *, made_up: Sequence[str] = ()) -> None:
+        self.made_up = made_up
         self._problems: dict[Problem, None] = {}
         self._warnings: dict[Problem, None] = dict.fromkeys(warnings)
 
@@ -149,10 +155,18 @@ class SectionReader:
             names = {**self._names, "here": entry.here} if "%" in entry.value else {}
             of = f"{self.section.name}.{option.name}"
             text = expander(entry.value, names, of=of, secret=option.secret)
-            return option.kind.read(text, self._start)
+            return self._read_kind(option.kind, text)
         except Refused as why:
             self.reject(option, why.what, why.hint or f"{option.name} takes {option.kind.takes}")
             return option.default
+
+    def _read_kind(self, kind: Kind[T], text: str) -> T:
+        try:
+            return kind.read(text, self._start)
+        except NotThere as why:
+            if any(value in text for value in self._findings.made_up):
+                return cast("T", why.value)
+            raise
 
 
 class _Expander(Protocol):

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from opsvisor.compat.supervisor.config import accounts
 from opsvisor.compat.supervisor.config.environment import parse_environment
-from opsvisor.compat.supervisor.config.refused import Refused
+from opsvisor.compat.supervisor.config.refused import NotThere, Refused
 from opsvisor.config.kind import quote
 from opsvisor.config.settings import LogLevel
 from opsvisor.config.units import DURATION_MAX, SIZE_MAX, did_you_mean
@@ -195,7 +195,8 @@ def existing_directory(typed: str, start: Path) -> str:
     """A folder that is there now, `~` expanded, made absolute."""
     folder = os.path.expanduser(typed)  # noqa: PTH111 - Path raises for an unknown ~user
     if not folder or not os.path.isdir(start / folder):  # noqa: PTH112 - as below
-        raise Refused(f"{typed} is not an existing directory", f"mkdir -p {folder}")
+        what = f"{typed} is not an existing directory"
+        raise NotThere(what, f"mkdir -p {folder}", value=str(start / folder))
     return str(start / folder)
 
 
@@ -209,7 +210,7 @@ def path_in_directory(typed: str, start: Path) -> str:
     folder = os.path.dirname(path)  # noqa: PTH120 - Path has "." for "nothing in front"
     if folder and not os.path.isdir(start / folder):  # noqa: PTH112 - Path raises without access
         what = f"The directory named as part of the path {typed} does not exist"
-        raise Refused(what, f"mkdir -p {folder}")
+        raise NotThere(what, f"mkdir -p {folder}", value=path)
     return path
 
 

@@ -1,11 +1,16 @@
 """[supervisord] and the servers become [daemon] and [server.…]."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from opsvisor.compat.supervisor.config.ini import Entry, Section
 from opsvisor.compat.supervisor.config.own import LIMITS_SECTION, METRICS_SECTION
-from opsvisor.compat.supervisor.migrate.expressions import Marked, escape_variables, names_in
+from opsvisor.compat.supervisor.migrate.expressions import (
+    Marked,
+    escape_variables,
+    names_in,
+    variable_at_front,
+)
 from opsvisor.compat.supervisor.migrate.findings import Findings
 from opsvisor.compat.supervisor.migrate.leaves import (
     DAEMON,
@@ -19,6 +24,7 @@ from opsvisor.compat.supervisor.migrate.leaves import (
     Table,
 )
 from opsvisor.compat.supervisor.migrate.source import Source
+from opsvisor.compat.supervisor.migrate.wording import is_path
 from opsvisor.config import accounts
 from opsvisor.config.listening import is_loopback
 from opsvisor.config.option import options_of
@@ -33,13 +39,14 @@ from opsvisor.core.struct import Struct, field
 
 
 class DaemonTable(Struct, frozen=True, kw_only=True):
-    """A table about the daemon. `frozen` as in a program's."""
+    """A table about the daemon. `frozen` and `trusted` as in a program's."""
 
     header: tuple[str, ...]
     section: Section
     table: Table
     leaves: Leaves
     frozen: Mapping[str, frozenset[str]]
+    trusted: Mapping[str, str]
 
 
 def write_daemon(source: Source, findings: Findings) -> DaemonTable:
@@ -165,9 +172,8 @@ def _write_limits(source: Source, section: Section) -> DaemonTable:
 def _note_relative(writer: "_Writer", key: str, path: str, findings: Findings) -> None:
     """Say where a path begins that began where supervisord was started."""
     entry = writer.section.entries.get(key)
-    marked = writer.mark(key)
-    text = marked.text if marked else ""
-    if text.startswith(("/", "~", "Qm")):
+    plain = writer.source.mark(entry, {}, {}) if entry else None
+    if plain is not None and plain.text.startswith(("/", "~")):
         return
     written = f"{key} is relative" if entry else f"{key} isn't set"
     findings.note(
@@ -184,6 +190,7 @@ class _Writer(Struct):
     options: Table
     leaves: Leaves = field(default_factory=dict)
     frozen: dict[str, frozenset[str]] = field(default_factory=dict)
+    trusted: dict[str, str] = field(default_factory=dict)
 
     def done(self, *header: str) -> DaemonTable:
         for key, entry in self.section.entries.items():
@@ -194,6 +201,7 @@ class _Writer(Struct):
             table=self.options,
             leaves=self.leaves,
             frozen=self.frozen,
+            trusted=self.trusted,
         )
 
     def value(self, option: str, value: object) -> None:
@@ -226,7 +234,7 @@ class _Writer(Struct):
 
     def text(self, option: str, key: str, value: str) -> None:
         """A text that may name variables."""
-        self._choose(option, key, lambda text: text, lambda filled: filled == value, value)
+        self._choose(option, key, [str], lambda filled: filled == value, value)
 
     def path(self, option: str, key: str, value: str | None) -> None:
         """A path that may name variables; it is made absolute."""
@@ -234,10 +242,20 @@ class _Writer(Struct):
             return
         path = self._absolute(value)
 
-        def read(text: str) -> str:
-            return self._absolute(os.path.expanduser(text.strip()))  # noqa: PTH111 - as the reader
+        def expand(text: str) -> str:
+            return os.path.expanduser(text.strip())  # noqa: PTH111 - as the reader
 
-        self._choose(option, key, read, lambda filled: filled == path, path)
+        def begin_at_start(text: str) -> str:
+            return self._absolute(expand(text))
+
+        reads: list[Callable[[str], str]] = [begin_at_start]
+        marked = self.mark(key)
+        if marked is not None and marked.begins(marked.text.strip()):
+            reads.insert(0, expand)  # it is absolute by itself, if the value of the variable is
+        self._choose(option, key, reads, lambda filled: is_path(filled, path), path)
+        variable = variable_at_front((self.leaves[option,] or "").strip('"'))
+        if variable in self.source.made_up:
+            self.trusted[key] = variable
 
     def user(self, user: UserSpec | None) -> None:
         """The user by name."""
@@ -246,7 +264,7 @@ class _Writer(Struct):
             self._choose(
                 "user",
                 "user",
-                lambda text: text.strip(),
+                [str.strip],
                 lambda filled: filled in names,
                 user.name,
             )
@@ -265,7 +283,7 @@ class _Writer(Struct):
                 return False
 
         key = f"{table}.{option}"
-        self._choose_at((table, option), key, str.strip, is_same, str(number))
+        self._choose_at((table, option), key, [str.strip], is_same, str(number))
 
     def owner(self, owner: tuple[int, int] | None) -> None:
         """Whose a socket is, as it was written if that is understood here."""
@@ -284,7 +302,7 @@ class _Writer(Struct):
         literal = plain.text.strip() if plain else ""
         if not is_same(literal):
             literal = f"{uid}" if gid == accounts.UNCHANGED else f"{uid}:{gid}"
-        self._choose("owner", "chown", lambda text: text.strip(), is_same, literal)
+        self._choose("owner", "chown", [str.strip], is_same, literal)
 
     def mark(self, key: str) -> Marked | None:
         """The text of an option with its variables marked."""
@@ -295,30 +313,32 @@ class _Writer(Struct):
         self,
         option: str,
         key: str,
-        read: Callable[[str], str],
+        reads: Sequence[Callable[[str], str]],
         is_right: Callable[[str], bool],
         literal: str,
     ) -> None:
-        self._choose_at((option,), key, read, is_right, literal)
+        self._choose_at((option,), key, reads, is_right, literal)
 
     def _choose_at(
         self,
         path: Path,
         key: str,
-        read: Callable[[str], str],
+        reads: Sequence[Callable[[str], str]],
         is_right: Callable[[str], bool],
         literal: str,
     ) -> None:
-        """The text as it was written if it comes to the right value, or else the value."""
+        """The text as one of `reads` has it, if it comes to the right value, or else the value."""
         marked = self.mark(key)
-        template = marked.daemon(read(marked.text)) if marked is not None else None
-        if marked is not None and template is not None and self._is_filled(template, is_right):
-            self.frozen[key] = marked.frozen
-            self.leaves[path] = self.options.show(path, template)
-        else:
-            entry = self.section.entries.get(key)
-            self.frozen[key] = frozenset(names_in(entry.value)) if entry else frozenset()
-            self.leaves[path] = self.options.show(path, escape_variables(literal))
+        for read in reads if marked is not None else ():
+            assert marked is not None
+            template = marked.daemon(read(marked.text))
+            if template is not None and self._is_filled(template, is_right):
+                self.frozen[key] = marked.frozen
+                self.leaves[path] = self.options.show(path, template)
+                return
+        entry = self.section.entries.get(key)
+        self.frozen[key] = frozenset(names_in(entry.value)) if entry else frozenset()
+        self.leaves[path] = self.options.show(path, escape_variables(literal))
 
     def _is_filled(self, template: str, is_right: Callable[[str], bool]) -> bool:
         try:

@@ -16,6 +16,7 @@ _EXPANSION = re.compile(r"%(?:%|\((?P<name>(?:[^()]|\([^()]*\))*)\)(?P<form>[^a-
 _NUMBER_FORM = re.compile(r"(?P<width>0?\d?)(?:d|i|u|s)", re.ASCII)
 _VARIABLE = re.compile(r"\$(?=\{[A-Za-z_][A-Za-z0-9_]*\})")
 _NUMBER = "process_num"
+_AT_FRONT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class Marked(Struct, frozen=True, kw_only=True):
@@ -24,6 +25,10 @@ class Marked(Struct, frozen=True, kw_only=True):
     text: str
     templates: Mapping[str, str] = field(default_factory=dict)
     frozen: frozenset[str] = frozenset()
+
+    def begins(self, text: str) -> bool:
+        """Whether the first of a part of the text is a carried name."""
+        return any(text.startswith(mark) for mark in self.templates)
 
     def process(self, text: str) -> str | None:
         """A part of the text as a template of a process, where braces mean something."""
@@ -61,6 +66,12 @@ def escape_process(text: str) -> str:
 def escape_variables(text: str) -> str:
     """`text` as a value of the daemon that means just this."""
     return _VARIABLE.sub("$$", text)
+
+
+def variable_at_front(template: str) -> str:
+    """The variable that a template begins with, "" if with anything else."""
+    found = _AT_FRONT.match(template)
+    return found[1] if found else ""
 
 
 def names_in(raw: str) -> Iterator[str]:

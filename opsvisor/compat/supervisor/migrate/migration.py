@@ -1,26 +1,23 @@
 """The way in: a file of Supervisor's becomes the text of an opsvisor.toml, and a report."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from opsvisor.compat.supervisor.config.load import load
 from opsvisor.compat.supervisor.listeners.names import KINDS
 from opsvisor.compat.supervisor.migrate.compare import compare
 from opsvisor.compat.supervisor.migrate.control import check_control
 from opsvisor.compat.supervisor.migrate.document import write_text
 from opsvisor.compat.supervisor.migrate.findings import Finding, Findings
+from opsvisor.compat.supervisor.migrate.made_up import load_anyway, without
 from opsvisor.compat.supervisor.migrate.notes import take_notes
 from opsvisor.compat.supervisor.migrate.source import Source, read_source
-from opsvisor.compat.supervisor.migrate.tables import Tables, write_tables
+from opsvisor.compat.supervisor.migrate.tables import Tables, refuse_made_up, write_tables
 from opsvisor.config.load import Additions, native_text
-from opsvisor.config.problems import ConfigError, Place, Problem
+from opsvisor.config.problems import ConfigError, Place
 from opsvisor.config.search import absolute
 from opsvisor.config.settings import Loaded
 from opsvisor.core.plan import Plan
 from opsvisor.core.struct import Struct, replace
-
-_UNKNOWN = re.compile(r"contains names \('ENV_([A-Za-z_][A-Za-z0-9_]*)'\)")
 
 
 class Migration(Struct, frozen=True, kw_only=True):
@@ -41,12 +38,12 @@ def migrate(
     ConfigError if Supervisor's file can't be used.
     """
     start = absolute(start or Path())
-    loaded, environ, assumed = _load(path, environ, start)
-    source = read_source(path, loaded, environ, start=start)
+    source = read_source(path, load_anyway(path, environ, start), start=start)
     findings = Findings()
     tables = write_tables(source, findings)
+    refuse_made_up(source, tables)
     check_control(source, findings)
-    take_notes(source, tables, findings, assumed)
+    take_notes(source, tables, findings)
     _compare(source, tables, findings, start / target)
     return Migration(
         text=write_text(source, tables, findings),
@@ -54,56 +51,6 @@ def migrate(
         differences=tuple(findings.differences),
         notes=tuple(findings.notes),
     )
-
-
-def _load(
-    path: Path, environ: Mapping[str, str], start: Path
-) -> tuple[Loaded, Mapping[str, str], tuple[str, ...]]:
-    """The configuration, the environment it was read in, and variables that aren't set here.
-
-    They may be the daemon's secrets, and whoever migrates need not know them: they are given
-    values, and end as `${NAME}`.
-    """
-    assumed: dict[str, str] = {}
-    first: ConfigError | None = None
-    while True:
-        known = {**environ, **assumed}
-        try:
-            return load(path, known, start_directory=start), known, tuple(sorted(assumed))
-        except ConfigError as error:
-            _refuse_unknown_folders(error)
-            first = first or error
-            found = [_missing(problem.what) for problem in error.problems]
-            # [supervisord] may set what the others miss, once it can be read itself.
-            wanted = {name for is_first, name in found if is_first} or {n for _, n in found}
-            new = wanted - {"", *known}
-            if not new:
-                raise first from None
-            assumed |= {name: f"value-of-{name}" for name in new}
-
-
-def _refuse_unknown_folders(error: ConfigError) -> None:
-    """Raise ConfigError if files are looked for where only a variable knows.
-
-    With a value that is made up, [include] finds nothing: all its programs would be lost.
-    """
-    problems = [
-        Problem(
-            problem.where,
-            f"files: {name} isn't set here, so nobody can tell what [include] finds",
-            f"set {name} while you migrate, to what opsvisord will find it set to",
-        )
-        for problem in error.problems
-        if (name := _missing(problem.what)[1]) and "'include.files'" in problem.what
-    ]
-    if problems:
-        raise ConfigError(problems) from None
-
-
-def _missing(what: str) -> tuple[bool, str]:
-    """The variable that a problem is about, "" if about none; and whether [supervisord] has it."""
-    found = _UNKNOWN.search(what)
-    return ("'supervisord." in what, found[1]) if found else (False, "")
 
 
 def _compare(source: Source, tables: Tables, findings: Findings, target: Path) -> None:
@@ -129,7 +76,7 @@ def _compare(source: Source, tables: Tables, findings: Findings, target: Path) -
         ids=ids,
         groups=tables.groups,
     ):
-        findings.differ("", whole, str(difference))
+        findings.differ("", whole, without(source.made_up, str(difference)))
 
 
 def _without_what_is_told(loaded: Loaded, written: Loaded, tables: Tables) -> Loaded:

@@ -1,6 +1,6 @@
 """What there is to tell of a migration besides the fields that differ."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from opsvisor.compat.supervisor.config.departure import Departure
 from opsvisor.compat.supervisor.config.ini import Section
@@ -17,9 +17,9 @@ from opsvisor.core.spec import ProcessSpec
 _MOVED = "update leaves stopped what was stopped by hand, where supervisorctl's started it again"
 
 
-def take_notes(source: Source, tables: Tables, findings: Findings, assumed: Sequence[str]) -> None:
-    """Note all of it. `assumed` are variables that were given a value to read the file at all."""
-    _Notes(source, findings).take(tables, assumed)
+def take_notes(source: Source, tables: Tables, findings: Findings) -> None:
+    """Note all of it."""
+    _Notes(source, findings).take(tables)
 
 
 class _Notes:
@@ -29,26 +29,28 @@ class _Notes:
         self._specs = source.loaded.plan.specs()
         self._written_out: dict[str, list[Place]] = {}  # where `%(here)s` was, by what it is
 
-    def take(self, tables: Tables, assumed: Sequence[str]) -> None:
-        self._note_whole(assumed)
+    def take(self, tables: Tables) -> None:
+        self._note_whole()
         for section in self._source.ini.sections.values():
             self._note_unknown(section)
         for table in tables.of_programs():
             self._note_frozen(table)
             self._note_relative(table)
+            self._note_trusted(table)
             self._note_variables(table)
-        for other in (tables.daemon, *tables.servers, *tables.own):
+        for other in tables.of_daemon():
             self._note_frozen(other)
+            self._note_trusted(other)
         for section in self._source.ini.of_kind("group"):
             for key, entry in section.entries.items():
                 self._note_names(section, key, names_in(entry.value))
         self._note_folders()
 
-    def _note_whole(self, assumed: Sequence[str]) -> None:
+    def _note_whole(self) -> None:
         ini, findings = self._source.ini, self._findings
         whole = Place(ini.path)
         findings.note("", whole, _MOVED)
-        for name in assumed:
+        for name in sorted(self._source.made_up):
             what = (
                 f"{name} isn't set here; ${{{name}}} is written, and checked with a made-up value"
             )
@@ -114,6 +116,17 @@ class _Notes:
         for key, names in table.frozen.items():
             self._note_names(table.section, key, names)
 
+    def _note_trusted(self, table: ProgramTable | DaemonTable) -> None:
+        """Tell which paths may begin where nobody can see it yet."""
+        for key, name in table.trusted.items():
+            what = (
+                f"{key}: {name} isn't set here; what is written is only the same if it is an"
+                " absolute path"
+            )
+            hint = f"set {name} while you migrate to have it checked"
+            where = table.section.entries[key].where
+            self._findings.differ(table.section.name, where, what, hint)
+
     def _note_variables(self, table: ProgramTable) -> None:
         """Tell where blanks no longer make two words of one."""
         if table.variables_in_command:
@@ -133,6 +146,8 @@ class _Notes:
             elif name == "host_node_name":
                 what = f"{key}: %({name})s is written as the name of this machine"
                 self._findings.differ(section.name, entry.where, what)
+            elif name[4:] in self._source.made_up:
+                pass  # and not written: that is refused
             elif name in self._source.carried_by_daemon:
                 what = f"{key}: %({name})s is written as the value it has today"
                 hint = "only texts may name variables, as ${NAME}"

@@ -17,6 +17,7 @@ from opsvisor.compat.supervisor.migrate.leaves import PROGRAM, Leaves
 from opsvisor.compat.supervisor.migrate.source import Source, read_variables
 from opsvisor.compat.supervisor.migrate.wording import CONSTANT, CannotSay, Wording
 from opsvisor.config.schema import EarlyExit, KillTargets
+from opsvisor.config.settings import UnixServer
 from opsvisor.config.template import fill_variables
 from opsvisor.config.units import Refused
 from opsvisor.core.plan import EventFeed
@@ -30,7 +31,7 @@ from opsvisor.core.spec import (
     StdinMode,
     UnixSocketSpec,
 )
-from opsvisor.core.struct import Struct
+from opsvisor.core.struct import Struct, field
 
 _TARGETS = {
     (KillMode.PROCESS, KillMode.PROCESS): KillTargets.PROCESS,
@@ -48,7 +49,8 @@ def usable_name(name: str) -> str:
 class ProgramTable(Struct, frozen=True, kw_only=True):
     """A [program.`name`]. `ids` are its processes: as Supervisor has them, and as they are here.
 
-    `frozen` are the names, by the option of the section, that became today's values. `variables`
+    `frozen` are the names, by the option of the section, that became today's values, and `trusted`
+    variables that paths begin with, and that nobody knows to be absolute. `variables_in_command`
     says whether words of the command come out of the environment.
     """
 
@@ -59,6 +61,7 @@ class ProgramTable(Struct, frozen=True, kw_only=True):
     leaves: Leaves
     ids: Mapping[ProcessId, ProcessId]
     frozen: Mapping[str, frozenset[str]]
+    trusted: Mapping[str, str] = field(default_factory=dict)
     variables_in_command: bool = False
 
 
@@ -124,6 +127,7 @@ class _Writer(Wording):
                 for spec in self.specs
             },
             frozen=self.frozen,
+            trusted=self.trusted,
             variables_in_command=self.variables_in_command,
         )
 
@@ -219,6 +223,8 @@ class _Writer(Wording):
             candidates = [written, _SPECIAL.get(name)]
             if name == "SUPERVISOR_SERVER_URL" and name not in own and url is not None:
                 candidates.append(url.process(url.text))
+            if name == "SUPERVISOR_SERVER_URL":
+                candidates.append(self._server_url())
             template = self.choose(
                 "environment",
                 lambda spec, name=name: dict(spec.environment)[name],  # type: ignore[misc]  # bound
@@ -236,6 +242,16 @@ class _Writer(Wording):
         self.frozen["environment"] = frozenset(frozen) | (
             marked.frozen - CONSTANT if marked else frozenset()
         )
+
+    def _server_url(self) -> str | None:
+        """That of the daemon's socket, where its path names variables; None of any other."""
+        server = next(iter(self.source.loaded.settings.servers), None)
+        if not isinstance(server, UnixServer):
+            return None
+        entry = self.source.ini.sections[server.name].entries["file"]
+        marked = self.source.mark(entry, self.source.carried_by_daemon, {})
+        written = marked.process(marked.text.strip()) if marked and marked.templates else None
+        return written and f"unix://{written}"
 
     def _restart(self) -> None:
         self.same(("min_uptime",), lambda spec: spec.min_uptime)

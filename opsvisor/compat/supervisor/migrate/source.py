@@ -13,6 +13,7 @@ from opsvisor.compat.supervisor.config.refused import Refused
 from opsvisor.compat.supervisor.config.sections import Findings
 from opsvisor.compat.supervisor.migrate.comments import Comments, collect
 from opsvisor.compat.supervisor.migrate.expressions import Marked, try_mark
+from opsvisor.compat.supervisor.migrate.made_up import Completed
 from opsvisor.config.settings import Loaded
 from opsvisor.core.struct import Struct
 
@@ -25,13 +26,14 @@ class Source(Struct, frozen=True, kw_only=True):
     `names` are what values may be expanded with, `carried` the templates for those that we have
     words for: in programs, and in the daemon's own values. `environment` are the variables of
     [supervisord], as templates of a process; None can't be said so. `own` is what the file says
-    to us.
+    to us. `made_up` are the values of `environ` that nobody set.
     """
 
     ini: Ini
     loaded: Loaded
     comments: Comments
     environ: Mapping[str, str]
+    made_up: Mapping[str, str]
     start: Path
     names: Names
     carried: Mapping[str, str]
@@ -53,8 +55,9 @@ class Source(Struct, frozen=True, kw_only=True):
         return try_mark(raw, {**self.names, **names, "here": entry.here}, carried)
 
 
-def read_source(path: Path, loaded: Loaded, environ: Mapping[str, str], *, start: Path) -> Source:
-    """The configuration at `path`, which was loaded with this environment and directory."""
+def read_source(path: Path, completed: Completed, *, start: Path) -> Source:
+    """The configuration at `path`, which was loaded in this directory."""
+    environ = completed.environ
     names: Names = {**environment_names(environ), "host_node_name": platform.node()}
     ini = read_all(start / path, names)
     carried = {f"ENV_{name}": f"${{{name}}}" for name in environ if _VARIABLE.fullmatch(name)}
@@ -69,9 +72,10 @@ def read_source(path: Path, loaded: Loaded, environ: Mapping[str, str], *, start
     }
     return Source(
         ini=ini,
-        loaded=loaded,
+        loaded=completed.loaded,
         comments=collect(ini),
         environ=environ,
+        made_up=completed.made_up,
         start=start,
         names=(all_names := {**names, **environment_names(variables)}),
         own=read_own(ini, all_names, Findings(), start=start),

@@ -11,8 +11,10 @@ from opsvisor.compat.supervisor.migrate.daemon import (
     write_own,
     write_server,
 )
+from opsvisor.compat.supervisor.migrate.expressions import names_in
 from opsvisor.compat.supervisor.migrate.findings import Findings
 from opsvisor.compat.supervisor.migrate.leaves import Leaves
+from opsvisor.compat.supervisor.migrate.made_up import refusal
 from opsvisor.compat.supervisor.migrate.programs import (
     ProgramTable,
     split,
@@ -20,8 +22,9 @@ from opsvisor.compat.supervisor.migrate.programs import (
     write_table,
 )
 from opsvisor.compat.supervisor.migrate.source import Source
-from opsvisor.compat.supervisor.migrate.wording import CannotSay
+from opsvisor.compat.supervisor.migrate.wording import CONSTANT, CannotSay
 from opsvisor.config.listening import is_too_long
+from opsvisor.config.problems import ConfigError, Problem
 from opsvisor.config.resolve import SHARED_GROUP_PRIORITY
 from opsvisor.config.settings import UnixServer
 from opsvisor.core.plan import EventFeed, Group
@@ -52,6 +55,10 @@ class Tables(Struct, frozen=True, kw_only=True):
         for tables in self.programs.values():
             yield from tables
 
+    def of_daemon(self) -> tuple[DaemonTable, ...]:
+        """The tables about the daemon itself."""
+        return (self.daemon, *self.servers, *self.own)
+
     def group_priority(self, group: Group) -> int | None:
         """The priority that has to be written: other than the one a group has by itself."""
         name = self.groups[group.name]
@@ -65,6 +72,37 @@ class Tables(Struct, frozen=True, kw_only=True):
 def write_tables(source: Source, findings: Findings) -> Tables:
     """The tables for this configuration. What can't be said goes to `findings`."""
     return _Writer(source, findings).write()
+
+
+def refuse_made_up(source: Source, tables: Tables) -> None:
+    """Raise ConfigError if anything is written that was made up."""
+    tables_of_all: list[ProgramTable | DaemonTable]
+    tables_of_all = [*tables.of_programs(), *tables.of_daemon()]
+    written = [text for table in tables_of_all for text in table.leaves.values()]
+    written += [table.name for table in tables.of_programs()]
+    names = [
+        n for n, value in source.made_up.items() if any(value in text for text in written if text)
+    ]
+    if not names:
+        return
+    frozen = [
+        (key, table.section.entries[key], names)
+        for table in tables_of_all
+        for key, names in table.frozen.items()
+        if key in table.section.entries
+    ]
+    problems: dict[Problem, None] = {}
+    for name in names:
+        direct = [(key, entry) for key, entry, held in frozen if f"ENV_{name}" in held]
+        # It may have come by way of another variable, whose value it is part of.
+        by_way = [
+            (key, entry)
+            for key, entry, held in frozen
+            if any(one.startswith("ENV_") for one in held)
+        ]
+        problems |= {refusal(key, entry, [name]): None for key, entry in direct or by_way}
+    assert problems, "what is written out has a name that was frozen"
+    raise ConfigError(tuple(problems))
 
 
 class _Writer:
@@ -188,7 +226,14 @@ class _Writer:
         command = section.entries.get("command")
         if own is None or command is None:
             return []
-        marked = self._source.mark(command, {}, {"program_name": label, "group_name": label})
+        # Of no process nobody has read it, so nobody has asked for its variables yet.
+        unread = {
+            name: f"${{{name[4:]}}}"
+            for name in names_in(command.value)
+            if name.startswith("ENV_") and name not in self._source.names
+        }
+        names = {**unread, "program_name": label, "group_name": label}
+        marked = self._source.mark(command, {**self._source.carried, **unread}, names)
         words = marked.process(marked.text) if marked else None
         if words is None or not any(split(words)[:1]):
             return []
@@ -213,7 +258,7 @@ class _Writer:
                 priority=own.priority,
                 leaves=leaves,
                 ids={},
-                frozen={},
+                frozen={"command": marked.frozen - CONSTANT} if marked else {},
             )
         ]
 

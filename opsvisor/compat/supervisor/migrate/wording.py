@@ -1,12 +1,18 @@
 """How one table says a value for all processes of a program, or that it can't."""
 
+import operator
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from opsvisor.compat.supervisor.config.expansions import Names
 from opsvisor.compat.supervisor.config.ini import Section
-from opsvisor.compat.supervisor.migrate.expressions import Marked, escape_process, names_in
+from opsvisor.compat.supervisor.migrate.expressions import (
+    Marked,
+    escape_process,
+    names_in,
+    variable_at_front,
+)
 from opsvisor.compat.supervisor.migrate.leaves import PROGRAM, Leaves, Path
 from opsvisor.compat.supervisor.migrate.source import Source
 from opsvisor.config.template import fill
@@ -18,6 +24,11 @@ T = TypeVar("T")
 
 # Names that are the same for everybody who reads the file: what is written out stays right.
 CONSTANT = frozenset({"process_num", "program_name", "group_name"})
+
+
+def is_path(filled: str, wanted: str) -> bool:
+    """Whether this is the absolute path that is wanted, before a reader has put it in order."""
+    return filled.startswith("/") and os.path.abspath(filled) == wanted  # noqa: PTH100 - Path keeps `..`
 
 
 class CannotSay(Exception):  # noqa: N818 - it says what happened
@@ -35,7 +46,8 @@ class Wording(Struct):
 
     `processes` are the names of the processes here, as soon as they are known. `carried` are the
     templates that names of the file become, `own_values` what its own `environment=` holds.
-    `frozen` are the names, by the option of the section, that became today's values.
+    `frozen` are the names, by the option of the section, that became today's values, and `trusted`
+    variables that paths begin with, and that nobody knows to be absolute.
     """
 
     source: Source
@@ -45,6 +57,7 @@ class Wording(Struct):
     groups: Mapping[str, str]
     leaves: Leaves = field(default_factory=dict)
     frozen: dict[str, frozenset[str]] = field(default_factory=dict)
+    trusted: dict[str, str] = field(default_factory=dict)
     processes: dict[ProcessId, str] = field(default_factory=dict)
     carried: dict[str, str] = field(default_factory=dict)
     own_values: dict[str, str] = field(default_factory=dict)
@@ -83,15 +96,20 @@ class Wording(Struct):
         if not self.alike(key, lambda spec: bool(value_of(spec))):
             return
         marked = self.mark(key, doubled=is_log)
-        written = None
+        written: list[str | None] = []
         if marked is not None:
             text = os.path.expanduser(marked.text) if is_log else marked.text  # noqa: PTH111 - as the reader
-            written = marked.process(self._absolute(text))
+            written = [marked.process(self._absolute(text))]
+            if marked.begins(text):  # which is absolute by itself, if its value is
+                written.insert(0, marked.process(text))
 
         def wanted(spec: ProcessSpec) -> str:
             return self._absolute(value_of(spec) or "")
 
-        self.put(path, self.choose(key, wanted, [written], marked=marked))
+        template = self.choose(key, wanted, written, marked=marked, is_right=is_path)
+        if (variable := variable_at_front(template)) in self.source.made_up:
+            self.trusted[key] = variable
+        self.put(path, template)
 
     def _absolute(self, text: str) -> str:
         return os.path.abspath(self.source.base / text)  # noqa: PTH100 - Path keeps `..`
@@ -104,12 +122,14 @@ class Wording(Struct):
         *,
         marked: Marked | None = None,
         with_process: bool = True,
+        is_right: Callable[[str, str], bool] = operator.eq,
     ) -> str:
         """The first template that gives the right value for each process, or the value itself."""
         for template in candidates:
             if template is not None and all(
-                self.fill(template, spec, with_process=with_process) == value_of(spec)
+                filled is not None and is_right(filled, value_of(spec))
                 for spec in self.specs
+                for filled in [self.fill(template, spec, with_process=with_process)]
             ):
                 self.frozen[key] = marked.frozen - CONSTANT if marked else frozenset()
                 return template
