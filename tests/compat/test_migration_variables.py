@@ -186,3 +186,72 @@ def test_a_made_up_value_is_no_other(tmp_path: Path) -> None:
     assert 'A = "value-of-X"' in done.text
     assert 'B = "${X}"' in done.text
     assert differences(tmp_path, text, {"Y": "made-up-value-of-X"}) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("%(ENV_X)s", "command: X is one word now, and was as many as are in it"),
+        ("x -a  %(ENV_X)s -b", "command: X is one word now, and was as many as are in it"),
+        ('x "%(ENV_X)s" %(ENV_X)s', "command: X is one word now, and was as many as are in it"),
+        ("x --y=%(ENV_X)s", ""),
+        ("x \"%(ENV_X)s\" '%(ENV_X)s'", ""),
+        ('sh -c "exec %(ENV_X)s"', ""),
+    ],
+)
+def test_variables_in_commands(tmp_path: Path, command: str, told: str) -> None:
+    """Where one stands for words it was as many as it has; within one, only if nobody knows it."""
+    text = f"[program:a]\ncommand = {command}\n"
+    done = migrated(tmp_path, text, {"X": "y"})
+    assert [one.what for one in done.differences] == [told] * bool(told)
+    note = "command: a variable is one word now, whatever blanks are in it"
+    assert (note in [one.what for one in done.notes]) is not bool(told)
+    unset = migrated(tmp_path, text)
+    assert program(unset) == program(done)
+    (difference,) = unset.differences
+    assert difference.what == told or (
+        f"{difference.what} ({difference.hint})" == "command: X isn't set here, and whatever is in"
+        " it can't be more than one word now (set X while you migrate to have it checked)"
+    )
+
+
+def test_a_variable_of_its_own_in_a_command(tmp_path: Path) -> None:
+    """What the file says is no secret, and known."""
+    text = "[program:a]\ncommand = x %(ENV_A)s\nenvironment = A=y\n"
+    assert program(migrated(tmp_path, text))[0] == 'command = "x y"'
+    assert not migrated(tmp_path, text).differences
+
+
+def test_only_that_is_written_out_which_must_be(tmp_path: Path) -> None:
+    """Whatever stands beside a secret, it stays in the environment."""
+    environ = {"TOKEN": "s3cr3t", "ARGS": "-w 4", "MORE": "B=1"}
+    text = (
+        'environment = SECRET="%(ENV_TOKEN)s",%(ENV_MORE)s\n'
+        "[program:a]\ncommand = app --token=%(ENV_TOKEN)s %(ENV_ARGS)s%(process_num)d\n"
+        "process_name = %(process_num)d\nnumprocs = 2\n"
+        "[program:b]\ncommand = b\nenvironment = C=%(ENV_TOKEN)s,%(ENV_MORE)s\n"
+    )
+    done = migrated(tmp_path, text, environ)
+    assert "s3cr3t" not in done.text
+    assert 'command = "app --token=${TOKEN} -w 4{replica}"' in done.text
+    assert 'environment = { C = "${TOKEN}" }' in done.text
+    assert sorted(str(one).partition(": ")[2] for one in done.differences) == [
+        "command: %(ENV_ARGS)s is written as the value it has today (${ARGS} would not do)",
+        "environment: %(ENV_MORE)s is written as the value it has today (${MORE} would not do)",
+        "environment: %(ENV_MORE)s is written as the value it has today (${MORE} would not do)",
+    ]
+    before, after = both(tmp_path, done, environ)
+    assert facts(before, tmp_path) == facts(after, tmp_path), done.text
+
+
+def test_whether_values_of_the_environment_are_written(tmp_path: Path) -> None:
+    """Whoever writes the file has to know whose it may be."""
+    environ = {"X": "two words", "N": "5"}
+    told = "values out of the environment stand in it: it is for its owner's eyes"
+    for line in ("command = x %(ENV_X)s", "command = x\npriority = %(ENV_N)s"):
+        done = migrated(tmp_path, f"[program:a]\n{line}\n", environ)
+        assert done.has_values
+        assert told in [one.what for one in done.notes]
+    done = migrated(tmp_path, f'{A}environment = A="%(ENV_X)s"\n', environ)
+    assert not done.has_values
+    assert told not in [one.what for one in done.notes]

@@ -90,11 +90,7 @@ def write_daemon(source: Source, findings: Findings) -> DaemonTable:
     writer.value("forward_signals", settings.forward_signals or None)
     environment = section.entries.get("environment")
     if environment is not None:
-        names = frozenset(names_in(environment.value))
-        is_said = None not in source.environment.values()
-        writer.frozen["environment"] = (
-            names - source.carried_by_daemon.keys() if is_said else names
-        )
+        writer.frozen["environment"] = source.frozen
     return writer.done("daemon")
 
 

@@ -16,19 +16,30 @@ _EXPANSION = re.compile(r"%(?:%|\((?P<name>(?:[^()]|\([^()]*\))*)\)(?P<form>[^a-
 _NUMBER_FORM = re.compile(r"(?P<width>0?\d?)(?:d|i|u|s)", re.ASCII)
 _VARIABLE = re.compile(r"\$(?=\{[A-Za-z_][A-Za-z0-9_]*\})")
 _NUMBER = "process_num"
-_AT_FRONT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+VARIABLE = "ENV_"  # what names of variables begin with
+_NAMED = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class Marked(Struct, frozen=True, kw_only=True):
-    """A text whose carried names are words yet. `frozen` are names that became their values."""
+    """A text whose carried names are words yet. `frozen` are names that became their values.
+
+    Of each of these words there is a template, and the value that it stands for.
+    """
 
     text: str
     templates: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
     frozen: frozenset[str] = frozenset()
 
     def begins(self, text: str) -> bool:
         """Whether the first of a part of the text is a carried name."""
         return any(text.startswith(mark) for mark in self.templates)
+
+    def filled(self, text: str) -> str:
+        """A part of the text with all values."""
+        for mark, value in self.values.items():
+            text = text.replace(mark, value)
+        return text
 
     def process(self, text: str) -> str | None:
         """A part of the text as a template of a process, where braces mean something."""
@@ -68,9 +79,14 @@ def escape_variables(text: str) -> str:
     return _VARIABLE.sub("$$", text)
 
 
+def variables_in(template: str) -> list[str]:
+    """The variables that a template names."""
+    return _NAMED.findall(template)
+
+
 def variable_at_front(template: str) -> str:
     """The variable that a template begins with, "" if with anything else."""
-    found = _AT_FRONT.match(template)
+    found = _NAMED.match(template)
     return found[1] if found else ""
 
 
@@ -89,6 +105,7 @@ def mark(raw: str, names: Names, carried: Mapping[str, str]) -> Marked:
     while stem in raw or any(stem in str(value) for value in names.values()):
         stem += "Q"
     templates: dict[str, str] = {}
+    values: dict[str, str] = {}
     frozen: set[str] = set()
 
     def replaced(found: re.Match[str]) -> str:
@@ -101,10 +118,11 @@ def mark(raw: str, names: Names, carried: Mapping[str, str]) -> Marked:
             return found.group()
         word = f"{stem}{len(templates)}m"
         templates[word] = template
+        values[word] = expand(found.group(), names, of="")
         return word
 
     text = expand(_EXPANSION.sub(replaced, raw), names, of="")
-    return Marked(text=text, templates=templates, frozen=frozenset(frozen))
+    return Marked(text=text, templates=templates, values=values, frozen=frozenset(frozen))
 
 
 def try_mark(raw: str, names: Names, carried: Mapping[str, str]) -> Marked | None:
@@ -113,6 +131,29 @@ def try_mark(raw: str, names: Names, carried: Mapping[str, str]) -> Marked | Non
         return mark(raw, names, carried)
     except Refused:
         return None
+
+
+def mark_most(
+    raw: str,
+    carried: Mapping[str, str],
+    try_with: Callable[[Mapping[str, str]], Marked | None],
+) -> Marked | None:
+    """A text with as many variables marked as it can be: one that can't be freezes no other.
+
+    `try_with` marks it with what is to be carried, and gives None where that won't do.
+    """
+    done = try_with(carried)
+    if done is not None:
+        return done
+    kept = {name: text for name, text in carried.items() if not name.startswith(VARIABLE)}
+    done = try_with(kept)
+    for name in dict.fromkeys(names_in(raw)):
+        if name in carried and name not in kept:
+            more = {**kept, name: carried[name]}
+            found = try_with(more)
+            if found is not None:
+                done, kept = found, more
+    return done
 
 
 def _template(name: str, form: str, carried: Mapping[str, str]) -> str | None:

@@ -20,7 +20,8 @@ from opsvisor.core.struct import Struct, replace
 _UNKNOWN = re.compile(r"contains names \('ENV_([A-Za-z_][A-Za-z0-9_]*)'\)")
 _AT_FRONT = re.compile(r"\s*(?:unix://)?%\(ENV_(\w+)\)s")
 _BEGINS_WITH = re.compile(r"""(\w+)\s*=\s*["']?%\(ENV_(\w+)\)s""")  # in an `environment=`
-_PATHS = frozenset(
+# Options that hold a path, or a URL with one, in any section.
+PATHS = frozenset(
     {
         "audit_log",
         "childlogdir",
@@ -139,7 +140,7 @@ def _variables_of_paths(ini: Ini) -> set[str]:
     found: set[str] = set()
     begins: list[tuple[str, str]] = []
     for key, entry in _entries(ini):
-        if key in _PATHS and (front := _AT_FRONT.match(entry.value)):
+        if key in PATHS and (front := _AT_FRONT.match(entry.value)):
             found.add(front[1])
         if key == "environment":
             begins += _BEGINS_WITH.findall(entry.value)

@@ -21,9 +21,13 @@ from opsvisor.core.struct import Struct, replace
 
 
 class Migration(Struct, frozen=True, kw_only=True):
-    """The text of an opsvisor.toml. `differences` are what it can't say, `notes` are no loss."""
+    """The text of an opsvisor.toml. `differences` are what it can't say, `notes` are no loss.
+
+    `has_values` says that values out of the environment stand in it, which may be secrets.
+    """
 
     text: str
+    has_values: bool
     files: tuple[str, ...]
     differences: tuple[Finding, ...]
     notes: tuple[Finding, ...]
@@ -47,6 +51,7 @@ def migrate(
     _compare(source, tables, findings, start / target)
     return Migration(
         text=write_text(source, tables, findings),
+        has_values=tables.has_values,
         files=source.ini.files,
         differences=tuple(findings.differences),
         notes=tuple(findings.notes),

@@ -8,13 +8,17 @@ from opsvisor.compat.supervisor.config.options import KNOWN_KEYS
 from opsvisor.compat.supervisor.migrate.daemon import DaemonTable
 from opsvisor.compat.supervisor.migrate.expressions import names_in
 from opsvisor.compat.supervisor.migrate.findings import Findings
-from opsvisor.compat.supervisor.migrate.programs import ProgramTable
+from opsvisor.compat.supervisor.migrate.made_up import PATHS
+from opsvisor.compat.supervisor.migrate.programs import ProgramTable, Standing
 from opsvisor.compat.supervisor.migrate.source import Source
 from opsvisor.compat.supervisor.migrate.tables import Tables
 from opsvisor.config.problems import Place
 from opsvisor.core.spec import ProcessSpec
 
 _MOVED = "update leaves stopped what was stopped by hand, where supervisorctl's started it again"
+
+_ONLY_TEXTS = "only texts may name variables, as ${NAME}"
+_TEXTS = PATHS | {"command", "environment", "process_name", "serverurl", "user"}
 
 
 def take_notes(source: Source, tables: Tables, findings: Findings) -> None:
@@ -45,6 +49,9 @@ class _Notes:
             for key, entry in section.entries.items():
                 self._note_names(section, key, names_in(entry.value))
         self._note_folders()
+        if tables.has_values:
+            what = "values out of the environment stand in it: it is for its owner's eyes"
+            self._findings.note("", Place(self._source.ini.path), what)
 
     def _note_whole(self) -> None:
         ini, findings = self._source.ini, self._findings
@@ -129,10 +136,23 @@ class _Notes:
 
     def _note_variables(self, table: ProgramTable) -> None:
         """Tell where blanks no longer make two words of one."""
-        if table.variables_in_command:
-            what = "command: a variable is one word now, whatever blanks are in it"
-            where = table.section.entries["command"].where
-            self._findings.note(table.section.name, where, what)
+        name_of = table.section.name
+        where = table.section.entries["command"].where
+        for name, standing in table.variables.items():
+            if standing is Standing.AS_WORDS:
+                what = f"command: {name} is one word now, and was as many as are in it"
+                hint = "if there are several in it, write them out"
+                self._findings.differ(name_of, where, what, hint)
+            elif name in self._source.made_up:
+                what = (
+                    f"command: {name} isn't set here, and whatever is in it can't be more than one"
+                    " word now"
+                )
+                hint = f"set {name} while you migrate to have it checked"
+                self._findings.differ(name_of, where, what, hint)
+            else:
+                what = "command: a variable is one word now, whatever blanks are in it"
+                self._findings.note(name_of, where, what)
 
     def _note_names(self, section: Section, key: str, names: Iterable[str]) -> None:
         entry = section.entries.get(key)
@@ -150,7 +170,8 @@ class _Notes:
                 pass  # and not written: that is refused
             elif name in self._source.carried_by_daemon:
                 what = f"{key}: %({name})s is written as the value it has today"
-                hint = "only texts may name variables, as ${NAME}"
+                takes_it = key in _TEXTS
+                hint = f"${{{name[4:]}}} would not do" if takes_it else _ONLY_TEXTS
                 self._findings.differ(section.name, entry.where, what, hint)
 
     def _note_folders(self) -> None:

@@ -8,13 +8,20 @@ process, what its spec holds.
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
 from typing import Any
 
 from opsvisor.compat.supervisor.config.ini import Section
 from opsvisor.compat.supervisor.migrate import toml_text
-from opsvisor.compat.supervisor.migrate.expressions import escape_process, names_in
+from opsvisor.compat.supervisor.migrate.expressions import (
+    VARIABLE,
+    Marked,
+    mark_most,
+    names_in,
+    variables_in,
+)
 from opsvisor.compat.supervisor.migrate.leaves import PROGRAM, Leaves
-from opsvisor.compat.supervisor.migrate.source import Source, read_variables
+from opsvisor.compat.supervisor.migrate.source import SetVariables, Source, read_variables
 from opsvisor.compat.supervisor.migrate.wording import CONSTANT, CannotSay, Wording
 from opsvisor.config.schema import EarlyExit, KillTargets
 from opsvisor.config.settings import UnixServer
@@ -46,12 +53,19 @@ def usable_name(name: str) -> str:
     return re.sub(r"[^\w.+@-]", "_", name) or "_"
 
 
+class Standing(IntEnum):
+    """What a variable is in a command."""
+
+    WITHIN = 0  # a word, or between quotes
+    AS_WORDS = 1  # as many as are in it
+
+
 class ProgramTable(Struct, frozen=True, kw_only=True):
     """A [program.`name`]. `ids` are its processes: as Supervisor has them, and as they are here.
 
     `frozen` are the names, by the option of the section, that became today's values, and `trusted`
-    variables that paths begin with, and that nobody knows to be absolute. `variables_in_command`
-    says whether words of the command come out of the environment.
+    variables that paths begin with, and that nobody knows to be absolute. `variables` are
+    those of the environment that its command names.
     """
 
     name: str
@@ -62,7 +76,7 @@ class ProgramTable(Struct, frozen=True, kw_only=True):
     ids: Mapping[ProcessId, ProcessId]
     frozen: Mapping[str, frozenset[str]]
     trusted: Mapping[str, str] = field(default_factory=dict)
-    variables_in_command: bool = False
+    variables: Mapping[str, Standing] = field(default_factory=dict)
 
 
 def write_table(
@@ -83,7 +97,7 @@ def write_table(
 
 class _Writer(Wording):
     feed: EventFeed | None = None
-    variables_in_command: bool = False
+    variables: dict[str, Standing] = field(default_factory=dict)
 
     def write(self) -> ProgramTable:
         groups = tuple(dict.fromkeys(self.groups[spec.id.group] for spec in self.specs))
@@ -94,7 +108,7 @@ class _Writer(Wording):
             self.carried["group_name"] = "{group}"
         self._numbers()
         own = self._own_variables()
-        self.carried |= {f"ENV_{name}": t for name, t in own.items() if t is not None}
+        self.carried |= {f"{VARIABLE}{name}": text for name, text in own.templates.items()}
         self._process_name()
         self._command()
         if groups != (self.name,):
@@ -128,7 +142,7 @@ class _Writer(Wording):
             },
             frozen=self.frozen,
             trusted=self.trusted,
-            variables_in_command=self.variables_in_command,
+            variables=self.variables,
         )
 
     # -- what a table is made of -------------------------------------------------------------
@@ -163,19 +177,30 @@ class _Writer(Wording):
 
     def _command(self) -> None:
         """A string that is split into the same words, and reads the same in a list."""
-        marked = self.mark("command")
-        written = marked.process(marked.text) if marked is not None else None
-        if marked is not None and written is not None and self._is_command(written):
-            self.frozen["command"] = marked.frozen - CONSTANT
-            self.variables_in_command = any(
-                template.startswith("${") for template in marked.templates.values()
-            )
-        else:
-            self.frozen["command"] = self.names_of("command")
-            written = escape_process(self.first.command)
-            if not self._is_command(written):
-                raise CannotSay("command")
-        self.leaves["command",] = toml_text.string(written)
+
+        def try_with(carried: Mapping[str, str]) -> Marked | None:
+            marked = self.mark("command", carried)
+            written = marked.process(marked.text) if marked is not None else None
+            return marked if written is not None and self._is_command(written) else None
+
+        raw = self.section.entries["command"].value
+        marked = mark_most(raw, self.carried, try_with)
+        if marked is None:
+            raise CannotSay("command")
+        self.frozen["command"] = marked.frozen - CONSTANT
+        self._variables_in_command(marked)
+        self.leaves["command",] = toml_text.string(marked.process(marked.text) or "")
+
+    def _variables_in_command(self, marked: Marked) -> None:
+        """Find those that may have been several words, and aren't any more."""
+        words = split(marked.text)
+        for mark, template in marked.templates.items():
+            is_bare = len(split(marked.text.replace(mark, f"{mark} {mark}"))) > len(words)
+            for name in variables_in(template):
+                self.variables[name] = max(
+                    self.variables.get(name, Standing.WITHIN),
+                    Standing.AS_WORDS if is_bare and mark in words else Standing.WITHIN,
+                )
 
     def _is_command(self, template: str) -> bool:
         words = split(template)
@@ -204,24 +229,24 @@ class _Writer(Wording):
         except Refused:
             return False
 
-    def _own_variables(self) -> dict[str, str | None]:
+    def _own_variables(self) -> SetVariables:
         entry = self.section.entries.get("environment")
         if entry is None:
-            return {}
+            return SetVariables()
         names = {**self.source.names, **self.names_of_first()}
-        values, templates = read_variables(entry, names, self.carried)
-        self.own_values = values
-        return templates
+        own = read_variables(entry, names, self.carried)
+        self.own_values = dict(own.values)
+        return own
 
-    def _environment(self, own: Mapping[str, str | None]) -> None:
+    def _environment(self, own: SetVariables) -> None:
         variables = dict(self.first.environment)
         self.alike("environment", lambda spec: dict(spec.environment).keys())
         url = self.mark("serverurl")
-        frozen: set[str] = set()
+        frozen = set(own.frozen - CONSTANT)
         for name in variables:
-            written = own[name] if name in own else self.source.environment.get(name)
+            written = own.templates.get(name, self.source.environment.get(name))
             candidates = [written, _SPECIAL.get(name)]
-            if name == "SUPERVISOR_SERVER_URL" and name not in own and url is not None:
+            if name == "SUPERVISOR_SERVER_URL" and name not in own.templates and url is not None:
                 candidates.append(url.process(url.text))
             if name == "SUPERVISOR_SERVER_URL":
                 candidates.append(self._server_url())
@@ -230,7 +255,7 @@ class _Writer(Wording):
                 lambda spec, name=name: dict(spec.environment)[name],  # type: ignore[misc]  # bound
                 candidates,
             )
-            if name in own and template != own[name]:
+            if name in own.templates and template != own.templates[name]:
                 frozen |= self.names_of("environment")
             elif name == "SUPERVISOR_SERVER_URL" and url is not None:
                 is_carried = template == url.process(url.text)
@@ -238,10 +263,7 @@ class _Writer(Wording):
                     url.frozen - CONSTANT if is_carried else self.names_of("serverurl")
                 )
             self.leaves["environment", name] = toml_text.string(template)
-        marked = self.mark("environment")
-        self.frozen["environment"] = frozenset(frozen) | (
-            marked.frozen - CONSTANT if marked else frozenset()
-        )
+        self.frozen["environment"] = frozenset(frozen)
 
     def _server_url(self) -> str | None:
         """That of the daemon's socket, where its path names variables; None of any other."""

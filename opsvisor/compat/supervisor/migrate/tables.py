@@ -11,7 +11,7 @@ from opsvisor.compat.supervisor.migrate.daemon import (
     write_own,
     write_server,
 )
-from opsvisor.compat.supervisor.migrate.expressions import names_in
+from opsvisor.compat.supervisor.migrate.expressions import VARIABLE, names_in
 from opsvisor.compat.supervisor.migrate.findings import Findings
 from opsvisor.compat.supervisor.migrate.leaves import Leaves
 from opsvisor.compat.supervisor.migrate.made_up import refusal
@@ -58,6 +58,13 @@ class Tables(Struct, frozen=True, kw_only=True):
     def of_daemon(self) -> tuple[DaemonTable, ...]:
         """The tables about the daemon itself."""
         return (self.daemon, *self.servers, *self.own)
+
+    @property
+    def has_values(self) -> bool:
+        """Whether values out of the environment were written."""
+        tables: list[ProgramTable | DaemonTable] = [*self.of_programs(), *self.of_daemon()]
+        frozen = (name for table in tables for names in table.frozen.values() for name in names)
+        return any(name.startswith(VARIABLE) for name in frozen)
 
     def group_priority(self, group: Group) -> int | None:
         """The priority that has to be written: other than the one a group has by itself."""
