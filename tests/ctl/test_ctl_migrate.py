@@ -29,6 +29,11 @@ def conf(tmp_path: Path) -> Path:
     return path
 
 
+def mode_of(path: Path) -> int:
+    """Who may read and write a file."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
 def test_it_is_printed(run: Ctl, conf: Path) -> None:
     """The file to standard output, everything else to standard error."""
     ran = run("migrate", str(conf))
@@ -78,24 +83,153 @@ def test_secrets_are_kept_as_they_were(run: Ctl, conf: Path, tmp_path: Path) -> 
     """Who may not read Supervisor's file may not read ours."""
     for mode, masked in ((0o600, 0o600), (0o640, 0o640), (0o755, 0o644)):
         conf.chmod(mode)
-        assert run("migrate", str(conf), "-f", "-o", "x.toml").status == Exit.OK
-        assert stat.S_IMODE((tmp_path / "x.toml").stat().st_mode) == masked
+        assert run("migrate", str(conf), "-o", f"{mode}.toml").status == Exit.OK
+        assert mode_of(tmp_path / f"{mode}.toml") == masked
     included = tmp_path / "conf.d" / "secret.conf"
     included.parent.mkdir()
     included.write_text("[program:b]\ncommand = b\n")
     included.chmod(0o600)
     conf.write_text(f"{CONF}[include]\nfiles = conf.d/*\n")
-    run("migrate", str(conf), "-f", "-o", "x.toml")
-    assert stat.S_IMODE((tmp_path / "x.toml").stat().st_mode) == 0o600
+    run("migrate", str(conf), "-o", "x.toml")
+    assert mode_of(tmp_path / "x.toml") == 0o600
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to any group")
-def test_no_other_group_reads_it(run: Ctl, conf: Path, tmp_path: Path) -> None:
-    """The group of the new file is that of whoever migrates, not the one that was trusted."""
-    conf.chmod(0o640)
-    os.chown(conf, -1, os.getegid() + 1)
-    assert run("migrate", str(conf), "--output", str(tmp_path / "x.toml")).status == Exit.OK
-    assert stat.S_IMODE((tmp_path / "x.toml").stat().st_mode) == 0o600
+_AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to anybody")
+
+
+@_AS_ROOT
+@pytest.mark.parametrize("whose", [(1, 1, 0o600), (0, 1, 0o640), (1, 0, 0o440)])
+def test_it_is_whose_the_old_one_is(
+    run: Ctl, conf: Path, tmp_path: Path, whose: tuple[int, int, int]
+) -> None:
+    """A daemon that isn't root goes on reading its configuration."""
+    os.chown(conf, *whose[:2])
+    conf.chmod(whose[2])
+    output = tmp_path / "x.toml"
+    assert run("migrate", str(conf), "--output", str(output)).status == Exit.OK
+    found = output.stat()
+    assert (found.st_uid, found.st_gid, mode_of(output)) == whose
+
+
+@_AS_ROOT
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        ((2, 1, 0o640), (0, 1, 0o640)),  # one group, and two owners
+        ((1, 2, 0o640), (1, 0, 0o600)),
+        ((2, 2, 0o644), (0, 0, 0o600)),
+    ],
+)
+def test_files_of_several_owners(
+    run: Ctl,
+    conf: Path,
+    tmp_path: Path,
+    second: tuple[int, int, int],
+    expected: tuple[int, int, int],
+) -> None:
+    """It is for those who may read all of them."""
+    included = tmp_path / "b.conf"
+    included.write_text("[program:b]\ncommand = b\n")
+    conf.write_text(f"{CONF}[include]\nfiles = b.conf\n")
+    for path, (uid, gid, mode) in ((conf, (1, 1, 0o640)), (included, second)):
+        os.chown(path, uid, gid)
+        path.chmod(mode)
+    output = tmp_path / "x.toml"
+    assert run("migrate", str(conf), "--output", str(output)).status == Exit.OK
+    found = output.stat()
+    assert (found.st_uid, found.st_gid, mode_of(output)) == expected
+
+
+@_AS_ROOT
+def test_who_may_not_give_it_away(
+    run: Ctl, conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then it is for nobody else, unless everybody may read the old one."""
+
+    def refuse(*_: int) -> None:
+        raise PermissionError
+
+    os.chown(conf, 1, 1)
+    monkeypatch.setattr("os.fchown", refuse)
+    for mode, expected in ((0o640, 0o600), (0o644, 0o644)):
+        conf.chmod(mode)
+        output = tmp_path / f"{mode}.toml"
+        assert run("migrate", str(conf), "--output", str(output)).status == Exit.OK
+        assert (output.stat().st_uid, mode_of(output)) == (0, expected)
+
+
+def test_values_of_the_environment_are_for_the_owner(
+    run: Ctl, conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may be secrets, and weren't in any file so far."""
+    monkeypatch.setenv("NUMBER", "5")
+    conf.write_text(f"{CONF}priority = %(ENV_NUMBER)s\n")
+    ran = run("migrate", str(conf), "--output", "x.toml")
+    assert ran.status == Exit.NOT_ALL_SAID
+    assert mode_of(tmp_path / "x.toml") == 0o600
+    assert "values out of the environment stand in it: it is for its owner's eyes" in ran.err
+
+
+def test_what_is_replaced_keeps_its_mode(run: Ctl, conf: Path, tmp_path: Path) -> None:
+    """It may be narrower than the old files, but not wider."""
+    output = tmp_path / "x.toml"
+    for mode, theirs, expected in ((0o600, 0o644, 0o600), (0o664, 0o640, 0o640)):
+        output.write_text("mine")
+        output.chmod(mode)
+        conf.chmod(theirs)
+        assert run("migrate", "-f", str(conf), "-o", str(output)).status == Exit.OK
+        assert mode_of(output) == expected
+
+
+@_AS_ROOT
+@pytest.mark.parametrize(
+    ("theirs", "expected"),
+    [
+        ((0, 0, 0o644), (1, 2, 0o640)),
+        ((0, 0, 0o600), (0, 0, 0o600)),  # who owns what is replaced may not read the secrets
+        ((1, 0, 0o640), (1, 2, 0o600)),
+        ((3, 2, 0o640), (3, 2, 0o640)),
+    ],
+)
+def test_what_is_replaced_keeps_its_owner(
+    run: Ctl,
+    conf: Path,
+    tmp_path: Path,
+    theirs: tuple[int, int, int],
+    expected: tuple[int, int, int],
+) -> None:
+    """If that one may read the old files."""
+    output = tmp_path / "x.toml"
+    output.write_text("mine")
+    for path, (uid, gid, mode) in ((output, (1, 2, 0o640)), (conf, theirs)):
+        os.chown(path, uid, gid)
+        path.chmod(mode)
+    assert run("migrate", "-f", str(conf), "-o", str(output)).status == Exit.OK
+    found = output.stat()
+    assert (found.st_uid, found.st_gid, mode_of(output)) == expected
+
+
+def test_a_link_that_is_written_through(run: Ctl, conf: Path, tmp_path: Path) -> None:
+    """It stays, and what it leads to is replaced, or made."""
+    link, folder = tmp_path / "x.toml", tmp_path / "shared"
+    folder.mkdir()
+    link.symlink_to("shared/real.toml")
+    for _ in range(2):
+        assert run("migrate", "-f", str(conf), "-o", str(link)).status == Exit.OK
+        assert link.readlink() == Path("shared/real.toml")
+        assert "[program.web]" in (folder / "real.toml").read_text()
+        assert [path.name for path in folder.iterdir()] == ["real.toml"]
+
+
+@pytest.mark.parametrize("there", ["pipe", "directory"])
+def test_what_is_never_replaced(run: Ctl, conf: Path, tmp_path: Path, there: str) -> None:
+    """As root, it might be /dev/null."""
+    output = tmp_path / "x.toml"
+    os.mkfifo(output) if there == "pipe" else output.mkdir()
+    ran = run("migrate", "--force", str(conf), "-o", str(output))
+    assert ran.status == Exit.FAILED
+    assert ran.err.endswith(f"Error: {output} can't be written: is no regular file\n")
+    assert not output.is_file()
 
 
 def test_what_cant_be_said_has_a_status(run: Ctl, conf: Path) -> None:

@@ -1,10 +1,7 @@
 """Write the opsvisor.toml that asks for what a file of Supervisor's asks for. Asks no daemon."""
 
-import contextlib
 import os
-import stat
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +10,7 @@ import msgspec
 from opsvisor.config.problems import ConfigError, system_says
 from opsvisor.config.search import absolute
 from opsvisor.core.struct import Struct
-from opsvisor.ctl import failures
+from opsvisor.ctl import failures, new_file
 from opsvisor.ctl.exit_codes import Exit
 from opsvisor.ctl.session import BadArguments, Session
 from opsvisor.wire import ConfigProblem
@@ -71,7 +68,13 @@ def migrate(session: Session, words: list[str]) -> int:
         output.write(done.text)
     else:
         try:
-            _write(wishes.output, done, force=wishes.force)
+            new_file.write(
+                wishes.output,
+                done.text,
+                like=done.files,
+                is_private=done.has_values,
+                replaces=wishes.force,
+            )
         except OSError as error:
             what = f"{wishes.output} can't be written: {system_says(error)}"
             return _fail(session, what)
@@ -112,38 +115,6 @@ def _read(words: Sequence[str]) -> _Wishes:
         directory=Path(directory) if directory else None,
         force=force,
     )
-
-
-def _write(path: Path, done: "Migration", *, force: bool) -> None:
-    """Have the whole text at `path`, or what was there before. Raises OSError.
-
-    Nobody may read it who may not read all of Supervisor's files: there are secrets in them.
-    """
-    umask = os.umask(0o077)
-    os.umask(umask)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as written:
-            written.write(done.text)
-            group = os.fstat(written.fileno()).st_gid
-            os.fchmod(written.fileno(), _mode_of_all(done.files, group) & ~umask)
-        if force:
-            Path(temporary).replace(path)
-        else:
-            path.hardlink_to(temporary)  # unlike a rename, it fails if somebody was faster
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()
-
-
-def _mode_of_all(files: Iterable[str], group: int) -> int:
-    """What all of these files allow. What they allow to other groups is for none of this one."""
-    mode = 0o666
-    for found in (Path(file).stat() for file in files):
-        mode &= stat.S_IMODE(found.st_mode)
-        if found.st_gid != group:
-            mode &= ~0o070
-    return mode
 
 
 def _summary(wishes: _Wishes, done: "Migration") -> str:
