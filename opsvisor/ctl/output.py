@@ -11,6 +11,7 @@ from enum import Enum
 import msgspec
 
 from opsvisor.core.harmless import harmless
+from opsvisor.wire import encode
 
 
 class Format(Enum):
@@ -55,14 +56,14 @@ class Output:
     def show(self, answer: object) -> None:
         """Print the whole answer as JSON, indented, keys in the order of the wire types."""
         if self.is_json:
-            indented = msgspec.json.format(msgspec.json.encode(answer), indent=2)
+            indented = msgspec.json.format(encode(answer), indent=2)
             sys.stdout.write(f"{indented.decode()}\n")
             sys.stdout.flush()
 
     def show_line(self, answer: msgspec.Struct) -> None:
         """Print one piece of an endless answer as one line of JSON."""
         if self.is_json:
-            sys.stdout.write(f"{msgspec.json.encode(answer).decode()}\n")
+            sys.stdout.write(f"{encode(answer).decode()}\n")
             sys.stdout.flush()
 
     @property

@@ -335,3 +335,22 @@ def test_from_a_directory_that_was_removed(
         ran = run("migrate", name)
         assert ran.status == Exit.OK
         assert tomli.loads(ran.out)["server"]["unix"]["path"] == f"{tmp_path}/s"
+
+
+def test_a_folder_whose_name_is_no_text(run: Ctl, conf: Path, tmp_path: Path) -> None:
+    """TOML can't name it, which is told, and JSON has words for its bytes."""
+    folder = tmp_path / os.fsdecode(b"inv\xff")
+    folder.mkdir()
+    path = conf.rename(folder / "s.conf")
+    ran = run("--json", "migrate", str(path), "--output", "x.toml")
+    assert ran.status == Exit.NOT_ALL_SAID
+    assert "servers differs" in ran.out
+    written = (tmp_path / "x.toml").read_text(encoding="utf-8")
+    assert written.startswith(f"# Migrated from {tmp_path}/inv\\udcff/s.conf by opsvisorctl")
+    assert f'path = "{tmp_path}/inv?/s"' in written
+    for words in (["migrate", str(path)], ["migrate", str(path), "-o", f"{folder}/x.toml"]):
+        report = json.loads(run("--json", *words).out)
+        assert report["files"] == [f"{tmp_path}/inv\\udcff/s.conf"]
+    path.write_text(f"{CONF}priority = x\n")
+    error = json.loads(run("--json", "migrate", str(path)).out)["error"]
+    assert error["problems"][0]["file"] == f"{tmp_path}/inv\\udcff/s.conf"

@@ -39,7 +39,11 @@ def key(*path: str) -> str:
 
 
 def comment(text: str) -> str:
-    """A comment of one line; an empty one stands for a blank line between comments."""
+    r"""A comment of one line; an empty one stands for a blank line between comments.
+
+    A byte that is no text, as paths may have, is told as `\udcff`.
+    """
+    text = text.encode(errors="backslashreplace").decode()
     return f"# {_CONTROL.sub(_REPLACEMENT, text)}".rstrip() if text else ""
 
 
