@@ -19,9 +19,12 @@ from opsvisor.config.search import absolute
 from opsvisor.config.settings import Loaded
 from opsvisor.core.struct import Struct, field, replace
 
-# Reads the file at a path, in a given environment. Raises ConfigError.
-Frontend = Callable[[Path, Mapping[str, str]], Loaded]
+# Reads the file at a path, in a given environment. What was read of it by now, because it may be a
+# pipe, comes as well. Raises ConfigError.
+Frontend = Callable[[Path, Mapping[str, str], bytes | None], Loaded]
 
+# Far more than anybody writes: what is larger is no configuration, or has no end (/dev/zero).
+_BYTES_MAX = 32 * 1024 * 1024
 _NATIVE = ".toml"
 _SUPERVISOR = ".conf"
 _SUPERVISOR_SECTION = re.compile(r"^\[(?:supervisord\]|program:)", re.MULTILINE)
@@ -47,25 +50,36 @@ def load(path: Path, frontends: Mapping[str, Frontend], environ: Mapping[str, st
     """Read the configuration at `path`. Raises ConfigError with everything that is wrong.
 
     `frontends` are the formats besides our own, by suffix. Where the suffix says nothing the
-    content does: a section of Supervisor's makes it a ".conf".
+    content does: a section of Supervisor's makes it a ".conf". Each file is read once.
     """
-    known: Mapping[str, Frontend] = {_NATIVE: native, **frontends}
-    suffix = path.suffix
+    known: Mapping[str, Frontend] = {_NATIVE: _native_alone, **frontends}
+    suffix, raw = path.suffix, None
     if suffix not in known:
-        suffix = _SUPERVISOR if _SUPERVISOR_SECTION.search(_read(path)) else _NATIVE
+        raw = _read_bytes(path)
+        text = raw.decode("utf-8-sig", "replace")
+        suffix = _SUPERVISOR if _SUPERVISOR_SECTION.search(text) else _NATIVE
     if suffix not in known:
         what = "looks like a configuration of Supervisor, which can't be read here"
         raise ConfigError([Problem(Place(str(path)), what)])
-    return known[suffix](path, environ)
+    return known[suffix](path, environ, raw)
+
+
+def _native_alone(path: Path, environ: Mapping[str, str], raw: bytes | None) -> Loaded:
+    return native(path, environ, raw=raw)
 
 
 def native(
     path: Path,
     environ: Mapping[str, str],
     additions: Additions = _NOTHING_MORE,
+    *,
+    raw: bytes | None = None,
 ) -> Loaded:
-    """Read opsvisor.toml and the files it includes. Raises ConfigError."""
-    return native_text(_read(path), path, environ, additions)
+    """Read opsvisor.toml and the files it includes; of itself `raw` if that was read by now.
+
+    Raises ConfigError.
+    """
+    return native_text(_read(path, raw), path, environ, additions)
 
 
 def native_text(
@@ -127,14 +141,27 @@ def _parsed(file: Path, findings: Findings) -> Document | None:
         return None
 
 
-def _read(path: Path) -> str:
-    place = Place(str(path))
+def _read(path: Path, raw: bytes | None = None) -> str:
+    """The text of a file, or of what was read of it."""
+    raw = _read_bytes(path) if raw is None else raw
     try:
-        return path.read_text("utf-8-sig")
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         what = f"not UTF-8: byte {error.object[error.start]:#04x}"
-        raise ConfigError([Problem(Place(place.file, line), what, "save it as UTF-8")]) from error
+        raise ConfigError([Problem(Place(str(path), line), what, "save it as UTF-8")]) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _read_bytes(path: Path) -> bytes:
+    place = Place(str(path))
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_BYTES_MAX + 1)
     except OSError as error:
         what = f"can't be read: {system_says(error)}"
         raise ConfigError([Problem(place, what)]) from error
+    if len(raw) > _BYTES_MAX:
+        what = f"has more than {_BYTES_MAX} bytes"
+        raise ConfigError([Problem(place, what, "is this the file you mean?")])
+    return raw

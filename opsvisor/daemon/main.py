@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -38,7 +39,12 @@ from opsvisor.daemon.host import (
 )
 from opsvisor.daemon.invocation import Invocation, this_invocation
 from opsvisor.daemon.own_signals import FIRST_WANTED, HELD
-from opsvisor.daemon.reading import SupervisorFileError, read_configuration, unreadable
+from opsvisor.daemon.reading import (
+    SupervisorFileError,
+    read_configuration,
+    refuse_to_reread,
+    unreadable,
+)
 from opsvisor.daemon.service import Service
 from opsvisor.daemon.succession import Successor
 from opsvisor.runtime import signals
@@ -89,6 +95,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if advice := warning_about(path, given=flags.config_file is not None):
         sys.stderr.write(f"warning: {advice}\n")
 
+    is_pipe = not path.is_file()
+    if is_pipe and hand_over is not None:
+        return _fail(f"config file {path} is no file: it was read by the daemon that runs")
+
     def read(in_force: DaemonSettings | None = None) -> Loaded:
         return read_configuration(path, flags.settings, start_directory, in_force, runtime=runtime)
 
@@ -101,7 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if flags.check_hand_over is not None and hand_over is not None:
         return _check_take_over(hand_over, loaded, runtime)
     invocation = this_invocation(str(start_directory), str(runtime))
-    return _serve(loaded, read, invocation, hand_over)
+    reread = functools.partial(refuse_to_reread, path) if is_pipe else read
+    return _serve(loaded, reread, invocation, hand_over)
 
 
 def _hand_over(flags: Flags) -> HandOver | None:

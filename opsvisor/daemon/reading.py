@@ -5,7 +5,7 @@ import os
 import stat
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from opsvisor.api.server import url_of
 from opsvisor.config.listening import PATH_HINT, is_too_long
@@ -14,7 +14,7 @@ from opsvisor.config.problems import ConfigError, Place, Problem
 from opsvisor.config.settings import DaemonSettings, Loaded, TcpServer, UnixServer
 from opsvisor.daemon import overrides
 
-_Reader = Callable[[Path, Mapping[str, str]], Loaded]
+_Reader = Callable[[Path, Mapping[str, str], bytes | None], Loaded]
 
 
 class SupervisorFileError(ConfigError):
@@ -32,6 +32,15 @@ def unreadable(path: Path) -> str:
     return f"could not read config file {path}: Is a directory" if stat.S_ISDIR(mode) else ""
 
 
+def refuse_to_reread(path: Path, _: DaemonSettings | None = None) -> NoReturn:
+    """Raise ConfigError: this was a pipe, or something else that gives what it has once.
+
+    What is read of it afterwards would be nothing, which asks for no programs at all.
+    """
+    what = "the configuration is no file: it was read when opsvisord started, and can't be again"
+    raise ConfigError([Problem(Place(str(path)), what, "start opsvisord with a file")])
+
+
 def read_configuration(
     path: Path,
     given: Mapping[str, Any],
@@ -47,10 +56,10 @@ def read_configuration(
     from those that are read. `runtime` is the runtime directory of who started the daemon.
     """
 
-    def read_toml(path: Path, environ: Mapping[str, str]) -> Loaded:
+    def read_toml(path: Path, environ: Mapping[str, str], raw: bytes | None) -> Loaded:
         options = overrides.options_of_daemon(given)
         additions = Additions(event_kinds=_event_kinds, daemon_options=options, runtime=runtime)
-        return overrides.finished(native(path, environ, additions), given)
+        return overrides.finished(native(path, environ, additions, raw=raw), given)
 
     readers: dict[str, _Reader] = {".toml": read_toml}
     if path.suffix != ".toml":  # Supervisor's is loaded only for a file that may be one
@@ -66,9 +75,9 @@ def read_configuration(
 def _told_apart(read: _Reader) -> _Reader:
     """A reader of Supervisor's files, whose errors can be told from those about ours."""
 
-    def reader(path: Path, environ: Mapping[str, str]) -> Loaded:
+    def reader(path: Path, environ: Mapping[str, str], raw: bytes | None) -> Loaded:
         try:
-            loaded = read(path, environ)
+            loaded = read(path, environ, raw)
         except ConfigError as error:
             raise SupervisorFileError(error.problems, error.warnings) from error
         # Not where the file is read: opsvisorctl migrate leaves such a server out.

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from migrations import differences, migrated, notes, program
+from migrations import HEAD, differences, migrated, notes, program
 from supervisor_files import write
 
 from opsvisor.compat.supervisor.migrate.migration import migrate
@@ -392,6 +392,21 @@ def test_included_files_of_the_folder(tmp_path: Path) -> None:
     """They are where the file is, whoever looks."""
     write(tmp_path, A, "web/a.conf")
     assert not differences(tmp_path, "[include]\nfiles = %(here)s/web/*.conf\n")
+
+
+def test_a_pipe(tmp_path: Path) -> None:
+    """It is read once, and looked at as often as a file."""
+    reading, writing = os.pipe()
+    os.write(writing, f"{HEAD}[supervisorctl]\nprompt = me\n{A}".encode())
+    os.close(writing)
+    try:
+        done = migrate(Path(f"/dev/fd/{reading}"), {}, start=tmp_path, target=tmp_path / "x.toml")
+    finally:
+        os.close(reading)
+    assert program(done)
+    assert [one.what for one in done.differences] == ["prompt: opsvisorctl has its own"]
+    with pytest.raises(ConfigError, match="could not find config file"):
+        migrate(tmp_path / "nowhere", {}, start=tmp_path, target=tmp_path / "x.toml")
 
 
 def test_a_file_that_nobody_could_use(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_a_byte_order_mark_is_no_problem(tmp_path: Path) -> None:
     assert len(native(path, {}).plan.groups) == 1
 
 
-def foreign(path: Path, environ: Mapping[str, str]) -> Loaded:
+def foreign(path: Path, environ: Mapping[str, str], _: bytes | None) -> Loaded:
     """A frontend for another format, which remembers what it was given."""
     return Loaded(plan=Plan(), settings=DaemonSettings(), files=(str(path), *environ))
 
@@ -174,6 +174,34 @@ def test_which_frontend(name: str, text: str, *, is_foreign: bool, tmp_path: Pat
     path = write(tmp_path, {name: text})
     loaded = load(path, {".conf": foreign}, {"HOME": "/"})
     assert (loaded.files == (str(path), "HOME")) is is_foreign
+
+
+@pytest.mark.parametrize("text", ["[supervisord]\n", "[program.web]\ncommand = 'x'\r\n"])
+def test_a_pipe_is_read_once(text: str) -> None:
+    """What it is and what it says come out of the same bytes."""
+    reading, writing = os.pipe()
+    os.write(writing, text.encode())
+    os.close(writing)
+    seen: list[bytes | None] = []
+
+    def remember(path: Path, environ: Mapping[str, str], raw: bytes | None) -> Loaded:
+        seen.append(raw)
+        return foreign(path, environ, raw)
+
+    try:
+        loaded = load(Path(f"/dev/fd/{reading}"), {".conf": remember}, {})
+    finally:
+        os.close(reading)
+    if seen:
+        assert seen == [text.encode()]
+    else:
+        assert [str(one) for one in loaded.plan.specs()] == ["web"]
+
+
+def test_what_has_no_end() -> None:
+    """It is no configuration, and takes no memory."""
+    with pytest.raises(ConfigError, match="has more than 33554432 bytes"):
+        native(Path("/dev/zero"), {})
 
 
 def test_supervisors_format_without_its_frontend(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def test_without_a_thread_nothing_is_shown(
     with Progress(session, "stopping", _MANY, is_down) as progress:
         progress.until_hung_up()
     with pytest.raises(BadArguments, match=r"ERROR: no thread .* too many processes"):
-        start_thread(_Refused())
+        start_thread(_Refused().start)
 
 
 def test_who_is_waited_for() -> None:

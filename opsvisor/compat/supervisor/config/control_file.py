@@ -32,12 +32,15 @@ class ControlSettings(Struct, frozen=True, kw_only=True):
         return text_without(self, "password")
 
 
-def read_control_settings(path: Path, environ: Mapping[str, str]) -> ControlSettings:
+def read_control_settings(
+    path: Path, environ: Mapping[str, str], raw: bytes | None = None
+) -> ControlSettings:
     """Read [supervisorctl] of this one file: supervisorctl knows no [include] either.
 
-    Raises ConfigError if the file can't be read or has no such section.
+    If it was read by now, `raw` is what is in it. Raises ConfigError if the file can't be read or
+    has no such section.
     """
-    section = read_alone(path).sections.get("supervisorctl")
+    section = read_alone(path, raw).sections.get("supervisorctl")
     if section is None:
         what = ".ini file does not include supervisorctl section"
         raise ConfigError([Problem(Place(str(path)), what, "add a line [supervisorctl]")])

@@ -77,21 +77,24 @@ class Ini(Struct, frozen=True, kw_only=True):
         return [s for s in self.sections.values() if s.kind == kind and ":" in s.name]
 
 
-def read_alone(path: Path) -> Ini:
-    """Read one file and no other: [include] is left alone. Raises ConfigError."""
+def read_alone(path: Path, raw: bytes | None = None) -> Ini:
+    """Read one file and no other: [include] is left alone. Raises ConfigError.
+
+    If it was read by now, as a pipe can be only once, `raw` is what is in it.
+    """
     reading = _Reading()
-    reading.read_main(path)
+    reading.read_main(path, raw)
     return reading.finish(str(path), ())
 
 
-def read_all(path: Path, names: Names) -> Ini:
-    """Read a file and all that its [include] asks for. Raises ConfigError.
+def read_all(path: Path, names: Names, raw: bytes | None = None) -> Ini:
+    """Read a file, or take `raw` for it, and all that its [include] asks for. Raises ConfigError.
 
     `names` are what `files` may be expanded with. Values that follow a syntax error can't be
     trusted, so syntax errors of all files are raised together, before anybody looks at values.
     """
     reading = _Reading()
-    reading.read_main(path)
+    reading.read_main(path, raw)
     folder = absolute(path).parent
     warnings: list[Problem] = []
     include = reading.section("include")
@@ -195,9 +198,9 @@ class _Reading:
         self._defaults: dict[str, dict[str, Entry]] = {}
         self._problems: list[Problem] = []
 
-    def read_main(self, path: Path) -> None:
+    def read_main(self, path: Path, raw: bytes | None) -> None:
         try:
-            text = self._read(path)
+            text = self._read(path, raw)
         except FileNotFoundError:
             problem = Problem(Place(str(path)), f"could not find config file {path}")
             raise ConfigError([problem]) from None
@@ -285,10 +288,11 @@ class _Reading:
             warnings=warnings,
         )
 
-    def _read(self, path: Path) -> str:
+    def _read(self, path: Path, raw: bytes | None = None) -> str:
         """The text of a file. Raises as `decoded`, or OSError."""
-        with path.open("rb") as file:
-            raw = file.read(self._bytes_left + 1)
+        if raw is None:
+            with path.open("rb") as file:
+                raw = file.read(self._bytes_left + 1)
         self._bytes_left -= len(raw)
         if self._bytes_left < 0:
             what = f"the configuration has more than {_BYTES_MAX} bytes"

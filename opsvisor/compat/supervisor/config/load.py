@@ -34,13 +34,14 @@ _PROGRAMS = ("eventlistener", "fcgi-program", "program")
 def load(
     path: Path,
     environ: Mapping[str, str],
+    raw: bytes | None = None,
     *,
     start_directory: Path | None = None,
     given: Mapping[str, Any] = MappingProxyType({}),
     in_force: DaemonSettings | None = None,
     made_up: Sequence[str] = (),
 ) -> Loaded:
-    """Read a configuration of Supervisor and everything it includes.
+    """Read a configuration of Supervisor, or take `raw` for it, and everything it includes.
 
     `environ` is the environment the daemon was started with, and `start_directory` the folder:
     relative paths begin there, so that rereading finds what reading found although the daemon has
@@ -55,7 +56,7 @@ def load(
     start = absolute(start_directory or Path())
     path = start / path
     names: Names = {**environment_names(environ), "host_node_name": platform.node()}
-    ini = read_all(path, names)
+    ini = read_all(path, names, raw)
     findings = Findings(ini.warnings, made_up=made_up)
     supervisord = ini.sections.get("supervisord")
     if supervisord is None:

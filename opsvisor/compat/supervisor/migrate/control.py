@@ -18,7 +18,7 @@ def check_control(source: Source, findings: Findings) -> None:
     if section is None:
         return
     try:
-        wanted = read_control_settings(source.start / source.ini.path, source.environ)
+        wanted = read_control_settings(source.start / source.ini.path, source.environ, source.raw)
     except ConfigError:  # it stands in an included file, where supervisorctl doesn't see it
         return
     server = next((s for s in source.loaded.settings.servers if _is_at(s, wanted)), None)

@@ -42,17 +42,22 @@ PATHS = frozenset(
 
 
 class Completed(Struct, frozen=True, kw_only=True):
-    """A configuration, and the environment it could be read in; `made_up` are values of that."""
+    """A configuration, and the environment it could be read in; `made_up` are values of that.
+
+    `raw` is what its main file holds if that is no file but a pipe, which can be read once.
+    """
 
     loaded: Loaded
+    raw: bytes | None
     environ: Mapping[str, str]
     made_up: Mapping[str, str]
 
 
 def load_anyway(path: Path, environ: Mapping[str, str], start: Path) -> Completed:
     """The configuration at `path`, whichever of its variables are set. Raises ConfigError."""
+    raw = _read_once(start / path)
     try:
-        ini = read_all(start / path, environment_names(environ))
+        ini = read_all(start / path, environment_names(environ), raw)
     except ConfigError as error:
         _refuse_unknown_folders(error)
         raise
@@ -62,7 +67,7 @@ def load_anyway(path: Path, environ: Mapping[str, str], start: Path) -> Complete
     while True:
         known = {**environ, **made_up}
         try:
-            loaded = load(path, known, start_directory=start, made_up=tuple(made_up.values()))
+            loaded = load(path, known, raw, start_directory=start, made_up=tuple(made_up.values()))
         except ConfigError as error:
             found = [_missing(problem.what) for problem in error.problems]
             # [supervisord] may set what the others miss, once it can be read itself.
@@ -73,7 +78,15 @@ def load_anyway(path: Path, environ: Mapping[str, str], start: Path) -> Complete
             # With an end of its own, or one name could begin another.
             made_up |= {n: f"{'/' if n in of_paths else ''}{word}{n}-" for n in sorted(new)}
         else:
-            return Completed(loaded=loaded, environ=known, made_up=made_up)
+            return Completed(loaded=loaded, raw=raw, environ=known, made_up=made_up)
+
+
+def _read_once(path: Path) -> bytes | None:
+    """What can't be read twice; None of a file, and of what can't be read at all."""
+    try:
+        return None if path.is_file() else path.read_bytes()
+    except OSError:  # told by who reads it
+        return None
 
 
 def refusal(key: str, entry: Entry, names: Iterable[str]) -> Problem:

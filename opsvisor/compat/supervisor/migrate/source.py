@@ -27,12 +27,14 @@ class Source(Struct, frozen=True, kw_only=True):
     words for: in programs, and in the daemon's own values. `environment` are the variables of
     [supervisord], as templates of a process, and `frozen` the names that became their values in
     them. `own` is what the file says
-    to us. `made_up` are the values of `environ` that nobody set.
+    to us. `raw` is what the main file
+    holds if it can't be read again, `made_up` are the values of `environ` that nobody set.
     """
 
     ini: Ini
     loaded: Loaded
     comments: Comments
+    raw: bytes | None
     environ: Mapping[str, str]
     made_up: Mapping[str, str]
     start: Path
@@ -72,7 +74,7 @@ def read_source(path: Path, completed: Completed, *, start: Path) -> Source:
     """The configuration at `path`, which was loaded in this directory."""
     environ = completed.environ
     names: Names = {**environment_names(environ), "host_node_name": platform.node()}
-    ini = read_all(start / path, names)
+    ini = read_all(start / path, names, completed.raw)
     carried = {f"ENV_{name}": f"${{{name}}}" for name in environ if _VARIABLE.fullmatch(name)}
     given = ini.sections["supervisord"].entries.get("environment")
     shared = read_variables(given, names, carried) if given else SetVariables()
@@ -82,6 +84,7 @@ def read_source(path: Path, completed: Completed, *, start: Path) -> Source:
         ini=ini,
         loaded=completed.loaded,
         comments=collect(ini),
+        raw=completed.raw,
         environ=environ,
         made_up=completed.made_up,
         start=start,
