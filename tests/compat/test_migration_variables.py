@@ -252,6 +252,13 @@ def test_whether_values_of_the_environment_are_written(tmp_path: Path) -> None:
         done = migrated(tmp_path, f"[program:a]\n{line}\n", environ)
         assert done.has_values
         assert told in [one.what for one in done.notes]
-    done = migrated(tmp_path, f'{A}environment = A="%(ENV_X)s"\n', environ)
-    assert not done.has_values
-    assert told not in [one.what for one in done.notes]
+    for line in (
+        'environment = A="%(ENV_X)s"',
+        "what_nobody_knows = %(ENV_X)s",
+        "redirect_stderr = true\nstderr_logfile = %(ENV_X)s",
+    ):
+        for known in (environ, {}):
+            done = migrated(tmp_path, f"{A}{line}\n", known)
+            assert not done.has_values
+            assert told not in [one.what for one in done.notes]
+            assert not done.differences

@@ -24,7 +24,7 @@ from opsvisor.compat.supervisor.migrate.leaves import (
     Table,
 )
 from opsvisor.compat.supervisor.migrate.source import Source
-from opsvisor.compat.supervisor.migrate.wording import is_path
+from opsvisor.compat.supervisor.migrate.wording import is_path, written_entries
 from opsvisor.config import accounts
 from opsvisor.config.listening import is_loopback
 from opsvisor.config.option import options_of
@@ -189,7 +189,7 @@ class _Writer(Struct):
     trusted: dict[str, str] = field(default_factory=dict)
 
     def done(self, *header: str) -> DaemonTable:
-        for key, entry in self.section.entries.items():
+        for key, entry in written_entries(self.section):
             self.frozen.setdefault(key, frozenset(names_in(entry.value)))
         return DaemonTable(
             header=header,

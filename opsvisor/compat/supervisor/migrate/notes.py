@@ -166,9 +166,8 @@ class _Notes:
             elif name == "host_node_name":
                 what = f"{key}: %({name})s is written as the name of this machine"
                 self._findings.differ(section.name, entry.where, what)
-            elif name[4:] in self._source.made_up:
-                pass  # and not written: that is refused
-            elif name in self._source.carried_by_daemon:
+            # What is made up is never written: that is refused.
+            elif name in self._source.carried_by_daemon and name[4:] not in self._source.made_up:
                 what = f"{key}: %({name})s is written as the value it has today"
                 takes_it = key in _TEXTS
                 hint = f"${{{name[4:]}}} would not do" if takes_it else _ONLY_TEXTS

@@ -22,7 +22,12 @@ from opsvisor.compat.supervisor.migrate.expressions import (
 )
 from opsvisor.compat.supervisor.migrate.leaves import PROGRAM, Leaves
 from opsvisor.compat.supervisor.migrate.source import SetVariables, Source, read_variables
-from opsvisor.compat.supervisor.migrate.wording import CONSTANT, CannotSay, Wording
+from opsvisor.compat.supervisor.migrate.wording import (
+    CONSTANT,
+    CannotSay,
+    Wording,
+    written_entries,
+)
 from opsvisor.config.schema import EarlyExit, KillTargets
 from opsvisor.config.settings import UnixServer
 from opsvisor.config.template import fill_variables
@@ -128,7 +133,7 @@ class _Writer(Wording):
         if self.feed is not None:
             self.put(("events",), self.feed.kinds)
             self.put(("events_buffer",), self.feed.buffer_size)
-        for key, entry in self.section.entries.items():
+        for key, entry in written_entries(self.section):
             self.frozen.setdefault(key, frozenset(names_in(entry.value)) - CONSTANT)
         return ProgramTable(
             name=self.name,
@@ -309,6 +314,7 @@ class _Writer(Wording):
         self._log("stdout", lambda spec: spec.stdout)
         if self.first.stderr is None:
             self.put(("log", "stderr", "path"), "merge")
+            self.frozen["stderr_logfile"] = frozenset()  # whatever it says, nobody asks
         else:
             self._log("stderr", _stderr)
         self.same(("log", "strip_ansi"), lambda spec: spec.stdout.strip_ansi)

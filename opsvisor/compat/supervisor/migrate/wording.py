@@ -2,11 +2,12 @@
 
 import operator
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from opsvisor.compat.supervisor.config.expansions import Names
-from opsvisor.compat.supervisor.config.ini import Section
+from opsvisor.compat.supervisor.config.ini import Entry, Section
+from opsvisor.compat.supervisor.config.options import KNOWN_KEYS
 from opsvisor.compat.supervisor.migrate.expressions import (
     Marked,
     escape_process,
@@ -24,6 +25,14 @@ T = TypeVar("T")
 
 # Names that are the same for everybody who reads the file: what is written out stays right.
 CONSTANT = frozenset({"process_num", "program_name", "group_name"})
+
+
+def written_entries(section: Section) -> Iterator[tuple[str, Entry]]:
+    """The entries that mean something: what nobody knows is left out."""
+    known = KNOWN_KEYS.get(section.kind)
+    for key, entry in section.entries.items():
+        if known is None or key in known:
+            yield key, entry
 
 
 def is_path(filled: str, wanted: str) -> bool:
