@@ -441,10 +441,12 @@ class ProcessMachine:
                 assert_never(never)
 
     def _retime_stop(self, coming: ProcessSpec) -> None:
-        """Have a stop that is under way last as long as the spec has it that waits for its end."""
-        if isinstance(self.state, Stopping):
-            before, self.spec = self.spec, with_kill_delay(self.spec, coming)
-            self.state = rescheduled(self.state, before, self.spec)
+        """Have a stop last as long as the spec has it that waits for its end, begun by now or not.
+
+        Who changes a program and gives it more time to end means the one that is ended for that.
+        """
+        before, self.spec = self.spec, with_kill_delay(self.spec, coming)
+        self.state = rescheduled(self.state, before, self.spec)
 
     def _reconsider(self, before: ProcessSpec, now: Instant) -> list[Effect]:
         """Decide again about a process that should be up and is not."""

@@ -200,6 +200,20 @@ def test_a_stop_has_a_longer_kill_delay_that_comes(steps: str) -> None:
     assert "< KILL group 100" in stopping.play("+1")
 
 
+@pytest.mark.parametrize("up", ["start web; spawned; +1", "start web; spawned; +0.5", "start web"])
+@pytest.mark.parametrize(("before", "after"), [(3600.0, 6.0), (6.0, 60.0)])
+def test_the_stop_for_a_change_has_the_kill_delay_that_came_with_it(
+    up: str, before: float, after: float
+) -> None:
+    """And not the one that it replaces."""
+    changed = program("web", argv=("run", "v2"), kill_delay=after)
+    stopping = World(program("web", kill_delay=before)).knows("v2", changed)
+    began = "spawned" if up == "start web" else "+0"
+    stopping.play(f"{up}; apply v2; {began}")
+    assert "KILL" not in stopping.play(f"+{after - 1:g}")
+    assert "< KILL group 100" in stopping.play("+1")
+
+
 @pytest.mark.parametrize(
     ("before", "after", "is_started"),
     [
