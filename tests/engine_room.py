@@ -3,9 +3,10 @@
 import asyncio
 import ctypes
 import os
+import resource
 import signal
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -257,3 +258,16 @@ def _read(path: Path) -> str:
         return path.read_text()
     except OSError:  # the thread is over
         return ""
+
+
+@contextmanager
+def no_descriptors_left(*, but: int = 0) -> Iterator[None]:
+    """Let nobody here open more files than so many, until the context ends."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + but, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -10,7 +10,7 @@ from opsvisor.core.spec import ProcessSpec
 from opsvisor.core.struct import Struct
 
 # What the daemon works with in its state directory. Anything else may be there, too.
-STATE_FILES = ("lock", "memory", "memory.new", "foretold")
+STATE_FILES = ("lock", "memory", "memory.new", "foretold", "keeper")
 
 _DEVICES = "/dev/"  # can be shared
 

@@ -32,7 +32,7 @@ inputs later, never from within a method.
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from signal import SIGCONT, SIGKILL
 from typing import Self, assert_never
 
@@ -959,7 +959,7 @@ class ProcessMachine:
         )
 
 
-@cache
+@lru_cache(maxsize=64)
 def _up_for(min_uptime: float) -> str:
     """One text for all who have the same, as each keeps it for as long as it runs."""
     return f"up for {in_seconds(min_uptime)}"

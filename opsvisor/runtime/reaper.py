@@ -215,7 +215,9 @@ class Reaper:
             return
         if birth_of(adopted.pid) == adopted.born:  # asked while the pidfd holds whom it names
             self._readers.add(self._loop, adopted.pidfd, self._adopted_ended, adopted)
-        else:
+        else:  # of a stranger, who has the number by now
+            os.close(adopted.pidfd)
+            adopted.pidfd = None
             adopted.again = self._loop.call_later(0, self._tell_adopted, adopted, UNKNOWN)
 
     def _adopted_ended(self, adopted: _Adopted) -> None:

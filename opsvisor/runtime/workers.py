@@ -21,6 +21,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from queue import Empty
 from threading import Thread
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -98,6 +99,9 @@ class _Workers(ThreadPoolExecutor):
         # It waits in the queue all the same, and if there are threads already one of them may have
         # begun with it, or even be done. Whoever comes second has nothing to do.
         task.run()
+        if not self._threads:
+            with suppress(Empty):  # nobody is there to come second, and to let go of it
+                self._work_queue.get_nowait()
         return task.outcome
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as there

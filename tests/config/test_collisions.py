@@ -6,6 +6,7 @@ import pytest
 from config_files import Complaints, Load
 
 from opsvisor.config.collisions import STATE_FILES
+from opsvisor.runtime.keeper.process import SOCKET
 from opsvisor.runtime.memory import directory, file, foretold
 
 LOST = "\n    hint: give it a file of its own: output would make that one useless"
@@ -78,5 +79,5 @@ def test_two_slashes_are_one(complaints: Complaints, tmp_path: Path) -> None:
 
 def test_the_names_of_the_state_directory_are_all_known() -> None:
     """Its files are made elsewhere, by what may not be asked here."""
-    made = {directory.LOCK, file.NAME, file._NEW, foretold.NAME}
+    made = {directory.LOCK, file.NAME, file._NEW, foretold.NAME, SOCKET}
     assert set(STATE_FILES) == made

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from daemon import eventually
-from engine_room import children, program
+from engine_room import children, no_descriptors_left, program
 from forks import Gate, spawn, until
 from procfs import descriptors_of, environment_of, is_alive, name_of
 
@@ -366,6 +366,21 @@ def test_who_is_late_to_tell_its_pid_does_not_begin(monkeypatch: pytest.MonkeyPa
     for each in (pid, child):
         os.kill(each, signal.SIGKILL)
         os.waitpid(each, 0)
+
+
+def test_without_descriptors_there_is_none_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is a start that failed, and not one that nobody hears of any more."""
+
+    def instead(_failure: object) -> Birth:
+        return fork_here(order(*SLEEP), STREAMS)
+
+    one, tell, child = a_late_birth(monkeypatch, instead)
+    with no_descriptors_left():
+        assert not one.renew()
+    with tell, pytest.raises(OSError, match="Too many open files"):
+        one.finish()
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
 
 
 def test_who_told_its_pid_at_the_last_moment_is_killed(

@@ -2,17 +2,16 @@
 
 import asyncio
 import os
-import resource
 import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_room import Room, children, engine_room, program, sleeper
+from engine_room import Room, children, engine_room, no_descriptors_left, program, sleeper
 from forks import until
 from http_requests import free_port
 
@@ -486,19 +485,6 @@ async def test_a_look_up_that_ends_after_the_loop_is_of_no_interest() -> None:
         release.set()
         await asyncio.to_thread(thread.join, 10)
         assert not thread.is_alive()
-
-
-@contextmanager
-def no_descriptors_left(*, but: int = 0) -> Iterator[None]:
-    """Let nobody here open more files than so many, until the context ends."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest_free = os.open(os.devnull, os.O_RDONLY)
-    os.close(lowest_free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + but, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_out_of_descriptors_nobody_is_judged(room: Room) -> None:

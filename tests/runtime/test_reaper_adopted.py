@@ -206,6 +206,7 @@ async def test_another_process_with_the_number_is_not_mistaken_for_it(
     """The one we mean is gone, and this one is left alone."""
     other = start("exit 0")
     watch.reaper.watch_adopted(other.pid, born=other.born - 1)
+    assert watch.reaper.is_gone(other.pid)
     assert (await watch.next())[:2] == (other.pid, UNKNOWN)
     assert is_alive(other.pid)
 

@@ -47,6 +47,7 @@ def test_without_a_thread_the_caller_does_it(
         no_threads()
         executor.submit(done.append, "first").result()
         failed = executor.submit(int, "none").exception()
+        assert executor._work_queue.empty()  # or all that was ever done would be kept
         monkeypatch.undo()
         name = executor.submit(lambda: threading.current_thread().name).result()
     assert done == ["first"]

@@ -18,7 +18,8 @@ from opsvisor.runtime.forkserver.birth import Birth
 _SLOW_AFTER = 0.05
 # Seconds for all of them, when there is no turn of the loop left.
 _FINISHED_WITHIN = 1.0
-# Of a pipe: that nobody can write any more. What was written by then nobody has to hear before.
+# Of a pipe or a socket: that nobody can write any more. What was written by then nobody has to
+# hear before.
 _END = 0
 
 Call = Callable[[], None]

@@ -68,7 +68,7 @@ class Birth:
         self._instead = instead
         self._trouble: OSError | None = None  # why there is none instead
         self._until = float("inf")
-        self._heard_at = time.monotonic()
+        self._ordered_at = self._heard_at = time.monotonic()
         self._report = b""
         self._is_given_up = False
         self._late_after: float | None = None  # seconds; then it was killed
@@ -140,10 +140,10 @@ class Birth:
         if failure is None or instead is None:
             return False
         self._instead = None
-        if self.pid is None:
-            self._be_deaf()
-            failure = self._failure() or failure
         try:
+            if self.pid is None:
+                self._be_deaf()
+                failure = self._failure() or failure
             other = instead(failure)
         except OSError as error:
             self._trouble = error
@@ -160,14 +160,17 @@ class Birth:
         It may have been forked, and wait for a processor since. One that told it at the last
         moment is killed, as of its program nothing could be heard any more.
         """
-        with socket.fromfd(self._told, socket.AF_UNIX, socket.SOCK_STREAM) as told:
+        # Not another descriptor of it: there may be none left.
+        told = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=self._told)
+        try:
             told.shutdown(socket.SHUT_RD)  # what is there can be read, what comes is refused
-        waited = time.monotonic() - self._heard_at
+        finally:
+            told.detach()
         self._is_over = False
         self.look()
         if pid := self.pid:
             self._kill(pid)
-            self._late_after = waited
+            self._late_after = time.monotonic() - self._ordered_at
 
     @staticmethod
     def _kill(pid: Pid) -> None:

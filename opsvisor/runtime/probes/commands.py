@@ -183,7 +183,7 @@ class Commands:
 
     def _end(self, running: _Running) -> None:
         """End it with its group, unless it has ended: then its number may be another's."""
-        if running.pid in self._alive:
+        if self._alive.get(running.pid) is running.ended:
             _kill_group(running.pid)
 
     def _ended(self, pid: Pid, outcome: Outcome, _usage: Usage) -> None:
