@@ -5,7 +5,7 @@ Imports nothing heavy, because opsvisorctl asks too.
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 _SOCKET = "opsvisor.sock"
@@ -129,11 +129,19 @@ def untrusted(socket: Path) -> str:
         found = folder.lstat()
     except FileNotFoundError:
         return ""
+    return distrust(found, folder, {os.geteuid()})
+
+
+def distrust(found: os.stat_result, folder: Path, owners: Collection[int]) -> str:
+    """What is wrong with a directory that only these `owners` may have a hand in; or "".
+
+    `found` is of the directory itself, not of what a link in its place leads to.
+    """
     if stat.S_ISLNK(found.st_mode):
         return f"{folder} is a symbolic link"
     if not stat.S_ISDIR(found.st_mode):
         return f"{folder} is not a directory"
-    if found.st_uid != os.geteuid():
+    if found.st_uid not in owners:
         return f"{folder} belongs to another user (uid {found.st_uid})"
     if found.st_mode & _OTHERS_WRITE:
         return f"others may write to {folder} (mode {stat.S_IMODE(found.st_mode):04o})"

@@ -5,13 +5,13 @@ import os
 import resource
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from opsvisor.api.crowd import REFUSED_MAX
 from opsvisor.config.problems import OpsvisorError
-from opsvisor.config.search import socket_of_user
+from opsvisor.config.search import distrust, socket_of_user
 from opsvisor.config.settings import DaemonSettings, Dialect, LogLevel, UnixServer
 from opsvisor.core.plan import Plan
 from opsvisor.core.spec import UserSpec
@@ -24,6 +24,7 @@ _OWN_FDS = 128
 _FDS_OF_PROBES = (COMMANDS_AT_ONCE + SLOW_AT_ONCE) * 3 + CONNECTIONS_AT_ONCE + SLOW_AT_ONCE
 _FD_STEP = 1024
 _PID_SIZE = 32  # bytes; no pid is as long, whatever is around it
+_PASSING = stat.S_IXGRP | stat.S_IXOTH
 _FEWEST_CONNECTIONS = 8  # of each listener, whatever that costs the programs
 
 
@@ -229,7 +230,7 @@ def become(user: UserSpec) -> None:
 def make_room_for_socket(settings: DaemonSettings, runtime: Path) -> None:
     """As root, make the directory of the default socket for the user that we become.
 
-    What hinders it is said when nobody can listen there.
+    HostError if it can't be made, or if anybody else may have had a hand in it.
     """
     user = settings.user
     if user is None or os.geteuid() != 0:
@@ -240,12 +241,48 @@ def make_room_for_socket(settings: DaemonSettings, runtime: Path) -> None:
     )
     if not is_wanted or folder == runtime:
         return
-    with contextlib.suppress(OSError):
-        runtime.mkdir(mode=0o711, exist_ok=True)
+    try:
+        _make_for(user, folder)
+    except OSError as error:
+        raise _no_room(folder, error.strerror or str(error)) from error
+
+
+def _make_for(user: UserSpec, folder: Path) -> None:
+    runtime = folder.parent
+    with contextlib.suppress(FileExistsError):  # what is there is judged next
+        runtime.mkdir(mode=0o711)
+    _trust(runtime.lstat(), runtime, {0})
+    opened = os.open(runtime, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found = os.fstat(opened)
+        _trust(found, runtime, {0})
         # Others may pass, and see nothing: what is in there is each one's own.
-        runtime.chmod(stat.S_IMODE(runtime.stat().st_mode) | stat.S_IXGRP | stat.S_IXOTH)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        os.chown(folder, user.uid, user.gid, follow_symlinks=False)
+        mode = stat.S_IMODE(found.st_mode)
+        if mode | _PASSING != mode:
+            os.fchmod(opened, mode | _PASSING)
+        with contextlib.suppress(FileExistsError):  # as above
+            os.mkdir(folder.name, 0o700, dir_fd=opened)
+        # By its name, as only root can put anything else there by now. To open it, root would
+        # need CAP_DAC_OVERRIDE, which it often has not in containers.
+        found = os.stat(folder.name, dir_fd=opened, follow_symlinks=False)
+        _trust(found, folder, {0, user.uid})
+        if (found.st_uid, found.st_gid) != (user.uid, user.gid):
+            os.chown(folder.name, user.uid, user.gid, dir_fd=opened, follow_symlinks=False)
+    finally:
+        os.close(opened)
+
+
+def _trust(found: os.stat_result, path: Path, owners: Collection[int]) -> None:
+    if problem := distrust(found, path, owners):
+        raise _no_room(path, f"not trusted: {problem}")
+
+
+def _no_room(path: Path, why: str) -> HostError:
+    return HostError(
+        f"no directory for the default socket of the daemon's user: {path}: {why}\n"
+        "    hint: remove it if you don't know what it is for, or name a socket elsewhere"
+        " (unix in [server])"
+    )
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -64,6 +64,11 @@ class Place:
         eventually(lambda: "RUNNING" in self.ctl("status").out or self.has_ended)
         assert not self.has_ended, (self.folder / "out").read_text()
 
+    def refused(self, text: str) -> Ran:
+        """What it says that does not start with this configuration."""
+        self.config.write_text(text.format(folder=self.folder))
+        return self._done(BIN / "opsvisord", "-n", "-c", self.config)
+
     @property
     def _environment(self) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "TMPDIR": str(self.folder / "tmp")}
@@ -75,8 +80,11 @@ class Place:
     def ctl(self, *words: str, user: int = 0) -> Ran:
         """What opsvisorctl says of it to this user."""
         as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+        return self._done(*as_user, BIN / "opsvisorctl", "-c", self.config, *words)
+
+    def _done(self, *command: str | Path) -> Ran:
         done = subprocess.run(
-            self._inside(*as_user, BIN / "opsvisorctl", "-c", self.config, *words),
+            self._inside(*command),
             env={**self._environment, "HOME": "/"},
             capture_output=True,
             text=True,
@@ -189,3 +197,60 @@ def test_without_a_server_root_and_that_user_find_it(place: Place) -> None:
     assert place.ctl("status", user=1).status != 0
     assert place.end() == 0
     assert [str(one) for one in place.folder.rglob("*.sock")] == []
+
+
+def _foreign_runtime(run: Path) -> str:
+    (run / "opsvisor").mkdir(mode=0o750)
+    os.chown(run / "opsvisor", 1234, 1234)
+    return "/run/opsvisor: not trusted: /run/opsvisor belongs to another user (uid 1234)"
+
+
+def _linked_runtime(run: Path) -> str:
+    (run / "opsvisor").symlink_to("evil")
+    return "/run/opsvisor: not trusted: /run/opsvisor is a symbolic link"
+
+
+def _open_runtime(run: Path) -> str:
+    (run / "opsvisor").mkdir()
+    (run / "opsvisor").chmod(0o777)
+    return "/run/opsvisor: not trusted: others may write to /run/opsvisor (mode 0777)"
+
+
+def _linked_folder(run: Path) -> str:
+    (run / "opsvisor").mkdir(mode=0o711)
+    (run / f"opsvisor/user-{_NOBODY}").symlink_to("/run/evil")
+    folder = f"/run/opsvisor/user-{_NOBODY}"
+    return f"{folder}: not trusted: {folder} is a symbolic link"
+
+
+def _foreign_folder(run: Path) -> str:
+    (run / "opsvisor").mkdir(mode=0o711)
+    (run / f"opsvisor/user-{_NOBODY}").mkdir(mode=0o700)
+    os.chown(run / f"opsvisor/user-{_NOBODY}", 1234, 1234)
+    folder = f"/run/opsvisor/user-{_NOBODY}"
+    return f"{folder}: not trusted: {folder} belongs to another user (uid 1234)"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [_foreign_runtime, _linked_runtime, _open_runtime, _linked_folder, _foreign_folder],
+)
+def test_root_makes_no_room_where_others_have_a_hand(
+    place: Place, spoil: Callable[[Path], str]
+) -> None:
+    """Who made the directory, or a link in its place, would choose where the socket is."""
+    run = place.folder / "run"
+    (run / "evil").mkdir()
+    problem = spoil(run)
+    before = _as_it_is(run)
+    refused = place.refused(_DAEMON)
+    assert refused.status == 2
+    said = f"Error: no directory for the default socket of the daemon's user: {problem}\n"
+    assert refused.err.startswith(said)
+    assert _as_it_is(run) == before
+
+
+def _as_it_is(run: Path) -> dict[str, tuple[int, int]]:
+    """Mode and owner of all that is there but the state directory, which is judged by itself."""
+    found = (one for one in sorted(run.rglob("*")) if not one.name.startswith("o-"))
+    return {str(one): (one.lstat().st_mode, one.lstat().st_uid) for one in found}
