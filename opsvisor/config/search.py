@@ -11,6 +11,7 @@ from pathlib import Path
 _SOCKET = "opsvisor.sock"
 _NATIVE_HERE = Path("opsvisor.toml")
 _SUPERVISORS_HERE = (Path("supervisord.conf"), Path("etc/supervisord.conf"))
+_UID_LENGTH = len(str(2**32))
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -118,18 +119,28 @@ def socket_of_user(uid: int, runtime: Path) -> Path:
 def untrusted(socket: Path) -> str:
     """Why not to use this socket: what is wrong with its directory; "" if it is ours or not there.
 
-    Only the default socket is judged. Its name can be guessed, and where it is below /tmp anybody
-    could have made the directory before us, to answer in the daemon's place or to open its socket
-    to others. Raises OSError if the directory can't be looked at.
+    Only default sockets are judged: ours, and those in root's runtime directory of users whom its
+    daemons become. Their names can be guessed, and where one is below /tmp anybody could have made
+    the directory before us, to answer in the daemon's place or to open its socket to others.
+    Raises OSError if the directory can't be looked at.
     """
-    if socket != default_socket():
-        return ""
     folder = socket.parent
+    if socket == default_socket():
+        return _distrust_there(folder, {os.geteuid()})
+    uid = folder.name.removeprefix("user-")
+    # A number this long is nobody's, and int() reads none of more than 4300 digits.
+    is_uid = uid.isdecimal() and len(uid) <= _UID_LENGTH
+    if not is_uid or socket != socket_of_user(int(uid), OF_ROOT):
+        return ""
+    return _distrust_there(OF_ROOT, {0}) or _distrust_there(folder, {0, int(uid)})
+
+
+def _distrust_there(folder: Path, owners: Collection[int]) -> str:
     try:
         found = folder.lstat()
     except FileNotFoundError:
         return ""
-    return distrust(found, folder, {os.geteuid()})
+    return distrust(found, folder, owners)
 
 
 def distrust(found: os.stat_result, folder: Path, owners: Collection[int]) -> str:
@@ -148,7 +159,10 @@ def distrust(found: os.stat_result, folder: Path, owners: Collection[int]) -> st
     return ""
 
 
-# What to do where a directory is `untrusted`.
+# What to do where a directory is `untrusted`: that of our own default socket, or another one.
 UNTRUSTED_HINT = (
     "remove it if you don't know what it is for, or set XDG_RUNTIME_DIR to a directory of your own"
+)
+UNTRUSTED_OF_USER_HINT = (
+    "remove it if you don't know what it is for, or name a socket elsewhere (unix in [server])"
 )

@@ -15,6 +15,7 @@ from opsvisor.config.problems import ConfigError, Place, Problem
 from opsvisor.config.search import (
     OF_ROOT,
     UNTRUSTED_HINT,
+    UNTRUSTED_OF_USER_HINT,
     absolute,
     default_paths,
     default_socket,
@@ -143,15 +144,16 @@ def _token(wishes: Wishes, environ: Mapping[str, str]) -> str | None:
 
 
 def _refuse_strangers(url: str) -> None:
-    socket = default_socket()
-    if url != f"unix://{socket}":
+    if not url.startswith("unix://"):
         return
+    socket = Path(url.removeprefix("unix://"))
     try:
         reason = untrusted(socket)
     except OSError:  # connecting fails as well then, and explains itself
         return
     if reason:
-        raise ConfigError([Problem(Place(str(socket)), f"not trusted: {reason}", UNTRUSTED_HINT)])
+        hint = UNTRUSTED_HINT if socket == default_socket() else UNTRUSTED_OF_USER_HINT
+        raise ConfigError([Problem(Place(str(socket)), f"not trusted: {reason}", hint)])
 
 
 def _as_asked(wishes: Wishes, program: str, environ: Mapping[str, str]) -> Connection:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from opsvisor.api.crowd import REFUSED_MAX
 from opsvisor.config.problems import OpsvisorError
-from opsvisor.config.search import distrust, socket_of_user
+from opsvisor.config.search import UNTRUSTED_OF_USER_HINT, distrust, socket_of_user
 from opsvisor.config.settings import DaemonSettings, Dialect, LogLevel, UnixServer
 from opsvisor.core.plan import Plan
 from opsvisor.core.spec import UserSpec
@@ -280,8 +280,7 @@ def _trust(found: os.stat_result, path: Path, owners: Collection[int]) -> None:
 def _no_room(path: Path, why: str) -> HostError:
     return HostError(
         f"no directory for the default socket of the daemon's user: {path}: {why}\n"
-        "    hint: remove it if you don't know what it is for, or name a socket elsewhere"
-        " (unix in [server])"
+        f"    hint: {UNTRUSTED_OF_USER_HINT}"
     )
 
 

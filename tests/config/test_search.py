@@ -159,6 +159,35 @@ def test_what_is_no_directory_is_not_trusted(default: Path, tmp_path: Path) -> N
     assert untrusted(default) == f"{default.parent} is not a directory"
 
 
+@pytest.fixture
+def of_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The default socket of a daemon that root has started for user 7, below `tmp_path`."""
+    top = tmp_path / "opsvisor"
+    monkeypatch.setattr("opsvisor.config.search.OF_ROOT", top)
+    top.mkdir()
+    return socket_of_user(7, top)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
+def test_the_directory_that_root_made_for_a_user_is_theirs_alone(of_user: Path) -> None:
+    """It and the one it is in are judged, whoever asks; not what merely looks like it."""
+    folder = of_user.parent
+    assert untrusted(of_user) == ""
+    _make(folder, owner=7)
+    assert untrusted(of_user) == ""
+    folder.chmod(0o777)
+    assert untrusted(of_user) == f"others may write to {folder} (mode 0777)"
+    for other in ("user-8", "user-", "user-x", "user-0", f"user-{'7' * 5000}"):
+        assert untrusted(folder.with_name(other) / of_user.name) == ""
+    os.chown(folder, 8, -1)
+    assert untrusted(of_user) == f"{folder} belongs to another user (uid 8)"
+    folder.rmdir()
+    folder.symlink_to("/")
+    assert untrusted(of_user) == f"{folder} is a symbolic link"
+    os.chown(folder.parent, 7, -1)
+    assert untrusted(of_user) == f"{folder.parent} belongs to another user (uid 7)"
+
+
 def test_it_is_light() -> None:
     """Opsvisorctl pays for every import: no schema, no TOML, none of our other modules."""
     code = (

@@ -73,6 +73,25 @@ def test_a_native_file(tmp_path: Path, server: str, url: str) -> None:
     assert found.prompt == "opsvisor"
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
+def test_the_socket_of_a_user_is_not_asked_where_a_stranger_made_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root would tell whoever listens there what it asks for, and believe the answer."""
+    top = tmp_path / "opsvisor"
+    for module in ("opsvisor.config.search", "opsvisor.ctl.connection"):
+        monkeypatch.setattr(f"{module}.OF_ROOT", top)
+    (top / "user-7").mkdir(parents=True)
+    os.chown(top / "user-7", 7, -1)
+    wishes = Wishes(config_file=_written(tmp_path / "x.toml", '[daemon]\nuser = "7"\n'))
+    socket_there = top / "user-7/opsvisor.sock"
+    assert discover(wishes, _NOWHERE, {}).url == f"unix://{socket_there}"
+    os.chown(top / "user-7", 1234, -1)
+    for one in (wishes, Wishes(url=f"unix://{socket_there}")):
+        with pytest.raises(ConfigError, match=r"not trusted: .* another user \(uid 1234\)"):
+            discover(one, _NOWHERE, {})
+
+
 def test_credentials_of_a_native_file(tmp_path: Path) -> None:
     """Those of the server that is used; a hash can't be sent; the command line wins."""
     path = _written(
