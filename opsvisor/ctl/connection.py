@@ -4,8 +4,10 @@ Only what a client needs is read here, and leniently: judging a whole file is th
 and a mistake in a program's settings must not keep anybody from asking what is running.
 """
 
+import errno
 import os
 import re
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -146,14 +148,14 @@ def _token(wishes: Wishes, environ: Mapping[str, str]) -> str | None:
 def _refuse_strangers(url: str) -> None:
     if not url.startswith("unix://"):
         return
-    socket = Path(url.removeprefix("unix://"))
+    path = Path(url.removeprefix("unix://"))
     try:
-        reason = untrusted(socket)
+        reason = untrusted(path)
     except OSError:  # connecting fails as well then, and explains itself
         return
     if reason:
-        hint = UNTRUSTED_HINT if socket == default_socket() else UNTRUSTED_OF_USER_HINT
-        raise ConfigError([Problem(Place(str(socket)), f"not trusted: {reason}", hint)])
+        hint = UNTRUSTED_HINT if path == default_socket() else UNTRUSTED_OF_USER_HINT
+        raise ConfigError([Problem(Place(str(path)), f"not trusted: {reason}", hint)])
 
 
 def _as_asked(wishes: Wishes, program: str, environ: Mapping[str, str]) -> Connection:
@@ -221,8 +223,8 @@ def _from_toml(path: Path, environ: Mapping[str, str]) -> Connection:
     if isinstance(http, str):
         http = {"listen": http}
     if isinstance(unix, dict) and isinstance(unix.get("path"), str):
-        socket = _text(unix["path"], environ)
-        url, table = f"unix://{absolute(path).parent / (socket or '')}", unix
+        written = _text(unix["path"], environ)
+        url, table = f"unix://{absolute(path).parent / (written or '')}", unix
     elif isinstance(http, dict) and isinstance(http.get("listen"), str):
         scheme = "https" if http.get("tls_cert") else "http"
         url, table = _tcp_url(scheme, http["listen"]), http
@@ -254,7 +256,20 @@ def _unnamed_socket(user: object) -> Path:
     except (KeyError, ValueError, OverflowError):
         return usual
     of_root = socket_of_user(uid, OF_ROOT)
-    return of_root if os.geteuid() == 0 or os.path.exists(of_root) else usual  # noqa: PTH110 - also where we may not look
+    if os.geteuid() == 0:
+        return of_root
+    # Not Path.exists: it raises where a directory on the way can't be entered.
+    if not os.path.exists(of_root):  # noqa: PTH110 - see above
+        return usual
+    # After a crash of root's daemon its socket is still there, beside that user's own daemon.
+    return usual if _is_left_behind(of_root) and os.path.exists(usual) else of_root  # noqa: PTH110 - see above
+
+
+def _is_left_behind(path: Path) -> bool:
+    """Whether nobody listens on this socket. One whose queue is full has a listener."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.setblocking(False)
+        return sock.connect_ex(str(path)) == errno.ECONNREFUSED
 
 
 def _read_document(path: Path) -> dict[str, object]:

@@ -92,6 +92,36 @@ def test_the_socket_of_a_user_is_not_asked_where_a_stranger_made_its_directory(
             discover(one, _NOWHERE, {})
 
 
+def test_a_socket_that_a_crash_left_does_not_hide_the_daemon_of_that_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of root's daemon comes first if anybody listens there, or if there is no other one."""
+    for module in ("opsvisor.config.search", "opsvisor.ctl.connection"):
+        monkeypatch.setattr(f"{module}.OF_ROOT", tmp_path / "opsvisor")
+    uid = os.geteuid() or 7
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "own"))
+    wishes = Wishes(config_file=_written(tmp_path / "x.toml", f'[daemon]\nuser = "{uid}"\n'))
+    monkeypatch.setattr("opsvisor.ctl.connection.untrusted", lambda _: "")
+    of_root, usual = tmp_path / f"opsvisor/user-{uid}/opsvisor.sock", default_socket()
+
+    def found() -> str:
+        return discover(wishes, _NOWHERE, {}).url.removeprefix("unix://")
+
+    assert found() == str(usual)
+    of_root.parent.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as roots:
+        roots.bind(str(of_root))
+        roots.listen(1)
+        usual.parent.mkdir(parents=True)
+        usual.touch()
+        # From the third on the queue is full.
+        assert [found() for _ in range(4)] == [str(of_root)] * 4
+    assert found() == str(usual)
+    usual.unlink()
+    assert found() == str(of_root)
+
+
 def test_credentials_of_a_native_file(tmp_path: Path) -> None:
     """Those of the server that is used; a hash can't be sent; the command line wins."""
     path = _written(
