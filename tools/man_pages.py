@@ -48,12 +48,17 @@ _SEARCHED = (
     "Where the configuration is looked for without `-c`; after them supervisord.conf, in the"
     " places where Supervisor has it."
 )
+_OF_USER = (
+    "That of a daemon that root has started and that became this `user`. It is found with the"
+    " configuration only, by root and by that user."
+)
 _CTL_FILES = (
     (
         "`./opsvisor.toml`, `/etc/opsvisor/opsvisor.toml`, `/etc/opsvisor.toml`",
         _SEARCHED,
     ),
     ("`/run/opsvisor/opsvisor.sock`", "The socket of root's daemon, if nothing says otherwise."),
+    ("`/run/opsvisor/user-UID/opsvisor.sock`", _OF_USER),
 )
 _CTL_EXAMPLES = (
     ("opsvisorctl status --problems", "What is in trouble, the worst first."),

@@ -290,7 +290,10 @@ class DaemonOptions(SurvivalOptions, frozen=True, kw_only=True):
     user: Annotated[
         str | None,
         kinds.USER,
-        Doc(text="Unix user that root gives way to, for the daemon and all it runs."),
+        Doc(
+            text="Unix user that root gives way to, for the daemon and all it runs. Without a "
+            "server in `[server]` it listens at `/run/opsvisor/user-UID/opsvisor.sock` then.",
+        ),
     ] = None
     daemonize: Annotated[
         bool,
