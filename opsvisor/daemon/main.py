@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -41,9 +40,10 @@ from opsvisor.daemon.invocation import Invocation, this_invocation
 from opsvisor.daemon.own_signals import FIRST_WANTED, HELD
 from opsvisor.daemon.reading import (
     SupervisorFileError,
+    fail_if_read_once,
     read_configuration,
-    refuse_to_reread,
     unreadable,
+    why_read_once,
 )
 from opsvisor.daemon.service import Service
 from opsvisor.daemon.succession import Successor
@@ -95,12 +95,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if advice := warning_about(path, given=flags.config_file is not None):
         sys.stderr.write(f"warning: {advice}\n")
 
-    is_pipe = not path.is_file()
-    if is_pipe and hand_over is not None:
-        return _fail(f"config file {path} is no file: it was read by the daemon that runs")
+    why_once = why_read_once(path)
+    if why_once and hand_over is not None:
+        return _fail(f"config file {path} {why_once}: it was read by the daemon that runs")
 
     def read(in_force: DaemonSettings | None = None) -> Loaded:
         return read_configuration(path, flags.settings, start_directory, in_force, runtime=runtime)
+
+    def reread(in_force: DaemonSettings | None = None) -> Loaded:
+        fail_if_read_once(path, why_once)
+        return read(in_force)
 
     try:
         loaded = read()
@@ -111,7 +115,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if flags.check_hand_over is not None and hand_over is not None:
         return _check_take_over(hand_over, loaded, runtime)
     invocation = this_invocation(str(start_directory), str(runtime))
-    reread = functools.partial(refuse_to_reread, path) if is_pipe else read
     return _serve(loaded, reread, invocation, hand_over)
 
 

@@ -2,10 +2,11 @@
 
 import functools
 import os
+import re
 import stat
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from opsvisor.api.server import url_of
 from opsvisor.config.listening import PATH_HINT, is_too_long
@@ -13,6 +14,10 @@ from opsvisor.config.load import Additions, load, native
 from opsvisor.config.problems import ConfigError, Place, Problem
 from opsvisor.config.settings import DaemonSettings, Loaded, TcpServer, UnixServer
 from opsvisor.daemon import overrides
+
+_HINT = "start opsvisord with the path of a file"
+_DESCRIPTORS = re.compile(r"/proc/\d+(?:/task/\d+)?/fd")
+_LINKS_FOLLOWED = 40  # as many as the kernel does
 
 _Reader = Callable[[Path, Mapping[str, str], bytes | None], Loaded]
 
@@ -32,13 +37,45 @@ def unreadable(path: Path) -> str:
     return f"could not read config file {path}: Is a directory" if stat.S_ISDIR(mode) else ""
 
 
-def refuse_to_reread(path: Path, _: DaemonSettings | None = None) -> NoReturn:
-    """Raise ConfigError: this was a pipe, or something else that gives what it has once.
+def why_read_once(path: Path) -> str:
+    """Why what is at this path can be read only once, "" if it can be read again.
 
-    What is read of it afterwards would be nothing, which asks for no programs at all.
+    A pipe gives what it has once. And a descriptor of ours may lead elsewhere by the next time,
+    even if it leads to a file now: a daemon's standard input becomes /dev/null.
     """
-    what = "the configuration is no file: it was read when opsvisord started, and can't be again"
-    raise ConfigError([Problem(Place(str(path)), what, "start opsvisord with a file")])
+    if not path.is_file():
+        return "is no file"
+    return "is no file with a path of its own" if _is_descriptor(path) else ""
+
+
+def _is_descriptor(path: Path) -> bool:
+    """Whether this is /dev/stdin, /proc/PID/fd/N or another name of a descriptor, or leads to it.
+
+    /dev/stdin is a link itself, and so are /dev/fd and /proc/self.
+    """
+    for _ in range(_LINKS_FOLLOWED):
+        folder = os.path.realpath(path.parent)
+        if _DESCRIPTORS.fullmatch(folder):
+            return True
+        try:
+            path = Path(folder, path.readlink())
+        except OSError:  # it is no link
+            return False
+    return False
+
+
+def fail_if_read_once(path: Path, why: str) -> None:
+    """Raise ConfigError if the configuration at this path can't be read again.
+
+    `why` it can't be was found when it was read first, "" if it could be then. What is read now of
+    something that is no file would be nothing, as a rule, which asks for no programs at all.
+    """
+    if why:
+        what = f"the configuration {why}: it was read when opsvisord started, and can't be again"
+        raise ConfigError([Problem(Place(str(path)), what, _HINT)])
+    if not unreadable(path) and not path.is_file():
+        what = "the configuration is no file any more: it is not read again"
+        raise ConfigError([Problem(Place(str(path)), what, "put the file back")])
 
 
 def read_configuration(

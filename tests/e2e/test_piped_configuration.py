@@ -1,13 +1,19 @@
-"""A configuration out of a pipe, as `opsvisord -c <(envsubst < template)` has it."""
+"""A configuration that is read once: a pipe, as `-c <(envsubst < t)`, or another descriptor."""
 
+import os
+import select
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from commands import BIN, environment, run_program
-from daemon import eventually
+from daemon import PATIENCE, eventually
+
+from opsvisor.config.problems import ConfigError
+from opsvisor.daemon.reading import fail_if_read_once, why_read_once
 
 INI = """\
 [unix_http_server]
@@ -31,6 +37,7 @@ log = "{folder}/log"
 [program.web]
 command = "sleep 1000"
 """
+REFUSAL = "it was read when opsvisord started, and can't be again"
 both = pytest.mark.parametrize("text", [INI, TOML], ids=["ini", "toml"])
 
 
@@ -67,20 +74,27 @@ def daemon(tmp_path: Path, text: str) -> Iterator[subprocess.Popen[bytes]]:
         running.terminate()
 
 
-@both
-def test_a_daemon(tmp_path: Path, daemon: subprocess.Popen[bytes]) -> None:
-    """It runs, and what it would have to read again is refused: nothing is stopped."""
+Ask = Callable[..., str]
 
-    def ask(*words: str) -> str:
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Ask:
+    """What opsvisorctl says to some words."""
+
+    def asked(*words: str) -> str:
         url = f"unix://{tmp_path}/s"
         ran = run_program("opsvisorctl", "-s", url, *words, directory=tmp_path)
         return ran.out + ran.err
 
+    return asked
+
+
+@both
+def test_a_daemon(tmp_path: Path, daemon: subprocess.Popen[bytes], ask: Ask) -> None:
+    """It runs, and what it would have to read again is refused: nothing is stopped."""
     eventually(lambda: "RUNNING" in ask("status"))
     pid = ask("pid", "web")
-    refusal = (
-        "the configuration is no file: it was read when opsvisord started, and can't be again"
-    )
+    refusal = f"the configuration is no file: {REFUSAL}"
     for word in ("reread", "update", "reload"):
         assert refusal in ask(word)
     assert "could not find config file /dev/fd/" in ask("upgrade")
@@ -113,3 +127,88 @@ def test_an_upgrade(tmp_path: Path) -> None:
             assert running.poll() is None
         finally:
             running.terminate()
+
+
+@pytest.fixture
+def background(tmp_path: Path, text: str, ask: Ask) -> Iterator[int]:
+    """The pid of an opsvisord that has read a file on its standard input, and has left it."""
+    text = text.replace("nodaemon = true", "nodaemon = false")
+    text = text.replace("[daemon]", "[daemon]\ndaemonize = true")
+    config = tmp_path / "config"
+    config.write_text(text.format(folder=tmp_path))
+    with config.open("rb") as file:
+        subprocess.run(
+            [BIN / "opsvisord", "-c", "/dev/stdin"],
+            env=environment(""),
+            cwd=tmp_path,
+            stdin=file,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
+    pid = int(ask("pid"))
+    descriptor = os.pidfd_open(pid)
+    try:
+        yield pid
+    finally:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+        ended = select.select([descriptor], [], [], PATIENCE)[0]
+        os.close(descriptor)
+        assert ended
+
+
+@both
+def test_a_file_on_standard_input(tmp_path: Path, background: int, ask: Ask) -> None:
+    """That is /dev/null by now, which asks for no programs: nothing is stopped for it."""
+    eventually(lambda: "RUNNING" in ask("status"))
+    pid = ask("pid", "web")
+    refusal = f"the configuration is no file with a path of its own: {REFUSAL}"
+    # In this order: an update could only stop programs, and beginning anew would listen elsewhere.
+    for word in ("reread", "update", "reload"):
+        assert refusal in ask(word)
+        assert ask("pid", "web") == pid
+    assert "/dev/stdin is no file: it was read by the daemon that runs" in ask("upgrade")
+    os.kill(background, signal.SIGHUP)
+    eventually(lambda: (tmp_path / "log").read_text().count(refusal) >= 4)
+    assert ask("pid", "web") == pid
+
+
+def test_names_of_a_descriptor(tmp_path: Path) -> None:
+    """By whichever links, and also if it leads to a file. A path of the file's own is none."""
+    file = tmp_path / "c.toml"
+    file.touch()
+    link, further = tmp_path / "link", tmp_path / "further"
+    further.symlink_to("link")
+    with file.open() as opened:
+        number = opened.fileno()
+        names = [
+            f"/dev/fd/{number}",
+            f"/proc/self/fd/{number}",
+            f"/proc/{os.getpid()}/fd/{number}",
+            f"/proc/thread-self/fd/{number}",
+        ]
+        for name in names:
+            assert why_read_once(Path(name)) == "is no file with a path of its own"
+            link.unlink(missing_ok=True)
+            link.symlink_to(name)
+            assert why_read_once(further) == "is no file with a path of its own"
+    link.unlink()
+    link.symlink_to(file)
+    assert [why_read_once(one) for one in (file, link, further)] == ["", "", ""]
+    assert why_read_once(Path("/dev/null")) == "is no file"
+
+
+def test_a_file_that_is_none_any_more(tmp_path: Path) -> None:
+    """It is not read. One that is gone, or may not be read, is left to whoever reads it."""
+    place = tmp_path / "c.toml"
+    fail_if_read_once(place, "")
+    place.mkdir()
+    fail_if_read_once(place, "")
+    place.rmdir()
+    place.touch()
+    fail_if_read_once(place, "")
+    place.unlink()
+    place.symlink_to("/dev/null")
+    with pytest.raises(ConfigError, match="is no file any more: it is not read again"):
+        fail_if_read_once(place, "")
