@@ -7,6 +7,7 @@ from pathlib import Path
 
 from opsvisor.config.settings import Loaded
 from opsvisor.core.struct import Struct
+from opsvisor.daemon.hand_over import HandOver
 from opsvisor.daemon.host import HostError, is_first_process
 from opsvisor.runtime.memory.directory import (
     Place,
@@ -15,6 +16,8 @@ from opsvisor.runtime.memory.directory import (
     open_state_directory,
 )
 from opsvisor.runtime.memory.identity import this_world
+
+_OF_SERVICE = "RUNTIME_DIRECTORY"  # as systemd calls what it made for the service
 
 
 class Footing(Struct, frozen=True):
@@ -101,6 +104,20 @@ def _seed_of(place: Place) -> int:
     return int.from_bytes(digest[:8]) or 1
 
 
+def runtime_told(hand_over: HandOver, config: str, environ: Mapping[str, str]) -> Path | None:
+    """The runtime directory of who started the daemon that hands over. None if it does not say.
+
+    Versions before `runtime` had only their state directory in it. Its name tells that it is the
+    usual one of this configuration, and that nobody has chosen it.
+    """
+    if hand_over.runtime:
+        return Path(hand_over.runtime)
+    if not hand_over.state_directory or environ.get(_OF_SERVICE):
+        return None
+    path = Path(hand_over.state_directory)
+    return path.parent if default_state_dir(config, environ, path.parent) == path else None
+
+
 def default_state_dir(config: str, environ: Mapping[str, str], runtime: Path) -> Path:
     """Where the daemon of this configuration keeps its state until the next boot.
 
@@ -109,7 +126,7 @@ def default_state_dir(config: str, environ: Mapping[str, str], runtime: Path) ->
     same daemon. systemd names the directory that it made for the service (RuntimeDirectory=), or
     several.
     """
-    given = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    given = environ.get(_OF_SERVICE, "").partition(":")[0]
     base = Path(given) if given else runtime
     path = os.path.abspath(config)  # noqa: PTH100 - Path keeps `..`
     named = hashlib.sha256(os.fsencode(path)).hexdigest()

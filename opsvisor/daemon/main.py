@@ -23,7 +23,7 @@ from opsvisor.config.settings import DaemonSettings, Dialect, Loaded
 from opsvisor.daemon import allocator
 from opsvisor.daemon.check import check_take_over
 from opsvisor.daemon.flags import BadFlags, Flags, help_text, parse
-from opsvisor.daemon.footing import Footing, footing_for
+from opsvisor.daemon.footing import Footing, footing_for, runtime_told
 from opsvisor.daemon.garbage import LongLived
 from opsvisor.daemon.hand_over import HandOver, HandOverError, announced
 from opsvisor.daemon.host import (
@@ -79,8 +79,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_OK
     # Where we are now: a daemon leaves it, and a file that is reread must mean the same as before.
     start_directory = current_directory() if hand_over is None else Path(hand_over.directory)
-    # Before we become somebody else: who has another one.
-    runtime = Path(hand_over.runtime) if hand_over and hand_over.runtime else runtime_dir()
     found = Path(flags.config_file) if flags.config_file is not None else find(sys.argv[0])
     if found is None:
         tried = ", ".join(str(p) for p in default_paths(sys.argv[0]))
@@ -92,6 +90,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if problem:
         return _fail(problem)
     path = absolute(found) if hand_over is None else start_directory / found
+    # Before we become somebody else: who has another one.
+    told = None if hand_over is None else runtime_told(hand_over, str(path), os.environ)
+    runtime = told or runtime_dir()
     if advice := warning_about(path, given=flags.config_file is not None):
         sys.stderr.write(f"warning: {advice}\n")
 

@@ -3,11 +3,13 @@
 import gc
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import BIN
 
 from opsvisor.compat.supervisor.edge import SupervisorEdge
 from opsvisor.config.problems import OpsvisorError
@@ -19,6 +21,8 @@ from opsvisor.core.plan import Plan
 from opsvisor.core.struct import replace
 from opsvisor.core.supervisor import Supervisor
 from opsvisor.daemon.check import check_take_over
+from opsvisor.daemon.flags import CHECK_HAND_OVER
+from opsvisor.daemon.footing import default_state_dir, runtime_told
 from opsvisor.daemon.hand_over import FORMAT, HandOver, HandOverError, announce, announced
 
 # One for each format that a released version has written. None is ever changed or removed.
@@ -168,3 +172,44 @@ def test_a_check_says_what_is_in_the_way(tmp_path: Path) -> None:
         with pytest.raises(OpsvisorError, match=reason):
             check_take_over(hand_over, configuration, tmp_path)
     assert good.settings.on_crash is OnCrash.ADOPT
+
+
+@pytest.mark.parametrize("place", ["usual", "chosen"])
+def test_a_version_that_told_no_runtime_directory(tmp_path: Path, place: str) -> None:
+    """It is that of the state directory: who started the daemon may be somebody else by now."""
+    config, runtime = tmp_path / "o.toml", tmp_path / "of-root"
+    config.write_text(f'[server]\nunix = "{tmp_path}/s"\n')
+    usual = default_state_dir(str(config), {}, runtime)
+    before = usual if place == "usual" else runtime / "chosen"
+    past = replace(HandOver.of(NEWEST), state_directory=str(before), directory=str(tmp_path))
+    assert past.runtime == ""
+    descriptor = past.write()
+    try:
+        checked = subprocess.run(
+            [BIN / "opsvisord", "-c", config, f"{CHECK_HAND_OVER}={descriptor}"],
+            env={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)},
+            pass_fds=[descriptor],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(descriptor)
+    if before == usual:
+        assert (checked.returncode, checked.stderr) == (0, "")
+    else:
+        assert checked.returncode == 2
+        assert f"that of the daemon is {before}\n" in checked.stderr
+
+
+def test_what_tells_of_the_runtime_directory(tmp_path: Path) -> None:
+    """What is said, or the usual state directory where nobody has chosen one."""
+    config, past = str(tmp_path / "o.toml"), HandOver.of(NEWEST)
+    usual = str(default_state_dir(config, {}, tmp_path))
+    said = replace(past, runtime="/said", state_directory=usual)
+    assert runtime_told(said, config, {}) == Path("/said")
+    old = replace(past, state_directory=usual)
+    assert runtime_told(old, config, {}) == tmp_path
+    assert runtime_told(old, config, {"RUNTIME_DIRECTORY": str(tmp_path)}) is None
+    assert runtime_told(replace(past, state_directory=""), config, {}) is None
+    assert runtime_told(replace(past, state_directory="/chosen"), config, {}) is None
