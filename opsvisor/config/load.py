@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from opsvisor.config import toml
+from opsvisor.config.allowance import Allowance
 from opsvisor.config.conflicts import find_collisions
 from opsvisor.config.decode import decode, include_patterns
 from opsvisor.config.document import Document, merge
@@ -23,8 +24,6 @@ from opsvisor.core.struct import Struct, field, replace
 # pipe, comes as well. Raises ConfigError.
 Frontend = Callable[[Path, Mapping[str, str], bytes | None], Loaded]
 
-# Far more than anybody writes: what is larger is no configuration, or has no end (/dev/zero).
-_BYTES_MAX = 32 * 1024 * 1024
 _NATIVE = ".toml"
 _SUPERVISOR = ".conf"
 _SUPERVISOR_SECTION = re.compile(r"^\[(?:supervisord\]|program:)", re.MULTILINE)
@@ -55,7 +54,7 @@ def load(path: Path, frontends: Mapping[str, Frontend], environ: Mapping[str, st
     known: Mapping[str, Frontend] = {_NATIVE: _native_alone, **frontends}
     suffix, raw = path.suffix, None
     if suffix not in known:
-        raw = _read_bytes(path)
+        raw = _read_bytes(path, Allowance())
         text = raw.decode("utf-8-sig", "replace")
         suffix = _SUPERVISOR if _SUPERVISOR_SECTION.search(text) else _NATIVE
     if suffix not in known:
@@ -79,7 +78,9 @@ def native(
 
     Raises ConfigError.
     """
-    return native_text(_read(path, raw), path, environ, additions)
+    allowance = Allowance()
+    text = _read(path, allowance, raw)
+    return _loaded(text, path, environ, additions, allowance)
 
 
 def native_text(
@@ -89,9 +90,19 @@ def native_text(
     additions: Additions = _NOTHING_MORE,
 ) -> Loaded:
     """As `native`, for a text that is to stand in a file at `path`. Raises ConfigError."""
+    return _loaded(text, path, environ, additions, Allowance())
+
+
+def _loaded(
+    text: str,
+    path: Path,
+    environ: Mapping[str, str],
+    additions: Additions,
+    allowance: Allowance,
+) -> Loaded:
     findings = Findings()
     main = toml.parse(text, str(path))
-    documents = _included(main, findings)
+    documents = _included(main, findings, allowance)
     included = [document for document in documents.values() if document]
     document, problems = merge(main, included)
     findings.problems.extend(problems)
@@ -116,7 +127,9 @@ def native_text(
     )
 
 
-def _included(main: Document, findings: Findings) -> dict[Path, Document | None]:
+def _included(
+    main: Document, findings: Findings, allowance: Allowance
+) -> dict[Path, Document | None]:
     """The files that `main` includes, each once; None stands for what can't be parsed."""
     path = Path(main.files[0])
     documents: dict[Path, Document | None] = {}
@@ -129,21 +142,23 @@ def _included(main: Document, findings: Findings) -> dict[Path, Document | None]
             findings.warnings.append(Problem(main.place(("include",)), what, hint))
         for file in found:
             if file != path and file not in documents:
-                documents[file] = _parsed(file, findings)
+                documents[file] = _parsed(file, findings, allowance)
+            if allowance.is_exceeded:
+                return documents
     return documents
 
 
-def _parsed(file: Path, findings: Findings) -> Document | None:
+def _parsed(file: Path, findings: Findings, allowance: Allowance) -> Document | None:
     try:
-        return toml.parse(_read(file), str(file))
+        return toml.parse(_read(file, allowance), str(file))
     except ConfigError as error:
         findings.problems.extend(error.problems)
         return None
 
 
-def _read(path: Path, raw: bytes | None = None) -> str:
+def _read(path: Path, allowance: Allowance, raw: bytes | None = None) -> str:
     """The text of a file, or of what was read of it."""
-    raw = _read_bytes(path) if raw is None else raw
+    raw = _read_bytes(path, allowance, raw)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -153,15 +168,9 @@ def _read(path: Path, raw: bytes | None = None) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _read_bytes(path: Path) -> bytes:
-    place = Place(str(path))
+def _read_bytes(path: Path, allowance: Allowance, raw: bytes | None = None) -> bytes:
     try:
-        with path.open("rb") as file:
-            raw = file.read(_BYTES_MAX + 1)
+        return allowance.read(path, raw)
     except OSError as error:
         what = f"can't be read: {system_says(error)}"
-        raise ConfigError([Problem(place, what)]) from error
-    if len(raw) > _BYTES_MAX:
-        what = f"has more than {_BYTES_MAX} bytes"
-        raise ConfigError([Problem(place, what, "is this the file you mean?")])
-    return raw
+        raise ConfigError([Problem(Place(str(path)), what)]) from error

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from opsvisor.config import allowance
 from opsvisor.config.load import load, native
 from opsvisor.config.problems import ConfigError, system_says
 from opsvisor.config.settings import DaemonSettings, Loaded
@@ -202,6 +203,18 @@ def test_what_has_no_end() -> None:
     """It is no configuration, and takes no memory."""
     with pytest.raises(ConfigError, match="has more than 33554432 bytes"):
         native(Path("/dev/zero"), {})
+
+
+def test_what_all_files_have_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them alone would be taken; after the first that is too much, none is read."""
+    monkeypatch.setattr(allowance, "_BYTES_MAX", 1000)
+    files = {f"conf.d/{n}.toml": f"# {'x' * 400}" for n in range(5)}
+    main = write(tmp_path, {"opsvisor.toml": 'include = "conf.d/*.toml"\n', **files})
+    with pytest.raises(ConfigError) as caught:
+        native(main, {})
+    assert [(one.where.file, one.what) for one in caught.value.problems] == [
+        (str(tmp_path / "conf.d/2.toml"), "the configuration has more than 1000 bytes")
+    ]
 
 
 def test_supervisors_format_without_its_frontend(tmp_path: Path) -> None:

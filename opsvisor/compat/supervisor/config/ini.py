@@ -16,12 +16,11 @@ from pathlib import Path
 from opsvisor.compat.supervisor.config.departure import Departure
 from opsvisor.compat.supervisor.config.expansions import Names, expand
 from opsvisor.compat.supervisor.config.refused import Refused
+from opsvisor.config.allowance import Allowance
 from opsvisor.config.problems import ConfigError, Place, Problem
 from opsvisor.config.search import absolute
 from opsvisor.core.struct import Struct
 
-# Far more than anybody writes: what is larger is no configuration, or has no end (/dev/zero).
-_BYTES_MAX = 32 * 1024 * 1024  # of all files together
 _BAD_LINES_MAX = 100  # of one file. Whoever has more has named the wrong file
 
 _BOM = "\ufeff"  # which Supervisor refuses, too
@@ -193,7 +192,7 @@ class _Reading:
 
     def __init__(self) -> None:
         self._parser = _Parser()
-        self._bytes_left = _BYTES_MAX
+        self._allowance = Allowance()
         self._folders: dict[str, str] = {}  # by file, in the order in which they were read
         self._defaults: dict[str, dict[str, Entry]] = {}
         self._problems: list[Problem] = []
@@ -289,15 +288,8 @@ class _Reading:
         )
 
     def _read(self, path: Path, raw: bytes | None = None) -> str:
-        """The text of a file. Raises as `decoded`, or OSError."""
-        if raw is None:
-            with path.open("rb") as file:
-                raw = file.read(self._bytes_left + 1)
-        self._bytes_left -= len(raw)
-        if self._bytes_left < 0:
-            what = f"the configuration has more than {_BYTES_MAX} bytes"
-            raise ConfigError([Problem(Place(str(path)), what, "is this the file you mean?")])
-        return decoded(raw)
+        """The text of a file. Raises as `decoded` and the allowance do."""
+        return decoded(self._allowance.read(path, raw))
 
     def _parse(self, text: str, file: str) -> None:
         self._folders.setdefault(file, str(absolute(Path(file)).parent))
