@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from opsvisor.config import toml
-from opsvisor.config.allowance import Allowance
 from opsvisor.config.conflicts import find_collisions
 from opsvisor.config.decode import decode, include_patterns
 from opsvisor.config.document import Document, merge
 from opsvisor.config.findings import Findings
 from opsvisor.config.origins import Origins
-from opsvisor.config.problems import ConfigError, Place, Problem, system_says
+from opsvisor.config.problems import Allowance, ConfigError, Place, Problem, system_says
 from opsvisor.config.resolve import EventKinds, resolve
 from opsvisor.config.resolve_daemon import resolve_daemon
 from opsvisor.config.search import absolute

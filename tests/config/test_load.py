@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from opsvisor.config import allowance
 from opsvisor.config.load import load, native
 from opsvisor.config.problems import ConfigError, system_says
 from opsvisor.config.settings import DaemonSettings, Loaded
@@ -207,7 +206,7 @@ def test_what_has_no_end() -> None:
 
 def test_what_all_files_have_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of them alone would be taken; after the first that is too much, none is read."""
-    monkeypatch.setattr(allowance, "_BYTES_MAX", 1000)
+    monkeypatch.setattr("opsvisor.config.problems._BYTES_MAX", 1000)
     files = {f"conf.d/{n}.toml": f"# {'x' * 400}" for n in range(5)}
     main = write(tmp_path, {"opsvisor.toml": 'include = "conf.d/*.toml"\n', **files})
     with pytest.raises(ConfigError) as caught:

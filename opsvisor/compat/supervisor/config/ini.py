@@ -16,8 +16,7 @@ from pathlib import Path
 from opsvisor.compat.supervisor.config.departure import Departure
 from opsvisor.compat.supervisor.config.expansions import Names, expand
 from opsvisor.compat.supervisor.config.refused import Refused
-from opsvisor.config.allowance import Allowance
-from opsvisor.config.problems import ConfigError, Place, Problem
+from opsvisor.config.problems import Allowance, ConfigError, Place, Problem
 from opsvisor.config.search import absolute
 from opsvisor.core.struct import Struct
 
