@@ -145,16 +145,19 @@ class _Stdout(io.FileIO):
 
 
 def _watched_stdout() -> _Stdout:
-    """Have a standard output that can be asked whether an error was its own."""
+    """Have a standard output that can be asked whether an error was its own.
+
+    Nothing is put off: Ctrl-C may come while ours writes, as that is Python, and a buffer does not
+    know then that it was written, and has all of it written again at the end.
+    """
     before, output = sys.stdout, _Stdout()
     assert isinstance(before, io.TextIOWrapper)
     sys.stdout = io.TextIOWrapper(
-        # As Python has it: with -u nothing is put off.
-        output if before.write_through else io.BufferedWriter(output),
+        output,
         encoding=before.encoding,
         errors=before.errors,
         line_buffering=before.line_buffering,
-        write_through=before.write_through,
+        write_through=True,
     )
     return output
 

@@ -67,7 +67,8 @@ class Following:
 
 def environment(mark: str) -> dict[str, str]:
     """The environment of our programs in a test: nothing of the caller's that they listen to."""
-    ours = {name: value for name, value in os.environ.items() if name != "OPSVISOR_URL"}
+    theirs = {"OPSVISOR_URL", "PYTHONUNBUFFERED"}
+    ours = {name: value for name, value in os.environ.items() if name not in theirs}
     return {**ours, _MARK: mark, "PYTHONWARNINGS": "error::RuntimeWarning", "TZ": "UTC"}
 
 

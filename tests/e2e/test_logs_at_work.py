@@ -58,6 +58,16 @@ def test_the_past_goes_on_through_rotations_and_upgrades(start_daemon: StartDaem
     assert found == ["a | 000000199", "a | 000000299"]
 
 
+def test_ctrl_c_right_after_a_line_does_not_print_it_again(start_daemon: StartDaemon) -> None:
+    """It comes while that is written, as we can read it by then."""
+    daemon = start_daemon(TALKERS)
+    for number in range(20):
+        with daemon.following_ctl("logs", "-f", "b") as following:
+            daemon.client.write_stdin("b", f"say hello {number}.\n")
+            following.until(f"hello {number}.\n")
+        assert following.text.count(f"hello {number}.") == 1
+
+
 def test_who_comes_later_is_followed_as_well(start_daemon: StartDaemon, home: Home) -> None:
     """If a pattern means it, from its first word on."""
     daemon = start_daemon(TALKERS)

@@ -45,7 +45,7 @@ def test_it_ends_with_a_daemon_that_was_killed(start_daemon: StartDaemon) -> Non
     pids = running(daemon)
     server = fork_server_of(daemon.pid)
     daemon.crash()
-    eventually(lambda: is_gone(server))
+    eventually(lambda: not is_alive(server))
     daemon.begin_again()
     assert running(daemon) == pids
     daemon.client.act("restart", ["web:*"])
