@@ -161,18 +161,15 @@ def test_a_pid_file_that_is_none(start_pair: StartPair) -> None:
 @pytest.mark.differs("directory-empty")
 def test_an_empty_directory(start_pair: StartPair) -> None:
     """Supervisor tries to enter it; here nothing is given where nothing is written."""
-    config = (
-        f"{HEAD}[program:a]\ncommand=/bin/cat\ndirectory=\nstartsecs=1\nstartretries=1\n"
-        "autostart=false\n"
-    )
+    config = f"{HEAD}[program:a]\ncommand=/bin/cat\ndirectory=\nstartsecs=100\nstartretries=0\n"
 
     def script(one: Contestant) -> tuple[str, bool]:
-        one.call("supervisor.startProcess", "a")
-        return one.until("a", "RUNNING", "FATAL"), "exit status 127" in one.log
+        state = one.until("a", "STARTING" if one.is_ours else "FATAL")
+        return state, "exit status 127" in one.log
 
     pair = start_pair(config)
-    assert pair.both(script) == (("FATAL", True), ("RUNNING", False))
-    where = Path(f"/proc/{pair.ours.info('a')['pid']}/cwd")
+    assert pair.both(script) == (("FATAL", True), ("STARTING", False))
+    where = Path(f"/proc/{eventually(lambda: pair.ours.info('a')['pid'])}/cwd")
     assert where.readlink() == pair.ours.directory
 
 

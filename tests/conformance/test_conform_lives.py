@@ -49,8 +49,11 @@ LIVES = {
     "a directory": ("command=/tmp\nstartretries=0", "FATAL"),
     "an open quote": ("command=sh -c 'x\nstartretries=0", "FATAL"),
     "an empty command": ("command=\nstartretries=0", "FATAL"),
-    "no such directory": ("command=/bin/cat\ndirectory=$HERE/none\nstartretries=0", "FATAL"),
-    "no interpreter": ("command=$HERE/script\nstartretries=0", "FATAL"),
+    "no such directory": (
+        "command=/bin/cat\ndirectory=$HERE/none\nstartsecs=100\nstartretries=0",
+        "FATAL",
+    ),
+    "no interpreter": ("command=$HERE/script\nstartsecs=100\nstartretries=0", "FATAL"),
     "never started": ("command=/bin/cat\nautostart=false", "STOPPED"),
     "stopped": ("command=/bin/cat\nstartsecs=0", "RUNNING"),
     "stopped by HUP": ("command=/bin/cat\nstartsecs=0\nstopsignal=HUP", "RUNNING"),

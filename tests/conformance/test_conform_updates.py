@@ -297,10 +297,12 @@ def test_broken_file_changes_nothing(pair: Pair, ctl: dict[Contestant, Repeated]
 
 
 # What is not up before the change, and is after it: given up, done, on its way for an hour.
+# startsecs is long where something is to fail: Supervisor counts one as RUNNING that ended long
+# ago, where it had no processor itself for as long as that.
 _WAITING = """\
 [program:job]
 command=/bin/sleep 0.2
-startsecs=1
+startsecs=100
 startretries=0
 [program:done]
 command=/bin/sh -c "test -e $HERE/again && exec cat; touch $HERE/again"
@@ -311,7 +313,7 @@ command=/bin/cat
 startsecs=3600
 """
 _HELPED = {
-    "sleep 0.2\nstartsecs=1": "sleep 0.2\nstartsecs=0",
+    "sleep 0.2\nstartsecs=100": "sleep 0.2\nstartsecs=0",
     "autorestart=unexpected": "autorestart=true",
     "startsecs=3600": "startsecs=1",
 }
