@@ -12,6 +12,7 @@ from opsvisor.core.probes import ProbeKind, ProbeSpec
 from opsvisor.core.struct import Value
 
 Pid = NewType("Pid", int)
+NOBODY = Pid(0)  # what stands where there is no process
 
 
 class ProcessId(Value, frozen=True, order=True):

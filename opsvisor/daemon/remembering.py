@@ -27,8 +27,7 @@ from opsvisor.core.supervisor import Supervisor
 from opsvisor.runtime.adoption import RunMemento
 from opsvisor.runtime.engine import Engine
 from opsvisor.runtime.memory.codec import Undecodable, decode, in_json
-from opsvisor.runtime.memory.file import MemoryFile
-from opsvisor.runtime.memory.records import id_in_json
+from opsvisor.runtime.memory.file import Key, MemoryFile
 from opsvisor.runtime.post_mortem import FinishedRun, PostMortems
 from opsvisor.runtime.proctree import Spent
 from opsvisor.runtime.sampler import ProcessSpentMemento, Sampler
@@ -91,16 +90,6 @@ class Past(Struct, frozen=True, kw_only=True):
     history: Mapping[ProcessId, tuple[tuple[int, FinishedRun], ...]] = field(default_factory=dict)
 
 
-def key_of(kind: str, process_id: ProcessId) -> str:
-    """Where a thing of a process lies: behind its kind, group and name in JSON."""
-    return f"{kind}/{id_in_json(process_id)}"
-
-
-def key_of_run(process_id: ProcessId, number: int) -> str:
-    """Where a run in the history of a process lies."""
-    return f"{key_of('history', process_id)}/{number}"
-
-
 def past_of(values: Mapping[str, Any]) -> Past | None:
     """What these values of a memory say, None if it was given up before there was anything in it.
 
@@ -141,7 +130,7 @@ def past_of(values: Mapping[str, Any]) -> Past | None:
 def _told_of(
     mementos: Iterable[ProcessMemento], values: Mapping[str, Any]
 ) -> dict[ProcessId, Spent]:
-    keys = {memento.id: key_of("told", memento.id) for memento in mementos}
+    keys = {memento.id: Key("told", memento.id).text for memento in mementos}
     return {one: _decoded(Spent, values, key) for one, key in keys.items() if key in values}
 
 
@@ -153,7 +142,7 @@ def _histories(
         begin, _, number = key.rpartition("/")
         if begin.startswith("history/") and number.isdecimal():
             numbers.setdefault(begin, []).append(int(number))
-    keys = {memento.id: key_of("history", memento.id) for memento in mementos}
+    keys = {memento.id: Key("history", memento.id).text for memento in mementos}
     return {
         one: tuple(
             (number, _decoded(FinishedRun, values, f"{key}/{number}"))
@@ -224,7 +213,7 @@ class Remembering:
         self._lengths: dict[tuple[ProcessId, int], int] = {}  # of these runs, the oldest first
         self._history_length = 0
         self._spent: dict[ProcessId, None] = {}  # whose runs have ended since
-        memory.put("daemon", __version__)
+        memory.put(Key("daemon"), __version__)
 
     def recall(self, past: Past) -> None:
         """Have what an earlier daemon left in the memory again, as far as it is no longer told."""
@@ -238,7 +227,7 @@ class Remembering:
 
     def put_marks(self, marks: MarksMemento) -> None:
         """Remember by what our processes are known."""
-        self._memory.put_json("marks", in_json(MarksMemento, marks))
+        self._memory.put_json(Key("marks"), in_json(MarksMemento, marks))
 
     def run_kept(self, process_id: ProcessId, run: FinishedRun) -> None:
         """Note that the history of this process has grown."""
@@ -276,11 +265,11 @@ class Remembering:
                 self._put("spent", process_id, ProcessSpentMemento, spent)
         self._spent.clear()
         if changed.itself:
-            self._memory.put_json("plan", in_json(PlanMemento, self._plan()))
+            self._memory.put_json(Key("plan"), in_json(PlanMemento, self._plan()))
         self._memory.commit()
 
     def _put(self, kind: str, process_id: ProcessId, of_type: Any, value: Any) -> None:
-        self._memory.put_json(key_of(kind, process_id), in_json(of_type, value))
+        self._memory.put_json(Key(kind, process_id), in_json(of_type, value))
 
     def _put_life(self, process_id: ProcessId) -> None:
         spec = self._supervisor.spec_of(process_id)
@@ -299,7 +288,7 @@ class Remembering:
     def _drop_run_apart(self, process_id: ProcessId) -> None:
         if process_id in self._runs_apart:
             self._runs_apart.remove(process_id)
-            self._memory.drop(key_of("run", process_id))
+            self._memory.drop(Key("run", process_id))
 
     def _put_told(self, process_id: ProcessId, told: Spent) -> None:
         self._told[process_id] = told
@@ -308,7 +297,7 @@ class Remembering:
     def _put_run(self, process_id: ProcessId, number: int, run: FinishedRun) -> None:
         numbers = self._numbers.setdefault(process_id, [])
         numbers.append(number)
-        key = key_of_run(process_id, number)
+        key = Key("history", process_id, number)
         length = self._memory.put_json(key, in_json(FinishedRun, run))
         self._lengths[process_id, number] = length
         self._history_length += length
@@ -319,14 +308,14 @@ class Remembering:
             self._drop_run(oldest, self._numbers[oldest].pop(0))
 
     def _drop_run(self, process_id: ProcessId, number: int) -> None:
-        self._memory.drop(key_of_run(process_id, number))
+        self._memory.drop(Key("history", process_id, number))
         self._history_length -= self._lengths.pop((process_id, number))
 
     def _forget(self, process_id: ProcessId) -> None:
         for number in self._numbers.pop(process_id, ()):
             self._drop_run(process_id, number)
         for kind in ("spec", "life", "spent", "told"):
-            self._memory.drop(key_of(kind, process_id))
+            self._memory.drop(Key(kind, process_id))
         self._drop_run_apart(process_id)
         known: tuple[dict[ProcessId, Any], ...] = (self._specs, self._told, self._spent)
         for one in known:

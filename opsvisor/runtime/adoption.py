@@ -26,7 +26,7 @@ import os
 import socket
 from collections.abc import Callable, Collection, Iterable, Iterator
 
-from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.core.spec import NOBODY, Pid, ProcessId
 from opsvisor.core.struct import Value
 from opsvisor.runtime.keeper import names
 from opsvisor.runtime.memory.foretold import ForetoldRun
@@ -35,8 +35,6 @@ from opsvisor.runtime.pidfd import UNKNOWN, End, birth_of, end_of, has_ended
 from opsvisor.runtime.proctree import Stat, read_machine, read_stat
 
 _SYS_PIDFD_GETFD = 438  # the same on every architecture, Linux 5.6
-
-_NOBODY = Pid(0)
 
 Claim = Callable[[str], int | None]
 
@@ -50,7 +48,7 @@ class RunMemento(Value, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     id: ProcessId
-    pid: Pid = _NOBODY
+    pid: Pid = NOBODY
     born: int = 0
     is_intended: bool = False
     intended_at: int = 0
@@ -119,7 +117,7 @@ class Adoption:
         # It may have been that of an earlier process, whose number was given away again.
         return _look_for(run) if is_alive(run.pid, run.born) else end
 
-    def find_spawn(self, run: RunMemento, after: Pid = _NOBODY) -> Found | End | None:
+    def find_spawn(self, run: RunMemento, after: Pid = NOBODY) -> Found | End | None:
         """The process that was made with the pipes of this run, None if there is none.
 
         `after`: the pid that the run before it had, if that is known.
@@ -156,7 +154,7 @@ class Adoption:
         early, last = self._early, self.run_of(process_id)
         if early is None or early.id != process_id or last.is_intended:
             return None
-        if last.pid not in {early.last, _NOBODY} or last.own_pipes.intersection(early.pipes):
+        if last.pid not in {early.last, NOBODY} or last.own_pipes.intersection(early.pipes):
             return None  # an old story, or it is the one that is remembered
         run = RunMemento(
             id=process_id,
@@ -202,8 +200,8 @@ class _LeftBehind:
     def __init__(self, run: RunMemento, elders: Collection[Stat], leader: Pid) -> None:
         self._run = run
         self._earlier_pipes = {*run.stdout, *run.stderr} - run.own_pipes
-        self._groups = {leader, *(elder.group for elder in elders)} - {_NOBODY}
-        self._pids = {leader, *(elder.pid for elder in elders)} - {_NOBODY}
+        self._groups = {leader, *(elder.group for elder in elders)} - {NOBODY}
+        self._pids = {leader, *(elder.pid for elder in elders)} - {NOBODY}
 
     def has_made(self, stat: Stat) -> bool:
         """Whether this one, born after the latest run was intended, comes of them, not of it."""

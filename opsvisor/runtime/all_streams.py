@@ -133,6 +133,14 @@ class AllStreams:
             found.update(streams.descriptors)
         return found
 
+    @property
+    def spare_descriptors(self) -> dict[str, int]:
+        """Our ends of pipes that were told of, too, and that no run has which is to be known."""
+        found = {names.of_output(pipe.inode): pipe.reader for pipe in self._spares.ready}
+        for streams in self._streams.values():
+            found.update(streams.leaving_descriptors)
+        return found
+
     # -- from one daemon to another -----------------------------------------------------------
 
     def remember(self, *, output_limit: int) -> tuple[StreamMemento, ...]:

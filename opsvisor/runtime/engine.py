@@ -60,8 +60,7 @@ from opsvisor.core.inputs import (
 from opsvisor.core.instant import Instant
 from opsvisor.core.outcome import Outcome, Usage, signal_name
 from opsvisor.core.plan import PlanDiff
-from opsvisor.core.spec import KillMode, Pid, ProcessId, ProcessSpec, Startup
-from opsvisor.core.struct import replace
+from opsvisor.core.spec import NOBODY, KillMode, Pid, ProcessId, ProcessSpec, Startup
 from opsvisor.core.supervisor import Supervisor
 from opsvisor.core.view import ProcessView
 from opsvisor.runtime import clock
@@ -90,7 +89,7 @@ from opsvisor.runtime.spawner import Made, Spawner
 from opsvisor.runtime.spawning import Spawning, Told
 from opsvisor.runtime.streams import ProcessStreams
 from opsvisor.runtime.taking_back import TakingBack
-from opsvisor.runtime.trees import NOBODY, HeldEnd, StoppedTrees, Tree, descendants
+from opsvisor.runtime.trees import HeldEnd, StoppedTrees, Tree, descendants
 from opsvisor.runtime.turns import TURNS_OF_OTHERS, Later
 
 # After a run of so many seconds a process is not one that crashes and starts all the time.
@@ -133,7 +132,7 @@ class Engine:
         foretold: Foretold | None = None,
     ) -> None:
         self._remember = remember
-        self.legacy = Legacy()
+        self.legacy = Legacy(streams=lambda one: self._streams.get(one))  # noqa: PLW0108 - made below
         self._oom = OomWatch() if oom is None else oom
         self._killed: set[Pid] = set()  # sent SIGKILL by us
         self._supervisor = supervisor
@@ -266,6 +265,8 @@ class Engine:
         """
         self._observer = observer
         self.legacy.keeper = keeper
+        if keeper is not None:
+            keeper.be_for(self._kept)
         self._spawner.open()
         self._reaper.open()
 
@@ -302,7 +303,7 @@ class Engine:
         """Go on where an earlier daemon ended. The first thing that is done, if it is at all."""
         with self._taking_back.what_is_found_by(adoption):
             for remembered in past.memento.processes:
-                self.legacy.note(adoption.run_of(remembered.spec.id))
+                self.legacy.expect(adoption.run_of(remembered.spec.id))
             self.submit(past)
         self._streams.be_for(self._supervisor.plan.specs().values())
         if self._ids:
@@ -344,6 +345,10 @@ class Engine:
             if pidfd is not None:
                 found[names.of_process(pid)] = pidfd
         return found
+
+    def _kept(self) -> dict[str, int]:
+        """All that a keeper holds of programs, also what another process makes anew for itself."""
+        return {**self.descriptors(), **self._streams.spare_descriptors}
 
     @property
     def stream_count(self) -> int:
@@ -692,9 +697,7 @@ class Engine:
     def _spawned(self, made: Made) -> None:
         process_id, pid = made.id, made.pid
         self._observer.spawn_took(made.seconds)
-        run = self.legacy.run_of(process_id)
-        there = replace(run, pid=pid, born=made.born, is_intended=False, intended_at=0)
-        self.legacy.note_along(there)
+        self.legacy.made(process_id, pid, made.born)
         self._observer.run_began(process_id, pid)
         self._run_began(process_id, pid, made.hold)
         self._inputs.append(Spawned(process_id, pid))
@@ -756,7 +759,7 @@ class Engine:
         if self._spawning.give_up(process_id):
             self._spawning.add(spec, Line.AGAIN)  # after the leftovers, or it would end with them
         is_there = self._spawning.is_on_the_way(process_id)  # likewise, and it is too late
-        is_down = self.legacy.run_of(process_id).pid == NOBODY and not is_there
+        is_down = not (self.legacy.has_run(process_id) or is_there)
         if (
             is_down
             and process_id not in self._whole_ended
@@ -886,8 +889,7 @@ class Engine:
             # Its last words are in the log, and in the post-mortem, before its end is handled.
             streams.run_ended()
         self._observer.run_ended(process_id, pid, usage)
-        run = self.legacy.run_of(process_id)
-        self.legacy.note_along(replace(run, pid=NOBODY, born=0, is_intended=False))
+        self.legacy.ended(process_id)
         hold = self._holds.pop(pid, None)
         oom_killed = self._oom.run_ended(
             process_id, pid, outcome, killed_by_us=pid in self._killed

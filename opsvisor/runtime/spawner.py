@@ -8,14 +8,12 @@ from collections.abc import Callable, Mapping
 from opsvisor.core.inputs import SpawnFault
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
 from opsvisor.core.struct import Struct
-from opsvisor.runtime.adoption import RunMemento
 from opsvisor.runtime.all_streams import AllStreams
 from opsvisor.runtime.early import Early, EarlySpawns
 from opsvisor.runtime.forkserver import ForkServer
 from opsvisor.runtime.legacy import Legacy
 from opsvisor.runtime.limits import Limits
 from opsvisor.runtime.logs.capture import StreamCapture
-from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.marks import Marks, may_outlive
 from opsvisor.runtime.pidfd import Births, this_tick
 from opsvisor.runtime.sockets import Hold, SharedSockets, SocketError
@@ -123,7 +121,7 @@ class Spawner:
                 self._early.end(early)
             return _not_made(self._fault(spec, error), hold)
         since = this_tick() if early is None else early.since
-        self._legacy.note(_intended(spec.id, streams, since))
+        self._legacy.intend(spec.id, since)
         return Prepared(
             spec=spec,
             streams=streams,
@@ -214,18 +212,6 @@ class Spawner:
             case _:
                 self._on_error(error)
                 return SpawnFault(spec.id, f"cannot start '{spec.id}': {error}")
-
-
-def _intended(process_id: ProcessId, streams: ProcessStreams, since: int) -> RunMemento:
-    """By what a process that is about to be made can be found."""
-    return RunMemento(
-        id=process_id,
-        stdout=streams.pipes_of(Stream.STDOUT),
-        stderr=streams.pipes_of(Stream.STDERR),
-        stdin=streams.stdin_pipe,
-        is_intended=True,
-        intended_at=since,
-    )
 
 
 def _not_made(fault: SpawnFault, hold: Hold | None) -> SpawnFault:

@@ -1,7 +1,7 @@
 """The three standard streams of one process, across all of its runs."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from opsvisor.core.spec import LogSpec, ProcessId, ProcessSpec, StdinMode
 from opsvisor.core.struct import Struct
@@ -195,14 +195,15 @@ class ProcessStreams:
     @property
     def descriptors(self) -> dict[str, int]:
         """Our ends of all its pipes: `out:INODE` and `in:INODE`."""
-        found = {
-            names.of_output(inode): reader
-            for capture in self.captures.values()
-            for inode, reader in capture.readers.items()
-        }
+        found = _readers_of(self.captures.values())
         if self._stdin is not None:
             found[names.of_input(os.fstat(self._stdin).st_ino)] = self._stdin
         return found
+
+    @property
+    def leaving_descriptors(self) -> dict[str, int]:
+        """Our ends of pipes that are read to their end, for a stream that is no longer wanted."""
+        return _readers_of(self._leaving)
 
     @property
     def stdin_pipe(self) -> int | None:
@@ -281,3 +282,11 @@ class ProcessStreams:
             self._common.on_pipe(names.of_input, os.fstat(self._stdin).st_ino, self._stdin, False)
             os.close(self._stdin)
             self._stdin = None
+
+
+def _readers_of(captures: Iterable[StreamCapture]) -> dict[str, int]:
+    return {
+        names.of_output(inode): reader
+        for capture in captures
+        for inode, reader in capture.readers.items()
+    }

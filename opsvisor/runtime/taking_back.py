@@ -12,7 +12,6 @@ from signal import SIGKILL, pidfd_send_signal
 from opsvisor.core.inputs import Adopted, Input, Spawned, SpawnLost
 from opsvisor.core.outcome import Outcome, Usage
 from opsvisor.core.spec import Pid, ProcessId, ProcessSpec
-from opsvisor.core.struct import replace
 from opsvisor.runtime.adoption import Adoption, Found, RunMemento
 from opsvisor.runtime.all_streams import AllStreams
 from opsvisor.runtime.groups import StoppedGroups
@@ -77,6 +76,7 @@ class TakingBack:
         self._adoption = adoption
         yield
         self._adoption = Adoption()
+        self._legacy.all_taken_back()
         for process_id, (_, found) in self._early.items():
             self._on_error(RuntimeError(f"{process_id} was made early, and is not asked for"))
             _kill(found)
@@ -147,7 +147,7 @@ class TakingBack:
 
     def _take_back_made(self, spec: ProcessSpec, run: RunMemento, found: Found) -> None:
         """Take back a run of which the core has not heard."""
-        self._legacy.note(replace(run, pid=found.pid, born=found.born, is_intended=False))
+        self._legacy.made(spec.id, found.pid, found.born)
         self._take_back(spec, run, found)
         self._submit(Spawned(spec.id, found.pid))
 
@@ -174,6 +174,7 @@ class TakingBack:
         if writer is not None:
             streams.adopt_stdin(writer)
         self._streams.recall(spec.id, streams)
+        self._legacy.taken_back(spec.id)
 
     def _take_back_socket(self, spec: ProcessSpec, pid: Pid | None) -> Hold | None:
         if spec.socket is None:

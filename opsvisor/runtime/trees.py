@@ -35,7 +35,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from opsvisor.core.outcome import Outcome, Usage
-from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.core.spec import NOBODY, Pid, ProcessId
 from opsvisor.core.struct import Struct
 from opsvisor.runtime.clock import stand_still
 from opsvisor.runtime.marks import Mark, bearers, mark_of
@@ -45,9 +45,8 @@ from opsvisor.runtime.workers import worker
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["NOBODY", "HeldEnd", "StoppedTrees", "Tree", "descendants", "end_trees"]
+__all__ = ["HeldEnd", "StoppedTrees", "Tree", "descendants", "end_trees"]
 
-NOBODY = Pid(0)
 
 # For each step of a pass: what takes longer goes on in the next one.
 _TO_FREEZE = 0.5

@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,13 @@ def held_of_others(daemon: Daemon, keeper: int) -> int:
     """How many descriptors the keeper has, without pipes that nobody but the daemon has."""
     own = own_pipes_of(daemon.pid)
     return sum(one not in own for one in descriptors_of(keeper).values())
+
+
+def held_with(daemon: Daemon) -> Counter[str]:
+    """What its keeper has that the daemon has too: all but the ways between them."""
+    ours = set(descriptors_of(daemon.pid).values()) - {"/dev/null"}
+    (keeper,) = keepers_of(daemon)
+    return Counter(one for one in descriptors_of(keeper).values() if one in ours)
 
 
 def asked(connection: socket.socket) -> socket.socket:
@@ -143,6 +151,27 @@ def test_a_keeper_that_is_killed_is_replaced_and_its_successor_does_as_well(
     daemon.until("web", "EXITED")
     assert (home.directory / "web.log").read_text() == COUNTED
     assert daemon.log.count(f"the keeper (pid {killed}) has ended unasked") == 1
+
+
+@pytest.mark.parametrize("begun", ["anew", "after a crash", "after an upgrade"])
+def test_a_successor_holds_all_that_the_one_before_had(
+    start_daemon: StartDaemon, begun: str
+) -> None:
+    """Pipes of either kind, spare ones too, pidfds, and what the daemon listens on."""
+    daemon = start_daemon(PROGRAM)
+    daemon.until("web", "RUNNING")
+    if begun == "after a crash":
+        daemon.crash()
+        daemon.begin_again()
+    elif begun == "after an upgrade":
+        assert daemon.ctl("upgrade").status == 0
+    eventually(lambda: daemon.has_pipes_ready)
+    before, keeper = held_with(daemon), keeper_of(daemon)
+    kinds = {what.partition(":")[0] for what in before}
+    assert kinds == {"anon_inode", "pipe", "socket"}
+    os.kill(keeper, signal.SIGKILL)
+    eventually(lambda: keepers_of(daemon) not in ([], [keeper]))
+    eventually(lambda: held_with(daemon) == before)
 
 
 def test_programs_outlive_both(start_daemon: StartDaemon, home: Home) -> None:

@@ -13,6 +13,7 @@ from keepers import signal_keepers
 from procfs import is_alive
 
 from opsvisor.runtime.memory import records
+from opsvisor.runtime.memory.records import Key
 
 MANY = 200
 # Counters of processes that a crash may set back, as docs/reliability.md says: nobody notes down
@@ -130,7 +131,9 @@ def give_away(memory: Path, pid: int, to: int) -> None:
     head, *lines, _ = memory.read_bytes().split(b"\n")
     said = [json.loads(line[9:].replace(b"%d" % pid, b"%d" % to)) for line in lines]
     written = [
-        records.batch({k: records.entry(k, records.in_json(v)) for k, v in one["put"].items()})[0]
+        records.batch([records.entry(Key(k), records.in_json(v)) for k, v in one["put"].items()])[
+            0
+        ]
         for one in said
     ]
     memory.write_bytes(head + b"\n" + b"".join(written))

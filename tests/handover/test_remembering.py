@@ -23,13 +23,12 @@ from opsvisor.daemon.remembering import (
     PlanMemento,
     Remembering,
     Sources,
-    key_of,
     past_of,
 )
 from opsvisor.runtime.adoption import RunMemento
 from opsvisor.runtime.memory.codec import encode
 from opsvisor.runtime.memory.directory import Place, open_state_directory
-from opsvisor.runtime.memory.file import MemoryFile, read_memory
+from opsvisor.runtime.memory.file import Key, MemoryFile, read_memory
 from opsvisor.runtime.post_mortem import FinishedRun
 from opsvisor.telemetry.rows import CountsMemento
 
@@ -115,7 +114,7 @@ def test_runs_are_numbered_on_from_those_of_an_earlier_daemon(tmp_path: Path) ->
 def test_a_key_is_json_whatever_a_name_is_made_of() -> None:
     """So it is told from that of any other process, and a later version finds it again."""
     for name in ('a"b', "a/1", "ü\n\x7f", "\udce4"):
-        kind, _, rest = key_of("run", ProcessId("group", name)).partition("/")
+        kind, _, rest = Key("run", ProcessId("group", name)).text.partition("/")
         assert (kind, json.loads(rest)) == ("run", ["group", name])
         assert rest.isascii()
 
@@ -133,7 +132,7 @@ def life_and_the_rest() -> tuple[Life, dict[str, Any]]:
         "daemon": "0.1.0",
         "plan": encode(PlanMemento, PlanMemento(generation=1)),
         "marks": encode(MarksMemento, MarksMemento(seed=1)),
-        key_of("spec", WEB): encode(ProcessSpec, spec),
+        Key("spec", WEB).text: encode(ProcessSpec, spec),
     }
 
 
@@ -141,13 +140,13 @@ def test_what_an_earlier_version_wrote_is_read() -> None:
     """It had three values for what is one now."""
     life, rest = life_and_the_rest()
     before = {
-        key_of("process", WEB): encode(ProcessMemento, life.memento),
-        key_of("run", WEB): encode(RunMemento, life.run),
-        key_of("counts", WEB): encode(CountsMemento, life.counts),
+        Key("process", WEB).text: encode(ProcessMemento, life.memento),
+        Key("run", WEB).text: encode(RunMemento, life.run),
+        Key("counts", WEB).text: encode(CountsMemento, life.counts),
     }
     past = past_of({**rest, **before})
     assert past is not None
-    assert past == past_of({**rest, key_of("life", WEB): encode(Life, life)})
+    assert past == past_of({**rest, Key("life", WEB).text: encode(Life, life)})
     assert (past.runs, past.counts) == ((life.run,), (life.counts,))
 
 
@@ -158,8 +157,8 @@ def test_news_of_a_run_is_newer_than_its_life() -> None:
     past = past_of(
         {
             **rest,
-            key_of("life", WEB): encode(Life, life),
-            key_of("run", WEB): encode(RunMemento, intended),
+            Key("life", WEB).text: encode(Life, life),
+            Key("run", WEB).text: encode(RunMemento, intended),
         }
     )
     assert past is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 from engine_room import children, release_children
 
 from opsvisor.core.spec import Pid
-from opsvisor.runtime.keeper import Keeper, WhenAlone, names
+from opsvisor.runtime.keeper import Keeper, WhenAlone
 from opsvisor.runtime.legacy import Legacy
 
 
@@ -21,7 +21,7 @@ async def test_what_was_held_already_and_is_noted_again_is_let_go_of(tmp_path: P
         warn=lambda line: print(line),  # noqa: T201, PLW0108 - shown if it fails
     )
     keeper.open()
-    legacy = Legacy()
+    legacy = Legacy(streams=lambda _id: None)
     legacy.keeper = keeper
     pid = Pid(os.getpid())
     pidfd = os.pidfd_open(pid)
@@ -33,15 +33,3 @@ async def test_what_was_held_already_and_is_noted_again_is_let_go_of(tmp_path: P
     assert keeper.held == {}
     keeper.close()
     release_children(before)
-
-
-def test_without_a_keeper_nothing_is_held() -> None:
-    """Nor is anything piled up for one."""
-    reader, writer = os.pipe()
-    legacy = Legacy()
-    legacy.pipe(names.of_output, os.fstat(reader).st_ino, reader, True)
-    legacy.pidfd(Pid(1), reader)
-    legacy.keep()
-    assert legacy._new == {}
-    os.close(reader)
-    os.close(writer)

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from opsvisor.core.spec import ProcessId
 from opsvisor.runtime.memory import file as file_module
 from opsvisor.runtime.memory import records
 from opsvisor.runtime.memory.directory import Place, StateDirectory, open_state_directory
 from opsvisor.runtime.memory.file import (
     LARGEST,
     DamagedError,
+    Key,
     MemoryFile,
     OtherWorldError,
     forget,
@@ -25,6 +27,18 @@ from opsvisor.runtime.memory.file import (
 from opsvisor.runtime.memory.identity import World, this_world
 
 HERE = World(boot="0b5e…", pid_namespace=4026531836)
+# What the letters stand for where something is written under them: keys of all shapes.
+WEB, JOB = ProcessId("jobs", "web"), ProcessId("jobs", "job")
+KEYS = {
+    "b": Key("life", WEB),
+    "c": Key("life", JOB),
+    "d": Key("life"),
+    "e": Key("run", WEB),
+    "f": Key("run", WEB, 0),
+    "g": Key("run", WEB, 1),
+    "h": Key("run", JOB, 1),
+}
+LETTERS = {key.text: letter for letter, key in KEYS.items()}
 GOLDEN = Path(__file__).with_name("golden") / "memory-1"
 
 
@@ -34,6 +48,10 @@ def directory(tmp_path: Path) -> Iterator[StateDirectory]:
     opened = open_state_directory(Place(path=tmp_path / "state", is_chosen=True))
     yield opened
     opened.release(is_over=False)
+
+
+def _key(name: str) -> Key:
+    return KEYS.get(name, Key(name))
 
 
 class Desk:
@@ -49,16 +67,22 @@ class Desk:
     def write(self, put: dict[str, Any], *drop: str) -> None:
         """One batch."""
         for key in drop:
-            self.memory.drop(key)
+            self.memory.drop(_key(key))
         for key, value in put.items():
-            self.memory.put(key, value)
+            self.memory.put(_key(key), value)
         self.memory.commit()
 
     def read(self) -> dict[str, Any]:
         """What the next daemon would find."""
         found = read_memory(self.directory, HERE)
         assert found is not None
-        return dict(found.values)
+        return {LETTERS.get(key, key): value for key, value in found.values.items()}
+
+    @property
+    def keys(self) -> set[str]:
+        """What it has, as far as it knows."""
+        known = self.memory.keys()
+        return {LETTERS.get(key.text, key.text) for key in known}
 
     @property
     def path(self) -> Path:
@@ -81,7 +105,7 @@ def test_the_last_word_counts(desk: Desk) -> None:
     assert desk.read() == {"a": 2, "c": 3}
     desk.write({"b": 4}, "c", "nothing")
     assert desk.read() == {"a": 2, "b": 4}
-    assert desk.memory.keys() == {"a", "b"}
+    assert desk.keys == {"a", "b"}
     assert desk.problems == []
 
 
@@ -90,7 +114,7 @@ def test_nothing_is_written_when_nothing_changed(desk: Desk) -> None:
     desk.write({"a": 1})
     before = desk.path.stat()
     desk.memory.commit()
-    desk.memory.drop("unheard of")
+    desk.memory.drop(Key("unheard of"))
     desk.memory.commit()
     assert desk.path.stat().st_size == before.st_size
     assert desk.path.stat().st_ino == before.st_ino
@@ -207,7 +231,7 @@ def test_whatever_changes_while_it_is_copied(
         expected = {k: v for k, v in expected.items() if k not in gone} | put
         desk.write(put, *gone)
         assert desk.read() == expected
-        assert desk.memory.keys() == expected.keys()
+        assert desk.keys == expected.keys()
     desk.memory._copy_all()
     assert desk.read() == expected
     desk.memory.close()
@@ -243,7 +267,9 @@ def whole_file() -> tuple[bytes, list[dict[str, int]]]:
     text = records.header(HERE)
     states: list[dict[str, int]] = [{}]
     for put, drop in (({"a": 1, "b": 1}, []), ({"a": 2}, ["b"]), ({"c": 3}, [])):
-        line, _ = records.batch({k: records.entry(k, b"%d" % v) for k, v in put.items()}, drop)
+        line, _ = records.batch(
+            [records.entry(Key(k), b"%d" % v) for k, v in put.items()], map(Key, drop)
+        )
         text += line
         states.append({k: v for k, v in states[-1].items() if k not in drop} | put)
     return text, states
@@ -322,7 +348,7 @@ def test_the_format_is_what_it_was() -> None:
     found = records.read(GOLDEN.read_bytes(), HERE)
     assert found.values == {"daemon": "0.1.0", "plan": {"generation": 3}, "run/x": {"pid": 42}}
     assert not found.is_torn
-    line, _ = records.batch({"daemon": b'"daemon":"0.1.0"', "old": records.entry("old", b"1")})
+    line, _ = records.batch([b'"daemon":"0.1.0"', records.entry(Key("old"), b"1")])
     _, _, after_header = GOLDEN.read_bytes().partition(b"\n")
     assert after_header.startswith(line)
 

@@ -2,11 +2,15 @@
 
 Theory of operation
 -------------------
-What is to be held is a table of names and descriptors, and the keeper's copy of it follows ours:
-whatever has changed is sent at once, and what the socket does not take is sent when it does. Only
-names wait, never descriptors, so nothing here can grow: a descriptor that was let go of before it
-was sent is simply not in the table any more. Hence the one rule for callers: a name is dropped
-before its descriptor is closed, or in the same turn of the loop.
+What is to be held are descriptors, each by its name. Most of them are those of programs: whoever
+has them tells when one is `opened` and when it is to be let go of (`drop`), and can tell of all of
+them whenever a keeper has to be sent everything, so no list of them is kept here. Whatever else is
+to be held is in a table of ours (`keep`).
+
+The keeper's copy follows: whatever has changed is sent at once, and what the socket does not take
+is sent when it does. What waits has one entry for each name, so nothing here can grow: one that
+was let go of before it was sent is not sent any more. Hence the one rule for callers: a name is
+dropped before its descriptor is closed, or in the same turn of the loop.
 
 A keeper is an improvement and not a condition. One that ends is replaced, and sent the whole
 table; one that takes nothing for a while is ended first. After a few attempts in a row we go on
@@ -71,9 +75,10 @@ class Keeper:
         self._when_alone = when_alone
         self._warn = warn
         self._watch = watch
-        self._held: dict[str, int] = {}
+        self._programs: Callable[[], Mapping[str, int]] = dict
+        self._held: dict[str, int] = {}  # of which `_programs` does not tell, or not yet
         self._unclaimed: dict[str, int] = {}
-        self._changed: dict[str, None] = {}  # a set that keeps its order
+        self._changed: dict[str, int | None] = {}  # what these are now, in their order; None: gone
         self._orders: list[bytes] = []  # to be sent after what has changed
         self._answers: list[asyncio.Future[None]] = []  # that are due, in their order
         self._connection: socket.socket | None = None
@@ -129,7 +134,11 @@ class Keeper:
     @property
     def held(self) -> Mapping[str, int]:
         """What it is to hold, by our own descriptors."""
-        return self._held
+        return {**self._programs(), **self._held}
+
+    def be_for(self, programs: Callable[[], Mapping[str, int]]) -> None:
+        """From now on this tells which descriptors of programs are `opened`, and not dropped."""
+        self._programs = programs
 
     def set_when_alone(self, when_alone: WhenAlone) -> None:
         """Change what it does after a crash."""
@@ -163,7 +172,7 @@ class Keeper:
         if connection is not None:
             connection.close()
 
-    # -- the table ---------------------------------------------------------------------------
+    # -- what is to be held ------------------------------------------------------------------
 
     def keep(self, name: str, descriptor: int) -> None:
         """Have this held. It must stay open here until `drop`."""
@@ -175,24 +184,35 @@ class Keeper:
             assert 0 < len(name.encode("utf-8", "surrogateescape")) <= NAME_LIMIT, name
             assert "\0" not in name, name
             self._held[name] = descriptor
-            self._note(name)
+            self._note(name, descriptor)
         self._send()
+
+    def opened(self, name: str, descriptor: int) -> None:
+        """Have this held, of which whoever has the descriptors of programs tells from now on.
+
+        Sent with the next `flush`. What is held already, as it was claimed, is not sent again.
+        """
+        if self._held.pop(name, None) != descriptor:
+            self._note(name, descriptor)
 
     def drop(self, *names: str) -> None:
         """Have these let go of, if they are held; in this turn of the loop or soon after."""
         for name in names:
-            if self._held.pop(name, None) is not None:
-                self._unclaimed.pop(name, None)
-                self._note(name)
+            self._held.pop(name, None)
+            self._unclaimed.pop(name, None)
+            self._note(name, None)
         if self._changed:
             self._soon(self._send)
 
     def flush(self) -> None:
-        """Send what was dropped in this turn of the loop; after an exec nobody would."""
+        """Send what was opened and dropped in this turn of the loop."""
         self._send()
 
     def claim(self, name: str) -> int | None:
-        """What the keeper of a daemon before us held under that name; yours, and still held."""
+        """What the keeper of a daemon before us held under that name; yours, and still held.
+
+        Until it is dropped, or `opened`.
+        """
         return self._unclaimed.pop(name, None)
 
     @property
@@ -226,9 +246,9 @@ class Keeper:
             async with asyncio.timeout(_SETTLE_WITHIN):
                 await asyncio.shield(answer)
 
-    def _note(self, name: str) -> None:
+    def _note(self, name: str, descriptor: int | None) -> None:
         if self._connection is not None:  # another one will be sent everything
-            self._changed[name] = None
+            self._changed[name] = descriptor
 
     # -- sending -----------------------------------------------------------------------------
 
@@ -249,8 +269,9 @@ class Keeper:
 
     def _send_changed(self, connection: socket.socket, names: list[str]) -> bool:
         """Send what these are now; whether there may be more to send at once."""
-        lines = [("+" if name in self._held else "-") + name for name in names]
-        descriptors = [self._held[name] for name in names if name in self._held]
+        changed = self._changed
+        lines = [("-" if changed[name] is None else "+") + name for name in names]
+        descriptors = [one for name in names if (one := changed[name]) is not None]
         packet = "\0".join(lines).encode("utf-8", "surrogateescape")
         try:
             sent = self._send_packet(connection, packet, descriptors)
@@ -258,11 +279,12 @@ class Keeper:
             closed = [name for name in names if not self._is_open(name)]
             self._warn(f"the keeper can't hold {', '.join(closed)}: closed already")
             for name in closed:
-                del self._held[name]
+                self._held.pop(name, None)
+                del changed[name]
             return bool(closed)
         if sent:
             for name in names:
-                del self._changed[name]
+                del changed[name]
         return sent
 
     def _send_packet(
@@ -290,7 +312,7 @@ class Keeper:
         return True
 
     def _is_open(self, name: str) -> bool:
-        descriptor = self._held.get(name)
+        descriptor = self._changed[name]
         if descriptor is None:
             return True
         try:
@@ -369,7 +391,7 @@ class Keeper:
             ):  # no descriptor for it; its end is told all the same
                 self._watch(pid, lambda _pid, _outcome, _usage: None)
         self._connect(connection, pid)
-        self._changed.update(dict.fromkeys(self._held))
+        self._changed.update(self.held)
         self._send()
 
     def _take_over(self, connection: socket.socket) -> None:

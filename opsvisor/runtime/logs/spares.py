@@ -13,7 +13,7 @@ give as many back, since the process before it has ended (`take_ready`).
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from opsvisor.runtime.logs.pipes import PIPE_SIZE, fair_size, open_pipe
@@ -71,6 +71,11 @@ class SparePipes:
     def be_for(self, count: int) -> None:
         """From now on programs have so many pipes, of a size that all can have."""
         self._size = fair_size(count + _KEPT)
+
+    @property
+    def ready(self) -> Sequence[NewPipe]:
+        """Those that are."""
+        return self._ready
 
     def take(self) -> NewPipe:
         """One of them, or one that nobody was told of. OSError when descriptors run out."""

@@ -28,14 +28,17 @@ import contextlib
 import ctypes
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from operator import itemgetter
 from typing import Any, NewType
 
+from opsvisor.core.spec import ProcessId
 from opsvisor.core.struct import Struct, field, replace
 from opsvisor.runtime.memory import records
 from opsvisor.runtime.memory.directory import StateDirectory
 from opsvisor.runtime.memory.identity import World, this_world
-from opsvisor.runtime.memory.records import Contents, DamagedError, OtherWorldError
+from opsvisor.runtime.memory.records import Contents, DamagedError, Key, OtherWorldError
 
 NAME = "memory"
 _NEW = "memory.new"
@@ -56,6 +59,7 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _WHOLE, _BEHIND = 0o600, 0o400  # modes of a memory
+_second = itemgetter(1)
 
 
 def read_memory(directory: StateDirectory, world: World | None = None) -> Contents | None:
@@ -127,19 +131,71 @@ def _length(piece: _Piece) -> int:
     return piece & _LENGTH_MASK
 
 
+# What a key has besides its kind: mostly a process, which others have as well.
+_Rest = ProcessId | tuple[ProcessId, int] | None
+
+
+def _rest_of(key: Key) -> _Rest:
+    _, process, number = key
+    return process if number is None or process is None else (process, number)
+
+
+def _key_of(kind: str, rest: _Rest) -> Key:
+    return Key(kind, *rest) if isinstance(rest, tuple) else Key(kind, rest)
+
+
+class _Places:
+    """Where in a file what is, by key: of each kind in the order in which it was written."""
+
+    __slots__ = ("_of_kind",)
+
+    def __init__(self) -> None:
+        self._of_kind: dict[str, dict[_Rest, _Piece]] = {}
+
+    def __contains__(self, key: Key) -> bool:
+        return self.get(key) != _NOWHERE
+
+    def get(self, key: Key) -> _Piece:
+        """Where this is, `_NOWHERE` if it is not there."""
+        of_kind = self._of_kind.get(key.kind)
+        return _NOWHERE if of_kind is None else of_kind.get(_rest_of(key), _NOWHERE)
+
+    def put(self, key: Key, piece: _Piece) -> _Piece:
+        """It was written last of its kind; where it was before."""
+        of_kind = self._of_kind.setdefault(key.kind, {})
+        rest = _rest_of(key)
+        before = of_kind.pop(rest, _NOWHERE)
+        of_kind[rest] = piece
+        return before
+
+    def pop(self, key: Key) -> _Piece:
+        """It is gone; where it was before."""
+        of_kind = self._of_kind.get(key.kind)
+        return _NOWHERE if of_kind is None else of_kind.pop(_rest_of(key), _NOWHERE)
+
+    def keys(self) -> Iterator[Key]:
+        """Those that are there now, one kind after the other, also if they change meanwhile."""
+        now = [(kind, list(of_kind)) for kind, of_kind in self._of_kind.items()]
+        return (_key_of(kind, rest) for kind, rests in now for rest in rests)
+
+    def pieces(self) -> Iterator[_Piece]:
+        """All of them."""
+        return chain.from_iterable(of_kind.values() for of_kind in self._of_kind.values())
+
+
 class _Copy(Struct, kw_only=True):
     """A file that is to take the place of the memory.
 
     `keys` are still to be copied, `where` is what has been. `changed` has changed since: it is
-    copied at the end, once. What was written first is copied first, as what was written lately is
-    likely to change again; and what lies side by side is read together.
+    copied at the end, once. What was written first of its kind is copied first, as what was
+    written lately is likely to change again; and what lies side by side is read together.
     """
 
     file: int
     size: int
-    keys: list[str]
-    where: dict[str, _Piece] = field(default_factory=dict)
-    changed: dict[str, None] = field(default_factory=dict)
+    keys: Iterator[Key]
+    where: _Places = field(default_factory=_Places)
+    changed: dict[Key, None] = field(default_factory=dict)
 
     def begin(self, world: World) -> None:
         """Write the first line to it."""
@@ -147,13 +203,12 @@ class _Copy(Struct, kw_only=True):
         _write_all(self.file, line, 0)
         self.size = len(line)
 
-    def add(self, entries: Mapping[str, bytes], drop: Iterable[str] = ()) -> None:
+    def add(self, entries: Mapping[Key, bytes], drop: Iterable[Key] = ()) -> None:
         """Write a batch to it."""
-        line, starts = records.batch(entries, drop)
+        line, starts = records.batch(entries.values(), drop)
         _write_all(self.file, line, self.size)
         for (key, one), start in zip(entries.items(), starts, strict=True):
-            self.where.pop(key, None)
-            self.where[key] = _piece(self.size + start, len(one))
+            self.where.put(key, _piece(self.size + start, len(one)))
         self.size += len(line)
 
 
@@ -181,9 +236,9 @@ class MemoryFile:
         self._copy_from = 0  # bytes; there is no use in trying to before
         self._size = 0  # of what is whole
         self._held = 0  # bytes of the entries that count
-        self._where: dict[str, _Piece] = {}  # in the order of the file
-        self._put: dict[str, bytes] = {}  # entries, by their keys
-        self._drop: dict[str, None] = {}
+        self._where = _Places()
+        self._put: dict[Key, bytes] = {}  # entries
+        self._drop: dict[Key, None] = {}
         self._problem = ""
         self._is_behind = False
 
@@ -192,28 +247,28 @@ class MemoryFile:
         """Bytes in the file."""
         return self._size
 
-    def put(self, key: str, value: Any) -> int:
+    def put(self, key: Key, value: Any) -> int:
         """Remember this, which is as `json.dumps` takes it, under the key. Not yet written.
 
         How many bytes it takes.
         """
         return self.put_json(key, records.in_json(value))
 
-    def put_json(self, key: str, text: bytes) -> int:
+    def put_json(self, key: Key, text: bytes) -> int:
         """The same for what is in JSON already, in one line and in ASCII."""
         self._drop.pop(key, None)
         self._put[key] = records.entry(key, text)
         return len(text)
 
-    def drop(self, key: str) -> None:
+    def drop(self, key: Key) -> None:
         """Have nothing under this key. Not yet written."""
         self._put.pop(key, None)
         if key in self._where:
             self._drop[key] = None
 
-    def keys(self) -> set[str]:
+    def keys(self) -> set[Key]:
         """What is remembered, written or not."""
-        return (self._where.keys() | self._put.keys()) - self._drop.keys()
+        return {*self._where.keys(), *self._put} - self._drop.keys()
 
     def commit(self) -> None:
         """Write what was put and dropped since; nothing if there is nothing. Raises nothing."""
@@ -280,7 +335,7 @@ class MemoryFile:
 
     def _append(self) -> None:
         assert self._file is not None
-        line, starts = records.batch(self._put, self._drop)
+        line, starts = records.batch(self._put.values(), self._drop)
         try:
             _write_all(self._file, line, self._size)
         except OSError:
@@ -289,11 +344,10 @@ class MemoryFile:
             raise
         where, size, held = self._where, self._size, self._held
         for key in self._drop:
-            held -= _length(where.pop(key, _NOWHERE))
+            held -= _length(where.pop(key))
         for (key, one), start in zip(self._put.items(), starts, strict=True):
             length = len(one)
-            held += length - _length(where.pop(key, _NOWHERE))
-            where[key] = _piece(size + start, length)
+            held += length - _length(where.put(key, _piece(size + start, length)))
         self._held = held
         self._size += len(line)
         if self._copy is not None:
@@ -303,7 +357,7 @@ class MemoryFile:
 
     def _begin(self) -> None:
         """Write all there is to a new file, in place of what an earlier daemon left."""
-        copy = self._new_copy([])
+        copy = self._new_copy(iter(()))
         try:
             copy.add(self._put)
             self._take(copy)
@@ -323,9 +377,8 @@ class MemoryFile:
         If that can't be made, the present one is as good, only larger.
         """
         try:
-            self._copy = copy = self._copy or self._new_copy(list(reversed(self._where)))
-            self._copy_step(copy)
-            if copy.keys:
+            self._copy = copy = self._copy or self._new_copy(self._where.keys())
+            if self._copy_step(copy):
                 return
             self._copy_changed(copy)
             self._take(copy)
@@ -340,15 +393,19 @@ class MemoryFile:
         self._copy = None
         self._have_room()
 
-    def _copy_step(self, copy: _Copy) -> None:
-        keys: list[str] = []
+    def _copy_step(self, copy: _Copy) -> bool:
+        """Whether there may be more to copy than this."""
+        keys: list[Key] = []
         length = 0
-        while copy.keys and length < _STEP:
-            key = copy.keys.pop()
-            if key in self._where and key not in copy.changed:  # which is for the end
+        for key in copy.keys:
+            piece = self._where.get(key)
+            if piece != _NOWHERE and key not in copy.changed:  # which is for the end
                 keys.append(key)
-                length += _length(self._where[key])
+                length += _length(piece)
+                if length >= _STEP:
+                    break
         copy.add(self._entries(keys))
+        return length >= _STEP
 
     def _copy_changed(self, copy: _Copy) -> None:
         """What has changed since it was copied."""
@@ -356,9 +413,9 @@ class MemoryFile:
         gone = [key for key in copy.changed if key not in self._where]
         copy.add(self._entries(there), gone)
         for key in gone:
-            copy.where.pop(key, None)
+            copy.where.pop(key)
 
-    def _new_copy(self, keys: list[str]) -> _Copy:
+    def _new_copy(self, keys: Iterator[Key]) -> _Copy:
         file, self._spare = self._spare, None
         copy = _Copy(file=self._make_new() if file is None else file, size=0, keys=keys)
         try:
@@ -376,7 +433,7 @@ class MemoryFile:
         if self._file is not None:
             os.close(self._file)
         self._file, self._size, self._where = copy.file, copy.size, copy.where
-        self._held = sum(map(_length, copy.where.values()))
+        self._held = sum(map(_length, copy.where.pieces()))
 
     def _give_up(self, copy: _Copy) -> None:
         os.close(copy.file)
@@ -400,12 +457,12 @@ class MemoryFile:
         with contextlib.suppress(OSError):
             os.unlink(_NEW, dir_fd=self._directory.descriptor)
 
-    def _entries(self, keys: Iterable[str]) -> dict[str, bytes]:
+    def _entries(self, keys: Iterable[Key]) -> dict[Key, bytes]:
         """What was committed under these keys. Neighbours are read with one call."""
         assert self._file is not None
-        entries: dict[str, bytes] = {}
+        entries: dict[Key, bytes] = {}
         begin, text = 0, b""
-        for piece, key in sorted((self._where[key], key) for key in keys):
+        for key, piece in sorted(((key, self._where.get(key)) for key in keys), key=_second):
             start, length = _start(piece), _length(piece)
             if start + length > begin + len(text):
                 begin, text = start, os.pread(self._file, max(length, _NEIGHBOURS), start)
@@ -460,6 +517,7 @@ __all__ = [
     "LARGEST",
     "NAME",
     "DamagedError",
+    "Key",
     "MemoryFile",
     "OtherWorldError",
     "forget",

@@ -14,10 +14,10 @@ our doing, and nothing of such a file can be believed.
 import json
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import accumulate
 from json.encoder import encode_basestring_ascii as _in_json
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -57,6 +57,25 @@ class Contents(Struct, frozen=True, kw_only=True):
     is_behind: bool = False
 
 
+class Key(NamedTuple):
+    """Under which something is remembered: of what `kind`, of whom, and which of several.
+
+    Only the parts are kept, which others have too: the text of a key takes 70 bytes.
+    """
+
+    kind: str
+    process: ProcessId | None = None
+    number: int | None = None
+
+    @property
+    def text(self) -> str:
+        """As it is written: the kind, the process in JSON and the number, with slashes between."""
+        if self.process is None:
+            return self.kind
+        text = f"{self.kind}/{id_in_json(self.process)}"
+        return text if self.number is None else f"{text}/{self.number}"
+
+
 def in_json(value: Any) -> bytes:
     """In one line, and in ASCII: what has no bytes in UTF-8 can be in a file name."""
     return simple_in_json(value) or _ENCODER_OF_ALL.encode(value).encode("ascii")
@@ -84,16 +103,16 @@ def header(world: World) -> bytes:
     )
 
 
-def entry(key: str, text: bytes) -> bytes:
+def entry(key: Key, text: bytes) -> bytes:
     """A value, given in JSON, with its key: as it is in a batch, from file to file."""
-    return b"%b:%b" % (in_json(key), text)
+    return b"%b:%b" % (in_json(key.text), text)
 
 
-def batch(put: Mapping[str, bytes], drop: Iterable[str] = ()) -> tuple[bytes, list[int]]:
-    """The line that puts these entries by their keys, and drops these keys; where each begins."""
-    lengths = [_BEFORE_ENTRIES, *(len(one) + 1 for one in put.values())]  # and a comma
-    dropped = in_json(list(drop))
-    said = b'{"put":{%b},"drop":%b}' % (b",".join(put.values()), dropped)
+def batch(entries: Collection[bytes], drop: Iterable[Key] = ()) -> tuple[bytes, list[int]]:
+    """The line that puts these entries, and drops these keys; where each entry begins."""
+    lengths = [_BEFORE_ENTRIES, *(len(one) + 1 for one in entries)]  # and a comma
+    dropped = in_json([key.text for key in drop])
+    said = b'{"put":{%b},"drop":%b}' % (b",".join(entries), dropped)
     return _line(said), list(accumulate(lengths[:-1]))
 
 
