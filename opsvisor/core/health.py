@@ -15,7 +15,7 @@ from opsvisor.core.inputs import Probed
 from opsvisor.core.instant import Instant
 from opsvisor.core.memento import ProbeMemento
 from opsvisor.core.probes import ProbeKind, ProbeSpec, ProbeView
-from opsvisor.core.spec import ProcessSpec
+from opsvisor.core.spec import ProcessId, ProcessSpec
 from opsvisor.core.state import Running, Starting
 from opsvisor.core.struct import Struct, replace
 
@@ -90,17 +90,28 @@ class Health:
     """The probes of one process. `complaint` says what it is to be restarted for, if anything.
 
     `probes` are not for others to change. A status asks this of 1,000 processes, most of which
-    have none: they should cost it next to nothing. Which `run` is asked, the machine says: its
-    state as long as it is up and nobody has asked it to end, else None.
+    have none, and of which one serves them all: see `of` and `own`. The machine says by which
+    `spec` a process runs, and which `run` is asked: its state as long as it is up and nobody has
+    asked it to end, else None.
     """
 
-    __slots__ = ("_spec", "complaint", "probes")
+    __slots__ = ("complaint", "probes")
 
-    def __init__(self, spec: ProcessSpec) -> None:
+    def __init__(self) -> None:
         self.complaint = ""
-        self._spec = spec
         self.probes: Mapping[ProbeKind, _Probe] = _NO_PROBES
-        self.take(spec, None)
+
+    @staticmethod
+    def of(spec: ProcessSpec) -> "Health":
+        """That of a process of which nothing is known."""
+        health = _UNPROBED.own(spec)
+        health.take(spec, None)
+        return health
+
+    def own(self, spec: ProcessSpec | None) -> "Health":
+        """What can be changed for this spec, or (None) for whatever is remembered."""
+        is_of_all = self is _UNPROBED and (spec is None or spec.has_probes)
+        return Health() if is_of_all else self
 
     # -- what others ask ---------------------------------------------------------------------
 
@@ -152,9 +163,17 @@ class Health:
 
     # -- what happens ------------------------------------------------------------------------
 
-    def begin(self, run: Run, now: Instant) -> list[Effect]:
-        """This run begins, or is taken back."""
-        return self._start_due(run, now)
+    def begin(self, spec: ProcessSpec, run: Run, now: Instant) -> list[Effect]:
+        """This run begins, or is taken back: ask what is to be asked by now and is not."""
+        effects: list[Effect] = []
+        for kind, probe in self.probes.items():
+            if probe.is_active or self._is_up is (kind is ProbeKind.STARTUP):
+                continue
+            probe.is_active = True
+            elapsed = now.mono - run.started_at
+            delay = max(0.0, probe.spec.initial_delay - elapsed)
+            effects.append(StartProbe(spec, run.pid, kind, delay))
+        return effects
 
     def recall(self, mementos: Iterable[ProbeMemento], complaint: str, *, is_exact: bool) -> None:
         """Stand as these say, before there is a run. Nothing is asked yet.
@@ -169,15 +188,17 @@ class Health:
                 if not is_exact:
                     probe.attempts = probe.failures_total = 0
 
-    def end(self) -> list[Effect]:
+    def end(self, process_id: ProcessId) -> list[Effect]:
         """The run is over, or is asked to be. What was found out about it stays to be read."""
         effects: list[Effect] = []
         for kind, probe in self.probes.items():
-            effects += self._stop(kind, probe)
+            effects += _stop(process_id, kind, probe)
         return effects
 
     def forget(self) -> None:
         """The next run is about to begin, and nothing is known of it."""
+        if self is _UNPROBED:
+            return
         self.complaint = ""
         for probe in self.probes.values():
             probe.forget()
@@ -185,14 +206,14 @@ class Health:
     def take(self, spec: ProcessSpec, run: Run | None) -> list[Effect]:
         """Have the probes of this spec. The effects end those that are asked and gone."""
         effects: list[Effect] = []
-        self._spec = spec
         if not self.probes and not spec.has_probes:
             return effects
+        assert self is not _UNPROBED
         before, probes = self.probes, dict[ProbeKind, _Probe]()
         for kind in ProbeKind:
             wanted, old = spec.probe(kind), before.get(kind)
             if old is not None and old.spec != wanted:
-                effects += self._stop(kind, old)
+                effects += _stop(spec.id, kind, old)
             if wanted is None:
                 continue
             if old is None:
@@ -213,9 +234,9 @@ class Health:
         A probe that changed begins to count anew; what it has come to stands until then.
         """
         effects = self.take(spec, run)
-        return effects if run is None else [*effects, *self._start_due(run, now)]
+        return effects if run is None else [*effects, *self.begin(spec, run, now)]
 
-    def probed(self, answer: Probed, run: Run, now: Instant) -> list[Effect]:
+    def probed(self, answer: Probed, spec: ProcessSpec, run: Run, now: Instant) -> list[Effect]:
         """An answer came. One to a question that is not asked any more counts for nothing."""
         probe = self.probes.get(answer.kind)
         if run.pid != answer.pid or not (probe and probe.is_active):
@@ -224,11 +245,17 @@ class Health:
         probe.count(answer)
         if probe.passing is before:
             return []
-        return self._decided(answer, probe, run, now)
+        told = self._decided(answer, probe, now)
+        if probe.passing and answer.kind is ProbeKind.STARTUP:
+            told += _stop(spec.id, answer.kind, probe)
+            told += self.begin(spec, run, now)
+        return told
 
-    def _decided(self, answer: Probed, probe: _Probe, run: Run, now: Instant) -> list[Effect]:
+    def _decided(self, answer: Probed, probe: _Probe, now: Instant) -> list[Effect]:
         assert probe.passing is not None
-        effects: list[Effect] = [
+        if not probe.passing and answer.kind.is_vital:
+            self.complaint = f"{answer.kind.value} probe failed: {probe.detail}"
+        return [
             Publish(
                 HealthChanged(
                     at=now.wall,
@@ -242,36 +269,18 @@ class Health:
                 )
             )
         ]
-        if not probe.passing:
-            if answer.kind.is_vital:
-                self.complaint = f"{answer.kind.value} probe failed: {probe.detail}"
-            return effects
-        if answer.kind is ProbeKind.STARTUP:
-            effects += self._stop(answer.kind, probe)
-            effects += self._start_due(run, now)
-        return effects
-
-    # -- steps -------------------------------------------------------------------------------
 
     @property
     def _is_up(self) -> bool:
         startup = self.probes.get(ProbeKind.STARTUP)
         return startup is None or startup.has_passed
 
-    def _start_due(self, run: Run, now: Instant) -> list[Effect]:
-        """Begin to ask what is to be asked by now and is not."""
-        effects: list[Effect] = []
-        for kind, probe in self.probes.items():
-            if probe.is_active or self._is_up is (kind is ProbeKind.STARTUP):
-                continue
-            probe.is_active = True
-            elapsed = now.mono - run.started_at
-            delay = max(0.0, probe.spec.initial_delay - elapsed)
-            effects.append(StartProbe(self._spec, run.pid, kind, delay))
-        return effects
 
-    def _stop(self, kind: ProbeKind, probe: _Probe) -> list[Effect]:
-        if not probe.is_active:
-            return []
-        probe.is_active = False
-        return [StopProbe(self._spec.id, kind)]
+_UNPROBED = Health()  # of all processes that have no probes
+
+
+def _stop(process_id: ProcessId, kind: ProbeKind, probe: _Probe) -> list[Effect]:
+    if not probe.is_active:
+        return []
+    probe.is_active = False
+    return [StopProbe(process_id, kind)]

@@ -157,7 +157,7 @@ class ProcessMachine:
         self._next_spec: ProcessSpec | None = None
         self._tally = _NO_FAILURES
         self._flapping = False
-        self._health = Health(spec)
+        self._health = Health.of(spec)
         self._record = Record(since=now, accounted_to=now.mono)
         self._is_past_exact = False  # what went before us was remembered to the very end
         self._is_untouched = True  # nobody has asked for a start or a stop
@@ -182,7 +182,9 @@ class ProcessMachine:
         machine._tally = memento.tally
         machine._flapping = memento.flapping
         machine._record = replace(memento.record)
-        machine._health.recall(memento.probes, memento.complaint, is_exact=is_exact)
+        if memento.probes or memento.complaint:
+            machine._health = machine._health.own(None)
+            machine._health.recall(memento.probes, memento.complaint, is_exact=is_exact)
         return machine
 
     # -- what others ask ---------------------------------------------------------------------
@@ -253,19 +255,32 @@ class ProcessMachine:
         """Whether it should be up: wanted, and not over by an exit its policy calls success."""
         return self.wanted and not (isinstance(self.state, Exited) and self._record.last_expected)
 
-    def next_at_once(self, outcome: Outcome, now: Instant) -> ProcessSpec | None:
+    def next_at_once(self, outcome: Outcome, now: Instant, *, after: float) -> ProcessSpec | None:
         """The spec of which `exited` would ask for a process at once, if it ended so now.
 
-        None if it would not, or might not. Decides nothing.
+        None if it would not, or might not, or after a run of no more than `after` seconds. Decides
+        nothing.
         """
         state = self.state
         if not isinstance(state, Running) or self._next_spec is not None or self._retired:
             return None
         uptime = now.mono - state.started_at
+        if uptime <= after:
+            return None
         is_again = is_restarted_at_once(
             self.spec.restart, self._tally, outcome, uptime=uptime, now=now.mono
         )
         return self.spec if is_again else None
+
+    def uptime(self, mono: float) -> float:
+        """For how many seconds the run that is there has lasted; 0 without one."""
+        match self.state:
+            case Starting() | Running() | Stopping() | Unknown():
+                return mono - self.state.started_at
+            case Stopped() | Spawning() | Backoff() | Exited() | Fatal():
+                return 0.0
+            case never:
+                assert_never(never)
 
     def view(self, now: Instant) -> ProcessView:
         """A frozen copy of everything worth showing."""
@@ -418,6 +433,7 @@ class ProcessMachine:
         if not restart:
             self.spec = spec
             self.state = rescheduled(self.state, latest, spec)
+            self._health = self._health.own(spec)
             told += [
                 *self._calm_down(now),
                 *self._agitate(now),
@@ -507,7 +523,7 @@ class ProcessMachine:
             told.append(Publish(event))
         match state:
             case Starting() | Running():
-                return told + self._health.begin(state, now)
+                return told + self._health.begin(self.spec, state, now)
             case Stopping() if self._is_past_exact:
                 return []
             case Stopping() if state.kills:
@@ -542,7 +558,7 @@ class ProcessMachine:
         effects: list[Effect] = [Publish(event)]
         if state.stop_wanted is not None:
             return [*effects, *self._ask_to_end(pid, state.stop_wanted, state.start_after, now)]
-        effects += self._health.begin(starting, now)
+        effects += self._health.begin(self.spec, starting, now)
         if self.spec.min_uptime <= 0:
             effects += self._come_up(starting, now)
         return effects
@@ -617,7 +633,7 @@ class ProcessMachine:
         """A probe was answered. One of another run, or of one being stopped, is of no interest."""
         match self.state:
             case Starting() | Running():
-                told = self._health.probed(answer, self.state, now)
+                told = self._health.probed(answer, self.spec, self.state, now)
                 if self._health.complaint:
                     return [*told, *self._ask_to_end(self.state.pid, StopCause.HEALTH, None, now)]
                 if isinstance(self.state, Running):
@@ -894,7 +910,7 @@ class ProcessMachine:
         failed_starts = self._tally.failed_starts
         retries = new in (PublicState.BACKOFF, PublicState.FATAL)
         is_asked = isinstance(state, Starting | Running)
-        unasked = [] if is_asked else self._health.end()
+        unasked = [] if is_asked else self._health.end(self.id)
         event: Event = StateChanged(
             at=now.wall,
             id=self.id,
@@ -929,6 +945,7 @@ class ProcessMachine:
     def _take_next_spec(self) -> None:
         if self._next_spec is not None:
             self.spec, self._next_spec = self._next_spec, None
+            self._health = self._health.own(self.spec)
             stopped = self._health.take(self.spec, self._run)
             assert not stopped, f"{self.id} takes over a spec in the middle of a run"
 

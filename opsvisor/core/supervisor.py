@@ -174,12 +174,20 @@ class Supervisor:
             and machine.spec.stop.kill_mode is KillMode.CGROUP
         )
 
-    def next_at_once(
-        self, process_id: ProcessId, outcome: Outcome, now: Instant
-    ) -> ProcessSpec | None:
-        """What would be made at once if the run of this process ended so now, None if nothing."""
+    def uptime_of(self, process_id: ProcessId, mono: float) -> float:
+        """For how many seconds the run of this process has lasted; 0 if there is none."""
         machine = self._machines.get(process_id)
-        return None if machine is None else machine.next_at_once(outcome, now)
+        return 0.0 if machine is None else machine.uptime(mono)
+
+    def next_at_once(
+        self, process_id: ProcessId, outcome: Outcome, now: Instant, *, after: float
+    ) -> ProcessSpec | None:
+        """What would be made at once if the run of this process ended so now, None if nothing.
+
+        Nor after a run of no more than `after` seconds.
+        """
+        machine = self._machines.get(process_id)
+        return None if machine is None else machine.next_at_once(outcome, now, after=after)
 
     def views(self, now: Instant) -> list[ProcessView]:
         """Every process as it is now, in order of group and name."""

@@ -150,7 +150,6 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for: float | None = None
         self._ids: dict[Pid, ProcessId] = {}
-        self._since: dict[Pid, float] = {}  # of the loop's clock: when we got to know them
         self._settled: set[ProcessId] = set()  # whose last run was one to go on with at once
         self._was_soon_over = False  # a run that has ended, and is not yet handled
         self._whole_ended: set[ProcessId] = set()  # whose last run ended with all of its tree
@@ -534,10 +533,13 @@ class Engine:
     def _handle_some(self) -> None:
         """The next input, together with those after it that can be."""
         batch = [self._inputs.popleft()]
-        effects = self._decide(batch[0])
+        now = self._now_for(batch[0])
+        effects = self._decide(batch[0], now)
         while len(batch) < _CROWD_MAX and self._has_another(batch[0]):
             batch.append(self._inputs.popleft())
-            effects += self._decide(batch[-1])
+            # Of all that happens together the time is one: they share what says it, too.
+            now = now if isinstance(batch[-1], _CROWDED) else self._now_for(batch[-1])
+            effects += self._decide(batch[-1], now)
         self._perform_all(effects)
         for happened in batch:
             self._tell_of(happened)
@@ -556,9 +558,9 @@ class Engine:
             and isinstance(self._inputs[0], _CROWDED)
         )
 
-    def _decide(self, happened: Input) -> list[Effect]:
+    def _decide(self, happened: Input, now: Instant) -> list[Effect]:
         try:
-            return self._supervisor.handle(happened, self._now_for(happened))
+            return self._supervisor.handle(happened, now)
         except Exception as error:  # noqa: BLE001 - a bug in one process's machine must not
             # take the others' supervision down.
             self._observer.internal_error("core", error)
@@ -713,8 +715,6 @@ class Engine:
             self._holds[pid] = hold
         self._ids[pid] = process_id
         self._whole_ended.discard(process_id)
-        self._since[pid] = self._loop.time()
-        self._oom.run_adopted(pid)
         self._output.run_began(process_id, pid)
         self._observer.run_adopted(process_id, pid)
 
@@ -723,7 +723,6 @@ class Engine:
             self._holds[pid] = hold
         self._ids[pid] = process_id
         self._whole_ended.discard(process_id)
-        self._since[pid] = self._loop.time()
         self._oom.run_began(pid)
         self._output.run_began(process_id, pid)
 
@@ -844,11 +843,10 @@ class Engine:
         if is_busy or not self._spawning.is_idle:
             return
         now, process_id = clock.now(), self._ids.get(pid)
-        is_settled = now.mono - self._since.get(pid, now.mono) > _SETTLED_AFTER
-        if process_id is None or not is_settled or self._trees.is_ending(process_id):
+        if process_id is None or self._trees.is_ending(process_id):
             return
         try:
-            spec = self._supervisor.next_at_once(process_id, outcome, now)
+            spec = self._supervisor.next_at_once(process_id, outcome, now, after=_SETTLED_AFTER)
             if spec is not None:
                 # Of several that have ended that of the last: not to stand still for each of them.
                 running = 0 if self._reaper.has_more else len(self._ids)
@@ -865,7 +863,7 @@ class Engine:
 
     def _group_ended(self, pid: Pid, outcome: Outcome, usage: Usage) -> None:
         process_id = self._ids.pop(pid)
-        if self._loop.time() - self._since.pop(pid) > _SETTLED_AFTER:
+        if self._supervisor.uptime_of(process_id, self._loop.time()) > _SETTLED_AFTER:
             self._settled.add(process_id)
         else:
             self._settled.discard(process_id)

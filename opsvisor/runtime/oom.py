@@ -190,7 +190,7 @@ class OomWatch:
         self._window = _Window(kills, kills)
         self._read_at = mono()
         self._kills_then = kills
-        self._begins: dict[Pid, int] = {}
+        self._begins: dict[Pid, int] = {}  # of runs that began after the sweep before the last
         self._own: dict[ProcessId, _Own] = {}
         self._kills = Counter[ProcessId]()
 
@@ -241,12 +241,8 @@ class OomWatch:
         if now - self._read_at > _FRESH:  # a thousand that start together share a reading
             self._kills_then = self._read_shared()
             self._read_at = now
-        self._begins[pid] = self._kills_then
-
-    def run_adopted(self, pid: Pid) -> None:
-        """A process is there that another daemon spawned; perhaps it told when."""
-        if pid not in self._begins:
-            self.run_began(pid)
+        if self._kills_then > self._window.begin:  # what came before that is explained already
+            self._begins[pid] = self._kills_then
 
     def run_ended(
         self, process_id: ProcessId, pid: Pid, outcome: Outcome, *, killed_by_us: bool

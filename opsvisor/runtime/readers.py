@@ -11,9 +11,10 @@ until that comes, a thousand that end at once would be a quarter of a million li
 
 import asyncio
 import select
+from array import array
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from opsvisor.runtime.turns import TURNS_OF_OTHERS, Later
 
@@ -27,27 +28,29 @@ _ONCE = select.EPOLLIN | select.EPOLLONESHOT
 T = TypeVar("T")
 
 
-class Readers:
-    """What is to be called for which descriptor. `close` gives back what the first one took.
+class Readers(Generic[T]):
+    """What to `call` with for which descriptor. `close` gives back what the first one took.
 
     `all_called` is called once the last of those that were ready has been.
     """
 
-    def __init__(self, *, all_called: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, call: Callable[[T], object], *, all_called: Callable[[], None] = lambda: None
+    ) -> None:
+        self._call = call
         self._all_called = all_called
         self._loop: asyncio.AbstractEventLoop | None = None
         self._epoll: select.epoll | None = None
-        self._calls: dict[int, tuple[int, Callable[..., object], object]] = {}
-        self._added = 0
+        self._of: dict[int, T] = {}
+        # By descriptor, when it was added: as numbers are small, less than one in each entry.
+        self._added = array("Q")
+        self._count = 0
         self._ready: list[tuple[int, int]] = []  # a heap of who waits, by when it was added
         self._later: Later | None = None
 
-    def add(
-        self, loop: asyncio.AbstractEventLoop, descriptor: int, call: Callable[[T], object], of: T
-    ) -> None:
-        """Call this on the loop whenever there is something to read, or the end of it.
+    def add(self, loop: asyncio.AbstractEventLoop, descriptor: int, of: T) -> None:
+        """Call with this on the loop whenever there is something to read, or the end of it.
 
-        What it is called with is an argument of its own, as `partial` takes 230 bytes for each.
         OSError if there is no descriptor left, or this is one that can't be waited for.
         """
         if self._epoll is None:
@@ -56,17 +59,21 @@ class Readers:
             self._later = Later(loop, self.call_ready)  # while others have their turns
             loop.add_reader(self._epoll, self.call_ready)
         self._epoll.register(descriptor, _ONCE)
-        self._added += 1
-        self._calls[descriptor] = (self._added, call, of)
+        missing = descriptor + 1 - len(self._added)
+        if missing > 0:
+            self._added.extend([0] * missing)
+        self._count += 1
+        self._added[descriptor] = self._count
+        self._of[descriptor] = of
 
     def remove(self, descriptor: int) -> None:
         """Call nothing any more, if anything was. Before the descriptor is closed."""
-        if self._calls.pop(descriptor, None) is not None and self._epoll is not None:
+        if self._of.pop(descriptor, None) is not None and self._epoll is not None:
             self._epoll.unregister(descriptor)
 
     def close(self) -> None:
         """Call nothing any more for any of them."""
-        self._calls.clear()
+        self._of.clear()
         self._ready.clear()
         if self._later is not None:
             self._later.cancel()
@@ -94,7 +101,7 @@ class Readers:
         count = min(_AT_ONCE, len(self._ready))
         for _ in range(count):
             if self._ready:  # one of them may have closed us
-                self._call(*heappop(self._ready))
+                self._call_one(*heappop(self._ready))
         if self._ready:
             self._later.ask(TURNS_OF_OTHERS)
         elif count and self._loop is not None:
@@ -104,18 +111,18 @@ class Readers:
     def _gather(self, epoll: select.epoll) -> None:
         """Note who has become ready."""
         for descriptor, _ in epoll.poll(0, _SEEN):
-            known = self._calls.get(descriptor)
-            if known is not None:
-                heappush(self._ready, (known[0], descriptor))
+            if descriptor in self._of:
+                heappush(self._ready, (self._added[descriptor], descriptor))
 
-    def _call(self, added: int, descriptor: int) -> None:
-        known = self._calls.get(descriptor)
-        if known is None or known[0] != added:  # removed since; perhaps it is another one's by now
+    def _call_one(self, added: int, descriptor: int) -> None:
+        if not self._is_there(added, descriptor):  # removed since; it may be another one's by now
             return
-        _, call, of = known
-        self._guarded(call, of)
-        if self._epoll is not None and self._calls.get(descriptor) is known:
+        self._guarded(self._call, self._of[descriptor])
+        if self._epoll is not None and self._is_there(added, descriptor):
             self._epoll.modify(descriptor, _ONCE)  # tell of it again
+
+    def _is_there(self, added: int, descriptor: int) -> bool:
+        return descriptor in self._of and self._added[descriptor] == added
 
     def _guarded(self, call: Callable[..., object], *of: object) -> None:
         try:

@@ -103,8 +103,8 @@ class Reaper:
         self._adopted: dict[Pid, _Adopted] = {}
         self._next_look: asyncio.TimerHandle | None = None
         self._waking = Waking(loop, signal.SIGCHLD, self._child_ended)
-        self._readers = Readers(all_called=all_told)
-        self._when_ended = self._ended  # one bound method for all
+        # Of our own children it has the pid.
+        self._readers: Readers[Pid | _Adopted] = Readers(self._one_ended, all_called=all_told)
 
     def open(self) -> None:
         """Become the reaper of every descendant."""
@@ -144,7 +144,7 @@ class Reaper:
             self._before[pid] = before
         self._pidfds[pid] = None
         self._pidfds[pid] = pidfd = os.pidfd_open(pid)
-        self._readers.add(self._loop, pidfd, self._when_ended, pid)
+        self._readers.add(self._loop, pidfd, pid)
 
     def leave(self, pid: Pid) -> None:
         """Watch this child no longer: who asks for that collects it."""
@@ -200,7 +200,7 @@ class Reaper:
         if pidfd is None:
             self._open_adopted(adopted)
         else:
-            self._readers.add(self._loop, pidfd, self._adopted_ended, adopted)
+            self._readers.add(self._loop, pidfd, adopted)
 
     def _open_adopted(self, adopted: _Adopted) -> None:
         try:
@@ -214,7 +214,7 @@ class Reaper:
             )
             return
         if birth_of(adopted.pid) == adopted.born:  # asked while the pidfd holds whom it names
-            self._readers.add(self._loop, adopted.pidfd, self._adopted_ended, adopted)
+            self._readers.add(self._loop, adopted.pidfd, adopted)
         else:  # of a stranger, who has the number by now
             os.close(adopted.pidfd)
             adopted.pidfd = None
@@ -257,6 +257,12 @@ class Reaper:
             self._readers.remove(adopted.pidfd)
             self._on_unwatch(adopted.pid)
             os.close(adopted.pidfd)
+
+    def _one_ended(self, one: Pid | _Adopted) -> None:
+        if isinstance(one, _Adopted):
+            self._adopted_ended(one)
+        else:
+            self._ended(one)
 
     def _ended(self, pid: Pid) -> None:
         if pid in self._before:

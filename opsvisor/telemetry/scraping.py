@@ -27,7 +27,7 @@ from opsvisor.runtime.sampler import Sampler
 from opsvisor.telemetry.exposition import Body
 from opsvisor.telemetry.families import END_MARK, Format
 from opsvisor.telemetry.instruments import Instruments
-from opsvisor.telemetry.rows import Counts, ProcessFamily, Row
+from opsvisor.telemetry.rows import Counts, ProcessFamily, Row, labels_of
 from opsvisor.telemetry.tally import Tally
 
 T = TypeVar("T")
@@ -132,6 +132,7 @@ class Scrape:
         streams = self._streams_of([view for view, _ in present])
         for (view, one), of_view in zip(present, streams, strict=True):
             yield Row(
+                labels_of(view.id),
                 now,
                 view,
                 one,

@@ -250,9 +250,9 @@ MUTANTS = (
     Mutant(
         name="nobody begins when the startup probe has passed",
         module="health",
-        right="            effects += self._stop(answer.kind, probe)\n"
-        "            effects += self._start_due(run, now)\n",
-        wrong="            effects += self._stop(answer.kind, probe)\n",
+        right="            told += _stop(spec.id, answer.kind, probe)\n"
+        "            told += self.begin(spec, run, now)\n",
+        wrong="            told += _stop(spec.id, answer.kind, probe)\n",
     ),
     Mutant(
         name="answers of an earlier run count",
@@ -263,7 +263,7 @@ MUTANTS = (
     Mutant(
         name="probes outlive their run",
         module="process",
-        right="unasked = [] if is_asked else self._health.end()",
+        right="unasked = [] if is_asked else self._health.end(self.id)",
         wrong="unasked: list[Effect] = []",
     ),
     Mutant(

@@ -7,6 +7,7 @@ from programs import process_id, program
 from world import World
 
 from opsvisor.core import events as fact
+from opsvisor.core.health import Health
 from opsvisor.core.inputs import Probed
 from opsvisor.core.outcome import ExitCause
 from opsvisor.core.probes import ProbeKind, ProbeSpec, ProbeView, TcpProbe
@@ -48,6 +49,20 @@ def test_readiness_comes_and_goes_and_ends_nothing() -> None:
     < CONT group 100
     """)
     assert not world.view("web").ready
+
+
+def test_those_without_probes_share_what_never_changes() -> None:
+    """What is remembered of one, or begins to be asked of it, is not said of the others."""
+    web, job = (Health.of(program(name)) for name in ("web", "job"))
+    remembered = web.own(None)
+    remembered.recall((), "liveness probe failed: refused", is_exact=True)
+    asked = program("job", readiness_probe=PROBE)
+    probed = job.own(asked)
+    probed.take(asked, None)
+    assert (len(probed.probes), len(remembered.probes)) == (1, 0)
+    for one in (web, job, Health.of(program("other"))):
+        assert (one.complaint, one.probes) == ("", {})
+    assert remembered.complaint == "liveness probe failed: refused"
 
 
 def test_a_ready_process_is_up_first() -> None:

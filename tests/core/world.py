@@ -456,7 +456,7 @@ class World:
         owner = self.kernel.alive.pop(pid)
         was_running = self._states.get(owner) is PublicState.RUNNING
         spec = self.supervisor.spec_of(owner)
-        foreseen = self.supervisor.next_at_once(owner, outcome, self.now)
+        foreseen = self.supervisor.next_at_once(owner, outcome, self.now, after=-1.0)
         effects = self.happens(inputs.Exited(owner, pid, outcome, Usage(), oom_killed), told_as)
         asked_for = [effect.spec for effect in effects if isinstance(effect, ask.Spawn)]
         if was_running and spec in asked_for:

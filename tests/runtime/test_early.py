@@ -378,7 +378,7 @@ async def test_what_can_not_be_made_is_told_once(room: Room, notes: Notes, tmp_p
 
 
 def _always(spec: ProcessSpec) -> Callable[..., ProcessSpec]:
-    return lambda *_: spec
+    return lambda *_, **__: spec
 
 
 async def test_who_is_not_wanted_after_all_ends(
@@ -468,7 +468,7 @@ async def test_an_error_on_the_way_loses_no_end(
 ) -> None:
     """It is told, and the process is made as ever."""
 
-    def fail(*_: object) -> ProcessSpec:
+    def fail(*_: object, **__: object) -> ProcessSpec:
         raise RuntimeError("a bug of ours")
 
     pid = await is_up(room, SAYS)

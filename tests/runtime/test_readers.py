@@ -3,25 +3,33 @@
 import asyncio
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
 from opsvisor.runtime.readers import _AT_ONCE, Readers
 
+Calls = Readers[Callable[[], object]]
+
+
+def call(what: Callable[[], object]) -> None:
+    """Do what was given for a descriptor."""
+    what()
+
 
 @pytest.fixture
-def readers() -> Iterator[Readers]:
+def readers() -> Iterator[Calls]:
     """Readers that are closed at the end, and leave no descriptor."""
     before = os.listdir("/proc/self/fd")  # noqa: PTH208 - names alone
-    readers = Readers()
+    readers = Readers(call)
     yield readers
     readers.close()
     assert os.listdir("/proc/self/fd") == before  # noqa: PTH208
 
 
 @pytest.fixture
-def pipes(readers: Readers) -> Iterator[list[tuple[int, int]]]:
+def pipes(readers: Calls) -> Iterator[list[tuple[int, int]]]:
     """Three pipes that can be read from."""
     made = [os.pipe() for _ in range(3)]
     for _, writer in made:
@@ -38,12 +46,12 @@ async def some_turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_all_that_is_ready_is_called(readers: Readers, pipes: list[tuple[int, int]]) -> None:
+async def test_all_that_is_ready_is_called(readers: Calls, pipes: list[tuple[int, int]]) -> None:
     """And again in the next one, as long as there is something to read."""
     loop = asyncio.get_running_loop()
     called: list[int] = []
     for reader, _ in pipes:
-        readers.add(loop, reader, called.append, reader)
+        readers.add(loop, reader, partial(called.append, reader))
     await some_turns()
     assert set(called) == {reader for reader, _ in pipes}
     for reader, _ in pipes[1:]:
@@ -58,7 +66,7 @@ async def test_all_that_is_ready_is_called(readers: Readers, pipes: list[tuple[i
 
 
 async def test_one_that_another_removes_is_not_called(
-    readers: Readers, pipes: list[tuple[int, int]]
+    readers: Calls, pipes: list[tuple[int, int]]
 ) -> None:
     """Even if it was ready in the same turn; nor is one called that was removed before."""
     called: list[int] = []
@@ -69,14 +77,14 @@ async def test_one_that_another_removes_is_not_called(
             readers.remove(other)
 
     for reader, _ in pipes:
-        readers.add(asyncio.get_running_loop(), reader, only_one, reader)
+        readers.add(asyncio.get_running_loop(), reader, partial(only_one, reader))
     await some_turns()
     assert len(called) == 1
     readers.remove(called[0])
 
 
 async def test_another_that_has_got_the_number_is_not_called_for_the_one_before(
-    readers: Readers, pipes: list[tuple[int, int]]
+    readers: Calls, pipes: list[tuple[int, int]]
 ) -> None:
     """Both in one turn: one was told to be readable, closed by whoever came before, and opened."""
     loop = asyncio.get_running_loop()
@@ -91,16 +99,16 @@ async def test_another_that_has_got_the_number_is_not_called_for_the_one_before(
         os.close(silent)
         os.close(writer)
         os.close(os.dup(second))
-        readers.add(loop, second, called.append, "another")
+        readers.add(loop, second, partial(called.append, "another"))
 
-    readers.add(loop, first, replace_second, first)
-    readers.add(loop, second, called.append, "the one before")
+    readers.add(loop, first, partial(replace_second, first))
+    readers.add(loop, second, partial(called.append, "the one before"))
     readers.call_ready()
     assert called == []
 
 
 async def test_a_bug_in_one_is_told_and_costs_the_others_nothing(
-    readers: Readers, pipes: list[tuple[int, int]]
+    readers: Calls, pipes: list[tuple[int, int]]
 ) -> None:
     """As with callbacks of the loop itself."""
     loop = asyncio.get_running_loop()
@@ -113,7 +121,7 @@ async def test_a_bug_in_one_is_told_and_costs_the_others_nothing(
         raise KeyError(reader)
 
     for reader, _ in pipes:
-        readers.add(loop, reader, fails, reader)
+        readers.add(loop, reader, partial(fails, reader))
     await some_turns()
     loop.set_exception_handler(None)
     assert set(called) == {reader for reader, _ in pipes}
@@ -121,24 +129,24 @@ async def test_a_bug_in_one_is_told_and_costs_the_others_nothing(
 
 
 async def test_after_a_close_it_can_be_used_again(
-    readers: Readers, pipes: list[tuple[int, int]]
+    readers: Calls, pipes: list[tuple[int, int]]
 ) -> None:
     """Nothing is called in between, also if it was ready."""
     loop = asyncio.get_running_loop()
     called: list[int] = []
     for reader, _ in pipes[:2]:
-        readers.add(loop, reader, called.append, reader)
+        readers.add(loop, reader, partial(called.append, reader))
     readers.close()
     readers.call_ready()
     await some_turns()
     assert called == []
-    readers.add(loop, pipes[2][0], called.append, pipes[2][0])
+    readers.add(loop, pipes[2][0], partial(called.append, pipes[2][0]))
     readers.call_ready()
     assert called == [pipes[2][0]]
 
 
 async def test_each_of_a_crowd_is_told_of_once(
-    readers: Readers, monkeypatch: pytest.MonkeyPatch
+    readers: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long it waits for its turn: the kernel's list of who is ready is not read again."""
     told: list[int] = []
@@ -168,7 +176,7 @@ async def test_each_of_a_crowd_is_told_of_once(
 
     for reader, writer in made:
         os.write(writer, b"x")
-        readers.add(loop, reader, read, reader)
+        readers.add(loop, reader, partial(read, reader))
     for _ in range(10 * len(made)):  # turns: more than it takes
         await asyncio.sleep(0)
     assert sorted(told) == sorted(called)
@@ -179,7 +187,7 @@ async def test_each_of_a_crowd_is_told_of_once(
 
 
 async def test_of_a_crowd_a_few_are_called_and_then_others_have_their_turn(
-    readers: Readers, monkeypatch: pytest.MonkeyPatch
+    readers: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those first that were added first, whatever became ready before."""
     monkeypatch.setattr("opsvisor.runtime.readers._AT_ONCE", 2)
@@ -193,7 +201,7 @@ async def test_of_a_crowd_a_few_are_called_and_then_others_have_their_turn(
         called.append(number)
 
     for number, (reader, _) in enumerate(made):
-        readers.add(loop, reader, read, number)
+        readers.add(loop, reader, partial(read, number))
     for _, writer in reversed(made):
         os.write(writer, b"x")
     seen = []
@@ -213,9 +221,9 @@ async def test_nobody_is_told_that_all_were_called_after_the_end(
 ) -> None:
     """One of those that are called may have closed all of it."""
     told: list[str] = []
-    readers = Readers(all_called=lambda: told.append("all"))
+    readers = Readers(call, all_called=lambda: told.append("all"))
     reader, _ = pipes[0]
-    readers.add(asyncio.get_running_loop(), reader, lambda _reader: readers.close(), reader)
+    readers.add(asyncio.get_running_loop(), reader, readers.close)
     await some_turns()
     assert (told, readers.has_more) == ([], False)
 
@@ -231,9 +239,9 @@ async def test_an_error_of_who_is_told_that_all_were_called_is_told(
     def fail() -> None:
         raise ValueError("a bug")
 
-    readers = Readers(all_called=fail)
+    readers = Readers(call, all_called=fail)
     reader, _ = pipes[0]
-    readers.add(loop, reader, lambda reader: os.read(reader, 9), reader)
+    readers.add(loop, reader, partial(os.read, reader, 9))
     assert readers.call_ready()
     assert errors == ["a bug"]
     readers.close()
@@ -254,10 +262,10 @@ async def test_who_asks_for_it_is_told_when_none_is_ready_any_more(
         os.read(reader, 9)
         order.append("one")
 
-    readers = Readers(all_called=note_all)
+    readers = Readers(call, all_called=note_all)
     more = [os.pipe() for _ in range(_AT_ONCE)]
     for reader, writer in (*pipes, *more):
-        readers.add(asyncio.get_running_loop(), reader, read, reader)
+        readers.add(asyncio.get_running_loop(), reader, partial(read, reader))
         os.write(writer, b"x")
     await asyncio.wait_for(over.wait(), 30)
     await some_turns()
