@@ -247,16 +247,17 @@ class Remembering:
     def commit(self) -> None:
         """Have written what has changed, all at once."""
         changed = self._supervisor.take_changed()
-        runs = self._engine.legacy.take_changed()
-        if not changed and not runs:
+        legacy = self._engine.legacy
+        of_runs = legacy.take_changed()
+        if not changed and not of_runs:
             return
         for process_id in changed.forgotten:
             self._forget(process_id)
         told_with_their_lives = frozenset(changed.processes)
-        for run in runs:
-            if run.id in self._supervisor and run.id not in told_with_their_lives:
-                self._put("run", run.id, RunMemento, run)
-                self._runs_apart.add(run.id)
+        for process_id in of_runs:
+            if process_id in self._supervisor and process_id not in told_with_their_lives:
+                self._put("run", process_id, RunMemento, legacy.run_of(process_id))
+                self._runs_apart.add(process_id)
         for process_id in changed.processes:
             self._put_life(process_id)
         for process_id in self._spent:
@@ -297,7 +298,7 @@ class Remembering:
     def _put_run(self, process_id: ProcessId, number: int, run: FinishedRun) -> None:
         numbers = self._numbers.setdefault(process_id, [])
         numbers.append(number)
-        key = Key("history", process_id, number)
+        key = Key("history", (process_id, number))
         length = self._memory.put_json(key, in_json(FinishedRun, run))
         self._lengths[process_id, number] = length
         self._history_length += length
@@ -308,7 +309,7 @@ class Remembering:
             self._drop_run(oldest, self._numbers[oldest].pop(0))
 
     def _drop_run(self, process_id: ProcessId, number: int) -> None:
-        self._memory.drop(Key("history", process_id, number))
+        self._memory.drop(Key("history", (process_id, number)))
         self._history_length -= self._lengths.pop((process_id, number))
 
     def _forget(self, process_id: ProcessId) -> None:

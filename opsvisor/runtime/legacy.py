@@ -12,7 +12,6 @@ from opsvisor.core.struct import Value
 from opsvisor.runtime.adoption import RunMemento
 from opsvisor.runtime.keeper import Keeper, names
 from opsvisor.runtime.keeper.names import NameOfPipe
-from opsvisor.runtime.logs.stream import Stream
 from opsvisor.runtime.streams import ProcessStreams
 
 _Pipes = tuple[int, ...]  # inodes
@@ -70,10 +69,7 @@ class Legacy:
         expected, streams = self._expected.get(process_id), self._streams(process_id)
         if expected is not None:
             return expected.stdout, expected.stderr, expected.stdin
-        if streams is None:
-            return (), (), None
-        out, err = streams.pipes_of(Stream.STDOUT), streams.pipes_of(Stream.STDERR)
-        return out, err, streams.stdin_pipe
+        return ((), (), None) if streams is None else streams.pipes_by_stream
 
     def has_run(self, process_id: ProcessId) -> bool:
         """Whether a run of it is there."""
@@ -116,11 +112,9 @@ class Legacy:
         self._expected.pop(process_id, None)
         self._changed.pop(process_id, None)
 
-    def take_changed(self) -> list[RunMemento]:
-        """What is new since this was last asked."""
-        if not self._changed:
-            return []
-        changed = [self.run_of(process_id) for process_id in self._changed]
+    def take_changed(self) -> list[ProcessId]:
+        """Of whose runs there is news since this was last asked."""
+        changed = list(self._changed)
         self._changed.clear()
         return changed
 

@@ -114,10 +114,11 @@ class ProcessStreams:
         """Inodes of the pipes that its output comes out of."""
         return [pipe for capture in self.captures.values() for pipe in capture.pipes]
 
-    def pipes_of(self, stream: Stream) -> tuple[int, ...]:
-        """Inodes of the pipes of one stream, that of the present run last."""
-        capture = self.capture(stream)
-        return () if capture is None else tuple(capture.pipes)
+    @property
+    def pipes_by_stream(self) -> tuple[tuple[int, ...], tuple[int, ...], int | None]:
+        """Inodes of the pipes of standard output, error and input, of the present run last."""
+        stderr = () if self._stderr is None else self._stderr.pipes
+        return self._stdout.pipes, stderr, self.stdin_pipe
 
     def stats(self) -> dict[str, StreamStats]:
         """Counters by stream name."""

@@ -34,9 +34,9 @@ KEYS = {
     "c": Key("life", JOB),
     "d": Key("life"),
     "e": Key("run", WEB),
-    "f": Key("run", WEB, 0),
-    "g": Key("run", WEB, 1),
-    "h": Key("run", JOB, 1),
+    "f": Key("run", (WEB, 0)),
+    "g": Key("run", (WEB, 1)),
+    "h": Key("run", (JOB, 1)),
 }
 LETTERS = {key.text: letter for letter, key in KEYS.items()}
 GOLDEN = Path(__file__).with_name("golden") / "memory-1"

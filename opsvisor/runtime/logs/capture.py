@@ -226,9 +226,12 @@ class StreamCapture:
         return _SILENCE.marks if self._heard is None else self._heard.marks
 
     @property
-    def pipes(self) -> list[int]:
-        """Inodes of the pipes that are read: of the present run, and what earlier ones left."""
-        return [pipe.inode for pipe in self._pipes]
+    def pipes(self) -> tuple[int, ...]:
+        """Inodes of the pipes that are read: what earlier runs left, and that of the present."""
+        latest = self._latest
+        if self._earlier:
+            return tuple([pipe.inode for pipe in self._pipes])
+        return (latest.inode,) if latest is not None and latest.fd != _CLOSED else ()
 
     @property
     def stats(self) -> StreamStats:

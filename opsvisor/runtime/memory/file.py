@@ -33,12 +33,11 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, NewType
 
-from opsvisor.core.spec import ProcessId
 from opsvisor.core.struct import Struct, field, replace
 from opsvisor.runtime.memory import records
 from opsvisor.runtime.memory.directory import StateDirectory
 from opsvisor.runtime.memory.identity import World, this_world
-from opsvisor.runtime.memory.records import Contents, DamagedError, Key, OtherWorldError
+from opsvisor.runtime.memory.records import Contents, DamagedError, Key, KeyOf, OtherWorldError
 
 NAME = "memory"
 _NEW = "memory.new"
@@ -59,7 +58,7 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _WHOLE, _BEHIND = 0o600, 0o400  # modes of a memory
-_second = itemgetter(1)
+_first = itemgetter(0)
 
 
 def read_memory(directory: StateDirectory, world: World | None = None) -> Contents | None:
@@ -131,56 +130,47 @@ def _length(piece: _Piece) -> int:
     return piece & _LENGTH_MASK
 
 
-# What a key has besides its kind: mostly a process, which others have as well.
-_Rest = ProcessId | tuple[ProcessId, int] | None
-
-
-def _rest_of(key: Key) -> _Rest:
-    _, process, number = key
-    return process if number is None or process is None else (process, number)
-
-
-def _key_of(kind: str, rest: _Rest) -> Key:
-    return Key(kind, *rest) if isinstance(rest, tuple) else Key(kind, rest)
-
-
 class _Places:
     """Where in a file what is, by key: of each kind in the order in which it was written."""
 
     __slots__ = ("_of_kind",)
 
     def __init__(self) -> None:
-        self._of_kind: dict[str, dict[_Rest, _Piece]] = {}
+        self._of_kind: dict[str, dict[KeyOf, _Piece]] = {}
 
     def __contains__(self, key: Key) -> bool:
         return self.get(key) != _NOWHERE
 
     def get(self, key: Key) -> _Piece:
         """Where this is, `_NOWHERE` if it is not there."""
-        of_kind = self._of_kind.get(key.kind)
-        return _NOWHERE if of_kind is None else of_kind.get(_rest_of(key), _NOWHERE)
+        kind, of = key
+        places = self._of_kind.get(kind)
+        return _NOWHERE if places is None else places.get(of, _NOWHERE)
 
     def put(self, key: Key, piece: _Piece) -> _Piece:
         """It was written last of its kind; where it was before."""
-        of_kind = self._of_kind.setdefault(key.kind, {})
-        rest = _rest_of(key)
-        before = of_kind.pop(rest, _NOWHERE)
-        of_kind[rest] = piece
+        kind, of = key
+        places = self._of_kind.get(kind)
+        if places is None:
+            places = self._of_kind[kind] = {}
+        before = places.pop(of, _NOWHERE)
+        places[of] = piece
         return before
 
     def pop(self, key: Key) -> _Piece:
         """It is gone; where it was before."""
-        of_kind = self._of_kind.get(key.kind)
-        return _NOWHERE if of_kind is None else of_kind.pop(_rest_of(key), _NOWHERE)
+        kind, of = key
+        places = self._of_kind.get(kind)
+        return _NOWHERE if places is None else places.pop(of, _NOWHERE)
 
     def keys(self) -> Iterator[Key]:
         """Those that are there now, one kind after the other, also if they change meanwhile."""
-        now = [(kind, list(of_kind)) for kind, of_kind in self._of_kind.items()]
-        return (_key_of(kind, rest) for kind, rests in now for rest in rests)
+        now = [(kind, list(places)) for kind, places in self._of_kind.items()]
+        return (Key(kind, of) for kind, all_of in now for of in all_of)
 
     def pieces(self) -> Iterator[_Piece]:
         """All of them."""
-        return chain.from_iterable(of_kind.values() for of_kind in self._of_kind.values())
+        return chain.from_iterable(places.values() for places in self._of_kind.values())
 
 
 class _Copy(Struct, kw_only=True):
@@ -395,22 +385,23 @@ class MemoryFile:
 
     def _copy_step(self, copy: _Copy) -> bool:
         """Whether there may be more to copy than this."""
-        keys: list[Key] = []
+        places: list[tuple[_Piece, Key]] = []
         length = 0
         for key in copy.keys:
             piece = self._where.get(key)
             if piece != _NOWHERE and key not in copy.changed:  # which is for the end
-                keys.append(key)
+                places.append((piece, key))
                 length += _length(piece)
                 if length >= _STEP:
                     break
-        copy.add(self._entries(keys))
+        copy.add(self._entries(places))
         return length >= _STEP
 
     def _copy_changed(self, copy: _Copy) -> None:
         """What has changed since it was copied."""
-        there = [key for key in copy.changed if key in self._where]
-        gone = [key for key in copy.changed if key not in self._where]
+        places = [(self._where.get(key), key) for key in copy.changed]
+        there = [place for place in places if place[0] != _NOWHERE]
+        gone = [key for piece, key in places if piece == _NOWHERE]
         copy.add(self._entries(there), gone)
         for key in gone:
             copy.where.pop(key)
@@ -457,12 +448,12 @@ class MemoryFile:
         with contextlib.suppress(OSError):
             os.unlink(_NEW, dir_fd=self._directory.descriptor)
 
-    def _entries(self, keys: Iterable[Key]) -> dict[Key, bytes]:
-        """What was committed under these keys. Neighbours are read with one call."""
+    def _entries(self, places: Iterable[tuple[_Piece, Key]]) -> dict[Key, bytes]:
+        """What was committed at these places. Neighbours are read with one call."""
         assert self._file is not None
         entries: dict[Key, bytes] = {}
         begin, text = 0, b""
-        for key, piece in sorted(((key, self._where.get(key)) for key in keys), key=_second):
+        for piece, key in sorted(places, key=_first):
             start, length = _start(piece), _length(piece)
             if start + length > begin + len(text):
                 begin, text = start, os.pread(self._file, max(length, _NEIGHBOURS), start)

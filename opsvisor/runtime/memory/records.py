@@ -57,6 +57,9 @@ class Contents(Struct, frozen=True, kw_only=True):
     is_behind: bool = False
 
 
+KeyOf = ProcessId | tuple[ProcessId, int] | None  # None: of the daemon
+
+
 class Key(NamedTuple):
     """Under which something is remembered: of what `kind`, of whom, and which of several.
 
@@ -64,16 +67,17 @@ class Key(NamedTuple):
     """
 
     kind: str
-    process: ProcessId | None = None
-    number: int | None = None
+    of: KeyOf = None
 
     @property
     def text(self) -> str:
         """As it is written: the kind, the process in JSON and the number, with slashes between."""
-        if self.process is None:
-            return self.kind
-        text = f"{self.kind}/{id_in_json(self.process)}"
-        return text if self.number is None else f"{text}/{self.number}"
+        kind, of = self
+        if of is None:
+            return kind
+        if isinstance(of, tuple):
+            return f"{kind}/{id_in_json(of[0])}/{of[1]}"
+        return f"{kind}/{id_in_json(of)}"
 
 
 def in_json(value: Any) -> bytes:
