@@ -711,20 +711,20 @@ class Engine:
         self._keep_pidfd(pid)
 
     def _run_adopted(self, process_id: ProcessId, pid: Pid, hold: Hold | None) -> None:
-        if hold is not None:
-            self._holds[pid] = hold
-        self._ids[pid] = process_id
-        self._whole_ended.discard(process_id)
-        self._output.run_began(process_id, pid)
+        self._run_is_there(process_id, pid, hold)
         self._observer.run_adopted(process_id, pid)
 
     def _run_began(self, process_id: ProcessId, pid: Pid, hold: Hold | None) -> None:
+        self._run_is_there(process_id, pid, hold)
+        self._oom.run_began(pid)
+
+    def _run_is_there(self, process_id: ProcessId, pid: Pid, hold: Hold | None) -> None:
         if hold is not None:
             self._holds[pid] = hold
         self._ids[pid] = process_id
         self._whole_ended.discard(process_id)
-        self._oom.run_began(pid)
-        self._output.run_began(process_id, pid)
+        if (streams := self._streams.get(process_id)) is not None:
+            streams.run_began(pid)
 
     def _keep_pidfd(self, pid: Pid) -> None:
         pidfd = self._reaper.pidfd_of(pid)
@@ -798,7 +798,6 @@ class Engine:
         self._whole_ended.discard(process_id)
         self._streams.forget(process_id)
         self.legacy.forget(process_id)
-        self._output.forget(process_id)
         self.limits.forget(process_id)
         self._marks.forget(process_id)
         self._observer.forgotten(process_id)

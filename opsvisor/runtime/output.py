@@ -23,7 +23,7 @@ class Output(Struct, frozen=True):
 
 
 class OutputListeners:
-    """Who hears what processes print, and of which run it is.
+    """Who hears what processes print.
 
     What a listener raises goes to `on_error`, and costs neither the others nor the log anything.
     """
@@ -32,7 +32,6 @@ class OutputListeners:
         self._on_error = on_error
         self._listening: list[_Listener] = []
         self._overhearing: list[_Listener] = []
-        self._pids: dict[ProcessId, Pid] = {}  # of the present run, or the last one
 
     def listen(self, listener: _Listener) -> None:
         """Call this with what is printed where a spec says that it is told, and with messages."""
@@ -47,40 +46,19 @@ class OutputListeners:
         """Whether anybody wants to hear everything."""
         return bool(self._overhearing)
 
-    def run_began(self, process_id: ProcessId, pid: Pid) -> None:
-        """What it prints from now on is of this run."""
-        self._pids[process_id] = pid
+    def told(self, output: Output) -> None:
+        """A process printed something that its spec wants told."""
+        self._tell(self._listening, output)
 
-    def forget(self, process_id: ProcessId) -> None:
-        """It is no longer there."""
-        self._pids.pop(process_id, None)
+    def message(self, output: Output) -> None:
+        """A process had something to say to whoever listens."""
+        self._tell(self._overhearing + self._listening, output)
 
-    def told(self, process_id: ProcessId, stream: Stream, text: bytes) -> None:
-        """It printed something that its spec wants told."""
-        self._tell(self._listening, process_id, stream, text)
+    def overheard(self, output: Output) -> None:
+        """A process printed something, told or not."""
+        self._tell(self._overhearing, output)
 
-    def message(self, process_id: ProcessId, stream: Stream, text: bytes) -> None:
-        """It had something to say to whoever listens."""
-        listeners = self._overhearing + self._listening
-        self._tell(listeners, process_id, stream, text, is_message=True)
-
-    def overheard(self, process_id: ProcessId, stream: Stream, text: bytes) -> None:
-        """It printed something, told or not."""
-        self._tell(self._overhearing, process_id, stream, text)
-
-    def _tell(
-        self,
-        listeners: Iterable[_Listener],
-        process_id: ProcessId,
-        stream: Stream,
-        text: bytes,
-        *,
-        is_message: bool = False,
-    ) -> None:
-        pid = self._pids.get(process_id)
-        if pid is None:
-            return
-        output = Output(process_id, pid, stream, text, is_message)
+    def _tell(self, listeners: Iterable[_Listener], output: Output) -> None:
         for listener in listeners:
             try:
                 listener(output)

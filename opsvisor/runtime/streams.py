@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 
-from opsvisor.core.spec import LogSpec, ProcessId, ProcessSpec, StdinMode
+from opsvisor.core.spec import NOBODY, LogSpec, Pid, ProcessId, ProcessSpec, StdinMode
 from opsvisor.core.struct import Struct
 from opsvisor.runtime.keeper import names
 from opsvisor.runtime.keeper.names import NameOfPipe
@@ -11,7 +11,7 @@ from opsvisor.runtime.logs.audience import Audience
 from opsvisor.runtime.logs.capture import StreamCapture, StreamStats, Surroundings
 from opsvisor.runtime.logs.spares import NewPipe
 from opsvisor.runtime.logs.stream import Stream
-from opsvisor.runtime.output import OutputListeners
+from opsvisor.runtime.output import Output, OutputListeners
 from opsvisor.runtime.spawn import ChildFiles
 
 
@@ -42,13 +42,17 @@ class Common(Struct, frozen=True, kw_only=True):
 
 
 class _Audience(Audience):
-    """Passes on what happens to the streams of a process, and says of whom it is."""
+    """Passes on what happens to the streams of a process, and says of whom it is.
 
-    __slots__ = ("_common", "_id")
+    `pid` is that of the present run, or of the last one; before there was any, nothing is told.
+    """
+
+    __slots__ = ("_common", "_id", "pid")
 
     def __init__(self, common: Common, process_id: ProcessId) -> None:
         self._common = common
         self._id = process_id
+        self.pid = NOBODY
 
     @property
     def name(self) -> str:
@@ -65,13 +69,16 @@ class _Audience(Audience):
         self._common.on_unheard(self._id, stream, pipes)
 
     def told(self, stream: Stream, text: bytes) -> None:
-        self._common.output.told(self._id, stream, text)
+        if self.pid != NOBODY:
+            self._common.output.told(Output(self._id, self.pid, stream, text))
 
     def message(self, stream: Stream, text: bytes) -> None:
-        self._common.output.message(self._id, stream, text)
+        if self.pid != NOBODY:
+            self._common.output.message(Output(self._id, self.pid, stream, text, is_message=True))
 
     def overheard(self, stream: Stream, text: bytes) -> None:
-        self._common.output.overheard(self._id, stream, text)
+        if self.pid != NOBODY:
+            self._common.output.overheard(Output(self._id, self.pid, stream, text))
 
     def pipe(self, inode: int, reader: int, *, is_open: bool) -> None:
         self._common.on_pipe(names.of_output, inode, reader, is_open)
@@ -165,6 +172,10 @@ class ProcessStreams:
                 os.close(descriptor)
             raise
         return ChildFiles(stdin=stdin, stdout=stdout, stderr=stderr, own=tuple(opened))
+
+    def run_began(self, pid: Pid) -> None:
+        """What is read from now on is of this run."""
+        self._audience.pid = pid
 
     def hold_back(self) -> tuple[StreamCapture, ...]:
         """Read nothing of the run that was just opened: these captures are to `go_on`."""
