@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import ctypes
 import os
 import shutil
 import signal
@@ -24,6 +25,8 @@ settings.register_profile("quick", deadline=None, max_examples=20, derandomize=T
 settings.load_profile("opsvisor")
 
 
+_LIBC = ctypes.CDLL(None)
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _STATE_OF_DAEMONS = pytest.StashKey[str]()
 
 
@@ -56,6 +59,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if {"e2e", "hostile"} & set(item.path.parts):
             item.add_marker("e2e")
     items.sort(key=lambda item: item.get_closest_marker("soak") is None)
+
+
+@pytest.fixture(autouse=True)
+def inherits_no_orphans() -> Iterator[None]:
+    """Be no subreaper after a test that has made us one: orphans of others would end here.
+
+    They would be zombies for ever, which those who wait for their end take for processes.
+    """
+    yield
+    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import select
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -57,21 +57,30 @@ def test_a_check(tmp_path: Path, text: str) -> None:
     assert checked.stdout.splitlines()[-1] == "/dev/stdin: ok, 1 program, 1 process"
 
 
-@pytest.fixture
-def daemon(tmp_path: Path, text: str) -> Iterator[subprocess.Popen[bytes]]:
-    """An opsvisord that has got this text out of a pipe."""
-    config = tmp_path / "config"
-    config.write_text(text.format(folder=tmp_path))
+@contextmanager
+def fed(folder: Path, text: str, redirection: str) -> Iterator[subprocess.Popen[bytes]]:
+    """An opsvisord that has got this text by what bash makes of the redirection; "$1" has it."""
+    config = folder / "config"
+    config.write_text(text.format(folder=folder))
     with subprocess.Popen(
-        ["bash", "-c", f'exec {BIN}/opsvisord -n -c <(cat "$1")', "bash", config],
-        env={**environment(""), "XDG_STATE_HOME": str(tmp_path / "state")},
-        cwd=tmp_path,
+        ["bash", "-c", f"exec {BIN}/opsvisord -n -c {redirection}", "bash", config],
+        env={**environment(""), "XDG_STATE_HOME": str(folder / "state")},
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as running:
+        try:
+            yield running
+        finally:
+            running.terminate()
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, text: str) -> Iterator[subprocess.Popen[bytes]]:
+    """An opsvisord that has got this text out of a pipe."""
+    with fed(tmp_path, text, '<(cat "$1")') as running:
         yield running
-        running.terminate()
 
 
 Ask = Callable[..., str]
@@ -103,30 +112,12 @@ def test_a_daemon(tmp_path: Path, daemon: subprocess.Popen[bytes], ask: Ask) -> 
     assert ask("pid", "web") == pid
 
 
-def test_an_upgrade(tmp_path: Path) -> None:
+def test_an_upgrade(tmp_path: Path, ask: Ask) -> None:
     """A next version must not take for empty what the last one has emptied."""
-    config = tmp_path / "config"
-    config.write_text(TOML.format(folder=tmp_path))
-    url = f"unix://{tmp_path}/s"
-    with subprocess.Popen(
-        ["bash", "-c", f'exec {BIN}/opsvisord -n -c /dev/stdin < <(cat "$1")', "bash", config],
-        env={**environment(""), "XDG_STATE_HOME": str(tmp_path / "state")},
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as running:
-        try:
-            eventually(
-                lambda: (
-                    "RUNNING"
-                    in run_program("opsvisorctl", "-s", url, "status", directory=tmp_path).out
-                )
-            )
-            ran = run_program("opsvisorctl", "-s", url, "upgrade", directory=tmp_path)
-            assert "/dev/stdin is no file: it was read by the daemon that runs" in ran.out
-            assert running.poll() is None
-        finally:
-            running.terminate()
+    with fed(tmp_path, TOML, '/dev/stdin < <(cat "$1")') as running:
+        eventually(lambda: "RUNNING" in ask("status"))
+        assert "/dev/stdin is no file: it was read by the daemon that runs" in ask("upgrade")
+        assert running.poll() is None
 
 
 @pytest.fixture
