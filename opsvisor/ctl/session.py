@@ -31,13 +31,15 @@ class BadArguments(Exception):  # noqa: N818 - the name says what happened
         super().__init__(f"{prefix}{text}")
 
 
+NO_THREAD = "no thread can be made here: too many processes (ulimit -u)"
+
+
 def start_thread(start: Callable[[], object]) -> None:
     """Start one so, for a command that can't do without. BadArguments where none can be made."""
     try:
         start()
     except RuntimeError as error:
-        what = "no thread can be made here: too many processes (ulimit -u)"
-        raise BadArguments(what, with_help=False, prefix="ERROR: ") from error
+        raise BadArguments(NO_THREAD, with_help=False, prefix="ERROR: ") from error
 
 
 class Leave(Exception):  # noqa: N818 - not an error

@@ -20,6 +20,7 @@ from opsvisor.client.many_logs import LogEvent
 from opsvisor.config.problems import OpsvisorError
 from opsvisor.ctl import postmortem
 from opsvisor.ctl.log_lines import Line, Lines
+from opsvisor.ctl.session import NO_THREAD, start_thread
 from opsvisor.ctl.top.model import LOG_KEPT, Model
 from opsvisor.ctl.top.orders import Act, FollowLog, LoadTree, LoadWhy, Order, Quit
 from opsvisor.wire import LogLost, LogSaid
@@ -98,9 +99,10 @@ class Feeds:
         self._streams: dict[str, Stream[Any]] = {}
 
     def begin(self) -> None:
-        """Start reading."""
+        """Start reading. BadArguments where no thread can be made: `end` what was started."""
         for work in (self._watch, self._follow, self._answer):
-            threading.Thread(target=work, daemon=True, name=f"top{work.__name__}").start()
+            thread = threading.Thread(target=work, daemon=True, name=f"top{work.__name__}")
+            start_thread(thread.start)
 
     def end(self) -> None:
         """Hang up. What was asked for goes on in the daemon."""
@@ -115,7 +117,7 @@ class Feeds:
         """Begin with it; returns at once."""
         match order:
             case Act():
-                threading.Thread(target=self._act, args=(order,), daemon=True).start()
+                self._begin_to(order)
             case LoadTree() | LoadWhy():
                 if order not in self._asked:  # else one that waits will be answered anyway
                     self._asked.add(order)
@@ -128,6 +130,12 @@ class Feeds:
                     stream.hang_up()
             case Quit():
                 pass
+
+    def _begin_to(self, act: Act) -> None:
+        try:
+            threading.Thread(target=self._act, args=(act,), daemon=True).start()
+        except RuntimeError:
+            self._inbox.put(lambda model: _told(model.failed, act, NO_THREAD, time.time()))
 
     # -- the watch -----------------------------------------------------------------------------
 

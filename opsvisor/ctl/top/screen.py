@@ -75,8 +75,8 @@ class _Screen:
         self._loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGHUP):
             self._loop.add_signal_handler(signum, self._leave)
-        self._feeds.begin()
         try:
+            self._feeds.begin()
             # Its own handler of exceptions waits for a key, which nobody may be there to press.
             self._loop.set_exception_handler(self._on_exception)
             await self._application.run_async(set_exception_handler=False)
