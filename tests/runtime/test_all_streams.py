@@ -18,10 +18,12 @@ async def test_all_that_was_opened_can_be_told_of_anew() -> None:
     told = asyncio.Event()
 
     def note(name_of: NameOfPipe, inode: int, end: int, is_open: bool) -> None:  # noqa: FBT001 - a callback
+        name = name_of(inode)
+        assert (name in there) is not is_open  # each is told of once
         if is_open:
-            there[name_of(inode)] = end
+            there[name] = end
         else:
-            del there[name_of(inode)]
+            del there[name]
 
     def fail(error: Exception) -> None:
         raise error
@@ -45,6 +47,14 @@ async def test_all_that_was_opened_can_be_told_of_anew() -> None:
     files = one.open_for_run(0)
     await told.wait()
     assert len(there) > 3  # its own, and some that nobody has asked for
+    assert of_all() == there
+
+    for descriptor in files.own:
+        os.close(descriptor)
+    one.run_ended()
+    spares = set(streams.spare_descriptors)
+    files = one.open_for_run(0)
+    assert spares & set(streams.descriptors)
     assert of_all() == there
 
     one.update(replace(spec, stderr=None))

@@ -332,7 +332,7 @@ class StreamCapture:
             spares = self._around.plumbing.spares
             new = NewPipe.make() if spares is None else spares.take()
         try:
-            self._read_from(new.reader, new.inode)
+            self._read_from(new.reader, new.inode, is_told=new.is_told)
         except BaseException:
             os.close(new.program_end)
             raise
@@ -361,7 +361,7 @@ class StreamCapture:
             raise
         self._read_from(reader, inode)
 
-    def _read_from(self, reader: int, inode: int) -> None:
+    def _read_from(self, reader: int, inode: int, *, is_told: bool = False) -> None:
         try:
             pipe = _Pipe(
                 reader,
@@ -371,7 +371,8 @@ class StreamCapture:
             )
             self._around.plumbing.arrivals.add(self._around.loop, reader, self)
         except BaseException:
-            self._audience.pipe(inode, reader, is_open=False)  # of a spare one, others know
+            # Others know of a spare one, and of one that was kept for us.
+            self._audience.pipe(inode, reader, is_open=False)
             os.close(reader)
             raise
         was_to_rest = self._around.plumbing.resting.not_yet(self._rest)
@@ -380,7 +381,8 @@ class StreamCapture:
         if self._latest is not None and self._latest.is_open:
             self._earlier = (*self._earlier, self._latest)
         self._latest = pipe
-        self._audience.pipe(pipe.inode, reader, is_open=True)
+        if not is_told:
+            self._audience.pipe(inode, reader, is_open=True)
         self._let_go_of_oldest()
         self._open_targets(was_to_rest)
         self._tell_problem()

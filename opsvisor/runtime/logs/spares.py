@@ -24,11 +24,15 @@ _MOMENT = 0.01  # seconds until others are made: whatever is under way is over b
 
 
 class NewPipe(NamedTuple):
-    """A pipe that nobody has written to: our end, the program's, and by what others know it."""
+    """A pipe that nobody has written to: our end, the program's, and by what others know it.
+
+    `is_told`: they do already, as it was ready.
+    """
 
     reader: int
     program_end: int
     inode: int
+    is_told: bool = False
 
     @classmethod
     def make(cls, size: int = PIPE_SIZE) -> "NewPipe":
@@ -127,8 +131,8 @@ class SparePipes:
             if are_scarce(pipe.program_end):
                 pipe.close()
                 break
-            self._ready.append(pipe)
             self._tell(pipe.inode, pipe.reader, True)
+            self._ready.append(pipe._replace(is_told=True))
         self._told()
 
     def _close(self, pipe: NewPipe) -> None:
