@@ -104,14 +104,15 @@ class Health:
     @staticmethod
     def of(spec: ProcessSpec) -> "Health":
         """That of a process of which nothing is known."""
-        health = _UNPROBED.own(spec)
+        if not spec.has_probes:
+            return _UNPROBED
+        health = Health()
         health.take(spec, None)
         return health
 
-    def own(self, spec: ProcessSpec | None) -> "Health":
-        """What can be changed for this spec, or (None) for whatever is remembered."""
-        is_of_all = self is _UNPROBED and (spec is None or spec.has_probes)
-        return Health() if is_of_all else self
+    def own(self) -> "Health":
+        """One that can be changed: another one, if this is that of all who have no probes."""
+        return Health() if self is _UNPROBED else self
 
     # -- what others ask ---------------------------------------------------------------------
 
@@ -180,6 +181,7 @@ class Health:
 
         Unless `is_exact`, totals may be behind with what was shown of them, and begin at 0.
         """
+        assert self is not _UNPROBED
         self.complaint = complaint
         for memento in mementos:
             probe = self.probes.get(memento.kind)

@@ -183,7 +183,7 @@ class ProcessMachine:
         machine._flapping = memento.flapping
         machine._record = replace(memento.record)
         if memento.probes or memento.complaint:
-            machine._health = machine._health.own(None)
+            machine._health = machine._health.own()
             machine._health.recall(memento.probes, memento.complaint, is_exact=is_exact)
         return machine
 
@@ -433,7 +433,8 @@ class ProcessMachine:
         if not restart:
             self.spec = spec
             self.state = rescheduled(self.state, latest, spec)
-            self._health = self._health.own(spec)
+            if spec.has_probes:
+                self._health = self._health.own()
             told += [
                 *self._calm_down(now),
                 *self._agitate(now),
@@ -945,7 +946,8 @@ class ProcessMachine:
     def _take_next_spec(self) -> None:
         if self._next_spec is not None:
             self.spec, self._next_spec = self._next_spec, None
-            self._health = self._health.own(self.spec)
+            if self.spec.has_probes:
+                self._health = self._health.own()
             stopped = self._health.take(self.spec, self._run)
             assert not stopped, f"{self.id} takes over a spec in the middle of a run"
 

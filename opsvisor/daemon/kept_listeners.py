@@ -32,7 +32,7 @@ async def take_back(servers: Sequence[HttpServer], keeper: Keeper) -> None:
     unclaimed = keeper.unclaimed
     others = [
         name
-        for name in keeper.held
+        for name in keeper.kept
         if name.startswith(names.LISTENER) and (name in unclaimed or name not in ours)
     ]
     for name in others:
@@ -50,7 +50,7 @@ def keep(servers: Sequence[HttpServer], keeper: Keeper) -> None:
     After an upgrade it may hold an address that no server has any more.
     """
     listeners = {_name_of(one): one.listener.fileno() for one in servers if not one.is_passed}
-    before = [name for name in keeper.held if name.startswith(names.LISTENER)]
+    before = [name for name in keeper.kept if name.startswith(names.LISTENER)]
     keeper.drop(*[name for name in before if name not in listeners])
     keeper.keep_all({name: listener for name, listener in listeners.items() if name})
 

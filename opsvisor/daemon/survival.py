@@ -93,7 +93,7 @@ class Survival:
             _have_descriptors_for(self._past.runs)  # before anything is taken back
         self.keeper = self._new_keeper(directory, watch)
         self.keeper.open()
-        self._keeps_for_us_alone = self._past is None and not self.keeper.held
+        self._keeps_for_us_alone = self._past is None and not self.keeper.kept
 
     def _new_keeper(self, directory: StateDirectory, watch: Watch) -> Keeper:
         return Keeper(
@@ -131,7 +131,7 @@ class Survival:
             return found, None
         keeper.flush()
         found["keeper"] = keeper.descriptor
-        return found, KeeperMemento(pid=keeper.pid, held=dict(keeper.held))
+        return found, KeeperMemento(pid=keeper.pid, held=keeper.all_held())
 
     @property
     def path(self) -> str:

@@ -5,14 +5,12 @@ which process and which pipes it is made of. The rule with the keeper is that a 
 before its descriptor is closed, so whoever opens and closes pipes and pidfds tells of both here.
 """
 
-from collections.abc import Callable
-
 from opsvisor.core.spec import NOBODY, Pid, ProcessId
 from opsvisor.core.struct import Value
 from opsvisor.runtime.adoption import RunMemento
+from opsvisor.runtime.all_streams import AllStreams
 from opsvisor.runtime.keeper import Keeper, names
 from opsvisor.runtime.keeper.names import NameOfPipe
-from opsvisor.runtime.streams import ProcessStreams
 
 _Pipes = tuple[int, ...]  # inodes
 
@@ -33,12 +31,12 @@ class _Intended(Value, frozen=True):
 class Legacy:
     """Runs and descriptors as another daemon would need them. Without a `keeper`, runs only.
 
-    `streams` tells of the streams of a process, None if it has none yet.
+    `streams` are asked for the pipes of a run: they are made after this, which they tell of them.
     """
 
-    def __init__(self, *, streams: Callable[[ProcessId], ProcessStreams | None]) -> None:
+    def __init__(self) -> None:
         self.keeper: Keeper | None = None
-        self._streams = streams
+        self.streams: AllStreams | None = None
         self._runs: dict[ProcessId, _Made | _Intended | None] = {}  # None: it is over
         self._expected: dict[ProcessId, RunMemento] = {}
         self._changed: dict[ProcessId, None] = {}
@@ -66,9 +64,10 @@ class Legacy:
         )
 
     def _pipes_of(self, process_id: ProcessId) -> tuple[_Pipes, _Pipes, int | None]:
-        expected, streams = self._expected.get(process_id), self._streams(process_id)
+        expected = self._expected.get(process_id)
         if expected is not None:
             return expected.stdout, expected.stderr, expected.stdin
+        streams = None if self.streams is None else self.streams.get(process_id)
         return ((), (), None) if streams is None else streams.pipes_by_stream
 
     def has_run(self, process_id: ProcessId) -> bool:
@@ -77,6 +76,7 @@ class Legacy:
 
     def intend(self, process_id: ProcessId, since: int) -> None:
         """A run is about to be made with the pipes that are open, not before this tick."""
+        self._expected.pop(process_id, None)
         self._runs[process_id] = _Intended(since)
         self._changed[process_id] = None
 

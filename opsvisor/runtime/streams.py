@@ -97,8 +97,8 @@ class ProcessStreams:
         self._stdin: int | None = None
         self._stdout = self._new(Stream.STDOUT, spec.stdout)
         self._stderr = None if spec.stderr is None else self._new(Stream.STDERR, spec.stderr)
-        # No longer wanted, but the run still writes there.
-        self._leaving: tuple[StreamCapture, ...] = ()
+        # Of standard error: no longer wanted, but the run still writes there.
+        self._leaving: StreamCapture | None = None
 
     def update(self, spec: ProcessSpec) -> None:
         """Take over where logs go from now on."""
@@ -124,8 +124,8 @@ class ProcessStreams:
     @property
     def pipes_by_stream(self) -> tuple[tuple[int, ...], tuple[int, ...], int | None]:
         """Inodes of the pipes of standard output, error and input, of the present run last."""
-        stderr = () if self._stderr is None else self._stderr.pipes
-        return self._stdout.pipes, stderr, self.stdin_pipe
+        stderr = self._stderr or self._leaving
+        return self._stdout.pipes, () if stderr is None else stderr.pipes, self.stdin_pipe
 
     def stats(self) -> dict[str, StreamStats]:
         """Counters by stream name."""
@@ -215,7 +215,7 @@ class ProcessStreams:
     @property
     def leaving_descriptors(self) -> dict[str, int]:
         """Our ends of pipes that are read to their end, for a stream that is no longer wanted."""
-        return _readers_of(self._leaving)
+        return {} if self._leaving is None else _readers_of([self._leaving])
 
     @property
     def stdin_pipe(self) -> int | None:
@@ -271,10 +271,10 @@ class ProcessStreams:
         log, capture = self._spec.stderr, self._stderr
         if log is None:
             if capture is not None:
-                self._leaving = (*self._leaving, capture)
-                self._stderr = None
+                self._leaving, self._stderr = capture, None
         elif capture is None:
-            self._stderr = self._new(Stream.STDERR, log)
+            self._stderr, self._leaving = self._leaving or self._new(Stream.STDERR, log), None
+            self._stderr.update(log)
         else:
             capture.update(log)
 
@@ -284,9 +284,9 @@ class ProcessStreams:
         )
 
     def _close_leaving(self) -> None:
-        leaving, self._leaving = self._leaving, ()
-        for capture in leaving:
-            capture.close()  # reads what is left in its pipes
+        leaving, self._leaving = self._leaving, None
+        if leaving is not None:
+            leaving.close()  # reads what is left in its pipes
 
     def _close_stdin(self) -> None:
         if self._stdin is not None:

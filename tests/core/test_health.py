@@ -54,10 +54,10 @@ def test_readiness_comes_and_goes_and_ends_nothing() -> None:
 def test_those_without_probes_share_what_never_changes() -> None:
     """What is remembered of one, or begins to be asked of it, is not said of the others."""
     web, job = (Health.of(program(name)) for name in ("web", "job"))
-    remembered = web.own(None)
+    remembered = web.own()
     remembered.recall((), "liveness probe failed: refused", is_exact=True)
     asked = program("job", readiness_probe=PROBE)
-    probed = job.own(asked)
+    probed = job.own()
     probed.take(asked, None)
     assert (len(probed.probes), len(remembered.probes)) == (1, 0)
     for one in (web, job, Health.of(program("other"))):

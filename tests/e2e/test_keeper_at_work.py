@@ -15,7 +15,7 @@ from daemon import Daemon, StartDaemon, eventually
 from home import Home
 from http_requests import free_port
 from keepers import keeper_of, keepers_of
-from procfs import descriptors_of, is_alive, own_pipes_of
+from procfs import descriptors_of, is_alive, own_pipes_of, status_of
 
 from opsvisor.client import Client
 
@@ -42,6 +42,11 @@ def held_of_others(daemon: Daemon, keeper: int) -> int:
     """How many descriptors the keeper has, without pipes that nobody but the daemon has."""
     own = own_pipes_of(daemon.pid)
     return sum(one not in own for one in descriptors_of(keeper).values())
+
+
+def switches_of(pid: int) -> int:
+    """How often this process has waited for something."""
+    return int(status_of(pid)["voluntary_ctxt_switches"])
 
 
 def held_with(daemon: Daemon) -> Counter[str]:
@@ -157,9 +162,18 @@ def test_a_keeper_that_is_killed_is_replaced_and_its_successor_does_as_well(
 def test_a_successor_holds_all_that_the_one_before_had(
     start_daemon: StartDaemon, begun: str
 ) -> None:
-    """Pipes of either kind, spare ones too, pidfds, and what the daemon listens on."""
-    daemon = start_daemon(PROGRAM)
+    """Pipes of either kind, spare ones too, pidfds, and what the daemon and programs listen on."""
+    port = free_port()
+    daemon = start_daemon(
+        f"""{PROGRAM}
+        [program.api]
+        command = "sleep 1000"
+        min_uptime = "0s"
+        socket = {{ listen = "tcp://127.0.0.1:{port}" }}
+        """
+    )
     daemon.until("web", "RUNNING")
+    daemon.until("api", "RUNNING")
     if begun == "after a crash":
         daemon.crash()
         daemon.begin_again()
@@ -167,11 +181,33 @@ def test_a_successor_holds_all_that_the_one_before_had(
         assert daemon.ctl("upgrade").status == 0
     eventually(lambda: daemon.has_pipes_ready)
     before, keeper = held_with(daemon), keeper_of(daemon)
-    kinds = {what.partition(":")[0] for what in before}
-    assert kinds == {"anon_inode", "pipe", "socket"}
+    kinds = Counter(what.partition(":")[0] for what in before.elements())
+    assert (kinds["anon_inode"], kinds["socket"]) == (2, 2)
+    assert kinds["pipe"] > 5
     os.kill(keeper, signal.SIGKILL)
     eventually(lambda: keepers_of(daemon) not in ([], [keeper]))
     eventually(lambda: held_with(daemon) == before)
+
+
+def test_a_keeper_sleeps_while_commands_of_probes_come_and_go(
+    start_daemon: StartDaemon, home: Home
+) -> None:
+    """Their ends are watched as those of programs are, but nobody is to hold anything of them."""
+    daemon = start_daemon(
+        """
+        [program.web]
+        command = "$VICTIM 'say up'"
+        min_uptime = "0s"
+        liveness_probe = { exec = ["sh", "-c", "echo >> $HERE/probed"], period = "100ms" }
+        """
+    )
+    daemon.until_says("web", "up")
+    probed = home.directory / "probed"
+    eventually(lambda: probed.exists() and daemon.has_pipes_ready)
+    keeper = keeper_of(daemon)
+    before, asked = switches_of(keeper), len(probed.read_bytes())
+    eventually(lambda: len(probed.read_bytes()) >= asked + 10)
+    assert switches_of(keeper) <= before + 1  # it may have been at work when we looked
 
 
 def test_programs_outlive_both(start_daemon: StartDaemon, home: Home) -> None:

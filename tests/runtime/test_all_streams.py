@@ -57,9 +57,18 @@ async def test_all_that_was_opened_can_be_told_of_anew() -> None:
     assert spares & set(streams.descriptors)
     assert of_all() == there
 
+    before = one.pipes_by_stream
     one.update(replace(spec, stderr=None))
     assert len(streams.descriptors) == 2
     assert of_all() == there
+    assert one.pipes_by_stream == before
+
+    one.update(spec)
+    assert len(streams.descriptors) == 3
+    assert of_all() == there
+    assert one.pipes_by_stream == before
+
+    one.update(replace(spec, stderr=None))
 
     for descriptor in files.own:
         os.close(descriptor)

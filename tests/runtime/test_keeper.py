@@ -355,7 +355,7 @@ async def test_what_is_dropped_is_let_go_of(keepers: Keepers, pipes: Pipes) -> N
     os.close(to_stdin)
     await keeper.settle()
     assert os.read(stdin, 1) == b""
-    assert keeper.held == {}
+    assert keeper.kept == {}
 
 
 async def test_a_name_is_given_anew(keepers: Keepers, pipes: Pipes) -> None:
@@ -390,9 +390,51 @@ async def test_a_descriptor_that_was_closed_harms_no_other(keepers: Keepers, pip
     keeper.keep_all({"x:good": good, "x:bad": bad})
     await keeper.settle()
     assert holds(keeper, good)
-    assert set(keeper.held) == {"x:good"}
+    assert set(keeper.kept) == {"x:good"}
     assert (keeper.pid, len(keepers.warnings)) == (pid, 1)
     assert "x:bad: closed already" in keepers.warnings[0]
+
+
+async def test_what_a_closed_one_was_to_replace_is_let_go_of(
+    keepers: Keepers, pipes: Pipes
+) -> None:
+    """Or a program would never see the end of its input, and nobody knew why."""
+    before, closed = pipes.new()[0], pipes.new()[0]
+    keeper = keepers.opened()
+    keeper.keep("x:1", before)
+    await keeper.settle()
+    os.close(closed)
+    keeper.keep("x:1", closed)
+    await keeper.settle()
+    assert not holds(keeper, before)
+    assert not keeper.kept
+    assert len(keepers.warnings) == 1
+
+
+async def test_who_has_them_tells_of_those_of_programs(keepers: Keepers, pipes: Pipes) -> None:
+    """A new keeper is sent what is open by then; and nothing is noted of them here."""
+    kept, gone, new = (pipes.new()[0] for _ in range(3))
+    there = {"out:kept": kept, "out:gone": gone}
+    keeper = keepers.opened()
+    keeper.list_by(lambda: there)
+    for name, descriptor in there.items():
+        keeper.opened(name, descriptor)
+    await keeper.settle()
+    assert holds(keeper, kept)
+    assert holds(keeper, gone)
+    first = keeper.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: keeper.pid != first)
+    del there["out:gone"]
+    keeper.drop("out:gone")
+    there["out:new"] = new
+    keeper.opened("out:new", new)
+    await until(lambda: keeper.pid is not None)
+    await keeper.settle()
+    assert [holds(keeper, one) for one in (kept, gone, new)] == [True, False, True]
+    assert keeper.kept == {}
+    assert keeper.all_held() == there
 
 
 async def test_more_than_fits_is_told(keepers: Keepers, pipes: Pipes) -> None:
@@ -448,7 +490,7 @@ async def test_without_any_keeper_everything_goes_on(
     keeper.drop("x:1")
     await keeper.settle()
     assert (keeper.pid, keeper.descriptor) == (None, None)
-    assert set(keeper.held) == {"x:2"}
+    assert set(keeper.kept) == {"x:2"}
     assert not keeper._changed
 
 
@@ -748,7 +790,7 @@ async def test_a_daemon_that_became_another_by_exec_goes_on_with_it(
     before.drop("x:3")
     before.flush()
     after = keepers.new()
-    after.open_over(os.dup(before.descriptor), before.pid, before.held)
+    after.open_over(os.dup(before.descriptor), before.pid, before.kept)
     before.leave()
     after.drop("x:2")
     await after.settle()
@@ -819,7 +861,7 @@ async def test_told_to_kill_it_kills_what_has_left_its_group_but_not_its_leaf(
         web, old = ProcessId("web", "web"), ProcessId("old", "old")
         escaped = start_in(leaves.prepare(web))
         spared = start_in(leaves.prepare(old))
-        assert len([name for name in keeper.held if name.startswith("cgroup:")]) == 2
+        assert len([name for name in keeper.kept if name.startswith("cgroup:")]) == 2
         leaves.forget(old)
         await keeper.settle()
         keeper.leave()

@@ -4,16 +4,17 @@ Theory of operation
 -------------------
 What is to be held are descriptors, each by its name. Most of them are those of programs: whoever
 has them tells when one is `opened` and when it is to be let go of (`drop`), and can tell of all of
-them whenever a keeper has to be sent everything, so no list of them is kept here. Whatever else is
-to be held is in a table of ours (`keep`).
+them whenever a keeper has to be sent everything (`list_by`), so no list of them is kept here.
+Whatever else is to be held is in a table of ours (`keep`).
 
-The keeper's copy follows: whatever has changed is sent at once, and what the socket does not take
-is sent when it does. What waits has one entry for each name, so nothing here can grow: one that
-was let go of before it was sent is not sent any more. Hence the one rule for callers: a name is
-dropped before its descriptor is closed, or in the same turn of the loop.
+The keeper's own table follows: whatever has changed is sent at once, and what the socket does not
+take is sent when it does. Until then there is one entry for each name, which says what is behind
+it by then, or that nothing is. It waits for ten seconds at most, and then for nobody: see below.
+Hence the one rule for callers: a name is dropped before its descriptor is closed, or in the same
+turn of the loop.
 
-A keeper is an improvement and not a condition. One that ends is replaced, and sent the whole
-table; one that takes nothing for a while is ended first. After a few attempts in a row we go on
+A keeper is an improvement and not a condition. One that ends is replaced, and sent all that is to
+be held; one that takes nothing for a while is ended first. After a few attempts in a row we go on
 without: a crash then loses what only open descriptors can save (see `_WITHOUT`).
 
 What names there are is in names.py.
@@ -55,7 +56,7 @@ class WhenAlone(Enum):
 
 
 class Keeper:
-    """A keeper process, and the table of what it is to hold.
+    """A keeper process, and what it is to hold.
 
     `warn` is given a line for the log. `watch` is `Reaper.watch`, so that the end of the process
     is collected as that of no orphan.
@@ -132,11 +133,15 @@ class Keeper:
         return self._pid
 
     @property
-    def held(self) -> Mapping[str, int]:
-        """What it is to hold, by our own descriptors."""
+    def kept(self) -> Mapping[str, int]:
+        """What it is to hold, but for what others tell of: by our own descriptors."""
+        return self._held
+
+    def all_held(self) -> dict[str, int]:
+        """All that it is to hold, by our own descriptors."""
         return {**self._programs(), **self._held}
 
-    def be_for(self, programs: Callable[[], Mapping[str, int]]) -> None:
+    def list_by(self, programs: Callable[[], Mapping[str, int]]) -> None:
         """From now on this tells which descriptors of programs are `opened`, and not dropped."""
         self._programs = programs
 
@@ -181,8 +186,6 @@ class Keeper:
     def keep_all(self, descriptors: Mapping[str, int]) -> None:
         """As `keep`, at the price of one."""
         for name, descriptor in descriptors.items():
-            assert 0 < len(name.encode("utf-8", "surrogateescape")) <= NAME_LIMIT, name
-            assert "\0" not in name, name
             self._held[name] = descriptor
             self._note(name, descriptor)
         self._send()
@@ -247,6 +250,8 @@ class Keeper:
                 await asyncio.shield(answer)
 
     def _note(self, name: str, descriptor: int | None) -> None:
+        assert 0 < len(name.encode("utf-8", "surrogateescape")) <= NAME_LIMIT, name
+        assert "\0" not in name, name
         if self._connection is not None:  # another one will be sent everything
             self._changed[name] = descriptor
 
@@ -280,7 +285,7 @@ class Keeper:
             self._warn(f"the keeper can't hold {', '.join(closed)}: closed already")
             for name in closed:
                 self._held.pop(name, None)
-                del changed[name]
+                changed[name] = None
             return bool(closed)
         if sent:
             for name in names:
@@ -391,7 +396,7 @@ class Keeper:
             ):  # no descriptor for it; its end is told all the same
                 self._watch(pid, lambda _pid, _outcome, _usage: None)
         self._connect(connection, pid)
-        self._changed.update(self.held)
+        self._changed.update(self.all_held())
         self._send()
 
     def _take_over(self, connection: socket.socket) -> None:

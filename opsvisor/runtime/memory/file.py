@@ -12,7 +12,8 @@ its place by rename(2). Whoever is killed in between leaves the old one whole. A
 hold up the daemon for 40 ms where it has 1,000 programs, and for 200 where all have a history of
 tracebacks. So each commit copies a little, and is written to the old file as ever; what has
 changed since it was copied is added at the end. What each key holds is not kept in memory but only
-where in the file it is, since the specs of 1,000 programs take megabytes.
+where in the file it is, since the specs of 1,000 programs take megabytes; and of a key only what
+others have too. So that is noted by kinds of keys, and copied one kind after the other.
 
 What is not in it can't be taken back: a program begun while nothing could be written would be
 begun a second time. So the room for all that, and for the next file too, is allocated beforehand,
