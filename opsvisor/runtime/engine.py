@@ -301,9 +301,12 @@ class Engine:
 
     def resume(self, past: Resume, adoption: Adoption) -> None:
         """Go on where an earlier daemon ended. The first thing that is done, if it is at all."""
-        with self._taking_back.what_is_found_by(adoption):
-            for remembered in past.memento.processes:
-                self.legacy.expect(adoption.run_of(remembered.spec.id))
+        next_specs: dict[ProcessId, ProcessSpec] = {}
+        for remembered in past.memento.processes:
+            self.legacy.expect(adoption.run_of(remembered.spec.id))
+            if (next_spec := remembered.memento.next_spec) is not None:
+                next_specs[next_spec.id] = next_spec
+        with self._taking_back.what_is_found_by(adoption, next_specs):
             self.submit(past)
         self._streams.be_for(self._supervisor.plan.specs().values())
         if self._ids:

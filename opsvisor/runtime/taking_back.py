@@ -5,7 +5,7 @@ pieces of a new run come: its streams, then the run itself, then whoever watches
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from signal import SIGKILL, pidfd_send_signal
 
@@ -68,14 +68,20 @@ class TakingBack:
         self._submit = submit
         self._on_error = on_error
         self._adoption = Adoption()
+        self._next_specs: Mapping[ProcessId, ProcessSpec] = {}
         self._early: dict[ProcessId, tuple[RunMemento, Found]] = {}
 
     @contextmanager
-    def what_is_found_by(self, adoption: Adoption) -> Iterator[None]:
-        """Answer inside the block with what this finds."""
-        self._adoption = adoption
+    def what_is_found_by(
+        self, adoption: Adoption, next_specs: Mapping[ProcessId, ProcessSpec]
+    ) -> Iterator[None]:
+        """Answer inside the block with what this finds.
+
+        `next_specs` are of those whose run is still by another one: their logs follow it already.
+        """
+        self._adoption, self._next_specs = adoption, next_specs
         yield
-        self._adoption = Adoption()
+        self._adoption, self._next_specs = Adoption(), {}
         self._legacy.all_taken_back()
         for process_id, (_, found) in self._early.items():
             self._on_error(RuntimeError(f"{process_id} was made early, and is not asked for"))
@@ -174,6 +180,8 @@ class TakingBack:
         if writer is not None:
             streams.adopt_stdin(writer)
         self._streams.recall(spec.id, streams)
+        if (next_spec := self._next_specs.get(spec.id)) is not None:
+            streams.update(next_spec)
         self._legacy.taken_back(spec.id)
 
     def _take_back_socket(self, spec: ProcessSpec, pid: Pid | None) -> Hold | None:

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from commands import run_program
@@ -259,6 +260,45 @@ def test_a_stop_under_way_goes_on(start_daemon: StartDaemon) -> None:
     crash_and_begin_again(daemon)
     assert daemon.until("deaf", "STOPPED").starts == 1
     assert not is_alive(pid)
+
+
+CHANGED = """
+    [program.deaf]
+    command = "$VICTIM 'ignore TERM'"
+    stdin = "pipe"
+    kill_delay = "60s"
+    restart = "on-failure"
+    log = { stdout = "$HERE/NAME.log", stderr = "$HERE/NAME.err" }
+    """
+
+
+@pytest.mark.parametrize("next_one", ["next.err", "merge"])
+def test_a_change_under_way_goes_on(start_daemon: StartDaemon, home: Home, next_one: str) -> None:
+    """The next run has the logs that it was to have, and the one that is to end loses nothing."""
+    daemon = start_daemon(CHANGED.replace("NAME", "first"))
+    daemon.until_says("deaf", "ignoring TERM")
+    daemon.until("deaf", "RUNNING")
+    pid = daemon.status("deaf").pid
+    changed = CHANGED.replace("NAME.log", "next.log").replace("$HERE/NAME.err", next_one)
+    home.rewrite(changed.replace('"next.err"', '"$HERE/next.err"'))
+    with ThreadPoolExecutor() as pool:
+        pool.submit(daemon.ctl, "update")
+        daemon.until("deaf", "STOPPING")
+        crash_and_begin_again(daemon)
+    assert pid is not None
+    daemon.client.write_stdin("deaf", "say last words\ncomplain last sighs\n")
+    last_sighs = home.directory / ("next.err" if next_one == "next.err" else "first.err")
+    eventually(lambda: last_sighs.exists() and "last sighs\n" in last_sighs.read_text())
+    os.kill(pid, signal.SIGKILL)
+    daemon.until("deaf", "RUNNING")
+    daemon.client.write_stdin("deaf", "complain of that\nsay I am new\n")
+    log = home.directory / "next.log"
+    eventually(lambda: "I am new\n" in log.read_text())
+    assert "last words\n" in log.read_text()
+    complaints = log if next_one == "merge" else home.directory / next_one
+    eventually(lambda: "of that\n" in complaints.read_text())
+    daemon.client.write_stdin("deaf", "exit 0\n")
+    daemon.until("deaf", "EXITED")
 
 
 def test_without_keeper(start_daemon: StartDaemon) -> None:
