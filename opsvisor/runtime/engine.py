@@ -266,7 +266,7 @@ class Engine:
         self._observer = observer
         self.legacy.keeper = keeper
         if keeper is not None:
-            keeper.list_by(self._kept)
+            keeper.list_by(self._kept_of_programs)
         self._spawner.open()
         self._reaper.open()
 
@@ -349,7 +349,7 @@ class Engine:
                 found[names.of_process(pid)] = pidfd
         return found
 
-    def _kept(self) -> dict[str, int]:
+    def _kept_of_programs(self) -> dict[str, int]:
         """All that a keeper holds of programs, also what another process makes anew for itself."""
         return {**self.descriptors(), **self._streams.spare_descriptors}
 
