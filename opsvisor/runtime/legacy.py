@@ -50,25 +50,30 @@ class Legacy:
 
     def run_of(self, process_id: ProcessId) -> RunMemento:
         """What is to be known of its latest run, with the pipes that its process has now."""
-        run = self._runs.get(process_id)
-        stdout, stderr, stdin = self._pipes_of(process_id)
-        return RunMemento(
-            id=process_id,
-            pid=run.pid if isinstance(run, _Made) else NOBODY,
-            born=run.born if isinstance(run, _Made) else 0,
-            is_intended=isinstance(run, _Intended),
-            intended_at=run.since if isinstance(run, _Intended) else 0,
-            stdout=stdout,
-            stderr=stderr,
-            stdin=stdin,
-        )
-
-    def _pipes_of(self, process_id: ProcessId) -> tuple[_Pipes, _Pipes, int | None]:
-        expected = self._expected.get(process_id)
+        run, expected = self._runs.get(process_id), self._expected.get(process_id)
+        stdout: _Pipes = ()
+        stderr: _Pipes = ()
+        stdin: int | None = None
         if expected is not None:
-            return expected.stdout, expected.stderr, expected.stdin
-        streams = None if self.streams is None else self.streams.get(process_id)
-        return ((), (), None) if streams is None else streams.pipes_by_stream
+            stdout, stderr, stdin = expected.stdout, expected.stderr, expected.stdin
+        elif self.streams is not None and (streams := self.streams.get(process_id)) is not None:
+            stdout, stderr, stdin = streams.pipes_by_stream
+        match run:
+            case _Made(pid=pid, born=born):
+                return RunMemento(
+                    id=process_id, pid=pid, born=born, stdout=stdout, stderr=stderr, stdin=stdin
+                )
+            case _Intended(since=since):
+                return RunMemento(
+                    id=process_id,
+                    is_intended=True,
+                    intended_at=since,
+                    stdout=stdout,
+                    stderr=stderr,
+                    stdin=stdin,
+                )
+            case None:
+                return RunMemento(id=process_id, stdout=stdout, stderr=stderr, stdin=stdin)
 
     def has_run(self, process_id: ProcessId) -> bool:
         """Whether a run of it is there."""

@@ -186,6 +186,7 @@ class Keeper:
     def keep_all(self, descriptors: Mapping[str, int]) -> None:
         """As `keep`, at the price of one."""
         for name, descriptor in descriptors.items():
+            _check(name)
             self._held[name] = descriptor
             self._note(name, descriptor)
         self._send()
@@ -195,6 +196,7 @@ class Keeper:
 
         Sent with the next `flush`. What is held already, as it was claimed, is not sent again.
         """
+        _check(name)
         if self._held.pop(name, None) != descriptor:
             self._note(name, descriptor)
 
@@ -250,8 +252,6 @@ class Keeper:
                 await asyncio.shield(answer)
 
     def _note(self, name: str, descriptor: int | None) -> None:
-        assert 0 < len(name.encode("utf-8", "surrogateescape")) <= NAME_LIMIT, name
-        assert "\0" not in name, name
         if self._connection is not None:  # another one will be sent everything
             self._changed[name] = descriptor
 
@@ -451,3 +451,8 @@ class Keeper:
     def _forget_timer(self, what: Callable[[], None]) -> None:
         if (timer := self._timers.pop(what, None)) is not None:
             timer.cancel()
+
+
+def _check(name: str) -> None:
+    assert 0 < len(name.encode("utf-8", "surrogateescape")) <= NAME_LIMIT, name
+    assert "\0" not in name, name
