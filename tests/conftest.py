@@ -1,6 +1,5 @@
 """Fixtures shared by all tests."""
 
-import ctypes
 import os
 import shutil
 import signal
@@ -14,6 +13,7 @@ import pytest
 from daemon import Daemon, StartDaemon
 from home import Home, Programs
 from hypothesis import settings
+from orphans import inherit_no_orphans
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("opsvisor", deadline=None)
@@ -25,8 +25,6 @@ settings.register_profile("quick", deadline=None, max_examples=20, derandomize=T
 settings.load_profile("opsvisor")
 
 
-_LIBC = ctypes.CDLL(None)
-_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _STATE_OF_DAEMONS = pytest.StashKey[str]()
 
 
@@ -62,13 +60,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def inherits_no_orphans() -> Iterator[None]:
+def no_subreaper() -> Iterator[None]:
     """Be no subreaper after a test that has made us one: orphans of others would end here.
 
     They would be zombies for ever, which those who wait for their end take for processes.
     """
     yield
-    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+    inherit_no_orphans()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """An engine of its own for a test: real programs on its loop, and nothing left behind."""
 
 import asyncio
-import ctypes
 import os
 import resource
 import signal
@@ -9,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
+
+from orphans import inherit_no_orphans
 
 from opsvisor.core.events import Event, SupervisorState
 from opsvisor.core.inputs import ApplyPlan, Shutdown, Start
@@ -30,7 +31,6 @@ RING_SIZE = 64 * 1024
 
 NEVER = RestartPolicy(mode=RestartMode.NO)
 
-_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 Kind = TypeVar("Kind")
 Options = dict[str, Any]  # of a ProcessSpec
@@ -244,7 +244,7 @@ def children() -> list[Pid]:
 
 def release_children(before: Iterable[Pid]) -> list[Pid]:
     """Kill and collect the children that were not there before, and inherit no more of them."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+    inherit_no_orphans()
     left = [pid for pid in children() if pid not in before]
     for pid in left:
         with suppress(ProcessLookupError):

@@ -6,6 +6,13 @@ from contextlib import contextmanager
 
 from opsvisor.runtime.reaper import become_subreaper
 
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+
+
+def inherit_no_orphans() -> None:
+    """Be no subreaper any more, whoever has made us one."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
 
 @contextmanager
 def orphans_are_ours() -> Iterator[None]:
@@ -17,4 +24,4 @@ def orphans_are_ours() -> Iterator[None]:
     try:
         yield
     finally:
-        ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)
+        inherit_no_orphans()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from opsvisor.core.spec import Pid, ProcessId
+from opsvisor.core.spec import NOBODY, Pid, ProcessId
 from opsvisor.core.struct import Struct
 from opsvisor.runtime.logs.stream import Stream
 
@@ -59,6 +59,8 @@ class OutputListeners:
         self._tell(self._overhearing, output)
 
     def _tell(self, listeners: Iterable[_Listener], output: Output) -> None:
+        if output.pid == NOBODY:  # of no run, and nobody could say whose it is
+            return
         for listener in listeners:
             try:
                 listener(output)

@@ -44,7 +44,7 @@ class Common(Struct, frozen=True, kw_only=True):
 class _Audience(Audience):
     """Passes on what happens to the streams of a process, and says of whom it is.
 
-    `pid` is that of the present run, or of the last one; before there was any, nothing is told.
+    `pid` is that of the present run, or of the last one; NOBODY before there was any.
     """
 
     __slots__ = ("_common", "_id", "pid")
@@ -69,16 +69,13 @@ class _Audience(Audience):
         self._common.on_unheard(self._id, stream, pipes)
 
     def told(self, stream: Stream, text: bytes) -> None:
-        if self.pid != NOBODY:
-            self._common.output.told(Output(self._id, self.pid, stream, text))
+        self._common.output.told(Output(self._id, self.pid, stream, text))
 
     def message(self, stream: Stream, text: bytes) -> None:
-        if self.pid != NOBODY:
-            self._common.output.message(Output(self._id, self.pid, stream, text, is_message=True))
+        self._common.output.message(Output(self._id, self.pid, stream, text, is_message=True))
 
     def overheard(self, stream: Stream, text: bytes) -> None:
-        if self.pid != NOBODY:
-            self._common.output.overheard(Output(self._id, self.pid, stream, text))
+        self._common.output.overheard(Output(self._id, self.pid, stream, text))
 
     def pipe(self, inode: int, reader: int, *, is_open: bool) -> None:
         self._common.on_pipe(names.of_output, inode, reader, is_open)
